@@ -1,0 +1,38 @@
+"""What is a game? Specs, actions as tokens and words, environments, and the embedded games."""
+
+from games.controls import (
+    ActionError,
+    Axis,
+    Button,
+    Camera,
+    Choice,
+    Control,
+    Stick,
+    Text,
+)
+from games.env import Env, Frame, Observation, action_space, observation_space
+from games.game import Game
+from games.spec import END, START, Action, FrameSize, GameSpec, did_you_mean
+
+__all__ = [
+    "END",
+    "START",
+    "Action",
+    "ActionError",
+    "Axis",
+    "Button",
+    "Camera",
+    "Choice",
+    "Control",
+    "Env",
+    "Frame",
+    "FrameSize",
+    "Game",
+    "GameSpec",
+    "Observation",
+    "Stick",
+    "Text",
+    "action_space",
+    "did_you_mean",
+    "observation_space",
+]

@@ -1,0 +1,374 @@
+"""What can a player do with one control, and which tokens and words say it?
+
+A control turns one value of an action into tokens (the model's alphabet), into words (a person's), and back. Values:
+
+==========  =============================================  ===============================
+control     value                                          null value (nothing is emitted)
+==========  =============================================  ===============================
+`Button`    0 or 1                                         0
+`Camera`    (pitch_deg, yaw_deg), + is down and right      (0, 0)
+`Stick`     (angle_deg in [0, 360), magnitude in [0, 1])   (0, 0)
+`Axis`      float in [low, high]                           0 (or `low` where 0 is outside)
+`Choice`    index into `options`                           0
+`Text`      str of at most `max_length` characters         ""
+==========  =============================================  ===============================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Token = str
+Value = Any  # one control's value: see the table above
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,47}$")]
+Meaning = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=64)]
+
+
+class ActionError(ValueError):
+    """An action, its tokens or its words do not fit the game's spec."""
+
+
+class _Control(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    meaning: Meaning | None = None
+    """What the control is for, from the shared vocabulary of `games.meanings`; a model maps by this."""
+
+
+class Button(_Control):
+    """A key or button that is up (0) or down (1) during a step."""
+
+    kind: Literal["button"] = "button"
+    label: str = ""
+    """How a person would say it ("walk forward"); the name where empty."""
+
+    @property
+    def null(self) -> int:
+        return 0
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return (f"[{self.name}]",)
+
+    def legal(self, value: Value) -> int:
+        if isinstance(value, (bool, int, float)) and value in (0, 1):
+            return int(value)
+        raise ActionError(f"{self.name}: a button is 0 or 1, got {value!r}")
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        return self.tokens if self.legal(value) else ()
+
+    def decode(self, tokens: Sequence[Token]) -> int:
+        return int(bool(tokens))
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        return (self.label or self.name,) if self.legal(value) else ()
+
+    def hear(self, phrases: list[str]) -> int:
+        return int(_take(phrases, self.label or self.name))
+
+
+class Camera(_Control):
+    """Mouse look: turn by (pitch, yaw) degrees within one step; positive pitch looks down, positive yaw right."""
+
+    kind: Literal["camera"] = "camera"
+    pitch_bins: tuple[float, ...]
+    yaw_bins: tuple[float, ...]
+    pitch_token: str = "[CAMERAX{}]"
+    yaw_token: str = "[CAMERAY{}]"
+
+    @field_validator("pitch_bins", "yaw_bins")
+    @classmethod
+    def _ascending_with_zero(cls, bins: tuple[float, ...]) -> tuple[float, ...]:
+        if 0 not in bins or list(bins) != sorted(set(bins)):
+            raise ValueError("camera bins must ascend and contain 0")
+        return bins
+
+    @property
+    def null(self) -> tuple[float, float]:
+        return (0.0, 0.0)
+
+    @property
+    def pitch_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.pitch_token.format(_plain(b)) for b in self.pitch_bins)
+
+    @property
+    def yaw_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.yaw_token.format(_plain(b)) for b in self.yaw_bins)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return self.pitch_tokens + self.yaw_tokens
+
+    def legal(self, value: Value) -> tuple[float, float]:
+        pitch, yaw = _pair(self.name, value)
+        return (_nearest(self.pitch_bins, pitch), _nearest(self.yaw_bins, yaw))
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        pitch, yaw = self.legal(value)
+        if pitch == 0 and yaw == 0:
+            return ()
+        return (self.pitch_token.format(_plain(pitch)), self.yaw_token.format(_plain(yaw)))
+
+    def decode(self, tokens: Sequence[Token]) -> tuple[float, float]:
+        if not tokens:
+            return self.null
+        if len(tokens) != 2 or tokens[0] not in self.pitch_tokens or tokens[1] not in self.yaw_tokens:
+            raise ActionError(f"{self.name}: expected a pitch and a yaw token, got {list(tokens)}")
+        pitch = self.pitch_bins[self.pitch_tokens.index(tokens[0])]
+        return (pitch, self.yaw_bins[self.yaw_tokens.index(tokens[1])])
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        pitch, yaw = self.legal(value)
+        side = (f"turn {'right' if yaw > 0 else 'left'} {_plain(abs(yaw))}°",) if yaw else ()
+        level = (f"look {'down' if pitch > 0 else 'up'} {_plain(abs(pitch))}°",) if pitch else ()
+        return side + level
+
+    def hear(self, phrases: list[str]) -> tuple[float, float]:
+        yaw = _take_match(phrases, r"turn (left|right) ([\d.]+)°")
+        pitch = _take_match(phrases, r"look (up|down) ([\d.]+)°")
+        return self.legal(
+            (
+                float(pitch[2]) * (1 if pitch[1] == "down" else -1) if pitch else 0.0,
+                float(yaw[2]) * (1 if yaw[1] == "right" else -1) if yaw else 0.0,
+            )
+        )
+
+
+class Stick(_Control):
+    """An analogue stick in polar form: 0° is straight up (away from the player), angles grow clockwise.
+
+    The paper gives 256 rotation and 4 magnitude bins and leaves origin and direction open; those two are ours.
+    """
+
+    kind: Literal["stick"] = "stick"
+    rotation_bins: int = Field(256, ge=4, le=1024)
+    magnitude_bins: int = Field(4, ge=1, le=256)
+    rotation_token: str = "[rot{}]"
+    magnitude_token: str = "[mag{}]"
+
+    @property
+    def null(self) -> tuple[float, float]:
+        return (0.0, 0.0)
+
+    @property
+    def rotation_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.rotation_token.format(i + 1) for i in range(self.rotation_bins))
+
+    @property
+    def magnitude_tokens(self) -> tuple[Token, ...]:
+        return tuple(self.magnitude_token.format(i + 1) for i in range(self.magnitude_bins))
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return self.rotation_tokens + self.magnitude_tokens
+
+    def _bins(self, value: Value) -> tuple[int, int]:
+        angle, magnitude = _pair(self.name, value)
+        if not 0 <= magnitude <= 1:
+            raise ActionError(f"{self.name}: a stick's magnitude is in [0, 1], got {magnitude}")
+        rotation = round(angle % 360 * self.rotation_bins / 360) % self.rotation_bins
+        return rotation, round(magnitude * self.magnitude_bins)
+
+    def legal(self, value: Value) -> tuple[float, float]:
+        rotation, magnitude = self._bins(value)
+        if magnitude == 0:
+            return self.null
+        return (rotation * 360 / self.rotation_bins, magnitude / self.magnitude_bins)
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        rotation, magnitude = self._bins(value)
+        if magnitude == 0:
+            return ()
+        return (self.rotation_tokens[rotation], self.magnitude_tokens[magnitude - 1])
+
+    def decode(self, tokens: Sequence[Token]) -> tuple[float, float]:
+        if not tokens:
+            return self.null
+        if (
+            len(tokens) != 2
+            or tokens[0] not in self.rotation_tokens
+            or tokens[1] not in self.magnitude_tokens
+        ):
+            raise ActionError(
+                f"{self.name}: expected a rotation and a magnitude token, got {list(tokens)}"
+            )
+        magnitude = (self.magnitude_tokens.index(tokens[1]) + 1) / self.magnitude_bins
+        return (self.rotation_tokens.index(tokens[0]) * 360 / self.rotation_bins, magnitude)
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        angle, magnitude = self.legal(value)
+        return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
+
+    def hear(self, phrases: list[str]) -> tuple[float, float]:
+        found = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
+        return self.legal((float(found[1]), float(found[2]))) if found else self.null
+
+
+class Axis(_Control):
+    """One continuous value, cut into `bins` evenly spaced levels from `low` to `high`."""
+
+    kind: Literal["axis"] = "axis"
+    low: float = -1.0
+    high: float = 1.0
+    bins: int = Field(11, ge=2, le=1024)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Axis:
+        if not self.low < self.high:
+            raise ValueError(f"axis {self.name}: low {self.low} must be below high {self.high}")
+        return self
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        width = (self.high - self.low) / (self.bins - 1)
+        return tuple(self.low + i * width for i in range(self.bins))
+
+    @property
+    def null(self) -> float:
+        return _nearest(self.levels, 0.0)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(f"[{self.name}:{i}]" for i in range(self.bins))
+
+    def legal(self, value: Value) -> float:
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ActionError(f"{self.name}: an axis is a finite number, got {value!r}")
+        return _nearest(self.levels, float(value))
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        level = self.legal(value)
+        return () if level == self.null else (self.tokens[self.levels.index(level)],)
+
+    def decode(self, tokens: Sequence[Token]) -> float:
+        return self.levels[_only(self.name, self.tokens, tokens)] if tokens else self.null
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        level = self.legal(value)
+        return () if level == self.null else (f"{self.name} at {level:.4f}",)
+
+    def hear(self, phrases: list[str]) -> float:
+        found = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
+        return self.legal(float(found[1])) if found else self.null
+
+
+class Choice(_Control):
+    """One of several named options; the first is the null option."""
+
+    kind: Literal["choice"] = "choice"
+    options: tuple[Name, ...] = Field(min_length=2)
+
+    @property
+    def null(self) -> int:
+        return 0
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(f"[{self.name}:{option}]" for option in self.options)
+
+    def legal(self, value: Value) -> int:
+        if isinstance(value, int) and 0 <= value < len(self.options):
+            return int(value)
+        raise ActionError(f"{self.name}: an index below {len(self.options)}, got {value!r}")
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        index = self.legal(value)
+        return (self.tokens[index],) if index else ()
+
+    def decode(self, tokens: Sequence[Token]) -> int:
+        return _only(self.name, self.tokens, tokens) if tokens else 0
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        index = self.legal(value)
+        return (f"{self.name} {self.options[index]}",) if index else ()
+
+    def hear(self, phrases: list[str]) -> int:
+        for index, option in enumerate(self.options[1:], start=1):
+            if _take(phrases, f"{self.name} {option}"):
+                return index
+        return 0
+
+
+class Text(_Control):
+    """Free text, such as chat. It has no action tokens: a model writes it with its text tokens."""
+
+    kind: Literal["text"] = "text"
+    max_length: int = Field(256, ge=1, le=4096)
+
+    @property
+    def null(self) -> str:
+        return ""
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return ()
+
+    def legal(self, value: Value) -> str:
+        if isinstance(value, str) and len(value) <= self.max_length:
+            return value
+        raise ActionError(f"{self.name}: text of at most {self.max_length} characters")
+
+    def encode(self, value: Value) -> tuple[Token, ...]:
+        self.legal(value)
+        return ()
+
+    def decode(self, tokens: Sequence[Token]) -> str:
+        return ""
+
+    def say(self, value: Value) -> tuple[str, ...]:
+        return ()
+
+    def hear(self, phrases: list[str]) -> str:
+        return ""
+
+
+Control = Annotated[
+    Button | Camera | Stick | Axis | Choice | Text, Field(discriminator="kind")
+]
+
+
+def _plain(number: float) -> str:
+    return f"{number:g}"
+
+
+def _nearest(bins: Sequence[float], value: float) -> float:
+    return min(bins, key=lambda b: (abs(b - value), abs(b)))
+
+
+def _pair(name: str, value: Value) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in value)
+    except (TypeError, ValueError):
+        raise ActionError(f"{name}: expected two numbers, got {value!r}") from None
+    if not (math.isfinite(first) and math.isfinite(second)):
+        raise ActionError(f"{name}: expected two finite numbers, got {value!r}")
+    return first, second
+
+
+def _only(name: str, known: Sequence[Token], tokens: Sequence[Token]) -> int:
+    if len(tokens) != 1 or tokens[0] not in known:
+        raise ActionError(f"{name}: expected one of its tokens, got {list(tokens)}")
+    return known.index(tokens[0])
+
+
+def _take(phrases: list[str], phrase: str) -> bool:
+    if phrase in phrases:
+        phrases.remove(phrase)
+        return True
+    return False
+
+
+def _take_match(phrases: list[str], pattern: str) -> re.Match[str] | None:
+    for phrase in phrases:
+        if found := re.fullmatch(pattern, phrase):
+            phrases.remove(phrase)
+            return found
+    return None

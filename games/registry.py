@@ -1,0 +1,60 @@
+"""Which games are there? The shipped ones, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from games.env import Env
+from games.game import Game
+from games.spec import did_you_mean
+
+GROUP = "iafm.games"
+_SHIPPED = {
+    "voxel": "games.voxel:GAME",
+    "minecraft": "games.minecraft:GAME",
+    "bleeding-edge": "games.bleeding_edge:GAME",
+}
+
+
+class UnknownGameError(LookupError):
+    """No game goes by this name; the message names the closest one."""
+
+
+def names() -> tuple[str, ...]:
+    """The short names of all registered games, shipped ones first."""
+    return (*_SHIPPED, *(point.name for point in entry_points(group=GROUP)))
+
+
+def load(name: str) -> Game:
+    """Find a game by its short name (`voxel`), its id (`voxel-v0`) or `module:NAME`.
+
+    `NAME` holds a `Game`. Raises `UnknownGameError` with the closest known name.
+    """
+    if ":" in name:
+        return _load_target(name)
+    short = name.rpartition("-v")[0] if name.rpartition("-v")[2].isdigit() else name
+    installed = {point.name: point.value for point in entry_points(group=GROUP)}
+    target = _SHIPPED.get(short) or installed.get(short)
+    if target is None:
+        raise UnknownGameError(f"no game called {name!r}{did_you_mean(name, names())}")
+    return _load_target(target)
+
+
+def _load_target(target: str) -> Game:
+    module, _, attribute = target.partition(":")
+    try:
+        game = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownGameError(f"cannot load game {target!r}: {error}") from error
+    if not isinstance(game, Game):
+        raise UnknownGameError(f"{target!r} is a {type(game).__name__}, not a games.Game")
+    return game
+
+
+def make(name: str) -> Env:
+    """Start a game's environment; raises `UnknownGameError` where it can only be recorded or bridged."""
+    game = load(name)
+    if game.make is None:
+        raise UnknownGameError(f"{name!r} has no built-in environment; attach it over a bridge")
+    return game.make()

@@ -1,0 +1,156 @@
+"""What is a game, to a player that sees pixels and presses controls?
+
+A `GameSpec` is data: it travels as JSON in the handshake, in every recording and in every checkpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from games.controls import ActionError, Button, Control, Token
+
+Action = dict[str, Any]
+"""One value per control, by the control's name (see `games.controls`)."""
+
+START, END = "[STARTACTION]", "[ENDOFACTION]"
+
+
+class FrameSize(BaseModel):
+    """Height and width of a frame in pixels; a frame is uint8 RGB of shape (height, width, 3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    height: int = Field(ge=8, le=4096)
+    width: int = Field(ge=8, le=4096)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.height, self.width, 3)
+
+
+class GameSpec(BaseModel):
+    """A game's id, frame, clock and controls.
+
+    `exclusive` names groups of buttons that are never down together. Tokens follow the paper (section 4.1):
+    pressed buttons in alphabetical order, then the other controls in the order they are declared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*-v\d+$", max_length=64)]
+    title: str = Field(max_length=200)
+    frame: FrameSize
+    step_hz: float = Field(gt=0, le=240)
+    controls: tuple[Control, ...] = Field(min_length=1, max_length=256)
+    exclusive: tuple[tuple[str, ...], ...] = ()
+    hints: tuple[str, ...] = ()
+    """Sentences about the game that help a reader or a captioning model ("Pigs are pink.")."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GameSpec:
+        names = [control.name for control in self.controls]
+        tokens = [token for control in self.controls for token in control.tokens]
+        for what, items in (("control", names), ("token", tokens)):
+            if twice := sorted({item for item in items if items.count(item) > 1}) if len(
+                set(items)
+            ) != len(items) else []:
+                raise ValueError(f"{what} declared twice: {', '.join(twice)}")
+        buttons = {control.name for control in self.controls if control.kind == "button"}
+        for group in self.exclusive:
+            if unknown := set(group) - buttons:
+                raise ValueError(f"exclusive names no button: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The id without its version: `voxel-v0` is `voxel`."""
+        return self.id.rpartition("-v")[0]
+
+    @cached_property
+    def by_name(self) -> dict[str, Control]:
+        return {control.name: control for control in self.controls}
+
+    @cached_property
+    def token_order(self) -> tuple[Control, ...]:
+        """The order in which controls are written: buttons alphabetically, then the rest as declared."""
+        buttons = [c for c in self.controls if isinstance(c, Button)]
+        others = [c for c in self.controls if not isinstance(c, Button)]
+        return (*sorted(buttons, key=lambda c: c.name), *others)
+
+    @cached_property
+    def action_tokens(self) -> tuple[Token, ...]:
+        """Every token an action can hold, in writing order, without the two markers."""
+        return tuple(token for control in self.token_order for token in control.tokens)
+
+    @cached_property
+    def control_of_token(self) -> dict[Token, Control]:
+        return {token: control for control in self.token_order for token in control.tokens}
+
+    def null_action(self) -> Action:
+        """The action that does nothing."""
+        return {control.name: control.null for control in self.controls}
+
+    def legal(self, action: Mapping[str, Any]) -> Action:
+        """Complete a partial action and move every value to its nearest bin.
+
+        Raises `ActionError` for an unknown control, a value of the wrong kind or two exclusive buttons.
+        """
+        for name in action:
+            if name not in self.by_name:
+                raise ActionError(
+                    f"no control called {name!r} in {self.id}{did_you_mean(name, self.by_name)}"
+                )
+        full = {c.name: c.legal(action.get(c.name, c.null)) for c in self.controls}
+        for group in self.exclusive:
+            if len(down := [name for name in group if full[name]]) > 1:
+                raise ActionError(f"{' and '.join(down)} exclude each other in {self.id}")
+        return full
+
+    def encode(self, action: Mapping[str, Any]) -> list[Token]:
+        """The action as tokens between `[STARTACTION]` and `[ENDOFACTION]`; partial actions are completed."""
+        full = self.legal(action)
+        body = [token for c in self.token_order for token in c.encode(full[c.name])]
+        return [START, *body, END]
+
+    def decode(self, tokens: Sequence[Token]) -> Action:
+        """The inverse of `encode`; raises `ActionError` where the tokens are no legal action."""
+        if len(tokens) < 2 or tokens[0] != START or tokens[-1] != END:
+            raise ActionError(f"an action runs from {START} to {END}, got {list(tokens)}")
+        of_control: dict[str, list[Token]] = {}
+        for token in tokens[1:-1]:
+            if token not in self.control_of_token:
+                raise ActionError(
+                    f"no token {token!r} in {self.id}{did_you_mean(token, self.control_of_token)}"
+                )
+            of_control.setdefault(self.control_of_token[token].name, []).append(token)
+        action = {c.name: c.decode(of_control.get(c.name, ())) for c in self.controls}
+        if self.encode(action) != list(tokens):
+            raise ActionError(f"tokens out of order or repeated: {' '.join(tokens)}")
+        return action
+
+    def say(self, action: Mapping[str, Any]) -> str:
+        """The action in words: "walk forward, jump, turn right 9°"; the null action is "do nothing"."""
+        full = self.legal(action)
+        phrases = [phrase for c in self.controls for phrase in c.say(full[c.name])]
+        return ", ".join(phrases) or "do nothing"
+
+    def hear(self, words: str) -> Action:
+        """The inverse of `say`; raises `ActionError` for a phrase that says nothing in this game."""
+        phrases = [] if words.strip() == "do nothing" else words.strip().split(", ")
+        action = {c.name: c.hear(phrases) for c in self.controls}
+        if phrases:
+            known = [p for c in self.controls if isinstance(c, Button) for p in c.say(1)]
+            raise ActionError(
+                f"{phrases[0]!r} says nothing in {self.id}{did_you_mean(phrases[0], known)}"
+            )
+        return self.legal(action)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """"; did you mean 'voxel'?" where something known is close, else ""."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

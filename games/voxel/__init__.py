@@ -1,0 +1,10 @@
+"""Voxel, the embedded game: a first-person block world made of numpy alone."""
+
+from games.game import Game
+from games.voxel.env import FREE, VoxelEnv
+from games.voxel.spec import SPEC
+from games.voxel.tasks import SINGLE_OBJECT, TASKS, Goal, Task
+
+GAME = Game(spec=SPEC, make=VoxelEnv, tasks=tuple(TASKS))
+
+__all__ = ["FREE", "GAME", "SINGLE_OBJECT", "SPEC", "TASKS", "Goal", "Task", "VoxelEnv"]

@@ -62,9 +62,9 @@ class World:
         self._measure_column(x, z)
 
     def ground(self, x: float, z: float) -> int:
-        """Height of the highest cell a player can stand on in this column, leaves and trunks not counted."""
+        """Height of the highest cell a player can stand on in this column, leaves, trunks and water not counted."""
         column = self.blocks[int(x), :-1, int(z)]
-        return int(np.flatnonzero((column != b.AIR) & (column != b.LEAVES) & (column != b.LOG))[-1])
+        return int(np.flatnonzero(~np.isin(column, (b.AIR, b.LEAVES, b.LOG, b.WATER)))[-1])
 
     def _measure_column(self, x: int, z: int) -> None:
         self.ceiling[x, z] = np.flatnonzero(self.blocks[x, :-1, z] != b.AIR)[-1]

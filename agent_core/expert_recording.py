@@ -1,0 +1,152 @@
+"""How are teaching episodes made? The scripted expert plays, stumbles on purpose, and writes down what it meant.
+
+While a mistake is injected the game executes a random action, but the recorded label stays the expert's: the model
+learns how to get back on the path (noise injection as in DART, Laskey et al. 2017). With a checkpoint as player the
+agent plays and the expert labels (DAgger, Ross et al. 2011).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from games import Action, Button
+from games.voxel import FREE, SPEC, TASKS, VoxelEnv
+from games.voxel.expert import Expert
+from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes
+
+SEED_LIMIT = 1_000_000
+"""Recording uses seeds below this; evaluation's held-out worlds start at 1,000,000,000."""
+IDLE_SHARE = 0.04
+"""Share of episodes without an instruction, in which the expert waits."""
+IDLE_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to record: `mistakes` is the chance per step that a random action of 3 to 10 steps begins."""
+
+    out: Path
+    episodes: int
+    first_seed: int = 0
+    mistakes: float = 0.02
+    tasks: tuple[str, ...] = tuple(TASKS)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One finished episode."""
+
+    seed: int
+    task: str
+    steps: int
+    success: bool
+
+
+def record_expert(
+    plan: Plan, workers: int, on_episode: Callable[[Recorded], None] | None = None
+) -> list[Recorded]:
+    """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C."""
+    if plan.first_seed + plan.episodes > SEED_LIMIT:
+        raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
+    have = _seeds_in(plan.out)
+    seeds = [s for s in range(plan.first_seed, plan.first_seed + plan.episodes) if s not in have]
+    done: list[Recorded] = []
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread)
+    try:
+        for future in as_completed([pool.submit(record_one, plan, seed) for seed in seeds]):
+            done.append(future.result())
+            if on_episode:
+                on_episode(done[-1])
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return done
+
+
+def record_one(plan: Plan, seed: int) -> Recorded:
+    """Play and record one seed."""
+    rng = np.random.default_rng([seed, 77])
+    idle = rng.random() < IDLE_SHARE
+    task = FREE if idle else plan.tasks[int(rng.integers(len(plan.tasks)))]
+    env = VoxelEnv()
+    observation, info = env.reset(seed=seed, options={"task": task})
+    expert = Expert(env.goal)
+    stumble = _Stumble(rng, plan.mistakes)
+    about = CaptureInfo(
+        instruction=observation["instruction"], task=task, seed=seed, player="expert", author="scripted"
+    )
+    with CaptureWriter.create(plan.out, SPEC, about) as capture:
+        said, ended = "", False
+        while not ended and not (idle and capture.steps >= IDLE_STEPS):
+            label, thought = expert.act(env.view(), env.player)
+            executed = stumble.action() or label
+            if thought != said:
+                capture.text(style="thought", text=thought, source="teacher")
+                said = thought
+            frame = observation["frame"]
+            observation, reward, terminated, truncated, info = env.step(executed)
+            capture.step(frame, label, executed_action=executed, reward=reward)
+            ended = terminated or truncated
+        capture.close(success=bool(info["success"]) or idle)
+    return Recorded(seed, task, capture.steps, bool(info["success"]) or idle)
+
+
+class _Stumble:
+    """Now and then a random action that lasts a few steps."""
+
+    def __init__(self, rng: np.random.Generator, chance: float) -> None:
+        self._rng = rng
+        self._chance = chance
+        self._left = 0
+        self._now: Action = {}
+
+    def action(self) -> Action | None:
+        if self._left == 0:
+            if self._rng.random() >= self._chance:
+                return None
+            self._left = int(self._rng.integers(3, 11))
+            self._now = random_action(self._rng)
+        self._left -= 1
+        return self._now
+
+
+def random_action(rng: np.random.Generator) -> Action:
+    """A legal action: some buttons, often a turn of the camera."""
+    action = SPEC.null_action()
+    for control in SPEC.controls:
+        if isinstance(control, Button) and rng.random() < 0.2:
+            action[control.name] = 1
+    for group in SPEC.exclusive:
+        if all(action[name] for name in group):
+            action[group[int(rng.integers(len(group)))]] = 0
+    camera = SPEC.by_name["camera"]
+    if rng.random() < 0.7 and camera.kind == "camera":
+        action["camera"] = (
+            float(rng.choice(camera.pitch_bins[2:-2])),
+            float(rng.choice(camera.yaw_bins)),
+        )
+    return action
+
+
+def _seeds_in(folder: Path) -> set[int | None]:
+    try:
+        return {episode.info.seed for episode in open_episodes(folder)}
+    except CaptureError:
+        return set()
+
+
+def _single_thread() -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def success_rates(recorded: Sequence[Recorded]) -> dict[str, float]:
+    """Share of successes by task."""
+    tasks = sorted({r.task for r in recorded})
+    return {t: float(np.mean([r.success for r in recorded if r.task == t])) for t in tasks}

@@ -1,1 +1,1 @@
-"""agent_core"""
+"""What next? The model, its training, its play, its evaluation, and the `iafm` command."""

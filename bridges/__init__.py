@@ -1,1 +1,27 @@
-"""bridges"""
+"""How do I reach a game? The wire protocol, its server and client, and policies that need no model."""
+
+from bridges.client import BridgeClient, ask, connect, watch
+from bridges.play import PlayReport, Start, play
+from bridges.policy import Alternative, Decision, Player, Policy, PolicyError, Request
+from bridges.random_policy import RandomPolicy
+from bridges.server import BridgeError, BridgeServer, run
+
+__all__ = [
+    "Alternative",
+    "BridgeClient",
+    "BridgeError",
+    "BridgeServer",
+    "Decision",
+    "PlayReport",
+    "Player",
+    "Policy",
+    "PolicyError",
+    "RandomPolicy",
+    "Request",
+    "Start",
+    "ask",
+    "connect",
+    "play",
+    "run",
+    "watch",
+]

@@ -4,6 +4,7 @@ from recorder.cache import decode_cache
 from recorder.capture import LIVE, SHARP, CaptureWriter, VideoProfile
 from recorder.episode import Episode, EpisodeSet, Window, open_episodes
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
+from recorder.recover import Recovered, recover
 
 __all__ = [
     "LIVE",
@@ -14,9 +15,11 @@ __all__ = [
     "Episode",
     "EpisodeSet",
     "Manifest",
+    "Recovered",
     "TextSpan",
     "VideoProfile",
     "Window",
     "decode_cache",
     "open_episodes",
+    "recover",
 ]

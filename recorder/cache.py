@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 def decode_cache(
     episodes: EpisodeSet, path: Path, *, workers: int | None = None, progress: Progress | None = None
 ) -> NDArray[np.uint8]:
-    """All frames of all episodes in order, memory-mapped read-only: (N, H, W, 3) uint8.
+    """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
 
     The file is made anew when the episodes changed. `progress(done, total)` is called per episode.
     """
@@ -35,7 +35,7 @@ def decode_cache(
     if not (path.exists() and index.exists() and json.loads(index.read_text()) == mark):
         _decode(episodes, path, total, shape, workers or os.cpu_count() or 1, progress)
         write_atomically(index, json.dumps(mark))
-    return np.memmap(path, np.uint8, "r", shape=(total, *shape))
+    return np.memmap(path, np.uint8, "c", shape=(total, *shape))
 
 
 def _decode(

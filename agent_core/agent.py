@@ -1,0 +1,165 @@
+"""Who plays? A checkpoint as a policy: many players with memory, one batch per step, answers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import torch
+
+from agent_core.checkpoint import SHIPPED, load
+from agent_core.engine import Choice, Engine, EngineOptions, Session
+from agent_core.grammar import Attachment
+from bridges.policy import Alternative, Decision, PolicyError
+from games import Action, Frame, GameSpec, did_you_mean
+
+QUESTIONS = ("next_action", "why", "caption")
+_RECENT = 20
+"""Steps that a caption looks back on."""
+
+
+@dataclass(eq=False)
+class AgentPlayer:
+    """One player's handle; `warnings` names the controls the model cannot use."""
+
+    spec: GameSpec
+    warnings: tuple[str, ...]
+    session: Session
+    engine: Engine
+    recent: list[str] = field(default_factory=list)
+
+    def reset(self) -> None:
+        """A new episode begins: forget everything seen."""
+        self.engine.forget(self.session)
+        self.recent.clear()
+
+    def close(self) -> None:
+        """The player is gone: its place in the cache is free again."""
+        self.engine.close(self.session)
+
+
+class Asked(Protocol):
+    """One player's newest observation, as `bridges.policy.Request` has it."""
+
+    @property
+    def player(self) -> object: ...
+    @property
+    def frame(self) -> Frame: ...
+    @property
+    def instruction(self) -> str: ...
+    @property
+    def executed(self) -> Action | None: ...
+
+
+class Agent:
+    """The model as a policy (`bridges.policy.Policy` by shape); call it from one thread."""
+
+    def __init__(self, engine: Engine, name: str, seed: int = 0) -> None:
+        self.name = name
+        self._engine = engine
+        self._seed = seed
+        self._attached = 0
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str = SHIPPED,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        alternatives: int = 3,
+        show_actions: bool = False,
+    ) -> Agent:
+        """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process."""
+        if threads is not None:
+            torch.set_num_threads(threads)
+        checkpoint = load(path, device)
+        options = EngineOptions(temperature, alternatives, show_actions)
+        return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
+
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
+        """A player for a game; raises `PolicyError` where the model knows none of its controls."""
+        attachment = Attachment(spec, self._engine.vocabulary)
+        if not attachment.playable:
+            raise PolicyError(
+                f"{self.name} knows none of the {len(spec.controls)} controls of {spec.id}; "
+                "give them meanings such as move.forward"
+            )
+        if attachment.longest > self._engine.config.action_slots:
+            raise PolicyError(
+                f"an action of {spec.id} takes up to {attachment.longest} tokens, "
+                f"{self.name} has room for {self._engine.config.action_slots}"
+            )
+        self._attached += 1
+        own = self._seed * 1_000_003 + self._attached if seed is None else seed
+        session = self._engine.open(attachment, own)
+        return AgentPlayer(spec, attachment.warnings, session, self._engine)
+
+    def act(self, requests: Sequence[Asked]) -> list[Decision]:
+        """The next action of every player, all in one batch; each player at most once."""
+        if not requests:
+            return []
+        players = [_mine(request.player) for request in requests]
+        choices = self._engine.act(
+            [player.session for player in players],
+            [self._fit(request.frame) for request in requests],
+            [request.instruction for request in requests],
+            [request.executed for request in requests],
+        )
+        return [_decide(player, choice) for player, choice in zip(players, choices, strict=True)]
+
+    def ask(self, player: object, question: str) -> str:
+        """An answer in words about the newest observation; never changes what is done next."""
+        mine = _mine(player)
+        if question not in QUESTIONS:
+            raise PolicyError(f"no question called {question!r}{did_you_mean(question, QUESTIONS)}")
+        said = mine.session.said
+        if said is None:
+            return "nothing seen yet"
+        if question == "next_action":
+            words = mine.spec.say(mine.session.attachment.action(said.body))
+            return f"{words} ({said.probability:.0%})"
+        if question == "why":
+            return self._engine.why(mine.session)
+        return _caption(mine)
+
+    def _fit(self, frame: Frame) -> Frame:
+        config = self._engine.config
+        if frame.shape[:2] == (config.frame_height, config.frame_width):
+            return frame
+        size = (config.frame_width, config.frame_height)
+        return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
+
+
+def _mine(player: object) -> AgentPlayer:
+    if not isinstance(player, AgentPlayer):
+        raise PolicyError(f"{type(player).__name__} was not attached to this agent")
+    return player
+
+
+def _decide(player: AgentPlayer, choice: Choice) -> Decision:
+    attachment, spec = player.session.attachment, player.spec
+    action = attachment.action(choice.body)
+    words = spec.say(action)
+    player.recent[:] = [*player.recent, words][-_RECENT:]
+    others = tuple(
+        Alternative(spec.say(attachment.action(body)), p) for body, p in choice.alternatives
+    )
+    return Decision(dict(action), words, choice.probability, others, choice.entropy)
+
+
+def _caption(player: AgentPlayer) -> str:
+    """What the player mostly did lately, from its own actions."""
+    phrases = [phrase for words in player.recent for phrase in words.split(", ")]
+    often = sorted(set(phrases), key=lambda phrase: (-phrases.count(phrase), phrases.index(phrase)))
+    goal = (
+        f"asked to {player.session.instruction!r}"
+        if player.session.instruction
+        else "not asked for anything"
+    )
+    return f"The player, {goal}, lately did: {', '.join(often[:3])}."

@@ -1,0 +1,124 @@
+"""How fast is it here? Each function measures one thing on this machine and returns plain numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agent_core.agent import Agent
+from bridges import BridgeServer, RandomPolicy, Request, Start, play
+from games.voxel import SPEC, TASKS, VoxelEnv
+
+BENCH_SEED = 3_000_000_000
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return {"cpu": name, "cores": os.cpu_count(), "python": platform.python_version(), "torch": torch.__version__}
+
+
+def bench_play(checkpoint: Path, seconds: float, threads: int, pace_hz: float | None = None) -> dict[str, Any]:
+    """The agent plays voxel-v0 over the websocket; server, model and game share `threads` cores."""
+    pinned = pin(threads)
+    agent = Agent.load(checkpoint, threads=threads)
+    try:
+        return asyncio.run(_bench_play(agent, seconds, pace_hz))
+    finally:
+        unpin(pinned)
+
+
+async def _bench_play(agent: Agent, seconds: float, pace_hz: float | None) -> dict[str, Any]:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    async with BridgeServer(agent, port=0) as server:
+        game = context.Process(target=_play, args=(server.url, seconds, pace_hz, theirs))
+        game.start()
+        theirs.close()
+        report: dict[str, Any] = await asyncio.to_thread(ours.recv)
+        await asyncio.to_thread(game.join)
+    return {name: report[name] for name in ("hz", "age_ms", "infer_ms", "dropped")}
+
+
+def _play(url: str, seconds: float, pace_hz: float | None, pipe: Any) -> None:
+    """The game's process; it inherits the pinning."""
+    begun: list[float] = []
+
+    def stop(report: Any) -> bool:
+        if report.first_action_s is not None and not begun:
+            begun.append(time.monotonic())
+        return bool(begun) and time.monotonic() - begun[0] > seconds
+
+    tasks = list(TASKS)
+    starts = (Start(BENCH_SEED + n, {"task": tasks[n % len(tasks)]}) for n in range(10_000))
+    mode = "lockstep" if pace_hz is None else "realtime"
+    pipe.send(play(VoxelEnv(), url, starts, mode=mode, pace_hz=pace_hz, stop=stop).summary())
+
+
+def bench_env(seconds: float = 5.0) -> dict[str, Any]:
+    """Steps per second of voxel-v0 with rendering, on one core, under random play."""
+    pinned = pin(1)
+    env, player = VoxelEnv(), RandomPolicy().attach(SPEC, seed=0)
+    steps, seed = 0, BENCH_SEED
+    env.reset(seed=seed)
+    begun = time.monotonic()
+    while (spent := time.monotonic() - begun) < seconds:
+        _, _, terminated, truncated, _ = env.step(player.next())
+        steps += 1
+        if terminated or truncated or steps % 300 == 0:
+            seed += 1
+            env.reset(seed=seed)
+    unpin(pinned)
+    return {"steps_per_s": round(steps / spent, 1)}
+
+
+def bench_infer(checkpoint: Path, seconds: float, threads: int, sessions: int = 1) -> dict[str, Any]:
+    """Milliseconds per batched action without any wire, on frames of real play."""
+    agent = Agent.load(checkpoint, threads=threads)
+    env = VoxelEnv()
+    frames = []
+    observation, _ = env.reset(seed=BENCH_SEED)
+    random = RandomPolicy().attach(SPEC, seed=1)
+    for _ in range(40):
+        frames.append(observation["frame"])
+        observation, *_ = env.step(random.next())
+    players = [agent.attach(SPEC, seed=i) for i in range(sessions)]
+    times: list[float] = []
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        frame = frames[len(times) % len(frames)]
+        start = time.perf_counter()
+        agent.act([Request(player, frame, "hunt the cow") for player in players])
+        times.append(1000 * (time.perf_counter() - start))
+    p50, p95 = np.percentile(times[5:], [50, 95])
+    return {
+        "sessions": sessions,
+        "ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2)},
+        "actions_per_s": round(1000 * sessions / float(np.mean(times[5:])), 1),
+    }
+
+
+def pin(cores: int) -> set[int] | None:
+    """Keep this process and its children on the first `cores` cores; returns what to restore."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(before)[:cores]))
+    return before
+
+
+def unpin(cores: set[int] | None) -> None:
+    if cores is not None:
+        os.sched_setaffinity(0, cores)

@@ -1,0 +1,135 @@
+"""How does a model outlive its process? A folder: model.safetensors (half precision) and config.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from agent_core.config import ModelConfig
+from agent_core.model.iafm import IAFM
+from agent_core.vocabulary import Vocabulary
+from games import GameSpec
+
+FORMAT = 1
+_BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0}
+"""What a header means that was written before these settings existed."""
+WEIGHTS, HEADER = "model.safetensors", "config.json"
+SHIPPED = Path(__file__).parent / "checkpoints" / "voxel-tiny"
+"""The checkpoint that comes with the package."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read; the message names the file and what is wrong with it."""
+
+
+class Header(BaseModel):
+    """Everything but the weights. `facts` tells how it was trained (steps, losses, date)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    model: ModelConfig
+    specs: tuple[GameSpec, ...]
+    tokenizer: dict[str, Any]
+    meanings: tuple[str, ...]
+    facts: dict[str, Any] = {}
+
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(json.dumps(self.tokenizer), self.meanings)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready for inference (fp32, evaluation mode) and its header."""
+
+    model: IAFM
+    header: Header
+    vocabulary: Vocabulary
+    path: Path
+
+
+def make_header(
+    model: ModelConfig, specs: tuple[GameSpec, ...], vocabulary: Vocabulary, facts: dict[str, Any]
+) -> Header:
+    return Header(
+        model=model,
+        specs=specs,
+        tokenizer=json.loads(vocabulary.tokenizer_json),
+        meanings=vocabulary.meanings,
+        facts=facts,
+    )
+
+
+def save(path: Path, weights: dict[str, torch.Tensor], header: Header) -> None:
+    """Write a checkpoint folder in one step: a reader sees the old or the new one, never a part."""
+    draft = path.with_name(path.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    half = {name: w.detach().to("cpu", torch.float16).contiguous() for name, w in weights.items()}
+    save_file(half, draft / WEIGHTS)
+    (draft / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
+    replace_folder(draft, path)
+
+
+def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
+    """Read a checkpoint folder; raises `CheckpointError` with one line."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise CheckpointError(f"no checkpoint folder {folder}; train one with `iafm train`")
+    header = _read_header(folder / HEADER)
+    vocabulary = header.vocabulary()
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (FileNotFoundError, OSError):
+        raise CheckpointError(f"{folder} has no readable {WEIGHTS}") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from None
+    model = IAFM(header.model, vocabulary.size)
+    try:
+        model.load_state_dict({name: w.float() for name, w in weights.items()})
+    except RuntimeError as error:
+        what = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit {HEADER}: {what}") from None
+    if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        raise CheckpointError(f"{folder / WEIGHTS} holds numbers that are not finite")
+    model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model.to(device).eval().requires_grad_(False), header, vocabulary, folder)
+
+
+def replace_folder(draft: Path, path: Path) -> None:
+    """Put `draft` in the place of `path`; what was there is gone only after the new one stands."""
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.replace(old)
+    draft.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_header(path: Path) -> Header:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} is no checkpoint: it has no {HEADER}") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is no JSON: {error}") from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else None
+        raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT}")
+    if isinstance(raw.get("model"), dict):
+        raw["model"] = {**_BEFORE, **raw["model"]}
+    try:
+        return Header.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"{path}: {first['msg']} at {'.'.join(map(str, first['loc']))}"
+        ) from None

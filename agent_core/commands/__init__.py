@@ -1,0 +1,1 @@
+"""What can be typed after `iafm`? One function per subcommand: parse, call one function, print."""

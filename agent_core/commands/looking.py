@@ -1,0 +1,93 @@
+"""games, check, bench, doctor: what is there, is it right, and how fast is it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent_core.commands.output import answer, err, out
+from games.registry import load, make, names
+
+
+def add(commands: Any) -> None:
+    """Add the subcommands."""
+    games = commands.add_parser("games", help="list the games, or show one game's controls")
+    games.add_argument("game", nargs="?", help="a name, an id or module:NAME")
+    games.add_argument("--json", action="store_true")
+    games.set_defaults(run=run_games)
+
+    check = commands.add_parser("check", help="check that an environment keeps the contract")
+    check.add_argument("game", help="a name or module:NAME of a games.Game")
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(run=run_check)
+
+    bench = commands.add_parser("bench", help="measure speed on this machine")
+    bench.add_argument("what", choices=("play", "infer", "env"))
+    bench.add_argument("--seconds", type=float, default=20.0)
+    bench.add_argument("--threads", type=int, default=1, help="cores that server, model and game share")
+    bench.add_argument("--pace-hz", type=float, help="play: in real time at this pace instead of flat out")
+    bench.add_argument("--sessions", type=int, default=1, help="infer: players in one batch")
+    bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
+    bench.add_argument("--json", action="store_true")
+    bench.set_defaults(run=run_bench)
+
+    doctor = commands.add_parser("doctor", help="look for what is wrong with this installation")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_games(args: argparse.Namespace) -> int:
+    if args.game:
+        spec = load(args.game).spec
+        rows = [(c.name, c.kind, c.meaning or "-", len(c.tokens)) for c in spec.controls]
+        return answer(spec.model_dump(), args.json, lambda: _table(("control", "kind", "meaning", "tokens"), rows))
+    found = [(name, load(name)) for name in names()]
+    listing = [{"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None} for n, g in found]
+    rows = [(r["name"], r["id"], "yes" if r["playable"] else "over a bridge", r["title"]) for r in listing]
+    return answer(listing, args.json, lambda: _table(("name", "id", "playable here", "title"), rows))
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from games.check import check_env
+
+    problems = check_env(make(args.game))
+    rows = [(p.code, p.message, p.hint) for p in problems]
+    shown = [asdict(p) for p in problems]
+    answer(shown, args.json, lambda: _table(("code", "problem", "hint"), rows) if rows else out.print("no problems"))
+    return 1 if problems else 0
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    from agent_core import bench
+    from agent_core.checkpoint import SHIPPED
+
+    checkpoint = args.checkpoint or SHIPPED
+    match args.what:
+        case "play":
+            report = bench.bench_play(checkpoint, args.seconds, args.threads, args.pace_hz)
+        case "infer":
+            report = bench.bench_infer(checkpoint, args.seconds, args.threads, args.sessions)
+        case _:
+            report = bench.bench_env(args.seconds)
+    err.print(bench.machine())
+    return answer(report, args.json, lambda: out.print(report))
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    from agent_core.doctor import examine
+
+    findings = examine()
+    rows = [("ok" if f.ok else "PROBLEM", f.check, f.detail) for f in findings]
+    answer([asdict(f) for f in findings], args.json, lambda: _table(("", "check", "found"), rows))
+    return 0 if all(f.ok for f in findings) else 1
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    from rich.table import Table
+
+    grid = Table(*head)
+    for row in rows:
+        grid.add_row(*[str(cell) for cell in row])
+    out.print(grid)

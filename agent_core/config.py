@@ -1,0 +1,230 @@
+"""What is one training run? Its model, data, loss and optimiser, as frozen data read from one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from games import did_you_mean
+
+
+class ConfigError(ValueError):
+    """A run's configuration is wrong; the message names the setting."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {},
+    "small": {
+        "width": 384,
+        "layers": 8,
+        "heads": 12,
+        "stem_widths": (32, 64, 160),
+        "stem_blocks": (1, 2, 3),
+        "text_vocabulary": 2048,
+    },
+}
+
+
+class ModelConfig(_Part):
+    """Sizes of the network. A preset fills what is not given; `tiny` is the defaults below."""
+
+    preset: Literal["tiny", "small", "paper"] = "tiny"
+    width: int = 256
+    layers: int = 4
+    heads: int = 8
+    stem_widths: tuple[int, int, int] = (24, 48, 128)
+    """Channels after each halving of the picture."""
+    stem_blocks: tuple[int, int, int] = (0, 1, 1)
+    """Residual blocks after each halving."""
+    frame_height: int = 72
+    frame_width: int = 128
+    visual_grid: tuple[int, int] = (3, 8)
+    """Rows and columns of visual tokens per frame; they divide the picture after three halvings."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Of the convolutional stem."""
+    glance: bool = True
+    """A further visual token for the whole picture, which every action token carries."""
+    embedding_scale: float = Field(default=8.0, gt=0)
+    """Token embeddings enter this many times larger than the output matrix they are tied to."""
+    memory_frames: int = Field(default=8, ge=1)
+    """T: frames an action looks back on, itself included."""
+    history_stride: int = Field(default=4, ge=1)
+    """Memory keeps every n-th frame; the newest is always seen."""
+    text_slots: int = Field(default=32, ge=4)
+    thought_slots: int = Field(default=32, ge=4)
+    action_slots: int = Field(default=12, ge=2)
+    text_vocabulary: int = Field(default=512, ge=272)
+    mae_blocks: int = Field(default=1, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        preset = given.get("preset", "tiny")
+        if preset == "paper":
+            raise ValueError(
+                "preset 'paper' (277.77 M) cannot be trained yet; use 'tiny' or 'small'"
+            )
+        return {**PRESETS.get(preset, {}), **given}
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelConfig:
+        rows, columns = self.visual_grid
+        height, width = self.frame_height, self.frame_width
+        if height % (8 * rows) or width % (8 * columns):
+            raise ValueError(
+                f"a {height}x{width} frame has no grid of {rows}x{columns} whole tokens"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        return self
+
+    @property
+    def visual_tokens(self) -> int:
+        """One per cell of the grid, and one for the whole picture where there is a glance."""
+        return self.visual_grid[0] * self.visual_grid[1] + int(self.glance)
+
+
+class DataConfig(_Part):
+    """Which episodes, and how windows are cut from them."""
+
+    episodes: tuple[str, ...] = ()
+    """Folders of captures."""
+    cache: str = ""
+    """Folder of the decoded frames; the run's own where empty."""
+    validation: float = Field(default=0.05, ge=0, lt=1)
+    """Share of seeds held out."""
+    only_successful: bool = True
+    window_frames: int = Field(default=10, ge=1)
+    """Frames per training window; more than the memory, so that deep layers see streamed context."""
+    short_windows: float = Field(default=0.15, ge=0, le=1)
+    """Share of windows cut to a random shorter length."""
+    hide_actions: float = Field(default=0.75, ge=0, le=1)
+    """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
+    task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
+    """How often a task is drawn; 1 where not named."""
+    jitter: float = Field(default=0.25, ge=0, lt=1)
+    """Brightness and saturation vary by up to this share, once per window."""
+    thoughts: bool = True
+
+
+class LossConfig(_Part):
+    """Weights of the three losses and how their sum is normalised (paper, Eq. 5)."""
+
+    normalization: Literal["paper", "mean"] = "paper"
+    language: float = Field(default=1.0, ge=0)
+    mae: float = Field(default=1.0, ge=0)
+    action: float = Field(default=1.0, ge=0)
+    masked_clips: float = Field(default=0.15, ge=0, le=1)
+    """Share of windows with hidden patches: half of them lose 50 %, half 75 %."""
+
+
+class TrainConfig(_Part):
+    """Optimiser and budget: training ends at `steps` or after `minutes`, whichever comes first."""
+
+    steps: int = Field(default=0, ge=0)
+    minutes: float = Field(default=8.0, ge=0)
+    batch: int = Field(default=256, ge=1)
+    lr: float = Field(default=2e-3, gt=0)
+    lr_end: float = Field(default=0.02, ge=0, le=1)
+    """Final learning rate as a share of `lr`."""
+    warmup_steps: int = Field(default=200, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    seed: int = 0
+    device: str = "auto"
+    compile: bool = False
+    log_every: int = Field(default=20, ge=1)
+    validate_every_s: float = Field(default=45.0, ge=0)
+    validation_windows: int = Field(default=2048, ge=1)
+    save_every_s: float = Field(default=60.0, ge=0)
+
+
+class RunConfig(_Part):
+    """One run: model, data, loss, training."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+
+    def toml(self) -> str:
+        """The whole configuration as TOML text that `load_config` reads back."""
+        lines = []
+        for part, values in self.model_dump(mode="json").items():
+            lines.append(f"[{part}]")
+            lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a TOML file (defaults where None) and apply overrides like `train.lr=1e-3`.
+
+    Raises `ConfigError` with one line: the setting, what was wrong.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"no configuration file {path}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    for override in overrides:
+        _override(values, override)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(_say(first["loc"], str(first["msg"]))) from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    part, dot, key = name.strip().partition(".")
+    if not (equals and dot):
+        raise ConfigError(f"an override is part.setting=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    values.setdefault(part, {})[key] = value
+
+
+def _say(where: tuple[int | str, ...], message: str) -> str:
+    known = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+    hint = ""
+    if message.startswith("Extra inputs"):
+        part = known.get(str(where[0])) if len(where) > 1 else None
+        names = (
+            part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else known
+        )
+        return (
+            f"no setting called {'.'.join(map(str, where))!r}{did_you_mean(str(where[-1]), names)}"
+        )
+    return f"{'.'.join(map(str, where))}: {message.removeprefix('Value error, ')}{hint}"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+    return repr(value)

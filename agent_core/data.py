@@ -1,0 +1,236 @@
+"""Where do training windows come from? All episodes as flat tensors on the device, windows by gather.
+
+Frames of all episodes lie behind each other in one uint8 tensor; actions and texts are ids in padded tables. A batch
+is a few index operations, no work per sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agent_core.config import DataConfig, ModelConfig
+from agent_core.grammar import Attachment
+from agent_core.sequence import Batch
+from agent_core.vocabulary import Vocabulary
+from games import Action, GameSpec
+
+
+class About(Protocol):
+    """What windows need to know of an episode's header."""
+
+    @property
+    def instruction(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+
+
+class EpisodeLike(Protocol):
+    """An episode as `recorder.Episode` has it."""
+
+    @property
+    def spec(self) -> GameSpec: ...
+    @property
+    def info(self) -> Any: ...
+    @property
+    def actions(self) -> list[Action]: ...
+    @property
+    def executed(self) -> list[Action]: ...
+    @property
+    def thoughts(self) -> list[str]: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass
+class WindowStore:
+    """All steps (M) of all episodes (E) as tensors."""
+
+    frames: Tensor
+    """(M, H, W, 3) uint8; may stay on the CPU where the device is too small."""
+    labels: Tensor
+    """(M, A) ids of the wanted actions."""
+    executed: Tensor
+    """(M, A) ids of what the game did."""
+    first: Tensor
+    """(M,) index of the episode's first step."""
+    episode: Tensor
+    """(M,)."""
+    thought: Tensor
+    """(M,) row of `thoughts`."""
+    texts: Tensor
+    """(E, W) instruction ids."""
+    thoughts: Tensor
+    """(U, K) ids; row 0 is empty."""
+    cumulative: dict[str, Tensor]
+    """By part ("train", "validation"): cumulated weight of every step, float64."""
+    stride: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.labels.device
+
+    def steps(self, part: str) -> int:
+        """Steps that windows of a part may end on."""
+        weights = torch.diff(self.cumulative[part], prepend=self.cumulative[part].new_zeros(1))
+        return int((weights > 0).sum())
+
+    def sample(
+        self,
+        part: str,
+        size: int,
+        config: DataConfig,
+        generator: torch.Generator,
+        *,
+        training: bool = True,
+    ) -> Batch:
+        """Draw windows; validation windows are whole and hide earlier actions, as in play."""
+        total = self.cumulative[part]
+        draw = torch.rand(size, generator=generator, device=self.device, dtype=torch.float64)
+        last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
+        count = config.window_frames
+        offset = torch.randint(1, self.stride + 1, (size,), generator=generator, device=self.device)
+        chance = torch.rand(3, size, generator=generator, device=self.device)
+        length = torch.full((size,), count, device=self.device)
+        hidden = torch.ones(size, dtype=torch.bool, device=self.device)
+        if training:
+            shorter = 1 + (chance[1] * count).long().clamp(max=count - 1)
+            length = torch.where(chance[0] < config.short_windows, shorter, length)
+            hidden = chance[2] < config.hide_actions
+        return self.gather(last, offset, length, hidden, count)
+
+    def gather(
+        self, last: Tensor, offset: Tensor, length: Tensor, hidden: Tensor, count: int
+    ) -> Batch:
+        """Windows ending on steps `last` (B,); the frame before lies `offset` (B,) steps back, then every stride."""
+        back = torch.arange(count - 2, -2, -1, device=self.device) * self.stride  # …, s, 0, -s
+        steps = last[:, None] - offset[:, None] - back[None]
+        steps[:, -1] = last
+        first = self.first[last][:, None]
+        young = torch.arange(count - 1, -1, -1, device=self.device)[None] < length[:, None]
+        present = (steps >= first) & young
+        steps = torch.maximum(steps, first)
+        labels, executed = self.labels[steps], self.executed[steps]
+        same = (labels == executed).all(2)
+        newest = torch.arange(count, device=self.device) == count - 1
+        wanted = hidden[:, None] | newest[None]
+        frames = self.frames[steps.to(self.frames.device)].to(self.device, non_blocking=True)
+        return Batch(
+            frames,
+            present,
+            self.texts[self.episode[last]],
+            torch.where(wanted[:, :, None], labels, executed),
+            wanted | same,
+            self.thoughts[self.thought[last]],
+            hidden,
+        )
+
+    def changed(self, last: Tensor) -> Tensor:
+        """(B,) bool: the wanted action differs from the step before (an episode's first step does not count)."""
+        before = torch.maximum(last - 1, self.first[last])
+        return (self.labels[last] != self.labels[before]).any(1)
+
+
+def build_store(
+    parts: dict[str, Sequence[EpisodeLike]],
+    frames: NDArray[np.uint8],
+    vocabulary: Vocabulary,
+    model: ModelConfig,
+    data: DataConfig,
+    device: torch.device,
+) -> WindowStore:
+    """Tables of all parts' episodes, in order; `frames` holds their frames in the same order."""
+    episodes = [episode for part in parts.values() for episode in part]
+    lengths = np.array([len(e) for e in episodes])
+    total = int(lengths.sum())
+    if total != len(frames):
+        raise ValueError(f"{len(frames)} frames for {total} steps")
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    encoder = _Encoder(vocabulary, model.action_slots)
+    labels = [encoder.ids(e.spec, action) for e in episodes for action in e.actions]
+    executed = [encoder.ids(e.spec, action) for e in episodes for action in e.executed]
+    rows = {"": 0}
+    thoughts = [t if data.thoughts else "" for e in episodes for t in e.thoughts]
+    thought = [rows.setdefault(text, len(rows)) for text in thoughts]
+    texts = [vocabulary.text_ids(e.info.instruction, model.text_slots) for e in episodes]
+    told = [vocabulary.thought_ids(t, model.thought_slots) if t else [] for t in rows]
+    width = max(len(ids) for ids in (*labels, *executed))
+    words = max(map(len, texts))
+    spoken = max(1, *map(len, told)) if len(told) > 1 else 1
+    length = words + data.window_frames * (model.visual_tokens + width) + spoken
+    spoken += -length % 8  # fast attention kernels want lengths in eights
+
+    def table(ids: list[list[int]], size: int) -> Tensor:
+        out = np.zeros((len(ids), size), np.int64)
+        for row, values in zip(out, ids, strict=True):
+            row[: len(values)] = values
+        return torch.from_numpy(out).to(device)
+
+    cumulative, begin = {}, 0
+    for name, part in parts.items():
+        weights = np.zeros(total)
+        size = sum(len(e) for e in part)
+        weights[begin : begin + size] = _weights(part, data.task_weights)
+        begin += size
+        cumulative[name] = torch.from_numpy(np.cumsum(weights)).to(device)
+    return WindowStore(
+        _place(frames, device),
+        table(labels, width),
+        table(executed, width),
+        torch.from_numpy(np.repeat(starts, lengths)).to(device),
+        torch.from_numpy(np.repeat(np.arange(len(episodes)), lengths)).to(device),
+        torch.tensor(thought, device=device),
+        table(texts, words),
+        table(told, min(spoken, model.thought_slots)),
+        cumulative,
+        model.history_stride,
+    )
+
+
+def _weights(episodes: Sequence[EpisodeLike], by_task: dict[str, float]) -> NDArray[np.float64]:
+    """A weight per step such that every task is drawn evenly (times its weight in the configuration)."""
+    counts: dict[str, int] = {}
+    for e in episodes:
+        counts[e.info.task] = counts.get(e.info.task, 0) + len(e)
+    each = [by_task.get(e.info.task, 1.0) / counts[e.info.task] for e in episodes]
+    return np.repeat(each, [len(e) for e in episodes])
+
+
+def _place(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """On the device where it takes at most half of its free memory, else in main memory."""
+    if device.type != "cuda" or frames.nbytes > torch.cuda.mem_get_info(device)[0] * 0.5:
+        if not frames.flags.writeable and device.type != "cuda":
+            frames = np.lib.stride_tricks.as_strided(frames, writeable=True)
+        return torch.from_numpy(frames if frames.flags.writeable else np.array(frames))
+    out = torch.empty(frames.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(frames), 16384):
+        out[start : start + 16384] = torch.from_numpy(np.array(frames[start : start + 16384]))
+    return out
+
+
+class _Encoder:
+    """Actions to ids, each distinct action once."""
+
+    def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
+        self._vocabulary = vocabulary
+        self._slots = slots
+        self._attached: dict[str, Attachment] = {}
+        self._known: dict[tuple[Any, ...], list[int]] = {}
+
+    def ids(self, spec: GameSpec, action: Action) -> list[int]:
+        key = (spec.id, *action.values())
+        if key not in self._known:
+            if spec.id not in self._attached:
+                self._attached[spec.id] = Attachment(spec, self._vocabulary)
+            ids = self._attached[spec.id].ids(action)
+            if len(ids) > self._slots:
+                raise ValueError(
+                    f"an action of {len(ids)} tokens; model.action_slots is {self._slots}"
+                )
+            self._known[key] = ids
+        return self._known[key]

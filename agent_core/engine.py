@@ -1,0 +1,430 @@
+"""What does the model do next, frame by frame, for many players at once?
+
+Theory of operation. Every session owns one row of a cache of keys and values, laid out like a training window:
+
+    text | block 0 | block 1 | … | block T-1 | scratch        block = visual tokens, action tokens
+
+Frames enter the blocks as a ring. A frame that memory does not keep (all but every `history_stride`-th) is
+overwritten by the next one. Since only the distance in frames enters attention, nothing is recomputed when the
+window slides. One pass takes the picture, [STARTACTION] and the previous action as a draft; each token is then drawn
+from the model's own distribution, and as long as it agrees with the draft its successor's distribution is already
+there (speculative decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agent_core.checkpoint import Checkpoint
+from agent_core.grammar import Attachment
+from agent_core.model.vision import normalise
+from agent_core.vocabulary import EOS, THOUGHT
+from games import Action, Frame
+
+Body = tuple[int, ...]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How actions are drawn. `show_actions`: whether memory holds earlier actions (False guards against copying)."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    alternatives: int = 0
+    show_actions: bool = False
+    draft: bool = True
+
+
+@dataclass
+class Session:
+    """One player's place in the cache, and what was last decided."""
+
+    row: int
+    attachment: Attachment
+    random: np.random.Generator
+    instruction: str | None = None
+    frame: int = -1
+    """Index of the newest frame among those kept."""
+    steps: int = 0
+    """Frames since memory was last emptied."""
+    body: Body = ()
+    kept: bool = False
+    said: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A drawn action as ids, its probability as a whole, and the best alternatives with theirs."""
+
+    body: Body
+    probability: float
+    entropy: float
+    """Of the first token's distribution, in nats."""
+    alternatives: tuple[tuple[Body, float], ...] = ()
+
+
+@dataclass
+class _Draw:
+    """A half-written action: what is drawn, and which scores are already there."""
+
+    session: Session
+    scores: Scores
+    """(1 + draft, ids from END on): row i follows START and the first i draft tokens."""
+    draft: Body
+    body: list[int] = field(default_factory=list)
+    log_p: float = 0.0
+    entropy: float = 0.0
+    path: list[tuple[tuple[int, ...], Scores]] = field(default_factory=list)
+
+
+class Engine:
+    """Streaming inference over a pool of sessions; not thread-safe."""
+
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
+        self.options = options or EngineOptions()
+        self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
+        config = self.config = checkpoint.header.model
+        self.device = self.model.output_bias.device
+        self._memory = config.memory_frames
+        self._visual, self._action = config.visual_tokens, config.action_slots
+        self._block = self._visual + self._action
+        self._scratch = config.text_slots + self._memory * self._block
+        slots = self._scratch + config.thought_slots
+        self._shape = (slots, config.heads, config.width // config.heads)
+        self._cache = torch.zeros(config.layers, 2, 0, *self._shape, device=self.device)
+        self._text_length = torch.zeros(0, dtype=torch.long, device=self.device)
+        self._frame_of = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
+        self._action_length = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
+        self._glance = torch.zeros(0, config.width, device=self.device)
+        self._free: list[int] = []
+        place = torch.arange(slots, device=self.device) - config.text_slots
+        within = (place >= 0) & (place < self._memory * self._block)
+        self._block_of = torch.where(within, place // self._block, 0)
+        self._order = torch.where(within, place % self._block, -1)
+        self._is_text = place < 0
+        self._is_visual = within & (self._order < self._visual)
+        self._is_action = within & (self._order >= self._visual)
+        self._place = torch.arange(slots, device=self.device)
+
+    def open(self, attachment: Attachment, seed: int) -> Session:
+        """A new session; its draws depend on `seed` and its own frames alone."""
+        if not self._free:
+            self._grow(max(1, len(self._text_length)))
+        return Session(self._free.pop(0), attachment, np.random.default_rng(seed))
+
+    def close(self, session: Session) -> None:
+        """Give the session's row back; the session must not be used again."""
+        self.forget(session)
+        self._free.append(session.row)
+
+    def forget(self, session: Session) -> None:
+        """Empty the memory: a new episode or a new instruction."""
+        session.instruction, session.frame, session.steps = None, -1, 0
+        session.body, session.kept, session.said = (), False, None
+        self._frame_of[session.row] = -1
+
+    @torch.inference_mode()
+    def act(
+        self,
+        sessions: Sequence[Session],
+        frames: Sequence[Frame],
+        instructions: Sequence[str],
+        executed: Sequence[Action | None] | None = None,
+    ) -> list[Choice]:
+        """One action per session from its newest frame; the sessions must be different ones.
+
+        `executed` tells what the game did last, where that was not this engine's action.
+        """
+        self._listen(sessions, instructions)
+        if self.options.show_actions:
+            self._remember_actions(sessions, executed or [None] * len(sessions))
+        draws = self._look(sessions, frames)
+        waiting = [draw for draw in draws if not self._draw(draw)]
+        while waiting:
+            self._continue(waiting)
+            waiting = [draw for draw in waiting if not self._draw(draw)]
+        return [self._settle(draw) for draw in draws]
+
+    @torch.inference_mode()
+    def why(self, session: Session) -> str:
+        """The thought that goes with the newest frame, greedily; memory and later actions are not touched."""
+        if session.frame < 0:
+            return ""
+        cache = self._cache[:, :, session.row : session.row + 1].clone()
+        rows = torch.tensor([session.row], device=self.device)
+        now = torch.tensor([session.frame], device=self.device)
+        seen, bias = self._memory_of(rows, now, actions=False)
+        written = [THOUGHT]
+        while len(written) < self.config.thought_slots:
+            k = len(written) - 1
+            ids = torch.tensor([[written[-1]]], device=self.device)
+            mine = (self._place >= self._scratch) & (self._place <= self._scratch + k)
+            mask = (seen | mine)[:, None, None]
+            biased = torch.where(mine, self.model.decoder.time_bias[:, :1], bias)[:, :, None]
+            hidden = self.model.decoder.extend(
+                self.model.embed_thought(ids, k),
+                biased.masked_fill(~mask, float("-inf")),
+                cache,
+                slice(None),
+                torch.tensor([[self._scratch + k]], device=self.device),
+            )
+            best = int(self.model.logits(hidden)[0, 0, : self.vocabulary.text_size].argmax())
+            if best == EOS:
+                break
+            written.append(best)
+        return self.vocabulary.text(written)
+
+    def _grow(self, more: int) -> None:
+        have = len(self._text_length)
+        layers = self._cache.shape[0]
+        room = torch.zeros(layers, 2, more, *self._shape, device=self.device)
+        self._cache = torch.cat([self._cache, room], 2)
+        empty = torch.zeros(more, self._memory, dtype=torch.long, device=self.device)
+        self._frame_of = torch.cat([self._frame_of, empty - 1])
+        self._action_length = torch.cat([self._action_length, empty])
+        self._text_length = torch.cat([self._text_length, empty[:, 0]])
+        width = self._glance.shape[1]
+        self._glance = torch.cat([self._glance, torch.zeros(more, width, device=self.device)])
+        self._free += range(have, have + more)
+
+    def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
+        """Write new instructions to the cache; a changed one empties the memory."""
+        new = [
+            (s, text)
+            for s, text in zip(sessions, instructions, strict=True)
+            if s.instruction != text
+        ]
+        if not new:
+            return
+        slots = self.config.text_slots
+        ids = torch.zeros(len(new), slots, dtype=torch.long)
+        for k, (session, text) in enumerate(new):
+            self.forget(session)
+            session.instruction = text
+            written = self.vocabulary.text_ids(text, slots)
+            ids[k, : len(written)] = torch.tensor(written)
+        ids = ids.to(self.device)
+        rows, index = self._rows([s for s, _ in new])
+        self._text_length[index] = (ids != 0).sum(1)
+        causal = self._place[None] <= self._place[:slots, None]
+        bias = self.model.decoder.time_bias[:, -1, None, None].masked_fill(~causal, float("-inf"))
+        places = self._place[:slots].expand(len(new), -1)
+        self.model.decoder.extend(
+            self.model.embed_text(ids), bias.expand(len(new), -1, -1, -1), self._cache, rows, places
+        )
+
+    def _remember_actions(
+        self, sessions: Sequence[Session], executed: Sequence[Action | None]
+    ) -> None:
+        """Write what was really done after the last kept frame, where that frame stays in memory."""
+        for session, action in zip(sessions, executed, strict=True):
+            if session.frame < 0 or not session.kept:
+                continue
+            start, end = self.vocabulary.start, self.vocabulary.end
+            ids = [start, *session.body, end] if action is None else session.attachment.ids(action)
+            tokens = torch.tensor([ids[: self._action]], device=self.device)
+            glance = self._glance[session.row : session.row + 1]
+            self._pass([session], self.model.embed_action(tokens, glance), self._visual)
+            self._action_length[session.row, session.frame % self._memory] = tokens.shape[1]
+
+    def _look(self, sessions: Sequence[Session], frames: Sequence[Frame]) -> list[_Draw]:
+        """Take in one frame per session: picture, START and the drafts in one pass."""
+        drafts = [s.body if self.options.draft and s.steps else () for s in sessions]
+        ids = torch.zeros(len(sessions), 1 + max(map(len, drafts)), dtype=torch.long)
+        for k, (session, draft) in enumerate(zip(sessions, drafts, strict=True)):
+            ids[k, : 1 + len(draft)] = torch.tensor([self.vocabulary.start, *draft])
+            session.frame += int(session.kept or session.frame < 0)
+            session.kept = session.steps % self.config.history_stride == 0
+            session.steps += 1
+        _, rows = self._rows(sessions)
+        now = torch.tensor([s.frame for s in sessions], device=self.device)
+        block = now % self._memory
+        self._frame_of[rows, block] = now
+        self._action_length[rows, block] = 0
+        pictures = torch.from_numpy(np.stack(frames)).to(self.device)
+        visual = self.model.vision(normalise(pictures))
+        glance = self.model.glance(visual)
+        self._glance[rows] = glance
+        pressed = self.model.embed_action(ids.to(self.device), glance)
+        x = torch.cat([visual + self.model.visual_slot, pressed], 1)
+        scores = self._scores(self._pass(sessions, x, 0)[:, self._visual :])
+        return [
+            _Draw(s, scores[k], draft)
+            for k, (s, draft) in enumerate(zip(sessions, drafts, strict=True))
+        ]
+
+    def _continue(self, draws: Sequence[_Draw]) -> None:
+        """One more token for each of the draws whose draft failed."""
+        ids = torch.tensor([[draw.body[-1]] for draw in draws], device=self.device)
+        slots = torch.tensor([len(draw.body) for draw in draws], device=self.device)
+        x = self.model.embed_token(ids) + self.model.action_slot[slots][:, None]
+        x = x + self._glance[[draw.session.row for draw in draws]][:, None]
+        scores = self._scores(self._pass([d.session for d in draws], x, self._visual + slots))
+        for k, draw in enumerate(draws):
+            draw.scores, draw.draft = scores[k], ()
+
+    def _draw(self, draw: _Draw) -> bool:
+        """Draw tokens as far as scores are there; True when the action is complete."""
+        row = 0
+        while True:
+            allowed = draw.session.attachment.allowed(tuple(draw.body))
+            token = allowed[0]
+            if len(allowed) > 1:
+                log_p = self._log_p(draw.scores[row], allowed)
+                pick = self._pick(draw.session, log_p)
+                token = allowed[pick]
+                draw.log_p += float(log_p[pick])
+                if not draw.body:
+                    draw.entropy = float(-(np.exp(log_p) * log_p)[np.isfinite(log_p)].sum())
+                draw.path.append((allowed, log_p))
+            else:
+                draw.path.append((allowed, np.zeros(1)))
+            if token == self.vocabulary.end:
+                return True
+            draw.body.append(token)
+            if draw.session.attachment.allowed(tuple(draw.body)) == (self.vocabulary.end,):
+                continue  # END is forced and needs no scores
+            if row >= len(draw.draft) or draw.draft[row] != token:
+                return False
+            row += 1
+
+    def _log_p(self, scores: Scores, allowed: tuple[int, ...]) -> Scores:
+        """Log-probabilities of the allowed ids (at temperature 1 where greedy)."""
+        kept = scores[np.array(allowed) - self.vocabulary.end]
+        scaled = kept / (self.options.temperature or 1.0)
+        scaled = scaled - scaled.max()
+        out: Scores = scaled - np.log(np.exp(scaled).sum())
+        return out
+
+    def _pick(self, session: Session, log_p: Scores) -> int:
+        if self.options.temperature == 0:
+            return int(log_p.argmax())
+        cumulated = np.exp(log_p).cumsum()
+        return min(
+            int(np.searchsorted(cumulated, session.random.random() * cumulated[-1], "right")),
+            len(log_p) - 1,
+        )
+
+    def _settle(self, draw: _Draw) -> Choice:
+        body = tuple(draw.body)
+        draw.session.body = body
+        probability = float(np.exp(draw.log_p))
+        others = self._alternatives(draw, body) if self.options.alternatives else []
+        ranked = sorted([(body, probability), *others], key=lambda pair: -pair[1])
+        choice = Choice(body, probability, draw.entropy, tuple(ranked[: self.options.alternatives]))
+        draw.session.said = choice
+        return choice
+
+    def _alternatives(self, draw: _Draw, body: Body) -> list[tuple[Body, float]]:
+        """Actions that differ from the drawn one in one decision, with their exact probabilities."""
+        guesses: list[tuple[float, Body]] = []
+        before = 0.0
+        for k, (allowed, log_p) in enumerate(draw.path):
+            taken = body[k] if k < len(body) else self.vocabulary.end
+            for j in np.argsort(-log_p)[:3]:
+                if allowed[j] != taken:
+                    other = _rest(draw.session.attachment, body, k, allowed[j], self.vocabulary.end)
+                    guesses.append((before + float(log_p[j]), other))
+            before += float(log_p[allowed.index(taken)])
+        best = [other for _, other in sorted(guesses, reverse=True)]
+        wanted = list(dict.fromkeys(other for other in best if other != body))[
+            : self.options.alternatives
+        ]
+        return list(zip(wanted, self._probabilities(draw.session, wanted), strict=True))
+
+    def _probabilities(self, session: Session, bodies: Sequence[Body]) -> list[float]:
+        """Exact probabilities of whole actions for the newest frame, in one pass over copies of the row."""
+        if not bodies:
+            return []
+        ids = torch.zeros(len(bodies), 1 + max(map(len, bodies)), dtype=torch.long)
+        for k, body in enumerate(bodies):
+            ids[k, : 1 + len(body)] = torch.tensor([self.vocabulary.start, *body])
+        cache = self._cache[:, :, session.row : session.row + 1].expand(
+            -1, -1, len(bodies), -1, -1, -1
+        )
+        glance = self._glance[session.row].expand(len(bodies), -1)
+        x = self.model.embed_action(ids.to(self.device), glance)
+        hidden = self._pass([session] * len(bodies), x, self._visual, cache.clone())
+        scores = self._scores(hidden)
+        found = []
+        for body, of_body in zip(bodies, scores, strict=True):
+            total = 0.0
+            for k, token in enumerate((*body, self.vocabulary.end)):
+                allowed = session.attachment.allowed(body[:k])
+                total += float(self._log_p(of_body[k], allowed)[allowed.index(token)])
+            found.append(float(np.exp(total)))
+        return found
+
+    def _scores(self, hidden: Tensor) -> Scores:
+        """(B, Q, D) -> (B, Q, ids from END on), on the CPU."""
+        out: Scores = self.model.logits(hidden, self.vocabulary.end).double().cpu().numpy()
+        return out
+
+    def _pass(
+        self,
+        sessions: Sequence[Session],
+        x: Tensor,
+        first: int | Tensor,
+        cache: Tensor | None = None,
+    ) -> Tensor:
+        """Run new tokens (B, Q, D) of the newest frames, the first at order `first` within its block."""
+        rows, index = self._rows(sessions)
+        now = torch.tensor([s.frame for s in sessions], device=self.device)
+        begin = torch.as_tensor(first, device=self.device).reshape(-1, 1)
+        order = (begin + torch.arange(x.shape[1], device=self.device)).expand(
+            len(sessions), -1
+        )  # (B, Q)
+        block = now % self._memory
+        places = self.config.text_slots + block[:, None] * self._block + order
+        seen, bias = self._memory_of(index, now, actions=self.options.show_actions)
+        own = (self._is_action & (self._block_of == block[:, None]))[:, None]
+        own = own & (self._order[None, None] <= order[:, :, None])
+        mask = (seen[:, None] | own)[:, None]  # (B, 1, Q, slots)
+        biased = bias[:, :, None].masked_fill(~mask, float("-inf"))
+        if cache is None:
+            return self.model.decoder.extend(x, biased, self._cache, rows, places)
+        return self.model.decoder.extend(x, biased, cache, slice(None), places)
+
+    def _memory_of(self, rows: Tensor, now: Tensor, *, actions: bool) -> tuple[Tensor, Tensor]:
+        """What frames `now` (B,) see of text and memory: mask (B, slots), time bias (B, heads, slots)."""
+        frame = self._frame_of[rows][:, self._block_of]  # (B, slots)
+        distance = now[:, None] - frame
+        alive = (frame >= 0) & (distance >= 0) & (distance < self._memory)
+        text = self._is_text & (self._place < self._text_length[rows][:, None])
+        seen = text | (self._is_visual & alive)
+        if actions:
+            length = self._action_length[rows][:, self._block_of]
+            written = self._order - self._visual < length
+            seen = seen | (self._is_action & alive & (distance > 0) & written)
+        column = torch.where(self._is_text, self._memory, distance.clamp(0, self._memory - 1))
+        bias = self.model.decoder.time_bias[:, column].transpose(0, 1)
+        return seen, bias
+
+    def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Tensor]:
+        """Rows as a slice where they follow each other (no copy), and as an index."""
+        rows = [s.row for s in sessions]
+        index = torch.tensor(rows, device=self.device)
+        if rows == list(range(rows[0], rows[0] + len(rows))):
+            return slice(rows[0], rows[0] + len(rows)), index
+        return index, index
+
+
+def _rest(attachment: Attachment, body: Body, k: int, token: int, end: int) -> Body:
+    """`body` with `token` as its decision `k`, then what is legal of the rest."""
+    written = list(body[:k])
+    if token == end:
+        return tuple(written)
+    written.append(token)
+    for following in body[k:]:
+        if following in attachment.allowed(tuple(written)):
+            written.append(following)
+    while end not in (allowed := attachment.allowed(tuple(written))):
+        written.append(allowed[len(allowed) // 2])
+    return tuple(written)

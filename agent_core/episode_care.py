@@ -1,0 +1,60 @@
+"""What is in a folder of episodes, and is it whole?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recorder import CaptureError, Episode, open_episodes, recover
+
+
+def care(action: str, path: Path) -> list[dict[str, Any]]:
+    """One row per episode (list, show, validate, recover) or per task (stats)."""
+    match action:
+        case "recover":
+            return [{"capture": r.folder.name, "outcome": r.outcome, "steps": r.steps} for r in recover(path)]
+        case "show":
+            return [row for episode in open_episodes(path) for row in _steps(episode)]
+        case "validate":
+            return [{"id": e.id, "problems": _problems(e)} for e in open_episodes(path)]
+        case "stats":
+            return _stats(list(open_episodes(path)))
+    return [
+        {"id": e.id, "task": e.info.task, "player": e.info.player, "steps": len(e), "success": e.info.success,
+         "instruction": e.info.instruction}
+        for e in open_episodes(path)
+    ]  # fmt: skip
+
+
+def _steps(episode: Episode) -> list[dict[str, Any]]:
+    """The course of an episode in words, a row whenever action or thought changes."""
+    rows: list[dict[str, Any]] = []
+    for i, (action, thought) in enumerate(zip(episode.executed, episode.thoughts, strict=True)):
+        words = episode.spec.say(action)
+        if not rows or (words, thought) != (rows[-1]["action"], rows[-1]["thought"]):
+            rows.append({"id": episode.id, "step": i, "action": words, "thought": thought})
+    return rows
+
+
+def _problems(episode: Episode) -> list[str]:
+    found = []
+    try:
+        if len(episode.actions) != len(episode):
+            found.append(f"{len(episode.actions)} actions for {len(episode)} steps")
+        if len(episode.frames()) != len(episode):
+            found.append("frames and steps differ in number")
+    except (CaptureError, ValueError) as error:
+        found.append(str(error))
+    return found
+
+
+def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:
+    rows = []
+    for task in sorted({e.info.task for e in episodes}):
+        mine = [e for e in episodes if e.info.task == task]
+        steps = sum(len(e) for e in mine)
+        known = [e.info.success for e in mine if e.info.success is not None]
+        rate = round(sum(known) / len(known), 3) if known else None
+        minutes = round(sum(len(e) / e.spec.step_hz for e in mine) / 60, 1)
+        rows.append({"task": task, "episodes": len(mine), "steps": steps, "minutes": minutes, "success": rate})
+    return rows

@@ -1,0 +1,141 @@
+"""How good is a checkpoint? Success in fresh worlds beside expert and random play, and next-action figures."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from agent_core.agent import Agent
+from agent_core.checkpoint import SHIPPED
+from agent_core.closed_loop import CONDITIONS, HELD_OUT, Outcome, Setup, Trial, run_trials
+from agent_core.expert_recording import Plan, record_one
+from agent_core.metrics import wilson_interval
+from agent_core.next_action import next_action_report
+from games.voxel import SINGLE_OBJECT, TASKS
+from recorder import open_episodes
+
+NEXT_ACTION_SEED = HELD_OUT + 500_000_000
+"""First seed of the episodes recorded for the next-action figures."""
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to measure; `episodes` are spread evenly over the tasks, for every condition."""
+
+    checkpoint: Path = SHIPPED
+    episodes: int = 200
+    tasks: tuple[str, ...] = tuple(TASKS)
+    conditions: tuple[str, ...] = CONDITIONS
+    first_seed: int = HELD_OUT
+    workers: int = 2
+    temperature: float = 1.0
+    show_actions: bool = False
+    next_action_episodes: int = 28
+    data: Path | None = None
+    """Recorded episodes for the next-action figures; fresh expert play in held-out worlds where None."""
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every condition meets the same seeds; swapped and missing instructions are for single objects only."""
+        each = math.ceil(self.episodes / len(self.tasks))
+        return [
+            Trial(task, condition, self.first_seed + 10_000 * i + n)
+            for condition in self.conditions
+            for i, task in enumerate(self.tasks)
+            for n in range(each)
+            if task in SINGLE_OBJECT or condition not in ("agent_no_instruction", "agent_swapped")
+        ]
+
+
+def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
+    """Measure a checkpoint: `{"tasks": {...}, "next_action": {...}}`."""
+    trials = plan.trials
+    done: list[Outcome] = []
+
+    def count(outcome: Outcome) -> None:
+        done.append(outcome)
+        if on_progress:
+            on_progress(len(done), len(trials))
+
+    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions)
+    outcomes = run_trials(trials, setup, plan.workers, count)
+    report: Report = {"tasks": tally(outcomes)}
+    if plan.next_action_episodes:
+        report["next_action"] = _next_action(plan)
+    return report
+
+
+def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]:
+    """Success by task and condition with Wilson's 95 % interval."""
+    groups: dict[tuple[str, str], list[bool]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.trial.task, outcome.trial.condition), []).append(outcome.success)
+    tasks: dict[str, dict[str, dict[str, float]]] = {}
+    for (task, condition), successes in sorted(groups.items()):
+        low, high = wilson_interval(sum(successes), len(successes))
+        tasks.setdefault(task, {})[condition] = {
+            "success": round(sum(successes) / len(successes), 4),
+            "low": round(low, 4),
+            "high": round(high, 4),
+            "episodes": len(successes),
+        }
+    return tasks
+
+
+def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
+    agent = Agent.load(plan.checkpoint, temperature=0.0, alternatives=0, show_actions=plan.show_actions)
+    if plan.data is not None:
+        return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], agent)
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Plan(Path(folder), plan.next_action_episodes, mistakes=0.0)
+        for n in range(plan.next_action_episodes):
+            record_one(recording, NEXT_ACTION_SEED + n)
+        return next_action_report(open_episodes(folder), agent)
+
+
+def table(report: Report) -> Table:
+    """Success rates as a table: tasks down, conditions across."""
+    found = [c for c in CONDITIONS if any(c in row for row in report["tasks"].values())]
+    grid = Table("task", *found, title="success in held-out worlds (Wilson 95 %)")
+    for task in [t for t in TASKS if t in report["tasks"]]:
+        row = report["tasks"][task]
+        cells = [
+            f"{row[c]['success']:.0%}  [{row[c]['low']:.0%}–{row[c]['high']:.0%}] n={row[c]['episodes']:.0f}"
+            if c in row
+            else "–"
+            for c in found
+        ]
+        grid.add_row(task, *cells)
+    return grid
+
+
+def plot(report: Report, path: Path) -> None:
+    """A bar chart of the success rates with their intervals."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    tasks = [t for t in TASKS if t in report["tasks"]]
+    found = [c for c in CONDITIONS if any(c in report["tasks"][t] for t in tasks)]
+    figure, axis = plt.subplots(figsize=(11, 4), layout="constrained")
+    for i, condition in enumerate(found):
+        rows = [(n, report["tasks"][t][condition]) for n, t in enumerate(tasks) if condition in report["tasks"][t]]
+        places = [n + (i - len(found) / 2 + 0.5) * 0.8 / len(found) for n, _ in rows]
+        heights = [row["success"] for _, row in rows]
+        below = [max(0.0, row["success"] - row["low"]) for _, row in rows]
+        above = [max(0.0, row["high"] - row["success"]) for _, row in rows]
+        axis.bar(places, heights, 0.8 / len(found), yerr=[below, above], label=condition, capsize=2)
+    axis.set_xticks(range(len(tasks)), tasks)
+    axis.set(ylabel="success", ylim=(0, 1.05))
+    axis.legend(ncols=len(found), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

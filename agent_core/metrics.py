@@ -1,0 +1,79 @@
+"""How close are predicted actions to the real ones, and how sure is a success rate?
+
+BLEU-4 alone misleads on play, where most actions repeat: read it beside the baselines and the F1 at changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import sacrebleu
+
+from games import Action, Button, Camera, GameSpec
+
+
+def bleu4(spec: GameSpec, predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
+    """Corpus BLEU-4 in [0, 1] of action tokens, one segment per step, markers included.
+
+    sacrebleu with tokenize="none" (action strings are tokens already) and exponential smoothing.
+    """
+    hypotheses = [" ".join(spec.encode(action)) for action in predicted]
+    references = [" ".join(spec.encode(action)) for action in wanted]
+    score = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True)
+    return float(score.score) / 100
+
+
+def exact_match(predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
+    """Share of steps whose whole action is right."""
+    return float(np.mean([p == w for p, w in zip(predicted, wanted, strict=True)]))
+
+
+def button_f1(spec: GameSpec, predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
+    """F1 averaged over the buttons that are pressed at least once in either (macro F1)."""
+    scores = []
+    for control in spec.controls:
+        if not isinstance(control, Button):
+            continue
+        p = np.array([bool(a[control.name]) for a in predicted])
+        w = np.array([bool(a[control.name]) for a in wanted])
+        if p.any() or w.any():
+            scores.append(_f1(int((p & w).sum()), int(p.sum()), int(w.sum())))
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def camera_mae_deg(spec: GameSpec, predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
+    """Mean absolute error of pitch and yaw together, in degrees per axis."""
+    names = [c.name for c in spec.controls if isinstance(c, Camera)]
+    if not names:
+        return math.nan
+    p = np.array([[a[n] for n in names] for a in predicted], float)
+    w = np.array([[a[n] for n in names] for a in wanted], float)
+    return float(np.abs(p - w).mean())
+
+
+def change_f1(predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
+    """F1 of foreseeing changes: a hit is a step where the wanted action differs from the wanted one before it,
+    and the prediction is exactly the new action; predicted changes are predictions that differ from that last
+    wanted action. The first step does not count; the order must be that of the episode."""
+    hits = said = real = 0
+    for before, p, w in zip(wanted[:-1], predicted[1:], wanted[1:], strict=True):
+        real += w != before
+        said += p != before
+        hits += w != before and p == w
+    return _f1(hits, said, real)
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _f1(hits: int, said: int, real: int) -> float:
+    return 2 * hits / (said + real) if said + real else math.nan

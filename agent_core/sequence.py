@@ -1,0 +1,127 @@
+"""Where does each token of a window stand, and which others may it see?
+
+A window is  text | frame 1: visual tokens, action tokens | … | frame N | thought,  each segment in slots of fixed
+length. Unused slots are padding: no token sees them and no loss counts them. Who sees whom:
+
+- text sees the text before it;
+- a frame's visual tokens see the text, each other (they are never predicted) and the memory;
+- action tokens see the text, their frame, the action tokens before them and the memory;
+- the memory of frame t is the visual tokens of frames t-T+1 … t-1, and their actions where actions are shown;
+- a thought sees text, memory and the last frame's picture, no actions; nothing sees a thought.
+
+Place in time enters only as the distance in frames (a learned bias), so a cache may slide by whole frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+TEXT, VISUAL, ACTION, THOUGHT = range(4)
+
+
+@dataclass
+class Batch:
+    """Windows as index tensors on one device (B windows of N frames)."""
+
+    frames: Tensor
+    """(B, N, H, W, 3) uint8 RGB."""
+    present: Tensor
+    """(B, N) bool; frames before the window's beginning are absent."""
+    text: Tensor
+    """(B, W) ids, padded with 0."""
+    actions: Tensor
+    """(B, N, A) ids from START to END, padded with 0."""
+    scored: Tensor
+    """(B, N) bool: frames whose action is a target."""
+    thought: Tensor
+    """(B, K) ids, padded with 0."""
+    hidden: Tensor
+    """(B,) bool: later frames cannot see the actions of earlier ones."""
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Slots of each segment: text, frames x (visual + action), thought."""
+
+    text: int
+    frames: int
+    visual: int
+    action: int
+    thought: int
+
+    @property
+    def block(self) -> int:
+        return self.visual + self.action
+
+    @property
+    def length(self) -> int:
+        return self.text + self.frames * self.block + self.thought
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Static attention structure of a layout: masks (L, L), query by key, and the index of the time bias."""
+
+    hidden: Tensor
+    shown: Tensor
+    bias_one_hot: Tensor
+    """(T + 2, L * L) float: which entry of the bias table each pair takes."""
+
+
+@lru_cache(maxsize=16)
+def sight(layout: Layout, memory_frames: int, device: torch.device) -> Sight:
+    """Build the masks of a layout once per device."""
+    kind, frame, order = _places(layout)
+    q, k = slice(None), None
+    kind_q, kind_k = kind[q, k], kind[k, q]
+    frame_q, frame_k = frame[q, k], frame[k, q]
+    earlier = order[k, q] <= order[q, k]
+    distance = frame_q - frame_k
+    in_memory = (distance >= 0) & (distance < memory_frames) & (kind_q != TEXT)
+    same = distance == 0
+    sees_text = (kind_k == TEXT) & ((kind_q != TEXT) | earlier)
+    sees_visual = (kind_k == VISUAL) & in_memory
+    own_action = (kind_k == ACTION) & (kind_q == ACTION) & same & earlier
+    past_action = (kind_k == ACTION) & in_memory & ~same & (kind_q != THOUGHT)
+    own_thought = (kind_k == THOUGHT) & (kind_q == THOUGHT) & earlier
+    hidden = sees_text | sees_visual | own_action | own_thought
+    shown = hidden | past_action
+    index = distance.clamp(0, memory_frames - 1)
+    index = torch.where(kind_k == TEXT, memory_frames, index)
+    index = torch.where((kind_k == TEXT) & (kind_q == TEXT), memory_frames + 1, index)
+    one_hot = torch.nn.functional.one_hot(index.flatten(), memory_frames + 2).T.float()
+    return Sight(hidden.to(device), shown.to(device), one_hot.contiguous().to(device))
+
+
+def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+    """Kind, frame and order within its frame (or text) of every slot: three (L,) tensors."""
+    block_kind = [VISUAL] * layout.visual + [ACTION] * layout.action
+    kind = [TEXT] * layout.text + block_kind * layout.frames + [THOUGHT] * layout.thought
+    frame = [-1] * layout.text
+    order = list(range(layout.text))
+    for t in range(layout.frames):
+        frame += [t] * layout.block
+        order += list(range(layout.block))
+    frame += [layout.frames - 1] * layout.thought
+    order += list(range(layout.block, layout.block + layout.thought))
+    return torch.tensor(kind), torch.tensor(frame), torch.tensor(order)
+
+
+def attention_bias(table: Tensor, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:
+    """Additive bias (B, heads, L, L): the learned time bias where seen, -inf elsewhere.
+
+    `table` (heads, T + 2), `hidden` (B,) bool, `valid` (B, L) bool: slots that hold a token. A slot always sees
+    itself, so that no row of padding is empty.
+    """
+    length = valid.shape[1]
+    relative = (table @ seen.bias_one_hot.to(table.dtype)).view(1, -1, length, length)
+    mask = torch.where(hidden[:, None, None], seen.hidden, seen.shown) & valid[:, None, :]
+    mask = mask | torch.eye(length, dtype=torch.bool, device=valid.device)
+    return relative.masked_fill(~mask[:, None], float("-inf"))

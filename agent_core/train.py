@@ -1,0 +1,500 @@
+"""How does the model learn to play? Behaviour cloning of recorded episodes, on one device, within a budget.
+
+`iafm train --set data.episodes=["data/voxel"] --set train.minutes=8`
+
+In a run's folder: config.toml, best/ (the checkpoint with the lowest validation action loss), last/, state/ (to
+resume from), log.jsonl, tensorboard/, curves.png.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+
+from agent_core.checkpoint import Header, make_header, replace_folder, save
+from agent_core.config import ConfigError, DataConfig, RunConfig
+from agent_core.curves import RunLog, draw_curves
+from agent_core.data import EpisodeLike, WindowStore, build_store
+from agent_core.loss import Losses, Masked, losses
+from agent_core.model.iafm import IAFM
+from agent_core.model.vision import jitter, normalise
+from agent_core.sequence import Batch
+from agent_core.vocabulary import Vocabulary, build_vocabulary
+from games import GameSpec
+from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
+
+logger = logging.getLogger("iafm.train")
+Frames = NDArray[np.uint8]
+
+
+class TrainError(RuntimeError):
+    """Training cannot go on; the message says what is still intact."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to. Validation numbers are those of the best checkpoint."""
+
+    best: Path
+    steps: int
+    minutes: float
+    best_step: int
+    action_loss: float
+    exact_match: float
+    change_accuracy: float
+    windows_per_s: float
+    interrupted: bool = False
+
+
+@dataclass
+class _Progress:
+    """Where a run stands: what `state.json` holds."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = -1
+    best: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Corpus:
+    """Episodes ready to train on."""
+
+    store: WindowStore
+    vocabulary: Vocabulary
+    specs: tuple[GameSpec, ...]
+    episodes: int
+
+
+def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
+    """Train by the configuration; goes on where an earlier call with the same folder ended.
+
+    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite).
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
+    parts, frames = open_data(config, run_dir)
+    return train_on(config, run_dir, parts, frames, resume=resume)
+
+
+def train_on(
+    config: RunConfig,
+    run_dir: Path,
+    parts: dict[str, Sequence[EpisodeLike]],
+    frames: Frames,
+    *,
+    resume: bool = True,
+) -> TrainReport:
+    """Train on opened episodes: `parts` has "train" and "validation", `frames` all their frames in that order."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    corpus = prepare(config, parts, frames)
+    del frames
+    run = _Run(config, run_dir, corpus)
+    if resume:
+        run.restore()
+    else:
+        for name in ("state", "best", "last", "log.jsonl", "tensorboard"):
+            path = run_dir / name
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+    return run.go()
+
+
+def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
+    """Open, filter and split the configured episodes; decode their frames once."""
+    if not config.data.episodes:
+        raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
+    found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
+    episodes = EpisodeSet([e for e in found if len(e)])
+    if config.data.only_successful:
+        episodes = episodes.succeeded()
+    if not len(episodes):
+        raise CaptureError(
+            f"none of {len(found)} episodes was a success; set data.only_successful=false"
+        )
+    size = (config.model.frame_height, config.model.frame_width, 3)
+    if episodes[0].spec.frame.shape != size:
+        raise ConfigError(f"frames are {episodes[0].spec.frame.shape}, model.frame_* is {size}")
+    training, validation = episodes.split(config.data.validation)
+    cache = Path(config.data.cache or run_dir / "cache") / "frames.u8"
+    ordered = EpisodeSet([*training, *validation])
+    frames = decode_cache(ordered, cache, progress=_say_decoded)
+    return {"train": list(training), "validation": list(validation)}, frames
+
+
+def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: Frames) -> Corpus:
+    """Build the vocabulary from the training texts, and the tensors of all windows."""
+    if not parts["train"]:
+        raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
+    specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
+    told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
+    texts = {e.info.instruction for e in parts["train"]} | told
+    vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
+    device = pick_device(config.train.device)
+    store = build_store(parts, frames, vocabulary, config.model, config.data, device)
+    return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
+
+
+def pick_device(name: str) -> torch.device:
+    """A device by name; "auto" takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"no CUDA device for train.device={name}; use cpu or auto")
+    return torch.device(name)
+
+
+class _Run:
+    """One run's model, optimiser and progress."""
+
+    def __init__(self, config: RunConfig, run_dir: Path, corpus: Corpus) -> None:
+        self.config, self.run_dir, self.corpus = config, run_dir, corpus
+        self.device = corpus.store.device
+        torch.manual_seed(config.train.seed)
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        self.model = IAFM(config.model, corpus.vocabulary.size).to(self.device)
+        self.model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shadow = IAFM(config.model, corpus.vocabulary.size).to(self.device)
+        self.shadow.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shadow.load_state_dict(self.model.state_dict())
+        self.shadow.requires_grad_(False).eval()
+        self.optimiser = make_optimiser(self.model, config)
+        self.forward: Callable[..., Any] = (
+            torch.compile(self.model) if config.train.compile else self.model
+        )
+        self.progress = _Progress()
+        self.has_validation = corpus.store.steps("validation") > 0
+        self._started = time.monotonic()
+        self._seconds_before = 0.0
+
+    def go(self) -> TrainReport:
+        budget = self.config.train
+        if not (budget.steps or budget.minutes):
+            raise ConfigError("set a budget: train.steps or train.minutes")
+        self._started = time.monotonic()
+        self._seconds_before = self.progress.seconds
+        first, interrupted = self.progress.step, False
+        with RunLog(self.run_dir, self.progress.step) as log, _bar() as bar:
+            task = bar.add_task("training", total=1.0, note="")
+            try:
+                self._loop(log, bar, task)
+            except KeyboardInterrupt:
+                interrupted = True
+                logger.warning(
+                    "interrupted at step %d; saved, run again to go on", self.progress.step
+                )
+            self._validate(log)
+            self._save_state()
+            self._save_checkpoint("last")
+        draw_curves(self.run_dir)
+        done, spent = self.progress.step - first, self.seconds - self._seconds_before
+        best = self.progress.best
+        return TrainReport(
+            self.run_dir / "best",
+            self.progress.step,
+            self.seconds / 60,
+            self.progress.best_step,
+            best.get("action", math.nan),
+            best.get("exact_match", math.nan),
+            best.get("change_accuracy", math.nan),
+            done * budget.batch / max(spent, 1e-9),
+            interrupted,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run in all, over all its resumptions."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is spent, in [0, 1]: steps or time, whichever is further."""
+        budget = self.config.train
+        by_steps = self.progress.step / budget.steps if budget.steps else 0.0
+        by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def _loop(self, log: RunLog, bar: Progress, task: Any) -> None:
+        settings = self.config.train
+        validated = saved = printed = time.monotonic()
+        since, at = time.monotonic(), self.progress.step
+        while self.fraction < 1:
+            found, norm, lr = self._step()
+            step = self.progress.step
+            if step % settings.log_every == 0:
+                numbers = _numbers(found, norm, lr)
+                self._check(numbers)
+                numbers["windows_per_s"] = (step - at) * settings.batch / (time.monotonic() - since)
+                since, at = time.monotonic(), step
+                log.write(step, "train", numbers)
+                note = f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
+                bar.update(task, completed=self.fraction, note=note)
+                if not sys.stderr.isatty() and time.monotonic() - printed > 10:
+                    printed = time.monotonic()
+                    logger.info("%3.0f %% %s", 100 * self.fraction, note)
+            if time.monotonic() - validated > settings.validate_every_s:
+                self._validate(log)
+                validated = time.monotonic()
+            if time.monotonic() - saved > settings.save_every_s:
+                self._save_state()
+                saved = time.monotonic()
+        bar.update(task, completed=1.0)
+
+    def _step(self) -> tuple[Losses, torch.Tensor, float]:
+        """One optimiser step; the windows depend on seed and step alone."""
+        config, progress = self.config, self.progress
+        generator = torch.Generator(self.device).manual_seed(
+            config.train.seed * 1_000_003 + progress.step
+        )
+        batch = self.corpus.store.sample("train", config.train.batch, config.data, generator)
+        lr = learning_rate(config, progress.step, self.fraction)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        with self._autocast():
+            pictures, masked = self._pictures(batch, generator)
+            outputs = self.forward(batch, pictures)
+            found = losses(self.model, batch, outputs, config.loss, masked)
+        self.optimiser.zero_grad(set_to_none=True)
+        found.total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip)
+        self.optimiser.step()
+        progress.step += 1
+        self._average()
+        return found, norm, lr
+
+    def _pictures(
+        self, batch: Batch, generator: torch.Generator
+    ) -> tuple[torch.Tensor, Masked | None]:
+        """Jittered pictures of a batch, with patches of its first windows hidden."""
+        size, count = batch.present.shape
+        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        pictures = normalise(batch.frames, dtype)
+        if amount := self.config.data.jitter:
+            draw = torch.rand(2, size, generator=generator, device=self.device)
+            factors = (1 + amount * (2 * draw - 1)).repeat_interleave(count, 1)
+            pictures = jitter(pictures, factors[0], factors[1])
+        chosen = round(size * self.config.loss.masked_clips)
+        if not chosen or not self.config.loss.mae:
+            return pictures, None
+        rows, columns = self.config.model.visual_grid
+        share = torch.where(torch.arange(chosen, device=self.device) % 2 == 0, 0.5, 0.75)
+        draw = torch.rand(chosen, count, rows * columns, generator=generator, device=self.device)
+        patches = (draw < share[:, None, None]) & batch.present[:chosen, :, None]
+        whole = pictures[: chosen * count]
+        hidden = self.model.vision.hide(whole, patches.view(-1, rows, columns))
+        return torch.cat([hidden, pictures[chosen * count :]]), Masked(patches, whole)
+
+    def _autocast(self) -> Any:
+        return (
+            torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+        )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the shipped weights a little towards the trained ones."""
+        decay = min(self.config.train.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        slow = [p.detach() for p in self.shadow.parameters()]
+        fast = [p.detach() for p in self.model.parameters()]
+        torch._foreach_lerp_(slow, fast, 1 - decay)
+
+    @torch.no_grad()
+    def _validate(self, log: RunLog) -> None:
+        """Score the averaged weights; keep them as best where their action loss is the lowest so far."""
+        numbers = self._scores("validation" if self.has_validation else "train")
+        self._check(numbers)
+        if self.has_validation:
+            log.write(self.progress.step, "validation", numbers)
+        if numbers["action"] < self.progress.best.get("action", math.inf):
+            self.progress.best, self.progress.best_step = numbers, self.progress.step
+            self._save_checkpoint("best")
+        logger.info(
+            "validation at step %d: action loss %.4f, exact match %.3f, at changes %.3f",
+            self.progress.step,
+            numbers["action"],
+            numbers["exact_match"],
+            numbers["change_accuracy"],
+        )
+
+    def _scores(self, part: str) -> dict[str, float]:
+        """Losses and accuracy on the newest frame of fixed windows."""
+        generator = torch.Generator(self.device).manual_seed(7)
+        left, sums = self.config.train.validation_windows, torch.zeros(6, device=self.device)
+        while left > 0:
+            size = min(left, self.config.train.batch)
+            left -= size
+            batch, changed = draw_validation(
+                self.corpus.store, part, size, self.config.data, generator
+            )
+            with self._autocast():
+                outputs = self.shadow(batch)
+                found = losses(self.shadow, batch, outputs, self.config.loss)
+                logits = self.shadow.logits(outputs.actions[:, -1, :-1])
+            targets = batch.actions[:, -1, 1:]
+            right = ((logits.argmax(-1) == targets) | (targets == 0)).all(1)
+            nats = torch.nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), targets.flatten(), ignore_index=0, reduction="sum"
+            )
+            sums += torch.stack(
+                [
+                    nats,
+                    (targets != 0).sum(),
+                    found.language * size,
+                    right.sum(),
+                    (right & changed).sum(),
+                    changed.sum(),
+                ]
+            )
+        nats_, tokens, language, right_, at_change, changes = sums.tolist()
+        total = self.config.train.validation_windows
+        return {
+            "action": nats_ / tokens,
+            "language": language / total,
+            "exact_match": right_ / total,
+            "change_accuracy": at_change / max(changes, 1.0),
+        }
+
+    def _check(self, numbers: dict[str, float]) -> None:
+        if not all(map(math.isfinite, numbers.values())):
+            kept = (
+                f"{self.run_dir / 'best'} is intact"
+                if self.progress.best
+                else "nothing was saved yet"
+            )
+            raise TrainError(
+                f"the loss is no longer finite at step {self.progress.step}; {kept}; try a lower train.lr"
+            )
+
+    def _header(self) -> Header:
+        facts = {
+            "steps": self.progress.step,
+            "minutes": round(self.seconds / 60, 2),
+            "windows": self.progress.step * self.config.train.batch,
+            "episodes": self.corpus.episodes,
+            "frames": len(self.corpus.store.labels),
+            "validation": {k: round(v, 5) for k, v in self.progress.best.items()},
+        }
+        return make_header(self.config.model, self.corpus.specs, self.corpus.vocabulary, facts)
+
+    def _save_checkpoint(self, name: str) -> None:
+        save(self.run_dir / name, self.shadow.state_dict(), self._header())
+
+    def _save_state(self) -> None:
+        """Everything needed to go on, replaced in one step."""
+        self.progress.seconds = self.seconds
+        draft = self.run_dir / "state.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"shadow.{k}": v for k, v in self.shadow.state_dict().items()}
+        moments = self.optimiser.state_dict()["state"]
+        tensors |= {f"optimiser.{i}.{k}": v for i, s in moments.items() for k, v in s.items()}
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            draft / "state.safetensors",
+        )
+        words = {"progress": asdict(self.progress), "meanings": self.corpus.vocabulary.meanings}
+        (draft / "state.json").write_text(json.dumps(words), encoding="utf-8")
+        replace_folder(draft, self.run_dir / "state")
+
+    def restore(self) -> None:
+        """Go on from `state/` where there is one (or from its predecessor, when killed while replacing it)."""
+        folders = [self.run_dir / "state", self.run_dir / "state.old"]
+        folder = next((f for f in folders if (f / "state.json").exists()), None)
+        if folder is None:
+            return
+        words = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "state.safetensors")
+        try:
+            for name, model in (("model.", self.model), ("shadow.", self.shadow)):
+                model.load_state_dict(
+                    {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
+                )
+        except RuntimeError:
+            raise TrainError(
+                f"{folder} belongs to another model or data set; take a new run folder"
+            ) from None
+        weights = [w for group in self.optimiser.param_groups for w in group["params"]]
+        state = self.optimiser.state_dict()
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, moment = key.split(".")
+                like = weights[
+                    int(index)
+                ]  # the fused kernel wants moments in the weight's memory layout
+                kept = value if value.ndim == 0 else torch.empty_like(like).copy_(value)
+                state["state"].setdefault(int(index), {})[moment] = kept
+        self.optimiser.load_state_dict(state)
+        self.progress = _Progress(**words["progress"])
+        logger.info("going on from step %d", self.progress.step)
+
+
+def draw_validation(
+    store: WindowStore, part: str, size: int, data: DataConfig, generator: torch.Generator
+) -> tuple[Batch, torch.Tensor]:
+    """Whole windows as in play, and whether the newest action differs from the one before it."""
+    total = store.cumulative[part]
+    draw = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
+    last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
+    offset = torch.randint(1, store.stride + 1, (size,), generator=generator, device=store.device)
+    length = torch.full_like(last, data.window_frames)
+    hidden = torch.ones_like(last, dtype=torch.bool)
+    return store.gather(last, offset, length, hidden, data.window_frames), store.changed(last)
+
+
+def learning_rate(config: RunConfig, step: int, fraction: float) -> float:
+    """Linear warm-up by steps, then a cosine over the budget."""
+    settings = config.train
+    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    cosine = 0.5 + 0.5 * math.cos(math.pi * fraction)
+    return settings.lr * warm * (settings.lr_end + (1 - settings.lr_end) * cosine)
+
+
+def make_optimiser(model: IAFM, config: RunConfig) -> torch.optim.AdamW:
+    """AdamW; no weight decay on biases, norms, slots and embeddings."""
+    kept: list[torch.nn.Parameter] = []
+    decayed: list[torch.nn.Parameter] = []
+    for name, weight in model.named_parameters():
+        free = weight.ndim < 2 or "slot" in name or name in ("token.weight", "decoder.time_bias")
+        (kept if free or "position" in name else decayed).append(weight)
+    groups = [
+        {"params": decayed, "weight_decay": config.train.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.train.lr, betas=config.train.betas, fused=True)
+
+
+def _numbers(found: Losses, norm: torch.Tensor, lr: float) -> dict[str, float]:
+    values = torch.stack(
+        [found.total.detach(), found.language, found.mae, found.action, norm]
+    ).tolist()
+    names = ("total", "language", "mae", "action", "gradient_norm")
+    return {**dict(zip(names, values, strict=True)), "lr": lr}
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(*columns, *later, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def _say_decoded(done: int, total: int) -> None:
+    if done == total or done % 500 == 0:
+        logger.info("decoded %d of %d episodes", done, total)

@@ -1,0 +1,248 @@
+"""What can be said on the wire? Every JSON message of `iafm.bridge.v1`, checked strictly.
+
+Unknown fields are ignored (a newer peer may send more); wrong types are an error with the field's path.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from games import GameSpec
+
+SUBPROTOCOL = "iafm.bridge.v1"
+VERSION = 1
+MAX_TEXT = 256 << 10
+MAX_DEPTH = 32
+
+Words = Annotated[str, Field(max_length=500)]
+
+
+class MessageError(ValueError):
+    """A text message is not acceptable; `path` names the field."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Hello(_Message):
+    """First message of a client. `play` needs a spec; `tasks` are example instructions for the console."""
+
+    type: Literal["hello"] = "hello"
+    version: int = VERSION
+    role: Literal["play", "watch", "query"] = "play"
+    sdk: str = Field("", max_length=100)
+    spec: GameSpec | None = None
+    token: str | None = Field(None, max_length=500)
+    mode: Literal["realtime", "lockstep"] = "realtime"
+    instruction: Words = ""
+    tasks: tuple[Words, ...] = Field((), max_length=100)
+    seed: int | None = None
+
+
+class Welcome(_Message):
+    """The server's answer; `warnings` names controls the model cannot map."""
+
+    type: Literal["welcome"] = "welcome"
+    version: int = VERSION
+    session: str
+    policy: str
+    instruction: str = ""
+    warnings: tuple[str, ...] = ()
+    max_message: int
+    max_pixels: int
+
+
+class Instruct(_Message):
+    """A new goal, in words, from the game or from a console (which names the session)."""
+
+    type: Literal["instruct"] = "instruct"
+    text: Words
+    session: str | None = None
+
+
+class Event(_Message):
+    """What happened in the game; `terminated` or `truncated` ends the episode."""
+
+    type: Literal["event"] = "event"
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    success: bool | None = None
+    task: str = Field("", max_length=100)
+    episode: int = 0
+    session: str | None = None
+
+
+class Subscribe(_Message):
+    """A watcher's choice of session; None follows the newest."""
+
+    type: Literal["subscribe"] = "subscribe"
+    session: str | None = None
+
+
+class Query(_Message):
+    """A question about a session's newest observation."""
+
+    type: Literal["query"] = "query"
+    id: int = 0
+    kind: Literal["next_action", "why", "caption"] = "next_action"
+    session: str | None = None
+
+
+class Answer(_Message):
+    """The whole answer to a query."""
+
+    type: Literal["text.done"] = "text.done"
+    id: int
+    kind: str
+    text: str
+
+
+class Said(_Message):
+    """An action in words with its probability."""
+
+    words: str
+    probability: float
+
+
+class Latency(_Message):
+    """Milliseconds an observation waited, was batched, was thought about, and its whole age in the server."""
+
+    queue_ms: float
+    infer_ms: float
+    age_ms: float
+    batch: int = 1
+    """Observations answered in the same pass."""
+
+
+class Act(_Message):
+    """The answer to one observation: values per control, and the same in words."""
+
+    type: Literal["act"] = "act"
+    session: str
+    observation: int
+    action: dict[str, Any]
+    words: str
+    probability: float
+    alternatives: tuple[Said, ...] = ()
+    entropy: float = 0.0
+    valid_ms: float
+    latency: Latency
+    dropped: int = 0
+    """Observations of this session skipped so far because a newer one came."""
+
+
+class SessionState(_Message):
+    """One attached game, as watchers see it."""
+
+    session: str
+    game: str
+    instruction: str
+    tasks: tuple[str, ...]
+    episodes: int
+    successes: int
+    hz: float
+    dropped: int
+
+
+class State(_Message):
+    """All attached games."""
+
+    type: Literal["state"] = "state"
+    policy: str
+    sessions: tuple[SessionState, ...]
+
+
+class ErrorMessage(_Message):
+    """What was wrong, with a stable code and the way out."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    path: str = ""
+    hint: str = ""
+
+
+class Bye(_Message):
+    """A polite end."""
+
+    type: Literal["bye"] = "bye"
+
+
+FromClient = Annotated[
+    Hello | Instruct | Event | Subscribe | Query | Bye, Field(discriminator="type")
+]
+FromServer = Annotated[
+    Welcome | Act | Instruct | Event | State | Answer | ErrorMessage | Bye, Field(discriminator="type")
+]
+_client: TypeAdapter[Any] = TypeAdapter(FromClient)
+_server: TypeAdapter[Any] = TypeAdapter(FromServer)
+
+
+def from_client(text: str) -> FromClient | None:
+    """Read a client's message; None for a type this version does not know."""
+    return _read(text, _client, "a client")  # type: ignore[no-any-return]
+
+
+def from_server(text: str) -> FromServer | None:
+    """Read a server's message; None for a type this version does not know."""
+    return _read(text, _server, "a server")  # type: ignore[no-any-return]
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of all messages, by sender."""
+    return {"client": _client.json_schema(), "server": _server.json_schema()}
+
+
+def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
+    value = parse_json(text)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise MessageError('a message is a JSON object with a "type"')
+    try:
+        return adapter.validate_python(value, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            return None
+        path = ".".join(str(part) for part in first["loc"][1:])
+        raise MessageError(f"{value['type']}.{path}: {first['msg']}", path) from None
+
+
+def parse_json(text: str) -> Any:
+    """Strict JSON: no NaN or Infinity, no lone surrogates, at most 32 levels and 256 KiB."""
+    if len(text) > MAX_TEXT:
+        raise MessageError(f"a text message has at most {MAX_TEXT} characters, got {len(text)}")
+    depth = deepest = 0
+    quoted = escaped = False
+    for c in text:
+        if quoted:
+            quoted = escaped or c != '"'
+            escaped = not escaped and c == "\\"
+        elif c == '"':
+            quoted = True
+        elif c in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif c in "]}":
+            depth -= 1
+    if deepest > MAX_DEPTH:
+        raise MessageError(f"JSON is at most {MAX_DEPTH} levels deep")
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        text.encode("utf-8")
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"no valid JSON: {error}") from None
+    return value
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,86 @@
+"""What does play without a brain look like? Random legal actions, each held for a moment; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridges.policy import Alternative, Decision, Player, Request
+from games import Action, Axis, Button, Camera, Choice, GameSpec, Stick
+
+HOLD = 8
+"""Most steps for which one random action is held."""
+
+
+class RandomPlayer:
+    """A random stream of one session."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, spec: GameSpec, seed: int | None) -> None:
+        self.spec = spec
+        self._rng = np.random.default_rng(seed)
+        self._left = 0
+        self.action = spec.null_action()
+
+    def reset(self) -> None:
+        self._left = 0
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def next(self) -> Action:
+        """The held action, or a new one."""
+        if self._left == 0:
+            self._left = int(self._rng.integers(1, HOLD + 1))
+            self.action = random_action(self.spec, self._rng)
+        self._left -= 1
+        return self.action
+
+
+class RandomPolicy:
+    """The baseline every report names "random"."""
+
+    name = "random"
+
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> RandomPlayer:
+        return RandomPlayer(spec, seed)
+
+    def act(self, requests: Sequence[Request]) -> list[Decision]:
+        decisions = []
+        for request in requests:
+            assert isinstance(request.player, RandomPlayer)
+            action = request.player.next()
+            words = request.player.spec.say(action)
+            decisions.append(Decision(action, words, 0.0, (Alternative(words, 0.0),)))
+        return decisions
+
+    def ask(self, player: Player, question: str) -> str:
+        if question == "next_action" and isinstance(player, RandomPlayer):
+            return f"{player.spec.say(player.action)} (drawn at random)"
+        return "I press random buttons: there is no reason"
+
+
+def random_action(spec: GameSpec, rng: np.random.Generator) -> Action:
+    """A legal action: each button down one time in five, every other control anywhere."""
+    action = spec.null_action()
+    for control in spec.controls:
+        match control:
+            case Button():
+                action[control.name] = int(rng.random() < 0.2)
+            case Camera():
+                if rng.random() < 0.5:
+                    pitch, yaw = rng.choice(control.pitch_bins), rng.choice(control.yaw_bins)
+                    action[control.name] = (float(pitch), float(yaw))
+            case Stick():
+                action[control.name] = (float(rng.uniform(0, 360)), float(rng.random()))
+            case Axis():
+                action[control.name] = float(rng.uniform(control.low, control.high))
+            case Choice():
+                action[control.name] = int(rng.integers(len(control.options)))
+    for group in spec.exclusive:
+        down = [name for name in group if action[name]]
+        for name in down[1:]:
+            action[name] = 0
+    return spec.legal(action)

@@ -1,0 +1,74 @@
+"""Does the agent keep the policy contract: legal decisions, clear refusals, answers in words?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agent_core.agent import Agent
+from agent_core.checkpoint import make_header, save
+from agent_core.config import ModelConfig
+from agent_core.model import IAFM
+from agent_core.vocabulary import build_vocabulary
+from bridges.policy import PolicyError, Request
+from games import Button, FrameSize, GameSpec
+from games.voxel.spec import SPEC
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    path: Path = tmp_path_factory.mktemp("checkpoint") / "random"
+    config = ModelConfig(width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=3)
+    vocabulary = build_vocabulary([SPEC], ["chop a tree"], 300)
+    torch.manual_seed(0)
+    model = IAFM(config, vocabulary.size)
+    save(path, model.state_dict(), make_header(config, (SPEC,), vocabulary, {}))
+    return Agent.load(path, seed=3)
+
+
+def test_decisions_are_legal_and_said(agent: Agent) -> None:
+    players = [agent.attach(SPEC, seed=k) for k in range(3)]
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        frames = random.integers(0, 255, (3, 72, 128, 3)).astype(np.uint8)
+        requests = [Request(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)]
+        for decision in agent.act(requests):
+            assert SPEC.legal(decision.action) == decision.action
+            assert SPEC.hear(decision.words) == decision.action
+            assert 0 < decision.probability <= 1
+            assert len(decision.alternatives) <= 3
+            assert decision.entropy >= 0
+    assert agent.ask(players[0], "next_action").endswith("%)")
+    assert isinstance(agent.ask(players[0], "why"), str)
+    assert "chop a tree" in agent.ask(players[0], "caption")
+    players[0].reset()
+    assert agent.ask(players[0], "why") == "nothing seen yet"
+
+
+def test_the_same_seed_plays_the_same(agent: Agent) -> None:
+    frame = np.full((144, 256, 3), 90, np.uint8)
+    plays = []
+    for _ in range(2):
+        player = agent.attach(SPEC, seed=11)
+        plays.append(
+            [agent.act([Request(player, frame, "chop a tree")])[0].words for _ in range(5)]
+        )
+        player.close()
+    assert plays[0] == plays[1]
+
+
+def test_what_cannot_be_played_is_refused(agent: Agent) -> None:
+    odd = GameSpec(
+        id="odd-v0",
+        title="Odd",
+        frame=FrameSize(height=72, width=128),
+        step_hz=20,
+        controls=(Button(name="dance"),),
+    )
+    with pytest.raises(PolicyError, match="knows none of the 1 controls of odd-v0"):
+        agent.attach(odd)
+    with pytest.raises(PolicyError, match="no question called 'wy'; did you mean 'why'"):
+        agent.ask(agent.attach(SPEC), "wy")

@@ -1,0 +1,151 @@
+"""Does a step lower the loss, does a run go on where it was cut, and does a checkpoint come back as it was?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from agent_core.checkpoint import CheckpointError, load
+from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.loss import losses
+from agent_core.model import IAFM
+from agent_core.train import TrainError, prepare, train_on
+from games.voxel.spec import SPEC
+
+MODEL = ModelConfig(
+    width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=3, text_vocabulary=300
+)
+
+
+class FakeEpisode:
+    """Ten steps: a bright picture means attack, a dark one means turn."""
+
+    spec = SPEC
+
+    def __init__(self, seed: int, steps: int = 10) -> None:
+        random = np.random.default_rng(seed)
+        bright = random.random(steps) < 0.5
+        self.pictures = np.where(bright[:, None, None, None], 200, 30).astype(np.uint8)
+        self.pictures = np.broadcast_to(self.pictures, (steps, 72, 128, 3)).copy()
+        self.actions = [
+            {**SPEC.null_action(), **({"attack": 1} if b else {"camera": (0.0, 9.0)})}
+            for b in bright
+        ]
+        self.executed = self.actions
+        self.thoughts = ["it is bright" if b else "it is dark" for b in bright]
+        self.info = SimpleNamespace(
+            instruction="hit what is bright", task="hit", seed=seed, success=True
+        )
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+PARTS = {"train": [FakeEpisode(k) for k in range(4)], "validation": [FakeEpisode(9)]}
+FRAMES = np.concatenate([e.pictures for part in PARTS.values() for e in part])
+
+
+def config(steps: int, **changes: object) -> RunConfig:
+    settings = {
+        "batch": 4,
+        "lr": 3e-3,
+        "warmup_steps": 1,
+        "validation_windows": 4,
+        "log_every": 1,
+        **changes,
+    }
+    return RunConfig(
+        model=MODEL,
+        data=DataConfig(window_frames=4),
+        train=TrainConfig.model_validate(
+            {"steps": steps, "minutes": 0, "device": "cpu", **settings}
+        ),
+    )
+
+
+@pytest.mark.parametrize("normalization", ["paper", "mean"])
+def test_steps_lower_the_loss(normalization: str) -> None:
+    corpus = prepare(config(1), PARTS, FRAMES)
+    torch.manual_seed(0)
+    model = IAFM(MODEL, corpus.vocabulary.size)
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
+    batch = corpus.store.sample(
+        "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
+    )
+    totals = []
+    for _ in range(4):
+        found = losses(model, batch, model(batch), LossConfig(normalization=normalization))
+        optimiser.zero_grad()
+        found.total.backward()
+        optimiser.step()
+        totals.append(found.total.item())
+    assert totals[-1] < 0.9 * totals[0]
+
+
+def test_padding_changes_no_loss() -> None:
+    corpus = prepare(config(1), PARTS, FRAMES)
+    torch.manual_seed(0)
+    model = IAFM(MODEL, corpus.vocabulary.size).eval()
+    batch = corpus.store.sample(
+        "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
+    )
+    plain = losses(model, batch, model(batch), LossConfig())
+    pad = torch.nn.functional.pad
+    batch.text, batch.thought = pad(batch.text, (0, 5)), pad(batch.thought, (0, 3))
+    batch.actions = pad(batch.actions, (0, 4))
+    padded = losses(model, batch, model(batch), LossConfig())
+    for name in ("total", "language", "action"):
+        assert getattr(padded, name).item() == pytest.approx(getattr(plain, name).item(), abs=1e-5)
+
+
+def test_absent_frames_change_no_loss() -> None:
+    corpus = prepare(config(1), PARTS, FRAMES)
+    model = IAFM(MODEL, corpus.vocabulary.size).eval()
+    batch = corpus.store.sample(
+        "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
+    )
+    batch.present[:, :2] = False
+    before = losses(model, batch, model(batch), LossConfig()).total.item()
+    batch.frames[:, :2] = 255 - batch.frames[:, :2]
+    assert losses(model, batch, model(batch), LossConfig()).total.item() == pytest.approx(
+        before, abs=1e-6
+    )
+
+
+def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
+    whole = train_on(config(4, lr_end=1.0, ema=0.5), tmp_path / "whole", PARTS, FRAMES)
+    train_on(config(2, lr_end=1.0, ema=0.5), tmp_path / "cut", PARTS, FRAMES)
+    cut = train_on(config(4, lr_end=1.0, ema=0.5), tmp_path / "cut", PARTS, FRAMES)
+    assert whole.steps == cut.steps == 4
+    # the budget of two steps anneals; with lr_end=1 the rate is constant and both are the same run
+    first, second = load(tmp_path / "whole" / "last"), load(tmp_path / "cut" / "last")
+    for name, weight in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], weight, atol=2e-3, rtol=1e-2)
+    assert (tmp_path / "cut" / "curves.png").exists()
+    assert first.header.facts["steps"] == 4
+    assert (
+        first.vocabulary.text(first.vocabulary.text_ids("hit what is bright", 32))
+        == "hit what is bright"
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="no longer finite"):
+        train_on(config(30, lr=1e30), tmp_path, PARTS, FRAMES)
+
+
+def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load(tmp_path / "missing")
+    train_on(config(1), tmp_path, PARTS, FRAMES)
+    weights = tmp_path / "last" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(tmp_path / "last")
+    (tmp_path / "last" / "config.json").write_text('{"format": 99}')
+    with pytest.raises(CheckpointError, match="format 99"):
+        load(tmp_path / "last")

@@ -27,10 +27,17 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = lines[0].partition(":")[2].strip() if lines else name
-    return {"cpu": name, "cores": os.cpu_count(), "python": platform.python_version(), "torch": torch.__version__}
+    return {
+        "cpu": name,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
-def bench_play(checkpoint: Path, seconds: float, threads: int, pace_hz: float | None = None) -> dict[str, Any]:
+def bench_play(
+    checkpoint: Path, seconds: float, threads: int, pace_hz: float | None = None
+) -> dict[str, Any]:
     """The agent plays voxel-v0 over the websocket; server, model and game share `threads` cores."""
     pinned = pin(threads)
     agent = Agent.load(checkpoint, threads=threads)
@@ -84,7 +91,9 @@ def bench_env(seconds: float = 5.0) -> dict[str, Any]:
     return {"steps_per_s": round(steps / spent, 1)}
 
 
-def bench_infer(checkpoint: Path, seconds: float, threads: int, sessions: int = 1) -> dict[str, Any]:
+def bench_infer(
+    checkpoint: Path, seconds: float, threads: int, sessions: int = 1
+) -> dict[str, Any]:
     """Milliseconds per batched action without any wire, on frames of real play."""
     agent = Agent.load(checkpoint, threads=threads)
     env = VoxelEnv()

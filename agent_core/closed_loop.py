@@ -59,7 +59,10 @@ class Setup:
 
 
 def run_trials(
-    trials: Iterable[Trial], setup: Setup, workers: int, on_outcome: Callable[[Outcome], None] | None = None
+    trials: Iterable[Trial],
+    setup: Setup,
+    workers: int,
+    on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Play all trials in `workers` processes."""
     jobs = _jobs(list(trials))
@@ -85,7 +88,10 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
         policy: Policy = RandomPolicy()
     else:
         policy = Agent.load(
-            setup.checkpoint, temperature=setup.temperature, show_actions=setup.show_actions, alternatives=0
+            setup.checkpoint,
+            temperature=setup.temperature,
+            show_actions=setup.show_actions,
+            alternatives=0,
         )
     lanes = [_Lane(trial, policy) for trial in trials]
     while active := [lane for lane in lanes if lane.outcome is None]:

@@ -26,6 +26,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "width": 384,
         "layers": 8,
         "heads": 12,
+        "visual_grid": (3, 8),
+        "memory_frames": 8,
         "stem_widths": (32, 64, 160),
         "stem_blocks": (1, 2, 3),
         "text_vocabulary": 2048,
@@ -37,31 +39,31 @@ class ModelConfig(_Part):
     """Sizes of the network. A preset fills what is not given; `tiny` is the defaults below."""
 
     preset: Literal["tiny", "small", "paper"] = "tiny"
-    width: int = 256
-    layers: int = 4
-    heads: int = 8
-    stem_widths: tuple[int, int, int] = (24, 48, 128)
+    width: int = 128
+    layers: int = 3
+    heads: int = 4
+    stem_widths: tuple[int, int, int] = (24, 48, 64)
     """Channels after each halving of the picture."""
-    stem_blocks: tuple[int, int, int] = (0, 1, 1)
+    stem_blocks: tuple[int, int, int] = (0, 0, 1)
     """Residual blocks after each halving."""
     frame_height: int = 72
     frame_width: int = 128
-    visual_grid: tuple[int, int] = (3, 8)
+    visual_grid: tuple[int, int] = (3, 4)
     """Rows and columns of visual tokens per frame; they divide the picture after three halvings."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
-    glance: bool = True
+    glance: bool = False
     """A further visual token for the whole picture, which every action token carries."""
-    embedding_scale: float = Field(default=8.0, gt=0)
+    embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
-    memory_frames: int = Field(default=8, ge=1)
+    memory_frames: int = Field(default=4, ge=1)
     """T: frames an action looks back on, itself included."""
     history_stride: int = Field(default=4, ge=1)
     """Memory keeps every n-th frame; the newest is always seen."""
     text_slots: int = Field(default=32, ge=4)
     thought_slots: int = Field(default=32, ge=4)
     action_slots: int = Field(default=12, ge=2)
-    text_vocabulary: int = Field(default=512, ge=272)
+    text_vocabulary: int = Field(default=384, ge=272)
     mae_blocks: int = Field(default=1, ge=0)
 
     @model_validator(mode="before")
@@ -104,7 +106,7 @@ class DataConfig(_Part):
     validation: float = Field(default=0.05, ge=0, lt=1)
     """Share of seeds held out."""
     only_successful: bool = True
-    window_frames: int = Field(default=10, ge=1)
+    window_frames: int = Field(default=6, ge=1)
     """Frames per training window; more than the memory, so that deep layers see streamed context."""
     short_windows: float = Field(default=0.15, ge=0, le=1)
     """Share of windows cut to a random shorter length."""
@@ -112,7 +114,7 @@ class DataConfig(_Part):
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
     task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
     """How often a task is drawn; 1 where not named."""
-    jitter: float = Field(default=0.25, ge=0, lt=1)
+    jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
     thoughts: bool = True
 
@@ -133,7 +135,7 @@ class TrainConfig(_Part):
 
     steps: int = Field(default=0, ge=0)
     minutes: float = Field(default=8.0, ge=0)
-    batch: int = Field(default=256, ge=1)
+    batch: int = Field(default=48, ge=1)
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
     """Final learning rate as a share of `lr`."""
@@ -141,9 +143,13 @@ class TrainConfig(_Part):
     weight_decay: float = Field(default=0.05, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = Field(default=1.0, gt=0)
-    ema: float = Field(default=0.999, ge=0, lt=1)
+    ema: float = Field(default=0.998, ge=0, lt=1)
     seed: int = 0
     device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the GPU or the processor computes with it, else float32."""
+    start_from: str = ""
+    """Folder of a checkpoint of the same sizes whose weights and words are the beginning (fine-tuning)."""
     compile: bool = False
     log_every: int = Field(default=20, ge=1)
     validate_every_s: float = Field(default=45.0, ge=0)

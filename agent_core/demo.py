@@ -63,7 +63,9 @@ async def _show(policy: Policy, demo: Demo, say: Callable[[str], None]) -> Shown
         if demo.open_browser and (os.environ.get("DISPLAY") or os.name == "nt"):
             webbrowser.open(server.console_url)
         game = context.Process(
-            target=_game, args=(server.url, demo.episodes, demo.pace_hz, theirs, os.getpid()), daemon=True
+            target=_game,
+            args=(server.url, demo.episodes, demo.pace_hz, theirs, os.getpid()),
+            daemon=True,
         )
         game.start()
         theirs.close()
@@ -90,7 +92,9 @@ def _hear(pipe: Connection, last: dict[str, Any]) -> dict[str, Any]:
     return {**last, **news}
 
 
-def _game(url: str, episodes: int | None, pace_hz: float | None, pipe: Connection, parent: int) -> None:
+def _game(
+    url: str, episodes: int | None, pace_hz: float | None, pipe: Connection, parent: int
+) -> None:
     """The game's own process: no torch here, only the environment and the client."""
     env = VoxelEnv()
     first = {"started": False}

@@ -13,7 +13,16 @@ from pathlib import Path
 from agent_core.checkpoint import SHIPPED, CheckpointError, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
-LIBRARIES = ("torch", "numpy", "gymnasium", "opencv-python-headless", "websockets", "av", "pygame", "tokenizers")
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "gymnasium",
+    "opencv-python-headless",
+    "websockets",
+    "av",
+    "pygame",
+    "tokenizers",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,14 @@ class Finding:
 
 def examine(port: int = 8765) -> list[Finding]:
     """Run all checks."""
-    checks: tuple[Callable[[], Finding], ...] = (_python, _libraries, _shadowed, _device, _checkpoint, _disk)
+    checks: tuple[Callable[[], Finding], ...] = (
+        _python,
+        _libraries,
+        _shadowed,
+        _device,
+        _checkpoint,
+        _disk,
+    )
     return [check() for check in checks] + [_port(port)]
 
 
@@ -54,7 +70,9 @@ def _shadowed() -> Finding:
         path = Path(str(import_module(name).__file__)).resolve()
         if path.parent.parent != home:
             foreign.append(f"{name} comes from {path.parent}")
-    detail = "; ".join(foreign) + ": use an environment of its own" if foreign else f"all from {home}"
+    detail = (
+        "; ".join(foreign) + ": use an environment of its own" if foreign else f"all from {home}"
+    )
     return Finding("packages", not foreign, detail)
 
 
@@ -83,4 +101,6 @@ def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    return Finding("port", not taken, f"{port} is {'taken: choose another with --port' if taken else 'free'}")
+    return Finding(
+        "port", not taken, f"{port} is {'taken: choose another with --port' if taken else 'free'}"
+    )

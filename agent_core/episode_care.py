@@ -12,7 +12,10 @@ def care(action: str, path: Path) -> list[dict[str, Any]]:
     """One row per episode (list, show, validate, recover) or per task (stats)."""
     match action:
         case "recover":
-            return [{"capture": r.folder.name, "outcome": r.outcome, "steps": r.steps} for r in recover(path)]
+            return [
+                {"capture": r.folder.name, "outcome": r.outcome, "steps": r.steps}
+                for r in recover(path)
+            ]
         case "show":
             return [row for episode in open_episodes(path) for row in _steps(episode)]
         case "validate":
@@ -56,5 +59,13 @@ def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:
         known = [e.info.success for e in mine if e.info.success is not None]
         rate = round(sum(known) / len(known), 3) if known else None
         minutes = round(sum(len(e) / e.spec.step_hz for e in mine) / 60, 1)
-        rows.append({"task": task, "episodes": len(mine), "steps": steps, "minutes": minutes, "success": rate})
+        rows.append(
+            {
+                "task": task,
+                "episodes": len(mine),
+                "steps": steps,
+                "minutes": minutes,
+                "success": rate,
+            }
+        )
     return rows

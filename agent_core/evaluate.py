@@ -91,7 +91,9 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
 
 
 def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
-    agent = Agent.load(plan.checkpoint, temperature=0.0, alternatives=0, show_actions=plan.show_actions)
+    agent = Agent.load(
+        plan.checkpoint, temperature=0.0, alternatives=0, show_actions=plan.show_actions
+    )
     if plan.data is not None:
         return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], agent)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +130,11 @@ def plot(report: Report, path: Path) -> None:
     found = [c for c in CONDITIONS if any(c in report["tasks"][t] for t in tasks)]
     figure, axis = plt.subplots(figsize=(11, 4), layout="constrained")
     for i, condition in enumerate(found):
-        rows = [(n, report["tasks"][t][condition]) for n, t in enumerate(tasks) if condition in report["tasks"][t]]
+        rows = [
+            (n, report["tasks"][t][condition])
+            for n, t in enumerate(tasks)
+            if condition in report["tasks"][t]
+        ]
         places = [n + (i - len(found) / 2 + 0.5) * 0.8 / len(found) for n, _ in rows]
         heights = [row["success"] for _, row in rows]
         below = [max(0.0, row["success"] - row["low"]) for _, row in rows]

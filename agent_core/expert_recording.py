@@ -8,15 +8,19 @@ agent plays and the expert labels (DAgger, Ross et al. 2011).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from games import Action, Button
+from agent_core.agent import Agent
+from bridges import Request
+from games import Action, Button, Observation
 from games.voxel import FREE, SPEC, TASKS, VoxelEnv
 from games.voxel.expert import Expert
 from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes
@@ -30,13 +34,20 @@ IDLE_STEPS = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """What to record: `mistakes` is the chance per step that a random action of 3 to 10 steps begins."""
+    """What to record: `mistakes` is the chance per step that a random action of 3 to 10 steps begins.
+
+    With `agent` there are no injected mistakes: the agent makes its own.
+    """
 
     out: Path
     episodes: int
     first_seed: int = 0
     mistakes: float = 0.02
     tasks: tuple[str, ...] = tuple(TASKS)
+    agent: Path | None = None
+    """A checkpoint that plays while the expert only says what it would have done."""
+    longest: int = 300
+    """Steps after which the agent's episodes are cut."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +83,27 @@ def record_expert(
 def record_one(plan: Plan, seed: int) -> Recorded:
     """Play and record one seed."""
     rng = np.random.default_rng([seed, 77])
-    idle = rng.random() < IDLE_SHARE
+    idle = rng.random() < IDLE_SHARE and plan.agent is None
     task = FREE if idle else plan.tasks[int(rng.integers(len(plan.tasks)))]
     env = VoxelEnv()
     observation, info = env.reset(seed=seed, options={"task": task})
     expert = Expert(env.goal)
-    stumble = _Stumble(rng, plan.mistakes)
+    driver = (
+        _Stumble(rng, plan.mistakes) if plan.agent is None else _AgentAtTheWheel(plan.agent, seed)
+    )
+    longest = IDLE_STEPS if idle else plan.longest if plan.agent else sys.maxsize
     about = CaptureInfo(
-        instruction=observation["instruction"], task=task, seed=seed, player="expert", author="scripted"
+        instruction=observation["instruction"],
+        task=task,
+        seed=seed,
+        player="expert" if plan.agent is None else "agent",
+        author="scripted",
     )
     with CaptureWriter.create(plan.out, SPEC, about) as capture:
         said, ended = "", False
-        while not ended and not (idle and capture.steps >= IDLE_STEPS):
+        while not ended and capture.steps < longest:
             label, thought = expert.act(env.view(), env.player)
-            executed = stumble.action() or label
+            executed = driver.action(observation) or label
             if thought != said:
                 capture.text(style="thought", text=thought, source="teacher")
                 said = thought
@@ -97,6 +115,23 @@ def record_one(plan: Plan, seed: int) -> Recorded:
     return Recorded(seed, task, capture.steps, bool(info["success"]) or idle)
 
 
+class _AgentAtTheWheel:
+    """The agent's own actions."""
+
+    def __init__(self, checkpoint: Path, seed: int) -> None:
+        self._agent = _agent(checkpoint)
+        self._player = self._agent.attach(SPEC, seed=seed)
+
+    def action(self, observation: Observation) -> Action | None:
+        request = Request(self._player, observation["frame"], observation["instruction"])
+        return self._agent.act([request])[0].action
+
+
+@lru_cache(maxsize=1)
+def _agent(checkpoint: Path) -> Agent:
+    return Agent.load(checkpoint, threads=1, alternatives=0)
+
+
 class _Stumble:
     """Now and then a random action that lasts a few steps."""
 
@@ -106,7 +141,8 @@ class _Stumble:
         self._left = 0
         self._now: Action = {}
 
-    def action(self) -> Action | None:
+    def action(self, observation: Observation) -> Action | None:
+        """The random action under way, None where the expert's own counts."""
         if self._left == 0:
             if self._rng.random() >= self._chance:
                 return None

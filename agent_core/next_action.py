@@ -44,7 +44,9 @@ def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dic
     spec = episodes[0].spec
     predicted = [action for run in runs for action in run]
     wanted = [action for episode in episodes for action in episode.actions]
-    changes = [metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)]
+    changes = [
+        metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)
+    ]
     known = [value for value in changes if not math.isnan(value)]
     return {
         "bleu4": round(metrics.bleu4(spec, predicted, wanted), 4),

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 
-from agent_core.checkpoint import Header, make_header, replace_folder, save
+from agent_core.checkpoint import Header, load, make_header, replace_folder, save
 from agent_core.config import ConfigError, DataConfig, RunConfig
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike, WindowStore, build_store
@@ -121,8 +121,12 @@ def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[Epis
         raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
     found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
     episodes = EpisodeSet([e for e in found if len(e)])
-    if config.data.only_successful:
-        episodes = episodes.succeeded()
+    if (
+        config.data.only_successful
+    ):  # where the agent played, the teacher's labels count all the same
+        episodes = EpisodeSet(
+            [e for e in episodes if e.info.success is not False or e.info.player == "agent"]
+        )
     if not len(episodes):
         raise CaptureError(
             f"none of {len(found)} episodes was a success; set data.only_successful=false"
@@ -144,7 +148,10 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
     told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
     texts = {e.info.instruction for e in parts["train"]} | told
-    vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
+    if config.train.start_from:
+        vocabulary = load(config.train.start_from).vocabulary
+    else:
+        vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
     device = pick_device(config.train.device)
     store = build_store(parts, frames, vocabulary, config.model, config.data, device)
     return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
@@ -157,6 +164,13 @@ def pick_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"no CUDA device for train.device={name}; use cpu or auto")
     return torch.device(name)
+
+
+def half_precision(setting: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
+    if setting == "auto":
+        return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return setting == "bfloat16"
 
 
 class _Run:
@@ -176,6 +190,9 @@ class _Run:
         self.shadow.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shadow.load_state_dict(self.model.state_dict())
         self.shadow.requires_grad_(False).eval()
+        if config.train.start_from:
+            self._start_from(Path(config.train.start_from))
+        self.half = half_precision(config.train.precision, self.device)
         self.optimiser = make_optimiser(self.model, config)
         self.forward: Callable[..., Any] = (
             torch.compile(self.model) if config.train.compile else self.model
@@ -285,7 +302,7 @@ class _Run:
     ) -> tuple[torch.Tensor, Masked | None]:
         """Jittered pictures of a batch, with patches of its first windows hidden."""
         size, count = batch.present.shape
-        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        dtype = torch.bfloat16 if self.half else torch.float32
         pictures = normalise(batch.frames, dtype)
         if amount := self.config.data.jitter:
             draw = torch.rand(2, size, generator=generator, device=self.device)
@@ -302,10 +319,16 @@ class _Run:
         hidden = self.model.vision.hide(whole, patches.view(-1, rows, columns))
         return torch.cat([hidden, pictures[chosen * count :]]), Masked(patches, whole)
 
+    def _start_from(self, folder: Path) -> None:
+        """Take the weights of a checkpoint; raises `TrainError` where its sizes are others."""
+        found = load(folder, self.device)
+        if found.header.model != self.config.model:
+            raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
+        for model in (self.model, self.shadow):
+            model.load_state_dict(found.model.state_dict())
+
     def _autocast(self) -> Any:
-        return (
-            torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        )
+        return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
 
     @torch.no_grad()
     def _average(self) -> None:

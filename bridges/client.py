@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -38,9 +39,10 @@ class BridgeClient:
     Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `newest()` whenever a step is due.
     """
 
-    def __init__(self, connection: ClientConnection, welcome: Welcome) -> None:
+    def __init__(self, held: ExitStack, connection: ClientConnection, welcome: Welcome) -> None:
         self.welcome = welcome
         self.instruction = welcome.instruction
+        self._held = held
         self._connection = connection
         self._number = 0
         self._act: Act | None = None
@@ -104,7 +106,7 @@ class BridgeClient:
             return self._answers.pop(number)
 
     def close(self) -> None:
-        self._connection.close()
+        self._held.close()
         self._thread.join(2)
 
     def _transmit(self, data: str | bytes) -> None:
@@ -171,8 +173,8 @@ def connect(
 
 def ask(url: str, kind: str, *, session: str | None = None, token: str | None = None) -> str:
     """Ask a running server about a session (the newest where None)."""
-    connection, _ = _open(url, Hello(role="query", token=token))
-    with connection:
+    held, connection, _ = _open(url, Hello(role="query", token=token))
+    with held:
         connection.send(Query.model_validate({"kind": kind, "session": session}).model_dump_json())
         for message in _messages(connection):
             if isinstance(message, Answer):
@@ -184,8 +186,8 @@ def ask(url: str, kind: str, *, session: str | None = None, token: str | None = 
 
 def watch(url: str, *, session: str | None = None, token: str | None = None) -> Iterator[Any]:
     """The messages a console gets: `Act`, `State`, `Event`, `Instruct`; pictures are left out."""
-    connection, _ = _open(url, Hello(role="watch", token=token))
-    with connection:
+    held, connection, _ = _open(url, Hello(role="watch", token=token))
+    with held:
         if session:
             connection.send(f'{{"type":"subscribe","session":"{session}"}}')
         yield from _messages(connection)
@@ -200,11 +202,14 @@ def _messages(connection: ClientConnection) -> Iterator[Any]:
         raise _closed(closed) from None
 
 
-def _open(url: str, hello: Hello) -> tuple[ClientConnection, Welcome]:
+def _open(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:
+    held = ExitStack()
     try:
-        connection = _connect(
-            url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
-            open_timeout=10, close_timeout=2, proxy=None,
+        connection = held.enter_context(
+            _connect(
+                url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
+                open_timeout=10, close_timeout=2, proxy=None,
+            )
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise BridgeError(f"no server at {url}: {error}; start one with `iafm serve`") from None
@@ -215,14 +220,16 @@ def _open(url: str, hello: Hello) -> tuple[ClientConnection, Welcome]:
             data = connection.recv(timeout=REPLY_TIMEOUT_S)
             message = from_server(data) if isinstance(data, str) else None
             if isinstance(message, Welcome):
-                return connection, message
+                return held, connection, message
             if isinstance(message, ErrorMessage):
                 problem = f"{message.code}: {message.message}"
     except (ConnectionClosed, TimeoutError) as error:
-        connection.close()
+        held.close()
         if problem:
             raise BridgeError(problem) from None
-        raise (_closed(error) if isinstance(error, ConnectionClosed) else BridgeError("no welcome")) from None
+        raise (
+            _closed(error) if isinstance(error, ConnectionClosed) else BridgeError("no welcome")
+        ) from None
 
 
 def _codec(frame: Frame) -> frames.Codec:

@@ -85,14 +85,18 @@ class Picture:
         return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB, meta: bytes = b"") -> bytes:
+def pack(
+    frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB, meta: bytes = b""
+) -> bytes:
     """An RGB frame as a binary message; JPEG is written at quality 85."""
     height, width = frame.shape[:2]
     match codec:
         case Codec.RGB:
             payload = np.ascontiguousarray(frame).tobytes()
         case Codec.JPEG:
-            payload = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+            payload = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[
+                1
+            ].tobytes()
         case Codec.PNG:
             payload = cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
         case _:
@@ -106,8 +110,12 @@ def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB, meta: b
 def unpack(data: bytes) -> Picture:
     """Check a binary message without decoding it; raises `FrameError`."""
     if len(data) < HEADER.size:
-        raise FrameError(f"a binary message has at least {HEADER.size} bytes, got {len(data)}", 4400)
-    magic, version, codec, _, width, height, number, t_ns, meta_size, size = HEADER.unpack_from(data)
+        raise FrameError(
+            f"a binary message has at least {HEADER.size} bytes, got {len(data)}", 4400
+        )
+    magic, version, codec, _, width, height, number, t_ns, meta_size, size = HEADER.unpack_from(
+        data
+    )
     if magic != MAGIC or version != VERSION:
         raise FrameError("a binary message starts with the IAFM header, version 1", 4400)
     if codec not in Codec.__members__.values():
@@ -120,10 +128,14 @@ def unpack(data: bytes) -> Picture:
     payload = data[HEADER.size + meta_size :]
     if codec in _CHANNELS:
         if size != width * height * _CHANNELS[codec]:
-            raise FrameError(f"{codec.name} of {width}x{height} has another size than {size} bytes", 4400)
+            raise FrameError(
+                f"{codec.name} of {width}x{height} has another size than {size} bytes", 4400
+            )
     elif _inner_size(codec, payload) != (width, height):
         raise FrameError(f"the {codec.name} inside is not {width}x{height}", 4413)
-    return Picture(codec, width, height, number, t_ns, data[HEADER.size : HEADER.size + meta_size], payload)
+    return Picture(
+        codec, width, height, number, t_ns, data[HEADER.size : HEADER.size + meta_size], payload
+    )
 
 
 def _inner_size(codec: Codec, data: bytes) -> tuple[int, int] | None:

@@ -181,7 +181,8 @@ FromClient = Annotated[
     Hello | Instruct | Event | Subscribe | Query | Bye, Field(discriminator="type")
 ]
 FromServer = Annotated[
-    Welcome | Act | Instruct | Event | State | Answer | ErrorMessage | Bye, Field(discriminator="type")
+    Welcome | Act | Instruct | Event | State | Answer | ErrorMessage | Bye,
+    Field(discriminator="type"),
 ]
 _client: TypeAdapter[Any] = TypeAdapter(FromClient)
 _server: TypeAdapter[Any] = TypeAdapter(FromServer)

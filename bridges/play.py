@@ -71,13 +71,18 @@ def play(
     with connect(url, env.game, mode=mode, token=token, tasks=tasks) as client:
         try:
             for number, start in enumerate(starts):
-                info = _episode(env, client, start, report, mode, pace_hz, on_step, on_instruct, stop, begun)
+                info = _episode(
+                    env, client, start, report, mode, pace_hz, on_step, on_instruct, stop, begun
+                )
                 if stop(report) or info is None:
                     break
                 report.episodes += 1
                 report.successes += bool(info.get("success"))
                 client.event(
-                    terminated=True, success=bool(info.get("success")), task=str(info.get("task", "")), episode=number
+                    terminated=True,
+                    success=bool(info.get("success")),
+                    task=str(info.get("task", "")),
+                    episode=number,
                 )
                 report.seconds = time.monotonic() - begun
                 if on_episode:

@@ -66,7 +66,10 @@ _PAGES = {
     "/console.js": ("console.js", "text/javascript; charset=utf-8"),
     "/console.css": ("console.css", "text/css; charset=utf-8"),
 }
-_CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:"
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self' ws: wss:"
+)
 
 
 class BridgeError(RuntimeError):
@@ -125,7 +128,9 @@ class BridgeServer:
         hello_timeout_s: float = HELLO_TIMEOUT_S,
     ) -> None:
         if host not in LOOPBACK and not token:
-            raise BridgeError(f"{host} can be reached from other machines: set a token with --token-file")
+            raise BridgeError(
+                f"{host} can be reached from other machines: set a token with --token-file"
+            )
         self.policy = policy
         self._host, self._port, self._token = host, port, token
         self._hello_timeout_s = hello_timeout_s
@@ -149,6 +154,11 @@ class BridgeServer:
     @property
     def console_url(self) -> str:
         return f"http://{self._host}:{self.port}/"
+
+    @property
+    def watchers(self) -> int:
+        """Consoles that are connected."""
+        return len(self._watchers)
 
     async def __aenter__(self) -> BridgeServer:
         self._batcher = Batcher(self.policy, self._on_answer, self._on_error)
@@ -191,6 +201,7 @@ class BridgeServer:
             await asyncio.wait_for(self._server.wait_closed(), 2)
         for connection in list(self._server.connections):
             connection.transport.abort()
+        await asyncio.sleep(0)  # aborted transports close in the loop's next turn
         self._batcher.close()
 
     def state(self) -> State:
@@ -240,13 +251,17 @@ class BridgeServer:
         try:
             hello = from_client(first) if isinstance(first, str) else None
         except MessageError as error:
-            await _send(connection, ErrorMessage(code="bad_message", message=str(error), path=error.path))
+            await _send(
+                connection, ErrorMessage(code="bad_message", message=str(error), path=error.path)
+            )
             raise _Refused(4400, str(error)) from None
         if not isinstance(hello, Hello):
             raise _Refused(4400, "the first message is a hello")
         if hello.version != VERSION:
             raise _Refused(4426, f"this server speaks version {VERSION}, not {hello.version}")
-        if self._token and not hmac.compare_digest((hello.token or "").encode(), self._token.encode()):
+        if self._token and not hmac.compare_digest(
+            (hello.token or "").encode(), self._token.encode()
+        ):
             raise _Refused(4401, "wrong or missing token")
         return hello
 
@@ -337,7 +352,9 @@ class BridgeServer:
         try:
             message = from_client(data)
         except MessageError as error:
-            await _send(connection, ErrorMessage(code="bad_message", message=str(error), path=error.path))
+            await _send(
+                connection, ErrorMessage(code="bad_message", message=str(error), path=error.path)
+            )
             return None
         if message is None:
             reason = "this server does not know that type of message"
@@ -357,7 +374,9 @@ class BridgeServer:
 
     async def _answer(self, connection: ServerConnection, query: Query, game: _Game) -> None:
         try:
-            text = await self._batcher.call(lambda: self.policy.ask(game.session.player, query.kind))
+            text = await self._batcher.call(
+                lambda: self.policy.ask(game.session.player, query.kind)
+            )
         except Exception:
             log.exception("the policy could not answer %s", query.kind)
             reason = "the policy could not answer"
@@ -380,7 +399,8 @@ class BridgeServer:
             words=decision.words,
             probability=_finite(decision.probability),
             alternatives=tuple(
-                Said(words=a.words, probability=_finite(a.probability)) for a in decision.alternatives
+                Said(words=a.words, probability=_finite(a.probability))
+                for a in decision.alternatives
             ),
             entropy=_finite(decision.entropy),
             valid_ms=1000 * VALID_STEPS / answered.session.player.spec.step_hz,
@@ -400,11 +420,18 @@ class BridgeServer:
                 if now - watcher.pictured >= 1 / WATCH_HZ:
                     watcher.pictured = now
                     number, t_ns = pending.picture.number, pending.picture.t_ns
-                    _post(watcher.connection, frames.pack(answered.frame, number, t_ns, frames.Codec.JPEG))
+                    _post(
+                        watcher.connection,
+                        frames.pack(answered.frame, number, t_ns, frames.Codec.JPEG),
+                    )
 
     def _on_error(self, session: Session, error: Exception) -> None:
         if game := self._games.get(session.name):
-            reason = str(error) if isinstance(error, frames.FrameError | PolicyError) else "the policy failed"
+            reason = (
+                str(error)
+                if isinstance(error, frames.FrameError | PolicyError)
+                else "the policy failed"
+            )
             _post(game.connection, ErrorMessage(code="policy_failed", message=reason))
 
     def _find(self, name: str | None) -> _Game | None:

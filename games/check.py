@@ -25,14 +25,20 @@ class Problem:
 def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
     """Try an environment out; an empty list means that it can be served, recorded and trained on."""
     if not isinstance(getattr(env, "game", None), GameSpec):
-        return [Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")]
+        return [
+            Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")
+        ]
     found: list[Problem] = []
     for rule in (_spaces, _words, _reset, _run, _same_again):
         try:
             found += rule(env, steps, seed)
         except Exception as error:  # whatever an environment raises is a finding here
             found.append(
-                Problem("raises", f"{rule.__name__.strip('_')}: {type(error).__name__}: {error}", "see the traceback of reset() and step()")
+                Problem(
+                    "raises",
+                    f"{rule.__name__.strip('_')}: {type(error).__name__}: {error}",
+                    "see the traceback of reset() and step()",
+                )
             )
     env.close()
     return found
@@ -44,7 +50,11 @@ def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
         ("observation_space", env.observation_space, observation_space),
     )
     return [
-        Problem("space", f"{name} is {given}, the spec asks for {make(env.game)}", f"use games.{name}(spec)")
+        Problem(
+            "space",
+            f"{name} is {given}, the spec asks for {make(env.game)}",
+            f"use games.{name}(spec)",
+        )
         for name, given, make in pairs
         if given != make(env.game)
     ]
@@ -54,16 +64,28 @@ def _words(env: Env, steps: int, seed: int) -> list[Problem]:
     found = []
     for action in _actions(env.game, steps, seed):
         if env.game.decode(env.game.encode(action)) != env.game.legal(action):
-            found.append(Problem("tokens", f"{action} is another action after its tokens", "make token names unique"))
+            found.append(
+                Problem(
+                    "tokens",
+                    f"{action} is another action after its tokens",
+                    "make token names unique",
+                )
+            )
         if env.game.hear(env.game.say(action)) != env.game.legal(action):
-            found.append(Problem("words", f"{action} is another action after its words", "make labels unique"))
+            found.append(
+                Problem(
+                    "words", f"{action} is another action after its words", "make labels unique"
+                )
+            )
     return found[:3]
 
 
 def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
     result = env.reset(seed=seed)
     if not (isinstance(result, tuple) and len(result) == 2):
-        return [Problem("reset", "reset() returns no (observation, info)", "see gymnasium.Env.reset")]
+        return [
+            Problem("reset", "reset() returns no (observation, info)", "see gymnasium.Env.reset")
+        ]
     observation, info = result
     return _observation(env.game, observation) + _info(info)
 
@@ -78,8 +100,18 @@ def _run(env: Env, steps: int, seed: int) -> list[Problem]:
             return [Problem("step", "step() returns no 5-tuple", "see gymnasium.Env.step")]
         observation, reward, terminated, truncated, info = result
         found += _observation(env.game, observation) + _info(info)
-        if not isinstance(reward, (int, float)) or not isinstance(terminated, bool) or not isinstance(truncated, bool):
-            found.append(Problem("types", "reward, terminated, truncated are no float, bool, bool", "convert numpy values"))
+        if (
+            not isinstance(reward, (int, float))
+            or not isinstance(terminated, bool)
+            or not isinstance(truncated, bool)
+        ):
+            found.append(
+                Problem(
+                    "types",
+                    "reward, terminated, truncated are no float, bool, bool",
+                    "convert numpy values",
+                )
+            )
         if before is not None and np.shares_memory(before, observation["frame"]):
             found.append(Problem("shared", "two steps share one frame's memory", "return a copy"))
         before = observation["frame"]
@@ -107,19 +139,41 @@ def _same_again(env: Env, steps: int, seed: int) -> list[Problem]:
 
 def _observation(spec: GameSpec, observation: Any) -> list[Problem]:
     frame = observation.get("frame") if isinstance(observation, dict) else None
-    if not isinstance(frame, np.ndarray) or frame.shape != spec.frame.shape or frame.dtype != np.uint8:
-        got = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+    if (
+        not isinstance(frame, np.ndarray)
+        or frame.shape != spec.frame.shape
+        or frame.dtype != np.uint8
+    ):
+        got = (
+            f"{frame.dtype} {frame.shape}"
+            if isinstance(frame, np.ndarray)
+            else type(frame).__name__
+        )
         hint = "observations are {'frame': uint8 (H, W, 3) RGB, 'instruction': str}"
-        return [Problem("frame", f"the frame is {got}, the spec says uint8 {spec.frame.shape}", hint)]
+        return [
+            Problem("frame", f"the frame is {got}, the spec says uint8 {spec.frame.shape}", hint)
+        ]
     if not isinstance(observation.get("instruction"), str):
-        return [Problem("instruction", "the observation has no instruction", 'use "" where there is none')]
+        return [
+            Problem(
+                "instruction", "the observation has no instruction", 'use "" where there is none'
+            )
+        ]
     return []
 
 
 def _info(info: Any) -> list[Problem]:
-    if isinstance(info, dict) and isinstance(info.get("task"), str) and isinstance(info.get("success"), bool):
+    if (
+        isinstance(info, dict)
+        and isinstance(info.get("task"), str)
+        and isinstance(info.get("success"), bool)
+    ):
         return []
-    return [Problem("info", "info has no task (str) and success (bool)", "both are needed to judge episodes")]
+    return [
+        Problem(
+            "info", "info has no task (str) and success (bool)", "both are needed to judge episodes"
+        )
+    ]
 
 
 def _actions(spec: GameSpec, steps: int, seed: int) -> list[Action]:
@@ -131,7 +185,9 @@ def _actions(spec: GameSpec, steps: int, seed: int) -> list[Action]:
             case Button():
                 actions.append({control.name: 1})
             case Camera():
-                actions.append({control.name: (float(rng.choice(control.pitch_bins)), control.yaw_bins[-1])})
+                actions.append(
+                    {control.name: (float(rng.choice(control.pitch_bins)), control.yaw_bins[-1])}
+                )
             case Stick():
                 actions.append({control.name: (float(rng.uniform(0, 360)), 1.0)})
             case Axis():

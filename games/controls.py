@@ -120,7 +120,11 @@ class Camera(_Control):
     def decode(self, tokens: Sequence[Token]) -> tuple[float, float]:
         if not tokens:
             return self.null
-        if len(tokens) != 2 or tokens[0] not in self.pitch_tokens or tokens[1] not in self.yaw_tokens:
+        if (
+            len(tokens) != 2
+            or tokens[0] not in self.pitch_tokens
+            or tokens[1] not in self.yaw_tokens
+        ):
             raise ActionError(f"{self.name}: expected a pitch and a yaw token, got {list(tokens)}")
         pitch = self.pitch_bins[self.pitch_tokens.index(tokens[0])]
         return (pitch, self.yaw_bins[self.yaw_tokens.index(tokens[1])])
@@ -330,9 +334,7 @@ class Text(_Control):
         return ""
 
 
-Control = Annotated[
-    Button | Camera | Stick | Axis | Choice | Text, Field(discriminator="kind")
-]
+Control = Annotated[Button | Camera | Stick | Axis | Choice | Text, Field(discriminator="kind")]
 
 
 def _plain(number: float) -> str:

@@ -55,9 +55,11 @@ class GameSpec(BaseModel):
         names = [control.name for control in self.controls]
         tokens = [token for control in self.controls for token in control.tokens]
         for what, items in (("control", names), ("token", tokens)):
-            if twice := sorted({item for item in items if items.count(item) > 1}) if len(
-                set(items)
-            ) != len(items) else []:
+            if (
+                twice := sorted({item for item in items if items.count(item) > 1})
+                if len(set(items)) != len(items)
+                else []
+            ):
                 raise ValueError(f"{what} declared twice: {', '.join(twice)}")
         buttons = {control.name for control in self.controls if control.kind == "button"}
         for group in self.exclusive:
@@ -151,6 +153,6 @@ class GameSpec(BaseModel):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """"; did you mean 'voxel'?" where something known is close, else ""."""
+    """ "; did you mean 'voxel'?" where something known is close, else ""."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

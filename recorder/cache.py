@@ -20,7 +20,11 @@ Progress = Callable[[int, int], None]
 
 
 def decode_cache(
-    episodes: EpisodeSet, path: Path, *, workers: int | None = None, progress: Progress | None = None
+    episodes: EpisodeSet,
+    path: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
 
@@ -55,7 +59,7 @@ def _decode(
         for done, _ in enumerate(pool.map(_decode_one, jobs, chunksize=4), start=1):
             if progress:
                 progress(done, len(jobs))
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def _decode_one(job: tuple[Path, Path, int, int, tuple[int, int, int]]) -> None:

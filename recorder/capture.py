@@ -66,7 +66,8 @@ class CaptureWriter:
         self.steps = 0
         self._texts = 0
         self._files: dict[str, IO[str]] = {
-            name: (folder / name).open("w", encoding="utf-8") for name in (FRAMES, ACTIONS, EVENTS, TEXT)
+            name: (folder / name).open("w", encoding="utf-8")
+            for name in (FRAMES, ACTIONS, EVENTS, TEXT)
         }
         self._container = _open_video(folder / VIDEO)
         self._stream = _add_stream(self._container, manifest.spec, profile)
@@ -131,7 +132,14 @@ class CaptureWriter:
         picture.pts = i
         self._container.mux(self._stream.encode(picture))
         now = time.monotonic_ns() if t_ns is None else t_ns
-        line = {"i": i, "pts": i, "t_ns": now, "wall_ns": time.time_ns(), "game_tick": i, "dropped_before": 0}
+        line = {
+            "i": i,
+            "pts": i,
+            "t_ns": now,
+            "wall_ns": time.time_ns(),
+            "game_tick": i,
+            "dropped_before": 0,
+        }
         self._write(FRAMES, line)
         executed = "human" if other is None else "agent"
         self._write(

@@ -123,17 +123,20 @@ class Episode:
         with av.open(str(self.folder / VIDEO)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
+            tick = float(stream.time_base or 1) * round(self.spec.step_hz)  # pts to step number
             if start:
-                container.seek(int(start / round(self.spec.step_hz) / float(stream.time_base)), stream=stream)
+                container.seek(int(start / tick), stream=stream)
             for picture in container.decode(stream):
-                i = round(picture.pts * float(stream.time_base) * round(self.spec.step_hz))
+                i = round((picture.pts or 0) * tick)
                 if i in wanted:
                     out[filled] = picture.to_ndarray(format="rgb24")
                     filled += 1
                 if i >= stop - 1 or filled == len(wanted):
                     break
         if filled != len(wanted):
-            raise CaptureError(f"{self.folder}: {filled} of {len(wanted)} frames; run `iafm episodes recover`")
+            raise CaptureError(
+                f"{self.folder}: {filled} of {len(wanted)} frames; run `iafm episodes recover`"
+            )
         return out
 
     def window(self, start: int, length: int, stride: int = 1) -> Window:
@@ -207,7 +210,9 @@ def open_episodes(path: Path | str) -> EpisodeSet:
     episodes = [Episode.open(folder) for folder in folders]
     finished = [e for e in episodes if e.manifest.status != "recording"]
     if not finished:
-        unfinished = f" ({len(episodes)} unfinished: run `iafm episodes recover`)" if episodes else ""
+        unfinished = (
+            f" ({len(episodes)} unfinished: run `iafm episodes recover`)" if episodes else ""
+        )
         raise CaptureError(f"no episodes in {root}{unfinished}; record some with `iafm record`")
     return EpisodeSet(finished)
 

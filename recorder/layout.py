@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +83,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content in one step: a reader sees the old or the new, never a part."""
     draft = path.with_name(path.name + ".draft")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

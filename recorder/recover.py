@@ -49,7 +49,9 @@ def _recover_one(folder: Path) -> Recovered | None:
     if _alive(manifest):
         return Recovered(folder, "still recording")
     try:
-        steps = min(_frames(folder / VIDEO), _whole_lines(folder / ACTIONS), _whole_lines(folder / FRAMES))
+        steps = min(
+            _frames(folder / VIDEO), _whole_lines(folder / ACTIONS), _whole_lines(folder / FRAMES)
+        )
     except CaptureError as error:
         return Recovered(folder, str(error))
     if steps == 0:

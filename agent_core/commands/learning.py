@@ -8,19 +8,31 @@ from typing import Any
 
 from agent_core.commands.output import answer, err, out, progress
 from games.registry import load
+from games.voxel import TASKS
 
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
-    record = commands.add_parser("record", help="record play as episodes: your own, or the scripted expert's")
+    record = commands.add_parser(
+        "record", help="record play as episodes: your own, or the scripted expert's"
+    )
     record.add_argument("game", nargs="?", default="voxel")
     record.add_argument("--out", type=Path, default=Path("data/voxel"))
-    record.add_argument("--expert", action="store_true", help="the scripted expert plays instead of you")
+    record.add_argument(
+        "--expert", action="store_true", help="the scripted expert plays instead of you"
+    )
     record.add_argument("--episodes", type=int, default=100)
     record.add_argument("--workers", type=int, default=2)
-    record.add_argument("--seed", type=int, default=0, help="first world; recorded seeds are skipped")
-    record.add_argument("--mistakes", type=float, default=0.02, help="chance per step that a stumble is injected")
+    record.add_argument(
+        "--seed", type=int, default=0, help="first world; recorded seeds are skipped"
+    )
+    record.add_argument(
+        "--mistakes", type=float, default=0.02, help="chance per step that a stumble is injected"
+    )
     record.add_argument("--tasks", nargs="+", help="only these tasks")
+    record.add_argument(
+        "--agent", type=Path, help="this checkpoint plays, the expert says what was right (DAgger)"
+    )
     record.add_argument("--author", default="", help="your name in the episodes")
     record.add_argument("--json", action="store_true")
     record.set_defaults(run=run_record)
@@ -32,9 +44,18 @@ def add(commands: Any) -> None:
     episodes.set_defaults(run=run_episodes)
 
     train = commands.add_parser("train", help="train a checkpoint on recorded episodes")
-    train.add_argument("config", type=Path, nargs="?", help="TOML file (default: the built-in settings)")
-    train.add_argument("--run", type=Path, default=Path("runs/voxel"), help="folder of the run; run again to resume")
-    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as train.minutes=10")
+    train.add_argument(
+        "config", type=Path, nargs="?", help="TOML file (default: the built-in settings)"
+    )
+    train.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/voxel"),
+        help="folder of the run; run again to resume",
+    )
+    train.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="such as train.minutes=10"
+    )
     train.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     train.add_argument("--json", action="store_true")
     train.set_defaults(run=run_train)
@@ -42,13 +63,17 @@ def add(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
     evaluate.add_argument("game", nargs="?", default="voxel", choices=("voxel",))
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
-    evaluate.add_argument("--episodes", type=int, default=200, help="per condition, spread over the tasks")
+    evaluate.add_argument(
+        "--episodes", type=int, default=200, help="per condition, spread over the tasks"
+    )
     evaluate.add_argument("--seed-range", default="held-out", help="held-out, or the first seed")
     evaluate.add_argument("--tasks", nargs="+")
     evaluate.add_argument("--conditions", nargs="+")
     evaluate.add_argument("--workers", type=int, default=2)
     evaluate.add_argument("--temperature", type=float, default=1.0)
-    evaluate.add_argument("--show-actions", action="store_true", help="let the agent see its own past actions")
+    evaluate.add_argument(
+        "--show-actions", action="store_true", help="let the agent see its own past actions"
+    )
     evaluate.add_argument("--next-action-episodes", type=int, default=28)
     evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
     evaluate.add_argument("--plot", type=Path, help="write a bar chart (PNG)")
@@ -64,8 +89,8 @@ def run_record(args: argparse.Namespace) -> int:
         return answer(record_human(args.out, args.seed, args.author), args.json, lambda: None)
     from agent_core.expert_recording import Plan, record_expert, success_rates
 
-    tasks = {"tasks": tuple(args.tasks)} if args.tasks else {}
-    plan = Plan(args.out, args.episodes, args.seed, args.mistakes, **tasks)
+    tasks = tuple(args.tasks or TASKS)
+    plan = Plan(args.out, args.episodes, args.seed, args.mistakes, tasks, args.agent)
     count = [0]
     with progress("recording") as update:
 
@@ -75,7 +100,12 @@ def run_record(args: argparse.Namespace) -> int:
 
         recorded = record_expert(plan, args.workers, note)
     steps = sum(r.steps for r in recorded)
-    report = {"episodes": len(recorded), "steps": steps, "success": success_rates(recorded), "out": str(args.out)}
+    report = {
+        "episodes": len(recorded),
+        "steps": steps,
+        "success": success_rates(recorded),
+        "out": str(args.out),
+    }
     return answer(report, args.json, lambda: out.print(report))
 
 
@@ -83,7 +113,12 @@ def run_episodes(args: argparse.Namespace) -> int:
     from agent_core.episode_care import care
 
     report = care(args.action, args.path)
-    return answer(report, args.json, lambda: [out.print(row, highlight=False) for row in report] and None)
+
+    def show() -> None:
+        for row in report:
+            out.print(row, highlight=False)
+
+    return answer(report, args.json, show)
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -100,15 +135,21 @@ def run_train(args: argparse.Namespace) -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     from agent_core.checkpoint import SHIPPED
+    from agent_core.closed_loop import CONDITIONS, HELD_OUT
     from agent_core.evaluate import Evaluation, evaluate, plot, table
 
-    first = {} if args.seed_range == "held-out" else {"first_seed": int(args.seed_range)}
-    chosen = {name: tuple(v) for name in ("tasks", "conditions") if (v := getattr(args, name))}
     plan = Evaluation(
-        args.checkpoint or SHIPPED, args.episodes, workers=args.workers, temperature=args.temperature,
-        show_actions=args.show_actions, next_action_episodes=args.next_action_episodes, data=args.data,
-        **first, **chosen,
-    )  # fmt: skip
+        checkpoint=args.checkpoint or SHIPPED,
+        episodes=args.episodes,
+        tasks=tuple(args.tasks or TASKS),
+        conditions=tuple(args.conditions or CONDITIONS),
+        first_seed=HELD_OUT if args.seed_range == "held-out" else int(args.seed_range),
+        workers=args.workers,
+        temperature=args.temperature,
+        show_actions=args.show_actions,
+        next_action_episodes=args.next_action_episodes,
+        data=args.data,
+    )
     with progress("evaluating") as update:
         report = evaluate(plan, update)
     if args.plot:

@@ -26,8 +26,12 @@ def add(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed on this machine")
     bench.add_argument("what", choices=("play", "infer", "env"))
     bench.add_argument("--seconds", type=float, default=20.0)
-    bench.add_argument("--threads", type=int, default=1, help="cores that server, model and game share")
-    bench.add_argument("--pace-hz", type=float, help="play: in real time at this pace instead of flat out")
+    bench.add_argument(
+        "--threads", type=int, default=1, help="cores that server, model and game share"
+    )
+    bench.add_argument(
+        "--pace-hz", type=float, help="play: in real time at this pace instead of flat out"
+    )
     bench.add_argument("--sessions", type=int, default=1, help="infer: players in one batch")
     bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     bench.add_argument("--json", action="store_true")
@@ -42,11 +46,18 @@ def run_games(args: argparse.Namespace) -> int:
     if args.game:
         spec = load(args.game).spec
         rows = [(c.name, c.kind, c.meaning or "-", len(c.tokens)) for c in spec.controls]
-        return answer(spec.model_dump(), args.json, lambda: _table(("control", "kind", "meaning", "tokens"), rows))
+        return answer(
+            spec.model_dump(),
+            args.json,
+            lambda: _table(("control", "kind", "meaning", "tokens"), rows),
+        )
     found = [(name, load(name)) for name in names()]
-    listing = [{"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None} for n, g in found]
-    rows = [(r["name"], r["id"], "yes" if r["playable"] else "over a bridge", r["title"]) for r in listing]
-    return answer(listing, args.json, lambda: _table(("name", "id", "playable here", "title"), rows))
+    listing = [
+        {"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None} for n, g in found
+    ]
+    lines = [(n, g.spec.id, "yes" if g.make else "over a bridge", g.spec.title) for n, g in found]
+    head = ("name", "id", "playable here", "title")
+    return answer(listing, args.json, lambda: _table(head, lines))
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -55,7 +66,11 @@ def run_check(args: argparse.Namespace) -> int:
     problems = check_env(make(args.game))
     rows = [(p.code, p.message, p.hint) for p in problems]
     shown = [asdict(p) for p in problems]
-    answer(shown, args.json, lambda: _table(("code", "problem", "hint"), rows) if rows else out.print("no problems"))
+    answer(
+        shown,
+        args.json,
+        lambda: _table(("code", "problem", "hint"), rows) if rows else out.print("no problems"),
+    )
     return 1 if problems else 0
 
 

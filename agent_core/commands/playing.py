@@ -17,10 +17,16 @@ URL = "ws://127.0.0.1:8765/v1"
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
-    demo = commands.add_parser("demo", help="the shipped checkpoint plays the embedded game; watch it in a browser")
+    demo = commands.add_parser(
+        "demo", help="the shipped checkpoint plays the embedded game; watch it in a browser"
+    )
     demo.add_argument("--headless", action="store_true", help="open no browser")
-    demo.add_argument("--episodes", type=int, help="end after so many (default: go on until Ctrl-C)")
-    demo.add_argument("--fast", action="store_true", help="as fast as possible instead of 20 steps a second")
+    demo.add_argument(
+        "--episodes", type=int, help="end after so many (default: go on until Ctrl-C)"
+    )
+    demo.add_argument(
+        "--fast", action="store_true", help="as fast as possible instead of 20 steps a second"
+    )
     _policy_options(demo)
     demo.add_argument("--json", action="store_true")
     demo.set_defaults(run=run_demo)
@@ -31,18 +37,24 @@ def add(commands: Any) -> None:
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
     serve.set_defaults(run=run_serve)
 
-    player = commands.add_parser("play", help="attach a game with an environment to a running server")
+    player = commands.add_parser(
+        "play", help="attach a game with an environment to a running server"
+    )
     player.add_argument("game", nargs="?", default="voxel")
     player.add_argument("--url", default=URL)
     player.add_argument("--episodes", type=int, default=1)
     player.add_argument("--task", help="one task instead of the seed's")
     player.add_argument("--seed", type=int, default=0)
-    player.add_argument("--realtime", action="store_true", help="newest frame wins, at the game's own pace")
+    player.add_argument(
+        "--realtime", action="store_true", help="newest frame wins, at the game's own pace"
+    )
     player.add_argument("--json", action="store_true")
     player.set_defaults(run=run_play)
 
     asking = commands.add_parser("ask", help="ask a running player what it will do next, or why")
-    asking.add_argument("question", nargs="?", default="next_action", choices=("next_action", "why", "caption"))
+    asking.add_argument(
+        "question", nargs="?", default="next_action", choices=("next_action", "why", "caption")
+    )
     asking.add_argument("--url", default=URL)
     asking.add_argument("--session", help="default: the newest")
     asking.set_defaults(run=run_ask)
@@ -55,11 +67,15 @@ def add(commands: Any) -> None:
 
 
 def _policy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", default="agent", choices=("agent", "random"), help="random needs no model")
+    parser.add_argument(
+        "--policy", default="agent", choices=("agent", "random"), help="random needs no model"
+    )
     parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--threads", type=int, help="CPU threads of the model")
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 always takes the most probable action")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="0 always takes the most probable action"
+    )
 
 
 def _policy(args: argparse.Namespace) -> Policy:
@@ -68,7 +84,9 @@ def _policy(args: argparse.Namespace) -> Policy:
     from agent_core.agent import Agent
     from agent_core.checkpoint import SHIPPED
 
-    return Agent.load(args.checkpoint or SHIPPED, threads=args.threads, temperature=args.temperature)
+    return Agent.load(
+        args.checkpoint or SHIPPED, threads=args.threads, temperature=args.temperature
+    )
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -86,7 +104,9 @@ def run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     token = args.token_file.read_text().strip() if args.token_file else None
     server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
-    run(server, lambda s: err.print(f"serving at {s.url}, console at {s.console_url} (Ctrl-C ends)"))
+    run(
+        server, lambda s: err.print(f"serving at {s.url}, console at {s.console_url} (Ctrl-C ends)")
+    )
     return 0
 
 
@@ -95,9 +115,13 @@ def run_play(args: argparse.Namespace) -> int:
 
     env = make(args.game)
     options = {"task": args.task} if args.task else {}
-    starts = (Start(args.seed + n, options) for n in itertools.islice(itertools.count(), args.episodes))
+    starts = (
+        Start(args.seed + n, options) for n in itertools.islice(itertools.count(), args.episodes)
+    )
     mode = "realtime" if args.realtime else "lockstep"
-    report = play(env, args.url, starts, mode=mode, pace_hz=env.game.step_hz if args.realtime else None).summary()
+    report = play(
+        env, args.url, starts, mode=mode, pace_hz=env.game.step_hz if args.realtime else None
+    ).summary()
     return answer(report, args.json, lambda: out.print(report))
 
 

@@ -41,15 +41,14 @@ def aim(world: World, animals: list[Animal], player: Player) -> Aim | None:
     return best
 
 
-def _block(world: World, eye: tuple[float, float, float], look: tuple[float, float, float]) -> Aim | None:
+def _block(
+    world: World, eye: tuple[float, float, float], look: tuple[float, float, float]
+) -> Aim | None:
     """Walk cell by cell along the line (Amanatides and Woo 1987)."""
     cell = [math.floor(v) for v in eye]
     step = [1 if v > 0 else -1 for v in look]
     slope = [abs(1 / v) if abs(v) > 1e-9 else math.inf for v in look]
-    ahead = [
-        ((c + (s > 0)) - e) * s * k
-        for c, s, e, k in zip(cell, step, eye, slope, strict=True)
-    ]
+    ahead = [((c + (s > 0)) - e) * s * k for c, s, e, k in zip(cell, step, eye, slope, strict=True)]
     before, away = (cell[0], cell[1], cell[2]), 0.0
     while away <= REACH:
         here = (cell[0], cell[1], cell[2])

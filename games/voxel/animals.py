@@ -90,9 +90,7 @@ class Animal:
         if not (4 < ahead_x < SIZE - 4 and 4 < ahead_z < SIZE - 4):
             return False
         ground = world.ground(ahead_x, ahead_z)
-        free = all(
-            world.blocks[int(ahead_x), ground + up, int(ahead_z)] == b.AIR for up in (1, 2)
-        )
+        free = all(world.blocks[int(ahead_x), ground + up, int(ahead_z)] == b.AIR for up in (1, 2))
         if not free or ground < SEA or abs(ground + 1 - self.y) > 1.3:
             return False
         self.x, self.z = x, z
@@ -117,5 +115,9 @@ def _boxes(species: str) -> NDArray[np.float32]:
 @cache
 def _palette(species: str) -> NDArray[np.float32]:
     if species == COW:
-        return np.array([(46, 36, 32), (46, 36, 32), (216, 170, 160), *[(58, 46, 40)] * 4], np.float32)
-    return np.array([(244, 158, 168), (248, 168, 178), (214, 108, 124), *[(226, 136, 150)] * 4], np.float32)
+        return np.array(
+            [(46, 36, 32), (46, 36, 32), (216, 170, 160), *[(58, 46, 40)] * 4], np.float32
+        )
+    return np.array(
+        [(244, 158, 168), (248, 168, 178), (214, 108, 124), *[(226, 136, 150)] * 4], np.float32
+    )

@@ -45,10 +45,13 @@ BLOCKS: dict[int, Block] = {
 PASSABLE = (AIR, WATER)
 
 
-def _speckle(rng: np.random.Generator, colour: tuple[int, int, int], spread: int) -> NDArray[np.int16]:
+def _speckle(
+    rng: np.random.Generator, colour: tuple[int, int, int], spread: int
+) -> NDArray[np.int16]:
     """A face of one colour with brightness noise."""
     noise = rng.integers(-spread, spread + 1, (TEXELS, TEXELS, 1))
-    return np.asarray(colour, np.int16) + noise.astype(np.int16)
+    face: NDArray[np.int16] = np.asarray(colour, np.int16) + noise.astype(np.int16)
+    return face
 
 
 def _bark(rng: np.random.Generator) -> NDArray[np.int16]:
@@ -59,7 +62,8 @@ def _bark(rng: np.random.Generator) -> NDArray[np.int16]:
 def _rings() -> NDArray[np.int16]:
     grid = np.abs(np.mgrid[0:TEXELS, 0:TEXELS] - (TEXELS - 1) / 2).max(axis=0)
     rings = ((grid.astype(int) % 3 == 0) * -35)[..., None]
-    return np.asarray((170, 134, 84), np.int16) + rings.astype(np.int16)
+    face: NDArray[np.int16] = np.asarray((170, 134, 84), np.int16) + rings.astype(np.int16)
+    return face
 
 
 def _grass_side(rng: np.random.Generator) -> NDArray[np.int16]:

@@ -38,8 +38,8 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
     game = SPEC
 
     def __init__(self) -> None:
-        self.observation_space = observation_space(SPEC)
-        self.action_space = action_space(SPEC)
+        self.observation_space: Any = observation_space(SPEC)
+        self.action_space: Any = action_space(SPEC)
         self.world: World
         self.player: Player
         self.goal = Goal(FREE, "")
@@ -56,7 +56,9 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.world = generate(rng)
         self.player = self._spawn(rng)
         self.animals = [
-            self._release(rng, species) for species in (COW, PIG) for _ in range(int(rng.integers(3, 5)))
+            self._release(rng, species)
+            for species in (COW, PIG)
+            for _ in range(int(rng.integers(3, 5)))
         ]
         self.daylight = float(rng.uniform(0.72, 1.05))
         self.clock = int(rng.integers(0, 4000))
@@ -67,9 +69,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self._view = self._look()
         return self._observe(), self._info()
 
-    def step(
-        self, action: Action
-    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
         legal = SPEC.legal(action) if len(action) != len(SPEC.controls) else action
         before = self.verdict.success
@@ -85,7 +85,13 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         reached = self.verdict.success and not before
         limit = TASKS[self.goal.task].limit if self.goal.task in TASKS else _FREE_LIMIT
         ended = self.verdict.success or self.verdict.failure
-        return self._observe(), float(reached), ended, self.elapsed >= limit and not ended, self._info()
+        return (
+            self._observe(),
+            float(reached),
+            ended,
+            self.elapsed >= limit and not ended,
+            self._info(),
+        )
 
     def set_goal(self, goal: Goal) -> None:
         """Give a new goal in the middle of an episode: progress counts from here."""
@@ -137,10 +143,17 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         while True:
             x, z = rng.uniform(12, SIZE - 12, 2)
             ground = self.world.ground(x, z)
-            around = self.world.blocks[int(x) - 1 : int(x) + 2, ground + 1 :-1, int(z) - 1 : int(z) + 2]
+            around = self.world.blocks[
+                int(x) - 1 : int(x) + 2, ground + 1 : -1, int(z) - 1 : int(z) + 2
+            ]
             level = {self.world.ground(x + dx, z + dz) for dx in (-1, 1) for dz in (-1, 1)}
             far = gold_away(self.world, Player(x, 0, z, 0)) > 9
-            if not around.any() and level == {ground} and SEA <= ground < self.world.peak - 4 and far:
+            if (
+                not around.any()
+                and level == {ground}
+                and SEA <= ground < self.world.peak - 4
+                and far
+            ):
                 return Player(x, ground + 1, z, float(rng.uniform(-180, 180)))
 
     def _release(self, rng: np.random.Generator, species: str) -> Animal:
@@ -201,7 +214,12 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
     def _place(self, cell: tuple[int, int, int]) -> None:
         """Put a dirt block from the inventory where the crosshair points."""
         room = self.world.blocks[cell] in b.PASSABLE and not self.player.overlaps(*cell)
-        if self._pause == 0 and room and 0 < cell[1] < HEIGHT - 2 and self.player.inventory.get("dirt"):
+        if (
+            self._pause == 0
+            and room
+            and 0 < cell[1] < HEIGHT - 2
+            and self.player.inventory.get("dirt")
+        ):
             self._pause = 4
             self.player.inventory["dirt"] -= 1
             self.world.place(*cell, b.DIRT)

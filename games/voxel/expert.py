@@ -96,14 +96,20 @@ class Expert:
         for item in self.goal.items:
             if item not in player.collected:
                 return things[item]
-        return {"go_to_gold": "gold pillar", "climb_highest": "high ground"}.get(self.goal.task, "tree")
+        return {"go_to_gold": "gold pillar", "climb_highest": "high ground"}.get(
+            self.goal.task, "tree"
+        )
 
     # --- what a player keeps in mind ---
 
     def _remember(self, view: View) -> None:
         """Note the ground and obstacles in the picture (every second pixel) in the map of heights seen."""
         kind = view.kind[::2, ::2].reshape(-1)
-        d = rays(view.pose, *view.kind.shape).reshape(3, *view.kind.shape)[:, ::2, ::2].reshape(3, -1)
+        d = (
+            rays(view.pose, *view.kind.shape)
+            .reshape(3, *view.kind.shape)[:, ::2, ::2]
+            .reshape(3, -1)
+        )
         away = view.distance[::2, ::2].reshape(-1)
         solid = np.isin(kind, (*_STANDABLE, *_OBSTACLES)) & (away < 30)
         d, away, kind = d[:, solid], away[solid], kind[solid]
@@ -113,7 +119,9 @@ class Expert:
         obstacle = np.isin(kind, _OBSTACLES)
         y[obstacle] = _TALL
         near = away < 4
-        self._heights[x[near & ~obstacle], z[near & ~obstacle]] = 0  # near ground is seen afresh (dug holes)
+        self._heights[x[near & ~obstacle], z[near & ~obstacle]] = (
+            0  # near ground is seen afresh (dug holes)
+        )
         np.maximum.at(self._heights, (x, z), y)
         self._surface[x, z] = kind
 
@@ -165,7 +173,10 @@ class Expert:
         else:
             chosen = flat[away < away.min() + 0.8]
         d = rays(view.pose, *kind.shape)[:, chosen]
-        points = np.array([[view.pose.x], [view.pose.y], [view.pose.z]]) + d * view.distance.reshape(-1)[chosen]
+        points = (
+            np.array([[view.pose.x], [view.pose.y], [view.pose.z]])
+            + d * view.distance.reshape(-1)[chosen]
+        )
         x, y, z = np.median(points, axis=1)
         if wanted == "tree":  # the part of the trunk closest to eye level
             best = int(np.abs(points[1] - view.pose.y + 0.3).argmin())
@@ -185,7 +196,9 @@ class Expert:
         i = int(away.argmin())
         return _Target(xs[i] + 0.5, top + 1.0, zs[i] + 0.5, float(away[i]), True)
 
-    def _search(self, wanted: str, view: View, player: Player, action: Action) -> tuple[Action, str]:
+    def _search(
+        self, wanted: str, view: View, player: Player, action: Action
+    ) -> tuple[Action, str]:
         """Turn once around; then walk towards the most open direction for a while and turn again."""
         if self._march > 0:
             self._march -= 1
@@ -248,7 +261,9 @@ class Expert:
             yaw, pitch = _angles(player, target)
             action["camera"] = (_bin(pitch), _bin(yaw))
             h, w = view.kind.shape
-            kinds = view.kind[h // 2 - 1 : h // 2 + 1, w // 2 - 1 : w // 2 + 1]  # around the crosshair
+            kinds = view.kind[
+                h // 2 - 1 : h // 2 + 1, w // 2 - 1 : w // 2 + 1
+            ]  # around the crosshair
             away = float(view.distance[h // 2 - 1 : h // 2 + 1, w // 2 - 1 : w // 2 + 1].max())
             if np.isin(kinds, (b.LOG, b.LEAVES)).all() and away < 4.3:
                 action["camera"] = (0.0, 0.0)
@@ -282,9 +297,7 @@ class Expert:
 
     # --- walking ---
 
-    def _go(
-        self, x: float, z: float, player: Player, action: Action, sprint_beyond: float
-    ) -> str:
+    def _go(self, x: float, z: float, player: Player, action: Action, sprint_beyond: float) -> str:
         """Fill in turning, walking and jumping towards a place; says on which side it lies."""
         bearing = math.degrees(math.atan2(-(x - player.x), z - player.z))
         away = math.hypot(x - player.x, z - player.z)

@@ -12,8 +12,11 @@ from games.voxel.player import Player
 
 SLOTS = ("wood", "beef", "pork", "dirt", "stone")
 _COLOURS = {
-    "wood": (150, 104, 54), "beef": (176, 40, 36), "pork": (246, 156, 170),
-    "dirt": (128, 92, 60), "stone": (140, 140, 146),
+    "wood": (150, 104, 54),
+    "beef": (176, 40, 36),
+    "pork": (246, 156, 170),
+    "dirt": (128, 92, 60),
+    "stone": (140, 140, 146),
 }
 
 
@@ -32,7 +35,11 @@ def draw_hud(frame: Frame, player: Player, mining: float) -> Frame:
         bar = 10 * unit
         top = middle_y + 5 * unit
         frame[top : top + 2 * unit, middle_x - bar : middle_x + bar] = (30, 30, 30)
-        frame[top : top + 2 * unit, middle_x - bar : middle_x - bar + int(2 * bar * mining)] = (250, 250, 250)
+        frame[top : top + 2 * unit, middle_x - bar : middle_x - bar + int(2 * bar * mining)] = (
+            250,
+            250,
+            250,
+        )
     size = 9 * unit
     left = middle_x - (size + unit) * len(SLOTS) // 2
     top = height - size - unit

@@ -60,9 +60,14 @@ def _base_rays(height: int, width: int) -> Floats:
     v = -((np.arange(height) + 0.5) / height * 2 - 1) * half
     u = ((np.arange(width) + 0.5) / width * 2 - 1) * half * width / height
     rays = np.stack(
-        [np.broadcast_to(u, (height, width)), np.broadcast_to(v[:, None], (height, width)), np.ones((height, width))]
+        [
+            np.broadcast_to(u, (height, width)),
+            np.broadcast_to(v[:, None], (height, width)),
+            np.ones((height, width)),
+        ]
     ).reshape(3, -1)
-    return (rays / np.linalg.norm(rays, axis=0)).astype(np.float32)
+    unit: Floats = (rays / np.linalg.norm(rays, axis=0)).astype(np.float32)
+    return unit
 
 
 def rays(pose: Pose, height: int, width: int) -> Floats:
@@ -76,7 +81,13 @@ def rays(pose: Pose, height: int, width: int) -> Floats:
 
 
 def render(
-    world: World, animals: list[Animal], pose: Pose, height: int, width: int, clock: int, daylight: float
+    world: World,
+    animals: list[Animal],
+    pose: Pose,
+    height: int,
+    width: int,
+    clock: int,
+    daylight: float,
 ) -> View:
     """Draw the world from `pose`; `clock` (steps) moves water and clouds, `daylight` in [0, 1] sets the light."""
     directions = rays(pose, height, width)
@@ -191,7 +202,7 @@ def _sky(origin: Floats, directions: Floats, clock: int, daylight: float) -> Flo
     rise = np.clip(up * np.float32(1.6), 0, 1)
     horizon = np.array([[186], [212], [238]], np.float32) * np.float32(daylight)
     zenith = np.array([[92], [148], [232]], np.float32) * np.float32(daylight)
-    colour = horizon + (zenith - horizon) * rise
+    colour: Floats = horizon + (zenith - horizon) * rise
     high = np.flatnonzero(up > 0.06)
     if high.size:
         d = directions[:, high]
@@ -227,7 +238,7 @@ def _draw_animal(
     origin = np.array([-ex * c - ez * s, ey, -ex * s + ez * c], np.float32)
     local = np.stack([-d[0] * c - d[2] * s, d[1], -d[0] * s + d[2] * c])  # right, up, ahead
     with np.errstate(divide="ignore"):
-        inverse = np.clip(np.float32(1) / local, -_STEEP, _STEEP)
+        inverse: Floats = np.clip(np.float32(1) / local, -_STEEP, _STEEP)
     hull = np.stack([animal.boxes[:, 0].min(axis=0), animal.boxes[:, 1].max(axis=0)])[None]
     start, _ = _enter(hull, origin, inverse)
     close = np.flatnonzero(start[0] < np.minimum(distance[pixels], np.float32(SIGHT)))
@@ -248,9 +259,7 @@ def _draw_animal(
     kind[where] = ANIMAL_KIND[animal.species] + index
 
 
-def _enter(
-    boxes: Floats, origin: Floats, inverse: Floats
-) -> tuple[Floats, NDArray[np.int64]]:
+def _enter(boxes: Floats, origin: Floats, inverse: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """Where rays (3, n) enter boxes (k, 2, 3): distances (k, n), infinite for a miss, and the axis crossed."""
     one = (boxes[:, 0, :, None] - origin[:, None]) * inverse
     two = (boxes[:, 1, :, None] - origin[:, None]) * inverse
@@ -260,7 +269,9 @@ def _enter(
     return start, enter.argmax(axis=1)
 
 
-def _screen_rectangle(animal: Animal, pose: Pose, size: tuple[int, int]) -> NDArray[np.int64] | None:
+def _screen_rectangle(
+    animal: Animal, pose: Pose, size: tuple[int, int]
+) -> NDArray[np.int64] | None:
     """Flat indices of the pixels an animal can cover, None where it is out of view."""
     height, width = size
     dx, dy, dz = animal.x - pose.x, animal.y + 0.6 - pose.y, animal.z - pose.z

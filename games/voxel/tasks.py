@@ -47,30 +47,76 @@ class Task:
 
 
 _WOOD = (
-    "chop a tree", "cut down a tree", "get some wood", "collect wood", "fell a tree", "go and chop wood",
-    "find a tree and chop it", "I need wood, please get some", "break a log off a tree", "harvest a log",
+    "chop a tree",
+    "cut down a tree",
+    "get some wood",
+    "collect wood",
+    "fell a tree",
+    "go and chop wood",
+    "find a tree and chop it",
+    "I need wood, please get some",
+    "break a log off a tree",
+    "harvest a log",
 )
 _COW = (
-    "hunt the cow", "hunt a cow", "get some beef", "find a cow and attack it", "kill the cow", "catch a cow for beef",
-    "go after the black and white cow", "I want beef, hunt a cow", "attack the cow", "bring me beef",
+    "hunt the cow",
+    "hunt a cow",
+    "get some beef",
+    "find a cow and attack it",
+    "kill the cow",
+    "catch a cow for beef",
+    "go after the black and white cow",
+    "I want beef, hunt a cow",
+    "attack the cow",
+    "bring me beef",
 )
 _PIG = (
-    "hunt the pig", "hunt a pig", "get some pork", "find a pig and attack it", "kill the pig", "catch a pig for pork",
-    "go after the pink pig", "I want pork, hunt a pig", "attack the pig", "bring me pork",
+    "hunt the pig",
+    "hunt a pig",
+    "get some pork",
+    "find a pig and attack it",
+    "kill the pig",
+    "catch a pig for pork",
+    "go after the pink pig",
+    "I want pork, hunt a pig",
+    "attack the pig",
+    "bring me pork",
 )
 _GOLD = (
-    "go to the gold pillar", "walk to the golden pillar", "find the gold pillar", "stand next to the gold pillar",
-    "go to the yellow tower", "head for the golden tower", "reach the gold column", "where is the gold? go there",
-    "move to the shining yellow pillar", "visit the gold pillar",
+    "go to the gold pillar",
+    "walk to the golden pillar",
+    "find the gold pillar",
+    "stand next to the gold pillar",
+    "go to the yellow tower",
+    "head for the golden tower",
+    "reach the gold column",
+    "where is the gold? go there",
+    "move to the shining yellow pillar",
+    "visit the gold pillar",
 )
 _DIG = (
-    "dig down", "dig a hole", "dig straight down", "dig a deep hole and go down", "make a hole in the ground",
-    "mine downwards", "dig under your feet", "dig into the earth", "dig four blocks down", "go underground",
+    "dig down",
+    "dig a hole",
+    "dig straight down",
+    "dig a deep hole and go down",
+    "make a hole in the ground",
+    "mine downwards",
+    "dig under your feet",
+    "dig into the earth",
+    "dig four blocks down",
+    "go underground",
 )
 _CLIMB = (
-    "climb to the highest point", "go to the top of the mountain", "climb the mountain", "climb the snowy mountain",
-    "walk up to the summit", "reach the highest place", "get to the snowy peak", "go up as high as you can",
-    "stand on the top of the hill", "climb up to the snow",
+    "climb to the highest point",
+    "go to the top of the mountain",
+    "climb the mountain",
+    "climb the snowy mountain",
+    "walk up to the summit",
+    "reach the highest place",
+    "get to the snowy peak",
+    "go up as high as you can",
+    "stand on the top of the hill",
+    "climb up to the snow",
 )
 _SHORT = {"wood": "wood", "beef": "beef", "pork": "pork"}
 _DO = {"wood": "chop a tree", "beef": "hunt a cow", "pork": "hunt a pig"}
@@ -79,8 +125,13 @@ _DO = {"wood": "chop a tree", "beef": "hunt a cow", "pork": "hunt a pig"}
 def _in_order(first: str, second: str) -> tuple[str, ...]:
     a, z, do_a, do_z = _SHORT[first], _SHORT[second], _DO[first], _DO[second]
     return (
-        f"get {a}, then {z}", f"first {a}, then {z}", f"{do_a}, then {do_z}", f"first {do_a}, then {do_z}",
-        f"collect {a} and after that {z}", f"{do_a} and then {do_z}", f"bring me {a} first and {z} second",
+        f"get {a}, then {z}",
+        f"first {a}, then {z}",
+        f"{do_a}, then {do_z}",
+        f"first {do_a}, then {do_z}",
+        f"collect {a} and after that {z}",
+        f"{do_a} and then {do_z}",
+        f"bring me {a} first and {z} second",
     )
 
 

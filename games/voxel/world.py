@@ -56,7 +56,10 @@ class World:
         lows = [max(0, i - REACH) for i in (x, y, z)]
         highs = [i + REACH + 1 for i in (x, y, z)]
         region = self.clear[lows[0] : highs[0], lows[1] : highs[1], lows[2] : highs[2]]
-        axes = [np.abs(np.arange(n) + low - i) for n, low, i in zip(region.shape, lows, (x, y, z), strict=True)]
+        axes = [
+            np.abs(np.arange(n) + low - i)
+            for n, low, i in zip(region.shape, lows, (x, y, z), strict=True)
+        ]
         away = np.maximum(np.maximum(axes[0][:, None, None], axes[1][:, None]), axes[2])
         np.minimum(region, away.astype(np.uint8), out=region)
         self._measure_column(x, z)
@@ -167,7 +170,9 @@ def _plant(blocks: NDArray[np.uint8], x: int, ground: int, z: int, trunk: int) -
     blocks[x, ground + 1 : top + 2, z] = b.LOG
 
 
-def _free_place(rng: np.random.Generator, taken: NDArray[np.bool_], clearance: int) -> tuple[int, int]:
+def _free_place(
+    rng: np.random.Generator, taken: NDArray[np.bool_], clearance: int
+) -> tuple[int, int]:
     """A random free column at least `clearance` from the rim."""
     free = ~taken
     free[:clearance] = free[-clearance:] = False

@@ -1,0 +1,68 @@
+"""How does a person's play become episodes? One capture per world, typed lines as corrections beside the actions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from games import Action, Frame
+from games.voxel import SPEC, VoxelEnv
+from games.voxel.window import play_human
+from recorder import CaptureInfo, CaptureWriter
+
+
+class _Desk:
+    """The capture under way; a new world closes it and opens the next."""
+
+    def __init__(self, out: Path, author: str, env: VoxelEnv) -> None:
+        self.out, self.author, self.env = out, author, env
+        self.capture: CaptureWriter | None = None
+        self.success = False
+        self.episodes = self.steps = 0
+
+    def begin(self, instruction: str) -> None:
+        self.end()
+        seed = None if self.env.np_random_seed is None else int(self.env.np_random_seed)
+        about = CaptureInfo(
+            instruction=instruction, task=self.env.goal.task, seed=seed, player="human", author=self.author,
+            clock="wallclock",
+        )  # fmt: skip
+        self.capture = CaptureWriter.create(self.out, SPEC, about)
+
+    def step(self, frame: Frame, action: Action, reward: float, info: dict[str, Any]) -> None:
+        if self.capture is not None:
+            self.capture.step(frame, action, reward=reward)
+            self.steps += 1
+            self.success = bool(info["success"])
+
+    def text(self, line: str) -> None:
+        if self.capture is not None:
+            self.capture.text(
+                style="correction", text=line, source="human_live", author=self.author
+            )
+
+    def end(self) -> None:
+        if self.capture is not None:
+            self.capture.close(success=self.success)
+            self.episodes += 1
+            self.capture = None
+
+
+def record_human(
+    out: Path, seed: int, author: str, most_steps: int | None = None
+) -> dict[str, Any]:
+    """Open the game window and record until it is closed; Ctrl-C keeps everything too."""
+    env = VoxelEnv()
+    desk = _Desk(out, author, env)
+    try:
+        play_human(
+            env,
+            on_reset=desk.begin,
+            on_step=desk.step,
+            on_text=desk.text,
+            seed=seed,
+            most_steps=most_steps,
+        )
+    finally:
+        desk.end()
+    return {"episodes": desk.episodes, "steps": desk.steps, "out": str(out)}

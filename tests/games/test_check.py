@@ -1,0 +1,101 @@
+"""The contract checker finds what is broken, and only that."""
+
+import numpy as np
+import pytest
+
+from games import FrameSize, GameSpec, action_space, observation_space
+from games.check import check_env
+from games.controls import Button, Camera
+
+SPEC = GameSpec(
+    id="toy-v0",
+    title="Toy",
+    frame=FrameSize(height=16, width=16),
+    step_hz=10,
+    controls=(
+        Button(name="go", label="go on"),
+        Camera(name="camera", pitch_bins=(-5, 0, 5), yaw_bins=(-5, 0, 5)),
+    ),
+)
+
+
+class Toy:
+    game = SPEC
+    observation_space = observation_space(SPEC)
+    action_space = action_space(SPEC)
+
+    def reset(self, *, seed=None, options=None):
+        self.rng = np.random.default_rng(seed)
+        return self.look(), self.info()
+
+    def step(self, action):
+        return self.look(), 0.0, False, False, self.info()
+
+    def look(self):
+        return {"frame": self.rng.integers(0, 255, (16, 16, 3), np.uint8), "instruction": "go"}
+
+    def info(self):
+        return {"task": "go", "success": False}
+
+    def close(self):
+        pass
+
+
+class Unseeded(Toy):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=None)
+
+
+class Floats(Toy):
+    def look(self):
+        return {"frame": np.zeros((16, 16, 3)), "instruction": ""}
+
+
+class Silent(Toy):
+    def look(self):
+        return {"frame": np.zeros((16, 16, 3), np.uint8)}
+
+
+class Shared(Toy):
+    frame = np.zeros((16, 16, 3), np.uint8)
+
+    def look(self):
+        return {"frame": self.frame, "instruction": ""}
+
+
+class Uninformed(Toy):
+    def info(self):
+        return {}
+
+
+class Old(Toy):
+    def step(self, action):
+        return self.look(), 0.0, False, {}
+
+
+class Crashing(Toy):
+    def step(self, action):
+        raise KeyError("camera")
+
+
+class Spaceless(Toy):
+    action_space = None
+
+
+def test_a_good_environment_has_no_problems():
+    assert check_env(Toy()) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (Unseeded, "seed"), (Floats, "frame"), (Silent, "instruction"), (Shared, "shared"),
+        (Uninformed, "info"), (Old, "step"), (Crashing, "raises"), (Spaceless, "space"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_found(broken, code):
+    assert code in {problem.code for problem in check_env(broken())}
+
+
+def test_without_a_spec_nothing_else_is_tried():
+    assert [p.code for p in check_env(object())] == ["no-spec"]

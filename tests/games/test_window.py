@@ -1,0 +1,53 @@
+"""The human's window: hands that lose no movement, and a whole session without a screen."""
+
+import os
+
+import numpy as np
+import pytest
+
+from agent_core.human_recording import record_human
+from games.voxel import SPEC
+from games.voxel.window import DEGREES_PER_PIXEL, Hands
+from recorder import open_episodes
+
+
+def test_mouse_movement_is_carried_over():
+    hands = Hands()
+    hands.look(150, -44)
+    turned = np.sum([hands.action()["camera"] for _ in range(8)], axis=0)
+    assert turned[1] == pytest.approx(150 * DEGREES_PER_PIXEL, abs=1.5)
+    assert turned[0] == pytest.approx(-44 * DEGREES_PER_PIXEL, abs=1.5)
+    assert SPEC.legal(hands.action()) == SPEC.null_action()
+
+
+def test_opposite_keys_cancel():
+    hands = Hands({"forward", "back", "jump"})
+    assert hands.action() == SPEC.legal({"jump": 1})
+
+
+def test_a_person_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
+    pygame = pytest.importorskip("pygame")
+    keys = iter([(pygame.KEYDOWN, pygame.K_w)] + [None] * 4 + [(pygame.KEYUP, pygame.K_w)])
+    words = iter("tturn left")
+
+    def events():
+        if (key := next(keys, None)) is not None:
+            return [pygame.event.Event(key[0], key=key[1])]
+        if not typed:
+            typed.append(True)
+            return [
+                pygame.event.Event(pygame.KEYDOWN, key=pygame.K_t),
+                *[pygame.event.Event(pygame.TEXTINPUT, text=c) for c in words],
+                pygame.event.Event(pygame.KEYDOWN, key=pygame.K_RETURN),
+            ]
+        return []
+
+    typed = []
+    monkeypatch.setattr(pygame.event, "get", events)
+    report = record_human(tmp_path, seed=4, author="a tester", most_steps=10)
+    (episode,) = open_episodes(tmp_path)
+    assert report["steps"] == len(episode) == 10
+    assert episode.info.player == "human"
+    assert sum(a["forward"] for a in episode.actions) >= 1
+    assert any(span.style == "correction" and span.text == "turn left" for span in episode.texts)

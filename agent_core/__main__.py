@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        return int(args.handler(args))
     except (ActionError, BridgeError, CaptureError, PolicyError, UnknownGameError) as error:
         return _mistake(error)
     except (ValueError, RuntimeError) as error:

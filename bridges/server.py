@@ -272,7 +272,7 @@ class BridgeServer:
         try:
             player = await self._batcher.call(lambda: self.policy.attach(spec, seed=hello.seed))
         except PolicyError as error:
-            hint = "declare meanings for the controls (see `iafm games show`)"
+            hint = "declare meanings for the controls (see `iafm games voxel`)"
             await _send(connection, ErrorMessage(code="unplayable", message=str(error), hint=hint))
             raise _Refused(4400, str(error)) from None
         name = uuid.uuid4().hex[:8]

@@ -31,6 +31,23 @@ def test_every_command_is_understood(line):
             parser().parse_args(words[1:])
 
 
+def test_the_python_block_attaches_a_game():
+    (block,) = [block for kind, block in BLOCKS if kind == "python"]
+    around = """
+import asyncio
+from bridges import BridgeServer, RandomPolicy
+
+async def main():
+    async with BridgeServer(RandomPolicy(), port=0) as server:
+        await asyncio.to_thread(run, server.url)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", block + around], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "go" in done.stdout
+
+
 def test_there_are_commands_to_check():
     assert len(COMMANDS) >= 8
 

@@ -35,13 +35,13 @@ def add(commands: Any) -> None:
     )
     record.add_argument("--author", default="", help="your name in the episodes")
     record.add_argument("--json", action="store_true")
-    record.set_defaults(run=run_record)
+    record.set_defaults(handler=run_record)
 
     episodes = commands.add_parser("episodes", help="look after recorded episodes")
     episodes.add_argument("action", choices=("list", "show", "stats", "validate", "recover"))
     episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
     episodes.add_argument("--json", action="store_true")
-    episodes.set_defaults(run=run_episodes)
+    episodes.set_defaults(handler=run_episodes)
 
     train = commands.add_parser("train", help="train a checkpoint on recorded episodes")
     train.add_argument(
@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
     )
     train.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     train.add_argument("--json", action="store_true")
-    train.set_defaults(run=run_train)
+    train.set_defaults(handler=run_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
     evaluate.add_argument("game", nargs="?", default="voxel", choices=("voxel",))
@@ -78,7 +78,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
     evaluate.add_argument("--plot", type=Path, help="write a bar chart (PNG)")
     evaluate.add_argument("--json", action="store_true")
-    evaluate.set_defaults(run=run_evaluate)
+    evaluate.set_defaults(handler=run_evaluate)
 
 
 def run_record(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.commands.output import answer, err, out
+from bridges.load_test import batching_load
 from games.registry import load, make, names
 
 
@@ -16,15 +17,15 @@ def add(commands: Any) -> None:
     games = commands.add_parser("games", help="list the games, or show one game's controls")
     games.add_argument("game", nargs="?", help="a name, an id or module:NAME")
     games.add_argument("--json", action="store_true")
-    games.set_defaults(run=run_games)
+    games.set_defaults(handler=run_games)
 
     check = commands.add_parser("check", help="check that an environment keeps the contract")
     check.add_argument("game", help="a name or module:NAME of a games.Game")
     check.add_argument("--json", action="store_true")
-    check.set_defaults(run=run_check)
+    check.set_defaults(handler=run_check)
 
     bench = commands.add_parser("bench", help="measure speed on this machine")
-    bench.add_argument("what", choices=("play", "infer", "env"))
+    bench.add_argument("what", choices=("play", "infer", "env", "wire"))
     bench.add_argument("--seconds", type=float, default=20.0)
     bench.add_argument(
         "--threads", type=int, default=1, help="cores that server, model and game share"
@@ -35,11 +36,11 @@ def add(commands: Any) -> None:
     bench.add_argument("--sessions", type=int, default=1, help="infer: players in one batch")
     bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     bench.add_argument("--json", action="store_true")
-    bench.set_defaults(run=run_bench)
+    bench.set_defaults(handler=run_bench)
 
     doctor = commands.add_parser("doctor", help="look for what is wrong with this installation")
     doctor.add_argument("--json", action="store_true")
-    doctor.set_defaults(run=run_doctor)
+    doctor.set_defaults(handler=run_doctor)
 
 
 def run_games(args: argparse.Namespace) -> int:
@@ -84,6 +85,8 @@ def run_bench(args: argparse.Namespace) -> int:
             report = bench.bench_play(checkpoint, args.seconds, args.threads, args.pace_hz)
         case "infer":
             report = bench.bench_infer(checkpoint, args.seconds, args.threads, args.sessions)
+        case "wire":
+            report = asdict(batching_load(seconds=args.seconds))
         case _:
             report = bench.bench_env(args.seconds)
     err.print(bench.machine())

@@ -29,13 +29,13 @@ def add(commands: Any) -> None:
     )
     _policy_options(demo)
     demo.add_argument("--json", action="store_true")
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(handler=run_demo)
 
     serve = commands.add_parser("serve", help="serve a policy to games over a websocket")
     _policy_options(serve)
     serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
-    serve.set_defaults(run=run_serve)
+    serve.set_defaults(handler=run_serve)
 
     player = commands.add_parser(
         "play", help="attach a game with an environment to a running server"
@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
         "--realtime", action="store_true", help="newest frame wins, at the game's own pace"
     )
     player.add_argument("--json", action="store_true")
-    player.set_defaults(run=run_play)
+    player.set_defaults(handler=run_play)
 
     asking = commands.add_parser("ask", help="ask a running player what it will do next, or why")
     asking.add_argument(
@@ -57,13 +57,13 @@ def add(commands: Any) -> None:
     )
     asking.add_argument("--url", default=URL)
     asking.add_argument("--session", help="default: the newest")
-    asking.set_defaults(run=run_ask)
+    asking.set_defaults(handler=run_ask)
 
     watching = commands.add_parser("watch", help="print a running player's next actions in words")
     watching.add_argument("--url", default=URL)
     watching.add_argument("--session", help="default: the newest")
     watching.add_argument("--count", type=int, help="end after so many actions")
-    watching.set_defaults(run=run_watch)
+    watching.set_defaults(handler=run_watch)
 
 
 def _policy_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,84 @@
+"""The `iafm` command: answers, mistakes in one line, and no torch where none is needed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from agent_core.__main__ import main, parser
+from agent_core.checkpoint import SHIPPED
+from agent_core.demo import goal_of
+from recorder import open_episodes
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for name in ("demo", "games", "serve", "play", "record", "episodes", "train", "evaluate", "ask", "watch", "bench"):
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["games", "voxle"], "did you mean 'voxel'"),
+        (["play", "minecraft"], "attach it over a bridge"),
+        (["play", "--url", "ws://127.0.0.1:1/v1"], "no server at"),
+        (["serve", "--policy", "random", "--host", "0.0.0.0"], "set a token"),
+        (["serve", "--checkpoint", "/nowhere"], "no checkpoint folder /nowhere"),
+        (["episodes", "list", "/nowhere"], "no episodes in /nowhere"),
+        (["train", "--set", "train.minuts=1"], "minuts"),
+        (["record", "voxel", "--expert", "--seed", "999999", "--episodes", "5"], "kept for evaluation"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_games_as_json(capsys):
+    assert main(["games", "--json"]) == 0
+    assert {g["name"]: g["playable"] for g in json.loads(capsys.readouterr().out)}["voxel"]
+
+
+def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
+    record = ["record", "voxel", "--expert", "--workers", "1", "--tasks", "dig_down", "--out", str(tmp_path), "--json"]
+    assert main([*record, "--episodes", "1"]) == 0
+    assert main([*record, "--episodes", "2"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["episodes"] for r in lines] == [1, 1]
+    episodes = open_episodes(tmp_path)
+    assert sorted(e.info.seed for e in episodes) == [0, 1]
+    assert all(e.thoughts[-1] for e in episodes)
+
+
+def test_the_random_server_loads_no_torch():
+    code = "from agent_core.__main__ import parser; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_demo_plays_over_a_websocket(capsys):
+    argv = ["demo", "--policy", "random", "--headless", "--episodes", "1", "--fast", "--port", "0", "--json"]
+    assert main(argv) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["episodes"] == 1
+    assert report["hz"] > 0
+    assert report["url"].startswith("ws://127.0.0.1:")
+
+
+def test_the_shipped_checkpoint_plays(capsys):
+    argv = ["demo", "--headless", "--episodes", "1", "--fast", "--port", "0", "--json", "--threads", "1"]
+    assert SHIPPED.is_dir()
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["episodes"] == 1
+
+
+def test_typed_goals_find_their_task():
+    assert goal_of("Hunt the cow").task == "hunt_cow"
+    assert goal_of("get beef, then wood").items == ("beef", "wood")
+    assert goal_of("sing a song").task == "free"

@@ -1,0 +1,76 @@
+"""Figures computed by hand."""
+
+import math
+
+import pytest
+
+from agent_core.closed_loop import HELD_OUT, Outcome, Trial, options_of
+from agent_core.evaluate import Evaluation, tally
+from agent_core.expert_recording import SEED_LIMIT
+from agent_core.metrics import bleu4, button_f1, camera_mae_deg, change_f1, exact_match, wilson_interval
+from games.voxel import SINGLE_OBJECT, SPEC, TASKS
+
+
+def act(**values):
+    return SPEC.legal(values)
+
+
+GO, JUMP, TURN, NONE = act(forward=1), act(jump=1), act(camera=(4.0, -9.0)), act()
+
+
+def test_exact_match_and_camera():
+    assert exact_match([GO, NONE, TURN], [GO, JUMP, TURN]) == pytest.approx(2 / 3)
+    assert camera_mae_deg(SPEC, [TURN, NONE], [NONE, NONE]) == pytest.approx((4 + 9) / 4)
+
+
+def test_macro_f1_counts_buttons_that_occur():
+    predicted, wanted = [GO, GO, NONE], [GO, NONE, JUMP]
+    # forward: 1 hit, said 2, real 1 -> 2/3; jump: 0 hits, said 0, real 1 -> 0
+    assert button_f1(SPEC, predicted, wanted) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_change_points():
+    wanted = [GO, GO, JUMP, JUMP, NONE]
+    assert change_f1([GO, GO, GO, JUMP, JUMP], wanted) == 0.0  # repeating never foresees a change
+    assert change_f1(wanted, wanted) == 1.0
+    # one change of two foretold, one false alarm: hits 1, said 2, real 2
+    assert change_f1([GO, JUMP, JUMP, JUMP, JUMP], wanted) == pytest.approx(0.5)
+    assert math.isnan(change_f1([GO, GO], [GO, GO]))
+
+
+def test_bleu_is_one_for_equal_and_low_for_empty():
+    long = [act(forward=1, jump=1, sprint=1, camera=(4.0, 9.0))] * 4
+    assert bleu4(SPEC, long, long) == pytest.approx(1.0)
+    assert bleu4(SPEC, [NONE] * 4, long) < 0.2
+
+
+def test_wilson_interval_of_textbook_cases():
+    low, high = wilson_interval(9, 10)
+    assert (round(low, 3), round(high, 3)) == (0.596, 0.982)
+    assert wilson_interval(0, 10)[0] == 0.0
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_tally_groups_by_task_and_condition():
+    outcomes = [Outcome(Trial("dig_down", "agent", n), n < 3, 10) for n in range(4)]
+    row = tally(outcomes)["dig_down"]["agent"]
+    assert (row["success"], row["episodes"]) == (0.75, 4)
+    assert row["low"] < 0.75 < row["high"]
+
+
+def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
+    trials = Evaluation(episodes=14).trials
+    worlds = {c: {(t.task, t.seed) for t in trials if t.condition == c} for c in ("agent", "expert", "random")}
+    assert worlds["agent"] == worlds["expert"] == worlds["random"]
+    assert min(t.seed for t in trials) >= HELD_OUT > SEED_LIMIT
+    assert {t.task for t in trials} == set(TASKS)
+    assert {t.task for t in trials if t.condition == "agent_swapped"} == set(SINGLE_OBJECT)
+
+
+def test_swapped_words_belong_to_another_task():
+    for seed in range(20):
+        told = options_of(Trial("hunt_cow", "agent_swapped", seed))["instruction"]
+        own = {s for v in TASKS["hunt_cow"].paraphrases.values() for s in v}
+        assert told
+        assert told not in own
+    assert options_of(Trial("hunt_cow", "agent_no_instruction", 1))["instruction"] == ""

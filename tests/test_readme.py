@@ -43,7 +43,9 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", block + around], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", block + around], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "go" in done.stdout
 

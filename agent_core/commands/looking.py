@@ -54,7 +54,8 @@ def run_games(args: argparse.Namespace) -> int:
         )
     found = [(name, load(name)) for name in names()]
     listing = [
-        {"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None} for n, g in found
+        {"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None}
+        for n, g in found
     ]
     lines = [(n, g.spec.id, "yes" if g.make else "over a bridge", g.spec.title) for n, g in found]
     head = ("name", "id", "playable here", "title")

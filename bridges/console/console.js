@@ -3,7 +3,7 @@
 
 const HEADER = 32;
 const at = (id) => document.getElementById(id);
-const state = { socket: null, session: null, current: null, token: null, wait: 500, ages: [], asked: 0, kinds: {}, picture: null };
+const state = { socket: null, session: null, current: null, token: null, wait: 500, ages: [], asked: 0, picture: null, edited: false, listed: "" };
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -15,6 +15,7 @@ function connect() {
   socket.onclose = (event) => {
     if (event.code === 4401) return at("login").showModal();
     link("lost", `disconnected${event.reason ? `: ${event.reason}` : ""} – trying again`);
+    forget();
     setTimeout(connect, state.wait);
     state.wait = Math.min(state.wait * 2, 8000);
   };
@@ -39,7 +40,10 @@ const readers = {
   state(message) {
     at("policy").textContent = message.policy;
     const names = message.sessions.map((s) => s.session);
-    if (state.session && !names.includes(state.session)) state.session = null;
+    if (state.session && !names.includes(state.session)) {
+      state.session = null;
+      send({ type: "subscribe", session: null });
+    }
     state.current = message.sessions.find((s) => s.session === state.session) ?? message.sessions.at(-1) ?? null;
     sessions(message.sessions);
     attached();
@@ -89,6 +93,14 @@ function show(buffer) {
   state.picture = url;
 }
 
+function forget() {
+  at("words").textContent = "–";
+  at("bars").replaceChildren();
+  for (const id of ["hz", "age", "infer", "queue", "entropy", "dropped"]) at(id).textContent = "–";
+  state.ages = [];
+  spark();
+}
+
 function item(...parts) {
   const row = document.createElement("li");
   for (const [name, text] of parts) {
@@ -116,6 +128,10 @@ function bars(message) {
 }
 
 function sessions(list) {
+  const listed = JSON.stringify([state.current?.session, ...list.map((s) => s.session)]);
+  if (listed === state.listed) return;
+  state.listed = listed;
+  state.sessions = list;
   at("picker").hidden = list.length < 2;
   at("session").replaceChildren(
     ...list.map((s) => {
@@ -133,10 +149,13 @@ function attached() {
   at("waiting").hidden = Boolean(now);
   if (!now) return;
   const box = at("instruction");
-  if (document.activeElement !== box) box.value = now.instruction;
+  if (!state.edited) box.value = now.instruction;
   at("hz").textContent = `${now.hz.toFixed(1)} Hz`;
   const share = now.episodes ? ` (${Math.round((100 * now.successes) / now.episodes)} %)` : "";
   at("tally").textContent = `${now.successes} of ${now.episodes} episodes${share}`;
+  const chips = JSON.stringify([now.tasks, now.instruction]);
+  if (chips === state.chips) return;
+  state.chips = chips;
   at("chips").replaceChildren(
     ...now.tasks.map((task) => {
       const chip = document.createElement("button");
@@ -150,6 +169,7 @@ function attached() {
 }
 
 function instruct(text) {
+  state.edited = false;
   send({ type: "instruct", text, session: state.current?.session ?? null });
 }
 
@@ -168,11 +188,18 @@ function spark() {
 at("goal").addEventListener("submit", (event) => {
   event.preventDefault();
   instruct(at("instruction").value.trim());
-  at("instruction").blur();
+  state.edited = false;
+});
+at("instruction").addEventListener("input", () => {
+  state.edited = true;
 });
 at("session").addEventListener("change", (event) => {
   state.session = event.target.value;
+  state.current = state.sessions.find((s) => s.session === state.session) ?? null;
+  state.edited = false;
   send({ type: "subscribe", session: state.session });
+  forget();
+  attached();
 });
 for (const button of document.querySelectorAll("[data-ask]")) {
   button.addEventListener("click", () =>

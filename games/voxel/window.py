@@ -93,7 +93,8 @@ def play_human(
     """
     import pygame
 
-    pygame.init()
+    pygame.display.init()
+    pygame.font.init()
     try:
         _Window(env, on_reset, on_step, on_text, seed, size).run(most_steps)
     finally:

@@ -17,7 +17,19 @@ def test_help_names_every_command(capsys):
         parser().parse_args(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for name in ("demo", "games", "serve", "play", "record", "episodes", "train", "evaluate", "ask", "watch", "bench"):
+    for name in (
+        "demo",
+        "games",
+        "serve",
+        "play",
+        "record",
+        "episodes",
+        "train",
+        "evaluate",
+        "ask",
+        "watch",
+        "bench",
+    ):
         assert name in text
 
 
@@ -31,7 +43,10 @@ def test_help_names_every_command(capsys):
         (["serve", "--checkpoint", "/nowhere"], "no checkpoint folder /nowhere"),
         (["episodes", "list", "/nowhere"], "no episodes in /nowhere"),
         (["train", "--set", "train.minuts=1"], "minuts"),
-        (["record", "voxel", "--expert", "--seed", "999999", "--episodes", "5"], "kept for evaluation"),
+        (
+            ["record", "voxel", "--expert", "--seed", "999999", "--episodes", "5"],
+            "kept for evaluation",
+        ),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
@@ -47,7 +62,18 @@ def test_games_as_json(capsys):
 
 
 def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
-    record = ["record", "voxel", "--expert", "--workers", "1", "--tasks", "dig_down", "--out", str(tmp_path), "--json"]
+    record = [
+        "record",
+        "voxel",
+        "--expert",
+        "--workers",
+        "1",
+        "--tasks",
+        "dig_down",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
     assert main([*record, "--episodes", "1"]) == 0
     assert main([*record, "--episodes", "2"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -63,7 +89,18 @@ def test_the_random_server_loads_no_torch():
 
 
 def test_the_demo_plays_over_a_websocket(capsys):
-    argv = ["demo", "--policy", "random", "--headless", "--episodes", "1", "--fast", "--port", "0", "--json"]
+    argv = [
+        "demo",
+        "--policy",
+        "random",
+        "--headless",
+        "--episodes",
+        "1",
+        "--fast",
+        "--port",
+        "0",
+        "--json",
+    ]
     assert main(argv) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["episodes"] == 1
@@ -72,7 +109,18 @@ def test_the_demo_plays_over_a_websocket(capsys):
 
 
 def test_the_shipped_checkpoint_plays(capsys):
-    argv = ["demo", "--headless", "--episodes", "1", "--fast", "--port", "0", "--json", "--threads", "1"]
+    argv = [
+        "demo",
+        "--headless",
+        "--episodes",
+        "1",
+        "--fast",
+        "--port",
+        "0",
+        "--json",
+        "--threads",
+        "1",
+    ]
     assert SHIPPED.is_dir()
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 1

@@ -7,7 +7,14 @@ import pytest
 from agent_core.closed_loop import HELD_OUT, Outcome, Trial, options_of
 from agent_core.evaluate import Evaluation, tally
 from agent_core.expert_recording import SEED_LIMIT
-from agent_core.metrics import bleu4, button_f1, camera_mae_deg, change_f1, exact_match, wilson_interval
+from agent_core.metrics import (
+    bleu4,
+    button_f1,
+    camera_mae_deg,
+    change_f1,
+    exact_match,
+    wilson_interval,
+)
 from games.voxel import SINGLE_OBJECT, SPEC, TASKS
 
 
@@ -60,7 +67,10 @@ def test_tally_groups_by_task_and_condition():
 
 def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
     trials = Evaluation(episodes=14).trials
-    worlds = {c: {(t.task, t.seed) for t in trials if t.condition == c} for c in ("agent", "expert", "random")}
+    worlds = {
+        c: {(t.task, t.seed) for t in trials if t.condition == c}
+        for c in ("agent", "expert", "random")
+    }
     assert worlds["agent"] == worlds["expert"] == worlds["random"]
     assert min(t.seed for t in trials) >= HELD_OUT > SEED_LIMIT
     assert {t.task for t in trials} == set(TASKS)

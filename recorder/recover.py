@@ -8,21 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorder.capture import cut
+import av
+
 from recorder.layout import (
     ACTIONS,
-    EVENTS,
     FRAMES,
     MANIFEST,
-    TEXT,
     VIDEO,
     CaptureError,
     Manifest,
-    process_state,
-    read_manifest,
-    write_manifest,
+    write_atomically,
 )
-from recorder.video import count_frames, frame_rate, remux
 
 
 @dataclass(frozen=True)
@@ -45,32 +41,25 @@ def recover(root: Path) -> list[Recovered]:
 
 def _recover_one(folder: Path) -> Recovered | None:
     try:
-        manifest = read_manifest(folder)
-        if manifest.status != "recording":
-            return None
-        if _alive(manifest):
-            return Recovered(folder, "still recording")
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
+        return Recovered(folder, f"{MANIFEST} is damaged: {str(error).splitlines()[0]}")
+    if manifest.status != "recording":
+        return None
+    if _alive(manifest):
+        return Recovered(folder, "still recording")
+    try:
         steps = min(
-            count_frames(folder / VIDEO, frame_rate(manifest.spec)),
-            _whole_lines(folder / ACTIONS, numbered=True),
-            _whole_lines(folder / FRAMES, numbered=True),
+            _frames(folder / VIDEO), _whole_lines(folder / ACTIONS), _whole_lines(folder / FRAMES)
         )
-        if steps == 0:
-            return Recovered(folder, "nothing whole was written; it can be deleted")
-        for name in (ACTIONS, FRAMES):
-            cut(folder / name, steps)
-        for name in (EVENTS, TEXT):
-            if (folder / name).exists():
-                cut(folder / name, _whole_lines(folder / name))
-        remux(folder / VIDEO, steps)
     except CaptureError as error:
         return Recovered(folder, str(error))
-    except (OSError, ValueError) as error:
-        return Recovered(folder, f"cannot be recovered: {error}")
-    done = manifest.model_copy(
-        update={"status": "recovered", "writer": 0, "writer_started": None, "steps": steps}
-    )
-    write_manifest(folder, done)
+    if steps == 0:
+        return Recovered(folder, "nothing whole was written")
+    for name in (ACTIONS, FRAMES):
+        _cut(folder / name, steps)
+    done = manifest.model_copy(update={"status": "recovered", "writer": 0, "steps": steps})
+    write_atomically(folder / MANIFEST, done.model_dump_json())
     return Recovered(folder, "recovered", steps)
 
 
@@ -84,22 +73,39 @@ def _alive(manifest: Manifest) -> bool:
         return False
     except PermissionError:
         pass
-    state = process_state(manifest.writer)
-    if state is None:
+    started = Path(f"/proc/{manifest.writer}")
+    if not started.exists():
         return True
-    letter, started = state
-    return letter not in "ZX" and manifest.writer_started in (None, started)
+    return started.stat().st_ctime_ns <= manifest.start_wall_ns + 10**9
 
 
-def _whole_lines(path: Path, *, numbered: bool = False) -> int:
-    """Lines that end and are JSON objects (with "i" counting up, where numbered), from the start on."""
+def _frames(video: Path) -> int:
+    """Frames that decode from the start on."""
     count = 0
-    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+    try:
+        with av.open(str(video)) as container:
+            for _ in container.decode(container.streams.video[0]):
+                count += 1
+    except (av.FFmpegError, IndexError, OSError) as error:
+        if count == 0:
+            raise CaptureError(f"the video cannot be read: {error}") from None
+    return count
+
+
+def _whole_lines(path: Path) -> int:
+    """Lines that end and are JSON, counted from the start."""
+    count = 0
+    for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             row: Any = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or (numbered and row.get("i") != count):
+        if not isinstance(row, dict) or row.get("i") != count:
             break
         count += 1
     return count
+
+
+def _cut(path: Path, lines: int) -> None:
+    kept = path.read_bytes().split(b"\n")[:lines]
+    write_atomically(path, "".join(line.decode() + "\n" for line in kept))

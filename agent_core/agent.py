@@ -37,7 +37,7 @@ class AgentPlayer:
         self.recent.clear()
 
     def close(self) -> None:
-        """The player is gone: its place in the cache is free again."""
+        """The player is gone: its place in the cache is free again. Closing twice does nothing more."""
         self.engine.close(self.session)
 
 

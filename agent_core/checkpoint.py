@@ -22,6 +22,8 @@ FORMAT = 1
 _BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0}
 """What a header means that was written before these settings existed."""
 WEIGHTS, HEADER = "model.safetensors", "config.json"
+HEADER_BYTES = 16 << 20
+"""A larger header is refused unread; the tokenizer of the largest preset takes 4 MB."""
 SHIPPED = Path(__file__).parent / "checkpoints" / "voxel-tiny"
 """The checkpoint that comes with the package."""
 
@@ -87,14 +89,19 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
     header = _read_header(folder / HEADER)
     vocabulary = header.vocabulary()
     try:
+        size = vocabulary.size
+    except Exception as error:  # the tokenizers package raises nothing narrower
+        raise CheckpointError(f"{folder / HEADER} holds no tokenizer: {error}") from None
+    try:
         weights = load_file(folder / WEIGHTS)
     except (FileNotFoundError, OSError):
         raise CheckpointError(f"{folder} has no readable {WEIGHTS}") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from None
-    model = IAFM(header.model, vocabulary.size)
+    with torch.device("meta"):  # a header's sizes allocate nothing, the weights' file does
+        model = IAFM(header.model, size)
     try:
-        model.load_state_dict({name: w.float() for name, w in weights.items()})
+        model.load_state_dict({name: w.float() for name, w in weights.items()}, assign=True)
     except RuntimeError as error:
         what = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(f"{folder / WEIGHTS} does not fit {HEADER}: {what}") from None
@@ -115,6 +122,8 @@ def replace_folder(draft: Path, path: Path) -> None:
 
 
 def _read_header(path: Path) -> Header:
+    if path.is_file() and path.stat().st_size > HEADER_BYTES:
+        raise CheckpointError(f"{path} is larger than {HEADER_BYTES >> 20} MB: no header of ours")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

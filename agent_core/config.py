@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,10 @@ class ConfigError(ValueError):
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+_Channels = Annotated[int, Field(ge=1, le=8192)]
+_Blocks = Annotated[int, Field(ge=0, le=96)]
+_Cells = Annotated[int, Field(ge=1, le=512)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {},
@@ -39,16 +43,16 @@ class ModelConfig(_Part):
     """Sizes of the network. A preset fills what is not given; `tiny` is the defaults below."""
 
     preset: Literal["tiny", "small", "paper"] = "tiny"
-    width: int = 128
-    layers: int = 3
-    heads: int = 4
-    stem_widths: tuple[int, int, int] = (24, 48, 64)
+    width: int = Field(default=128, ge=1, le=8192)
+    layers: int = Field(default=3, ge=1, le=96)
+    heads: int = Field(default=4, ge=1, le=256)
+    stem_widths: tuple[_Channels, _Channels, _Channels] = (24, 48, 64)
     """Channels after each halving of the picture."""
-    stem_blocks: tuple[int, int, int] = (0, 0, 1)
+    stem_blocks: tuple[_Blocks, _Blocks, _Blocks] = (0, 0, 1)
     """Residual blocks after each halving."""
-    frame_height: int = 72
-    frame_width: int = 128
-    visual_grid: tuple[int, int] = (3, 4)
+    frame_height: int = Field(default=72, ge=8, le=4096)
+    frame_width: int = Field(default=128, ge=8, le=4096)
+    visual_grid: tuple[_Cells, _Cells] = (3, 4)
     """Rows and columns of visual tokens per frame; they divide the picture after three halvings."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
@@ -56,15 +60,15 @@ class ModelConfig(_Part):
     """A further visual token for the whole picture, which every action token carries."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
-    memory_frames: int = Field(default=4, ge=1)
+    memory_frames: int = Field(default=4, ge=1, le=1024)
     """T: frames an action looks back on, itself included."""
     history_stride: int = Field(default=4, ge=1)
     """Memory keeps every n-th frame; the newest is always seen."""
-    text_slots: int = Field(default=32, ge=4)
-    thought_slots: int = Field(default=32, ge=4)
-    action_slots: int = Field(default=12, ge=2)
-    text_vocabulary: int = Field(default=384, ge=272)
-    mae_blocks: int = Field(default=1, ge=0)
+    text_slots: int = Field(default=32, ge=4, le=4096)
+    thought_slots: int = Field(default=32, ge=4, le=4096)
+    action_slots: int = Field(default=12, ge=2, le=256)
+    text_vocabulary: int = Field(default=384, ge=272, le=1 << 20)
+    mae_blocks: int = Field(default=1, ge=0, le=96)
 
     @model_validator(mode="before")
     @classmethod

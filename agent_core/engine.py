@@ -57,6 +57,7 @@ class Session:
     body: Body = ()
     kept: bool = False
     said: Choice | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,10 @@ class Engine:
         return Session(self._free.pop(0), attachment, np.random.default_rng(seed))
 
     def close(self, session: Session) -> None:
-        """Give the session's row back; the session must not be used again."""
+        """Give the session's row back; the session must not be used again. Twice does nothing more."""
+        if session.closed:
+            return
+        session.closed = True
         self.forget(session)
         self._free.append(session.row)
 

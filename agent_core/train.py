@@ -8,6 +8,7 @@ resume from), log.jsonl, tensorboard/, curves.png.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -25,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from agent_core.checkpoint import Header, load, make_header, replace_folder, save
@@ -70,6 +72,7 @@ class _Progress:
     seconds: float = 0.0
     best_step: int = -1
     best: dict[str, float] = field(default_factory=dict)
+    validated_step: int = -1
 
 
 @dataclass
@@ -169,7 +172,9 @@ def pick_device(name: str) -> torch.device:
 def half_precision(setting: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
     if setting == "auto":
-        return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return device.type == "cuda" or (  # other processors would emulate it, slower than float32
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
     return setting == "bfloat16"
 
 
@@ -203,6 +208,17 @@ class _Run:
         self._seconds_before = 0.0
 
     def go(self) -> TrainReport:
+        """Train until the budget is spent; raises `TrainError` also where the disk takes no more."""
+        try:
+            return self._go()
+        except (OSError, SafetensorError) as error:
+            for name in ("state", "best", "last"):
+                shutil.rmtree(self.run_dir / f"{name}.draft", ignore_errors=True)
+            raise TrainError(
+                f"cannot write to {self.run_dir}: {error}; what was saved before is intact, run again to go on"
+            ) from None
+
+    def _go(self) -> TrainReport:
         budget = self.config.train
         if not (budget.steps or budget.minutes):
             raise ConfigError("set a budget: train.steps or train.minutes")
@@ -218,7 +234,8 @@ class _Run:
                 logger.warning(
                     "interrupted at step %d; saved, run again to go on", self.progress.step
                 )
-            self._validate(log)
+            if self.progress.validated_step != self.progress.step:
+                self._validate(log)
             self._save_state()
             self._save_checkpoint("last")
         draw_curves(self.run_dir)
@@ -271,6 +288,7 @@ class _Run:
                 self._validate(log)
                 validated = time.monotonic()
             if time.monotonic() - saved > settings.save_every_s:
+                self._check({"total": found.total.item(), "gradient_norm": norm.item()})
                 self._save_state()
                 saved = time.monotonic()
         bar.update(task, completed=1.0)
@@ -343,6 +361,7 @@ class _Run:
         """Score the averaged weights; keep them as best where their action loss is the lowest so far."""
         numbers = self._scores("validation" if self.has_validation else "train")
         self._check(numbers)
+        self.progress.validated_step = self.progress.step
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)
         if numbers["action"] < self.progress.best.get("action", math.inf):
@@ -433,9 +452,15 @@ class _Run:
             {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
             draft / "state.safetensors",
         )
-        words = {"progress": asdict(self.progress), "meanings": self.corpus.vocabulary.meanings}
+        words = {"progress": asdict(self.progress), "vocabulary": self._fingerprint()}
         (draft / "state.json").write_text(json.dumps(words), encoding="utf-8")
         replace_folder(draft, self.run_dir / "state")
+
+    def _fingerprint(self) -> str:
+        """Of what the ids mean: weights learned with other ids must not be gone on with."""
+        vocabulary = self.corpus.vocabulary
+        said = json.dumps([vocabulary.tokenizer_json, vocabulary.meanings])
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def restore(self) -> None:
         """Go on from `state/` where there is one (or from its predecessor, when killed while replacing it)."""
@@ -443,17 +468,22 @@ class _Run:
         folder = next((f for f in folders if (f / "state.json").exists()), None)
         if folder is None:
             return
-        words = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "state.safetensors")
+        other = TrainError(f"{folder} belongs to another model or data set; take a new run folder")
+        try:
+            words = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            tensors = load_file(folder / "state.safetensors")
+            progress = _Progress(**words["progress"])
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise TrainError(f"{folder} is damaged: {error}; begin anew with --fresh") from None
+        if words.get("vocabulary", self._fingerprint()) != self._fingerprint():
+            raise other
         try:
             for name, model in (("model.", self.model), ("shadow.", self.shadow)):
                 model.load_state_dict(
                     {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
                 )
         except RuntimeError:
-            raise TrainError(
-                f"{folder} belongs to another model or data set; take a new run folder"
-            ) from None
+            raise other from None
         weights = [w for group in self.optimiser.param_groups for w in group["params"]]
         state = self.optimiser.state_dict()
         for key, value in tensors.items():
@@ -465,7 +495,7 @@ class _Run:
                 kept = value if value.ndim == 0 else torch.empty_like(like).copy_(value)
                 state["state"].setdefault(int(index), {})[moment] = kept
         self.optimiser.load_state_dict(state)
-        self.progress = _Progress(**words["progress"])
+        self.progress = progress
         logger.info("going on from step %d", self.progress.step)
 
 

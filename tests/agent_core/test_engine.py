@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from agent_core.engine import Engine, EngineOptions, Session
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
 from agent_core.sequence import Batch
-from agent_core.vocabulary import build_vocabulary
+from agent_core.vocabulary import EOS, THOUGHT, build_vocabulary
 from games.voxel.spec import SPEC
 
 TEXTS = ["chop a tree", "hunt the pig", "wood: it is far, walk"]
@@ -43,6 +44,39 @@ def play(engine: Engine, session: Session, frames: list[np.ndarray]) -> list[tup
     return [engine.act([session], [frame], ["chop a tree"])[0].body for frame in frames]
 
 
+def window(
+    frames: list[np.ndarray],
+    bodies: list[tuple[int, ...]],
+    *,
+    shown: bool,
+    thought: Sequence[int] = (),
+) -> Batch:
+    """One training window of these frames and actions, all of them present."""
+    count = len(frames)
+    actions = torch.zeros(1, count, 12, dtype=torch.long)
+    for t, body in enumerate(bodies):
+        ids = [VOCABULARY.start, *body, VOCABULARY.end]
+        actions[0, t, : len(ids)] = torch.tensor(ids)
+    text = torch.zeros(1, 20, dtype=torch.long)
+    words = VOCABULARY.text_ids("chop a tree", 20)
+    text[0, : len(words)] = torch.tensor(words)
+    every = torch.ones(1, count, dtype=torch.bool)
+    said = torch.zeros(1, 32, dtype=torch.long)
+    said[0, : len(thought)] = torch.tensor(thought)
+    pixels = torch.from_numpy(np.stack(frames))[None]
+    return Batch(pixels, every, text, actions, every, said, torch.tensor([not shown]))
+
+
+def log_probability(checkpoint: Checkpoint, batch: Batch, t: int, body: tuple[int, ...]) -> float:
+    """Of an action of the window's frame t, by one pass over the whole window."""
+    scores = checkpoint.model.logits(checkpoint.model(batch).actions[0, t]).double()
+    total = 0.0
+    for k, token in enumerate((*body, VOCABULARY.end)):
+        allowed = ATTACHMENT.allowed(body[:k])
+        total += float(scores[k, list(allowed)].log_softmax(0)[allowed.index(token)])
+    return total
+
+
 @pytest.mark.parametrize("shown", [False, True])
 def test_streaming_equals_the_whole_window(shown: bool) -> None:
     checkpoint = random_checkpoint()
@@ -50,30 +84,65 @@ def test_streaming_equals_the_whole_window(shown: bool) -> None:
     frames = pictures(7)
     session = engine.open(ATTACHMENT, 1)
     choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
-    ids = [[VOCABULARY.start, *c.body, VOCABULARY.end] for c in choices]
-    actions = torch.zeros(1, 7, 12, dtype=torch.long)
-    for t, row in enumerate(ids):
-        actions[0, t, : len(row)] = torch.tensor(row)
-    text = torch.zeros(1, 20, dtype=torch.long)
-    words = VOCABULARY.text_ids("chop a tree", 20)
-    text[0, : len(words)] = torch.tensor(words)
-    batch = Batch(
-        torch.from_numpy(np.stack(frames))[None],
-        torch.ones(1, 7, dtype=torch.bool),
-        text,
-        actions,
-        torch.ones(1, 7, dtype=torch.bool),
-        torch.zeros(1, 8, dtype=torch.long),
-        torch.tensor([not shown]),
-    )
-    scores = checkpoint.model.logits(checkpoint.model(batch).actions).double()
+    batch = window(frames, [c.body for c in choices], shown=shown)
     for t, choice in enumerate(choices):
-        expected = 0.0
-        for k, token in enumerate((*choice.body, VOCABULARY.end)):
-            allowed = ATTACHMENT.allowed(choice.body[:k])
-            log_p = scores[0, t, k, list(allowed)].log_softmax(0)
-            expected += float(log_p[allowed.index(token)])
+        expected = log_probability(checkpoint, batch, t, choice.body)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def test_memory_keeps_every_third_frame_as_training_windows_do() -> None:
+    checkpoint = random_checkpoint(history_stride=3)
+    engine = Engine(checkpoint)
+    frames = pictures(12)
+    session = engine.open(ATTACHMENT, 1)
+    for t, frame in enumerate(frames):
+        choice = engine.act([session], [frame], ["chop a tree"])[0]
+        seen = [*frames[0:t:3], frame]
+        batch = window(seen, [()] * (len(seen) - 1) + [choice.body], shown=False)
+        expected = log_probability(checkpoint, batch, len(seen) - 1, choice.body)
+        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def test_memory_holds_what_the_game_did() -> None:
+    checkpoint = random_checkpoint()
+    engine = Engine(checkpoint, EngineOptions(show_actions=True))
+    done = {**SPEC.null_action(), "jump": 1, "camera": (0.0, 9.0)}
+    body = tuple(ATTACHMENT.ids(done)[1:-1])
+    frames = pictures(4)
+    session = engine.open(ATTACHMENT, 1)
+    for t, frame in enumerate(frames):
+        choice = engine.act([session], [frame], ["chop a tree"], [done if t else None])[0]
+        batch = window(frames[: t + 1], [body] * t + [choice.body], shown=True)
+        expected = log_probability(checkpoint, batch, t, choice.body)
+        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def test_why_is_the_thought_of_the_whole_window() -> None:
+    checkpoint = random_checkpoint(thought_slots=8)
+    checkpoint.model.output_bias.zero_()  # or one word would win everywhere
+    torch.nn.init.normal_(checkpoint.model.thought_slot, std=4.0)
+    engine = Engine(checkpoint)
+    session, frames = engine.open(ATTACHMENT, 1), pictures(5)
+    assert engine.why(session) == ""
+    bodies = [engine.act([session], [f], ["chop a tree"])[0].body for f in frames]
+    told = [THOUGHT]
+    while len(told) < 8:
+        batch = window(frames, bodies, shown=False, thought=told)
+        batch.thought = batch.thought[:, :8]
+        hidden = checkpoint.model(batch).thought[0, len(told) - 1]
+        best = int(checkpoint.model.logits(hidden)[: VOCABULARY.text_size].argmax())
+        if best == EOS:
+            break
+        told.append(best)
+    assert engine.why(session) == VOCABULARY.text(told)
+
+
+def test_a_row_is_given_back_once() -> None:
+    engine = Engine(random_checkpoint())
+    first = engine.open(ATTACHMENT, 0)
+    engine.close(first)
+    engine.close(first)
+    assert engine.open(ATTACHMENT, 0).row != engine.open(ATTACHMENT, 0).row
 
 
 def test_batched_sessions_act_as_alone() -> None:

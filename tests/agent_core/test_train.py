@@ -11,9 +11,10 @@ import torch
 
 from agent_core.checkpoint import CheckpointError, load
 from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
-from agent_core.train import TrainError, prepare, train_on
+from agent_core.train import TrainError, learning_rate, prepare, train_on
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(
@@ -122,6 +123,11 @@ def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
     cut = train_on(config(4, lr_end=1.0, ema=0.5), tmp_path / "cut", PARTS, FRAMES)
     assert whole.steps == cut.steps == 4
     # the budget of two steps anneals; with lr_end=1 the rate is constant and both are the same run
+    curves = [
+        [row["total"] for row in read_log(tmp_path / name) if row["part"] == "train"]
+        for name in ("whole", "cut")
+    ]
+    assert curves[0] == pytest.approx(curves[1], abs=1e-5)
     first, second = load(tmp_path / "whole" / "last"), load(tmp_path / "cut" / "last")
     for name, weight in first.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], weight, atol=2e-3, rtol=1e-2)
@@ -149,3 +155,50 @@ def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "last" / "config.json").write_text('{"format": 99}')
     with pytest.raises(CheckpointError, match="format 99"):
         load(tmp_path / "last")
+
+
+def test_a_full_disk_is_said_and_what_was_saved_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_on(config(1), tmp_path, PARTS, FRAMES)
+    before = (tmp_path / "state" / "state.safetensors").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent_core.train.save_file", full)
+    with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
+        train_on(config(2), tmp_path, PARTS, FRAMES)
+    monkeypatch.undo()
+    assert (tmp_path / "state" / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.draft"))
+    assert train_on(config(2), tmp_path, PARTS, FRAMES).steps == 2
+
+
+def test_a_foreign_or_damaged_state_is_refused(tmp_path: Path) -> None:
+    train_on(config(1), tmp_path, PARTS, FRAMES)
+    told = FakeEpisode(3)
+    told.info.instruction = "strike the light"
+    with pytest.raises(TrainError, match="another model or data set"):
+        train_on(config(2), tmp_path, {**PARTS, "train": [*PARTS["train"][:3], told]}, FRAMES)
+    weights = tmp_path / "state" / "state.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(TrainError, match="is damaged"):
+        train_on(config(2), tmp_path, PARTS, FRAMES)
+
+
+def test_a_spent_budget_adds_nothing(tmp_path: Path) -> None:
+    first = train_on(config(2), tmp_path, PARTS, FRAMES)
+    rows = read_log(tmp_path)
+    again = train_on(config(2), tmp_path, PARTS, FRAMES)
+    assert read_log(tmp_path) == rows
+    assert again.action_loss == first.action_loss
+    assert again.steps == 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_rate_warms_up_and_ends_low(share: float) -> None:
+    settings = config(100, lr=1e-2, lr_end=0.1, warmup_steps=10)
+    assert learning_rate(settings, 0, 0.0) == pytest.approx(1e-3)
+    expected = 1e-2 * (1 - 0.9 * share)  # a cosine is a line at its ends and its middle
+    assert learning_rate(settings, 50, share) == pytest.approx(expected)

@@ -1,0 +1,127 @@
+"""Is the network causal, small enough to ship, and open to more visual tokens?"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agent_core.config import ModelConfig
+from agent_core.model import IAFM
+from agent_core.model.vision import jitter, normalise
+from agent_core.sequence import Batch
+
+CONFIG = ModelConfig(
+    width=32,
+    layers=2,
+    heads=4,
+    stem_widths=(8, 8, 16),
+    frame_height=24,
+    frame_width=32,
+    visual_grid=(3, 4),
+    memory_frames=2,
+)
+
+
+def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, Batch]:
+    torch.manual_seed(0)
+    model = IAFM(config, 320).eval()
+    actions = torch.randint(300, 320, (2, 4, 3))
+    batch = Batch(
+        torch.randint(0, 255, (2, 4, 24, 32, 3), dtype=torch.uint8),
+        torch.ones(2, 4, dtype=torch.bool),
+        torch.randint(6, 300, (2, 5)),
+        actions,
+        torch.ones(2, 4, dtype=torch.bool),
+        torch.randint(6, 300, (2, 4)),
+        torch.tensor([hidden, hidden]),
+    )
+    return model, batch
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("hidden", [True, False])
+def test_the_past_alone_decides(hidden: bool) -> None:
+    model, batch = model_and_batch(hidden)
+    before = model(batch)
+    batch.actions[:, 2, 1] = 305 - batch.actions[:, 2, 1] + 305
+    batch.frames[:, 3] = 255 - batch.frames[:, 3]
+    batch.thought[:, 2] = 7
+    after = model(batch)
+    torch.testing.assert_close(after.text, before.text)
+    torch.testing.assert_close(after.actions[:, :2], before.actions[:, :2])
+    torch.testing.assert_close(after.actions[:, 2, :1], before.actions[:, 2, :1])
+    assert not torch.allclose(after.actions[:, 2, 1], before.actions[:, 2, 1])
+    assert not torch.allclose(after.actions[:, 3], before.actions[:, 3])
+    torch.testing.assert_close(after.visual[:, :3], before.visual[:, :3])
+
+
+@torch.no_grad()
+def test_hidden_actions_and_thoughts_change_no_later_action() -> None:
+    model, batch = model_and_batch(True)
+    before = model(batch)
+    batch.actions[:, :3, 1] = 301
+    batch.thought[:] = 9
+    after = model(batch)
+    torch.testing.assert_close(after.actions[:, 3], before.actions[:, 3])
+    shown, batch = model_and_batch(False)
+    before = shown(batch)
+    batch.actions[:, 2, 1] = (batch.actions[:, 2, 1] - 299) % 20 + 300
+    assert not torch.allclose(shown(batch).actions[:, 3], before.actions[:, 3])
+
+
+@torch.no_grad()
+def test_frames_beyond_the_memory_of_all_layers_are_forgotten() -> None:
+    model, batch = model_and_batch(True)
+    before = model(batch).actions[:, 3]
+    batch.frames[:, 0] = 255 - batch.frames[:, 0]  # two layers, memory of two frames: 1 … 3 reach
+    torch.testing.assert_close(model(batch).actions[:, 3], before)
+    batch.frames[:, 1] = 255 - batch.frames[:, 1]
+    assert not torch.allclose(model(batch).actions[:, 3], before)
+
+
+@torch.no_grad()
+def test_a_window_may_begin_at_any_time() -> None:
+    model, batch = model_and_batch(True)
+    whole = model(batch).actions[:, 3]
+    later = Batch(
+        batch.frames[:, 1:],
+        batch.present[:, 1:],
+        batch.text,
+        batch.actions[:, 1:],
+        batch.scored[:, 1:],
+        batch.thought,
+        batch.hidden,
+    )
+    torch.testing.assert_close(model(later).actions[:, 2], whole)
+
+
+def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:
+    size = sum(weight.numel() for weight in IAFM(ModelConfig(), 600).parameters())
+    assert 2 * size < 10_000_000
+
+
+@torch.no_grad()
+def test_a_glance_is_one_more_token() -> None:
+    config = ModelConfig.model_validate({**CONFIG.model_dump(), "glance": True})
+    model, batch = model_and_batch(True, config)
+    assert model(batch).visual.shape[2] == config.visual_tokens == 13
+
+
+@torch.no_grad()
+def test_hidden_patches_hold_nothing_of_the_picture() -> None:
+    model, batch = model_and_batch(True)
+    pictures = normalise(batch.frames)
+    mask = torch.ones(len(pictures), 3, 4, dtype=torch.bool)
+    mask[:, 0, 0] = False
+    painted = model.vision.hide(pictures, mask)
+    assert torch.equal(painted[:, :, :8, :8], pictures[:, :, :8, :8])
+    assert painted[:, :, 8:].unique().tolist() == [0.0]
+
+
+def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:
+    pictures = torch.rand(3, 3, 8, 8) * 2 - 1
+    one = torch.ones(3)
+    torch.testing.assert_close(jitter(pictures, one, one), pictures)
+    assert jitter(pictures, 1.4 * one, 1.4 * one).abs().max() <= 1
+    grey = jitter(pictures, one, 0 * one)
+    torch.testing.assert_close(grey[:, 0], grey[:, 2])

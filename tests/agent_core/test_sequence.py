@@ -1,0 +1,72 @@
+"""Does every token see what the rules say, and nothing else?"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agent_core.sequence import ACTION, TEXT, THOUGHT, VISUAL, Layout, attention_bias, sight
+
+LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
+MEMORY = 3
+PLACES = (
+    [(TEXT, -1, k) for k in range(3)]
+    + [
+        (kind, t, k)
+        for t in range(4)
+        for k, kind in enumerate([VISUAL, VISUAL, ACTION, ACTION, ACTION])
+    ]
+    + [(THOUGHT, 3, k) for k in range(2)]
+)
+
+
+def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) -> bool:
+    """The rules of the module's first lines, one pair at a time."""
+    (kind_q, frame_q, order_q), (kind_k, frame_k, order_k) = query, key
+    if kind_q == TEXT:
+        return kind_k == TEXT and order_k <= order_q
+    if kind_k == TEXT:
+        return True
+    remembered = 0 <= frame_q - frame_k < MEMORY
+    if kind_k == VISUAL:
+        return remembered
+    if kind_k == THOUGHT:
+        return kind_q == THOUGHT and order_k <= order_q
+    if frame_q == frame_k:
+        return kind_q == ACTION and order_k <= order_q
+    return shown and remembered and kind_q != THOUGHT
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_every_pair_follows_the_rules(shown: bool) -> None:
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    expected = torch.tensor([[sees(q, k, shown) for k in PLACES] for q in PLACES])
+    assert torch.equal(seen.shown if shown else seen.hidden, expected)
+
+
+def test_time_enters_as_a_distance_in_frames_alone() -> None:
+    table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
+    bias = attention_bias(table, seen, torch.tensor([False]), valid)
+    for row, (kind_q, frame_q, _) in enumerate(PLACES):
+        for column, (kind_k, frame_k, _) in enumerate(PLACES):
+            if torch.isinf(bias[0, 0, row, column]):
+                continue
+            entry = frame_q - frame_k
+            if kind_k == TEXT:
+                entry = MEMORY + int(kind_q == TEXT)
+            assert bias[0, :, row, column].tolist() == table[:, entry].tolist()
+
+
+def test_padding_is_seen_by_itself_alone() -> None:
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
+    valid[:, [2, 7, 20]] = False
+    hidden = torch.tensor([True, False])
+    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, valid)
+    assert not torch.isnan(bias.softmax(-1)).any()
+    for padded in (2, 7, 20):
+        column = torch.isfinite(bias[:, 0, :, padded])
+        assert column.sum(1).tolist() == [1, 1]
+        assert column[:, padded].all()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recorder import CaptureError, Episode, open_episodes, recover
+from recorder import Episode, export_lerobot, open_episodes, recover, validate
 
 
 def care(action: str, path: Path) -> list[dict[str, Any]]:
@@ -19,7 +20,7 @@ def care(action: str, path: Path) -> list[dict[str, Any]]:
         case "show":
             return [row for episode in open_episodes(path) for row in _steps(episode)]
         case "validate":
-            return [{"id": e.id, "problems": _problems(e)} for e in open_episodes(path)]
+            return [{"id": e.id, "problems": validate(e)} for e in open_episodes(path)]
         case "stats":
             return _stats(list(open_episodes(path)))
     return [
@@ -27,6 +28,14 @@ def care(action: str, path: Path) -> list[dict[str, Any]]:
          "instruction": e.info.instruction}
         for e in open_episodes(path)
     ]  # fmt: skip
+
+
+def export(
+    path: Path, out: Path, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet."""
+    added = export_lerobot(open_episodes(path), out, progress=progress)
+    return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:
@@ -37,18 +46,6 @@ def _steps(episode: Episode) -> list[dict[str, Any]]:
         if not rows or (words, thought) != (rows[-1]["action"], rows[-1]["thought"]):
             rows.append({"id": episode.id, "step": i, "action": words, "thought": thought})
     return rows
-
-
-def _problems(episode: Episode) -> list[str]:
-    found = []
-    try:
-        if len(episode.actions) != len(episode):
-            found.append(f"{len(episode.actions)} actions for {len(episode)} steps")
-        if len(episode.frames()) != len(episode):
-            found.append("frames and steps differ in number")
-    except (CaptureError, ValueError) as error:
-        found.append(str(error))
-    return found
 
 
 def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:

@@ -8,15 +8,15 @@ from typing import Any
 from games import Action, Frame
 from games.voxel import SPEC, VoxelEnv
 from games.voxel.window import play_human
-from recorder import CaptureInfo, CaptureWriter
+from recorder import CaptureInfo, LiveRecorder
 
 
 class _Desk:
-    """The capture under way; a new world closes it and opens the next."""
+    """The capture under way, written by a process of its own; a new world closes it and opens the next."""
 
     def __init__(self, out: Path, author: str, env: VoxelEnv) -> None:
         self.out, self.author, self.env = out, author, env
-        self.capture: CaptureWriter | None = None
+        self.capture: LiveRecorder | None = None
         self.success = False
         self.episodes = self.steps = 0
 
@@ -27,7 +27,7 @@ class _Desk:
             instruction=instruction, task=self.env.goal.task, seed=seed, player="human", author=self.author,
             clock="wallclock",
         )  # fmt: skip
-        self.capture = CaptureWriter.create(self.out, SPEC, about)
+        self.capture = LiveRecorder.create(self.out, SPEC, about)
 
     def step(self, frame: Frame, action: Action, reward: float, info: dict[str, Any]) -> None:
         if self.capture is not None:

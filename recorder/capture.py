@@ -12,12 +12,10 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import av
 import numpy as np
 
 from games import Action, Frame, GameSpec
@@ -25,52 +23,53 @@ from recorder.layout import (
     ACTIONS,
     EVENTS,
     FRAMES,
-    MANIFEST,
     TEXT,
     VIDEO,
     CaptureError,
     CaptureInfo,
     Manifest,
+    Status,
     Style,
     TextSpan,
+    process_state,
     write_atomically,
+    write_manifest,
 )
+from recorder.video import VideoProfile, VideoWriter, profile_for, remux
 
 DISK_NEEDED = 2 << 30
 """Free bytes without which no capture is started."""
-
-
-@dataclass(frozen=True)
-class VideoProfile:
-    """How frames are compressed (x264, no B-frames)."""
-
-    crf: int
-    pixel_format: str
-
-
-LIVE = VideoProfile(crf=25, pixel_format="yuv420p")
-"""For ordinary pictures."""
-SHARP = VideoProfile(crf=14, pixel_format="yuv444p")
-"""For pictures under 256 pixels wide: a far animal is two pixels there, and halved colour would lose it."""
+DISK_PAUSE = 500 << 20
+"""Free bytes below which steps are left out (and counted) until there is room again."""
+DISK_LOOK_EVERY = 20
+"""Steps between two looks at the disk."""
 
 
 class CaptureWriter:
     """Writes one episode as a capture folder; `with CaptureWriter.create(...) as capture`.
 
-    Leaving the block closes it, also after an exception or Ctrl-C: the steps so far are kept.
+    Leaving the block closes it, also after an exception or Ctrl-C: the steps so far are kept and the capture is
+    marked "interrupted". Not for use by several threads at once.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, profile: VideoProfile) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, profile: VideoProfile, disk_pause: int = DISK_PAUSE
+    ) -> None:
         self.folder = folder
-        self._manifest = manifest
         self.steps = 0
+        self.dropped = 0
+        """Steps that were not written since the beginning; frames.jsonl says where."""
+        self.paused = False
+        """Whether steps are being left out because the disk is nearly full."""
+        self._manifest = manifest
+        self._disk_pause = disk_pause
+        self._unwritten = 0
         self._texts = 0
         self._files: dict[str, IO[str]] = {
             name: (folder / name).open("w", encoding="utf-8")
             for name in (FRAMES, ACTIONS, EVENTS, TEXT)
         }
-        self._container = _open_video(folder / VIDEO)
-        self._stream = _add_stream(self._container, manifest.spec, profile)
+        self._video = VideoWriter(folder / VIDEO, manifest.spec, profile)
 
     @classmethod
     def create(
@@ -81,6 +80,7 @@ class CaptureWriter:
         *,
         profile: VideoProfile | None = None,
         disk_needed: int = DISK_NEEDED,
+        disk_pause: int = DISK_PAUSE,
     ) -> CaptureWriter:
         """Start a capture under `root`; raises `CaptureError` where the disk is nearly full."""
         root.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class CaptureWriter:
             raise CaptureError(
                 f"{root} has {free / 1e9:.1f} GB free, {disk_needed / 1e9:.1f} GB are needed: make room first"
             )
-        profile = profile or (SHARP if spec.frame.width < 256 else LIVE)
+        profile = profile_for(spec, profile)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         folder = root / f"{stamp}_{spec.name}_{uuid.uuid4().hex[:8]}"
         (folder / VIDEO).parent.mkdir(parents=True)
@@ -97,12 +97,13 @@ class CaptureWriter:
             spec=spec,
             info=info,
             writer=os.getpid(),
+            writer_started=(process_state(os.getpid()) or ("", None))[1],
             start_wall_ns=time.time_ns(),
             start_t_ns=time.monotonic_ns(),
             pixel_format=profile.pixel_format,
         )
-        write_atomically(folder / MANIFEST, manifest.model_dump_json())
-        return cls(folder, manifest, profile)
+        write_manifest(folder, manifest)
+        return cls(folder, manifest, profile, disk_pause)
 
     def step(
         self,
@@ -117,6 +118,7 @@ class CaptureWriter:
         """Write frame i and the action active after it; returns i.
 
         `action` is what the player (or teacher) wanted; `executed_action` what the game did where that differs.
+        While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come.
         """
         spec = self._manifest.spec
         if frame.shape != spec.frame.shape or frame.dtype != np.uint8:
@@ -128,27 +130,40 @@ class CaptureWriter:
         other = None if executed_action is None else spec.legal(executed_action)
         if other == wanted:
             other = None
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts = i
-        self._container.mux(self._stream.encode(picture))
-        now = time.monotonic_ns() if t_ns is None else t_ns
+        if self._disk_is_full():
+            self.drop()
+            return i
+        self._video.write(frame, i)
         line = {
             "i": i,
             "pts": i,
-            "t_ns": now,
+            "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
             "wall_ns": time.time_ns(),
-            "game_tick": i,
-            "dropped_before": 0,
+            "game_tick": i + self.dropped,
+            "dropped_before": self._unwritten,
         }
         self._write(FRAMES, line)
         executed = "human" if other is None else "agent"
         self._write(
             ACTIONS,
-            {"i": i, "human": _sparse(spec, wanted), "agent": None if other is None else _sparse(spec, other),
+            {"i": i, "human": sparse(spec, wanted), "agent": None if other is None else sparse(spec, other),
              "executed": executed, "known": known, "reward": reward},
         )  # fmt: skip
+        self._unwritten = 0
         self.steps += 1
         return i
+
+    def drop(self) -> None:
+        """Say that a step of the game could not be written; the next frame's line carries the count."""
+        self.dropped += 1
+        self._unwritten += 1
+
+    def lower_quality(self) -> bool:
+        """Spend less time per frame from here on; False where quality is at its lowest."""
+        lowered = self._video.lower_quality()
+        if lowered:
+            self.event("lower_quality", crf=self._video.profile.crf)
+        return lowered
 
     def text(
         self,
@@ -157,14 +172,19 @@ class CaptureWriter:
         text: str,
         i0: int | None = None,
         i1: int | None = None,
+        t0_ns: int | None = None,
+        t1_ns: int | None = None,
         source: str = "human_live",
         author: str = "",
         supersedes: int | None = None,
     ) -> int:
-        """Write words about the steps from `i0` (now where None); returns the text's id."""
-        now = time.monotonic_ns()
+        """Write words about the steps from `i0` (now where None; earlier to back-date); returns the text's id.
+
+        `supersedes` is the id of an earlier text that these words replace.
+        """
         span = TextSpan(
-            id=self._texts, t0_ns=now, i0=self.steps if i0 is None else i0, i1=i1,
+            id=self._texts, t0_ns=time.monotonic_ns() if t0_ns is None else t0_ns, t1_ns=t1_ns,
+            i0=self.steps if i0 is None else i0, i1=i1,
             text=text, style=style, source=source, author=author, supersedes=supersedes,
         )  # fmt: skip
         self._write(TEXT, span.model_dump())
@@ -175,21 +195,35 @@ class CaptureWriter:
         """Write a raw input or game event."""
         self._write(EVENTS, {"t_ns": time.monotonic_ns(), "i": self.steps, "kind": kind, **values})
 
-    def close(self, *, success: bool | None = None) -> None:
+    def close(self, *, success: bool | None = None, interrupted: bool = False) -> None:
         """Finish the video and mark the capture closed; safe to call twice."""
         if self._manifest.status != "recording":
             return
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        if self._unwritten:
+            self.event("dropped_at_end", steps=self._unwritten)
+        self._video.close()
         for file in self._files.values():
             file.close()
+        if interrupted:
+            cut(self.folder / FRAMES, self.steps)
+        if self.steps:
+            remux(self.folder / VIDEO, self.steps)
         info = self._manifest.info
         if success is not None:
             info = info.model_copy(update={"success": success})
+        status: Status = "interrupted" if interrupted else "closed"
         self._manifest = self._manifest.model_copy(
-            update={"status": "closed", "writer": 0, "steps": self.steps, "info": info}
-        )
-        write_atomically(self.folder / MANIFEST, self._manifest.model_dump_json())
+            update={"status": status, "writer": 0, "writer_started": None, "steps": self.steps, "info": info}
+        )  # fmt: skip
+        write_manifest(self.folder, self._manifest)
+
+    def _disk_is_full(self) -> bool:
+        if (self.steps + self.dropped) % DISK_LOOK_EVERY == 0:
+            full = shutil.disk_usage(self.folder).free < self._disk_pause
+            if full != self.paused:
+                self.paused = full
+                self.event("paused" if full else "resumed", why="disk")
+        return self.paused
 
     def _write(self, name: str, row: dict[str, Any]) -> None:
         file = self._files[name]
@@ -205,30 +239,15 @@ class CaptureWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(interrupted=kind is not None)
 
 
-def _sparse(spec: GameSpec, action: Action) -> Action:
+def sparse(spec: GameSpec, action: Action) -> Action:
     """Only the controls that are not at rest."""
     return {c.name: action[c.name] for c in spec.controls if action[c.name] != c.null}
 
 
-def _open_video(path: Path) -> Any:
-    return av.open(
-        str(path),
-        "w",
-        format="mp4",
-        options={"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"},
-    )
-
-
-def _add_stream(container: Any, spec: GameSpec, profile: VideoProfile) -> Any:
-    stream = container.add_stream("libx264", rate=max(1, round(spec.step_hz)))
-    stream.width, stream.height = spec.frame.width, spec.frame.height
-    stream.pix_fmt = profile.pixel_format
-    stream.options = {
-        "preset": "ultrafast", "tune": "fastdecode,zerolatency", "crf": str(profile.crf),
-        "g": str(max(1, round(spec.step_hz))), "bf": "0",
-    }  # fmt: skip
-    stream.thread_count = 1
-    return stream
+def cut(path: Path, lines: int) -> None:
+    """Keep the first `lines` lines of a file, atomically."""
+    kept = path.read_bytes().split(b"\n")[:lines]
+    write_atomically(path, "".join(line.decode() + "\n" for line in kept))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from games import Action, GameSpec
+from games import Action, GameSpec, did_you_mean
 from recorder.layout import (
     ACTIONS,
-    FORMAT,
-    MANIFEST,
+    FRAMES,
     TEXT,
     VIDEO,
     CaptureError,
@@ -27,7 +25,9 @@ from recorder.layout import (
     Manifest,
     TextSpan,
     read_lines,
+    read_manifest,
 )
+from recorder.video import VideoSlice, frame_rate
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,7 @@ class Episode:
     @classmethod
     def open(cls, folder: Path) -> Episode:
         """Read the manifest; raises `CaptureError` with one line where it is missing or broken."""
-        try:
-            manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise CaptureError(f"{folder} is no capture: it has no {MANIFEST}") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise CaptureError(f"{folder / MANIFEST}: {first['msg']} at {first['loc']}") from None
-        if manifest.format != FORMAT:
-            raise CaptureError(f"{folder}: format {manifest.format}, this version reads {FORMAT}")
-        return cls(folder, manifest)
+        return cls(folder, read_manifest(folder))
 
     @property
     def id(self) -> str:
@@ -74,12 +65,24 @@ class Episode:
     def info(self) -> CaptureInfo:
         return self.manifest.info
 
+    @property
+    def video(self) -> VideoSlice:
+        """Where the frames are."""
+        return VideoSlice(self.folder / VIDEO, frame_rate(self.spec), self.spec.frame.shape)
+
     def __len__(self) -> int:
         return self.manifest.steps if self.manifest.steps is not None else len(self._rows)
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        return read_lines(self.folder / ACTIONS)
+        rows = read_lines(self.folder / ACTIONS)
+        if any("human" not in row or "agent" not in row for row in rows):
+            raise CaptureError(f"{self.folder / ACTIONS}: a line has no action")
+        if self.manifest.steps is not None and len(rows) < self.manifest.steps:
+            raise CaptureError(
+                f"{self.folder}: {len(rows)} actions for {self.manifest.steps} steps"
+            )
+        return rows
 
     @cached_property
     def actions(self) -> list[Action]:
@@ -98,46 +101,53 @@ class Episode:
 
     @cached_property
     def rewards(self) -> list[float]:
-        return [row["reward"] for row in self._rows[: len(self)]]
+        return [float(row.get("reward", 0.0)) for row in self._rows[: len(self)]]
+
+    @cached_property
+    def known(self) -> list[bool]:
+        """Whether each step's action was really observed; False where it was guessed afterwards."""
+        return [bool(row.get("known", True)) for row in self._rows[: len(self)]]
+
+    @cached_property
+    def dropped_before(self) -> dict[int, int]:
+        """Steps of the game missing before a step, by step; empty for an unbroken episode."""
+        rows = read_lines(self.folder / FRAMES)[: len(self)]
+        return {i: row["dropped_before"] for i, row in enumerate(rows) if row["dropped_before"]}
 
     @cached_property
     def texts(self) -> tuple[TextSpan, ...]:
-        return tuple(TextSpan.model_validate(row) for row in read_lines(self.folder / TEXT))
+        """Everything said about this episode, without what a later text replaces."""
+        return still_said(self.all_texts)
+
+    @cached_property
+    def all_texts(self) -> tuple[TextSpan, ...]:
+        """Everything said about this episode, in the order it was written."""
+        try:
+            return tuple(TextSpan.model_validate(row) for row in read_lines(self.folder / TEXT))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise CaptureError(f"{self.folder / TEXT}: {first['msg']} at {first['loc']}") from None
 
     @cached_property
     def thoughts(self) -> list[str]:
         """The thought in force at each step, "" where there is none."""
-        marks = {span.i0: span.text for span in self.texts if span.style == "thought"}
+        spans = [span for span in self.texts if span.style == "thought"]
+        marks = {span.i1: "" for span in spans if span.i1 is not None}
+        marks |= {span.i0: span.text for span in spans}
         thoughts, now = [], ""
         for i in range(len(self)):
             now = marks.get(i, now)
             thoughts.append(now)
         return thoughts
 
+    def thought_at(self, i: int) -> str:
+        """The thought in force at step i, "" where there is none."""
+        return self.thoughts[i]
+
     def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> NDArray[np.uint8]:
         """Frames `start` to `stop` (exclusive), every `stride`-th: (T, H, W, 3) uint8 RGB."""
         stop = len(self) if stop is None else min(stop, len(self))
-        wanted = range(start, stop, stride)
-        out = np.empty((len(wanted), *self.spec.frame.shape), np.uint8)
-        filled = 0
-        with av.open(str(self.folder / VIDEO)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"
-            tick = float(stream.time_base or 1) * round(self.spec.step_hz)  # pts to step number
-            if start:
-                container.seek(int(start / tick), stream=stream)
-            for picture in container.decode(stream):
-                i = round((picture.pts or 0) * tick)
-                if i in wanted:
-                    out[filled] = picture.to_ndarray(format="rgb24")
-                    filled += 1
-                if i >= stop - 1 or filled == len(wanted):
-                    break
-        if filled != len(wanted):
-            raise CaptureError(
-                f"{self.folder}: {filled} of {len(wanted)} frames; run `iafm episodes recover`"
-            )
-        return out
+        return self.video.read(range(start, stop, stride))
 
     def window(self, start: int, length: int, stride: int = 1) -> Window:
         """`length` steps from `start`, every `stride`-th; raises `IndexError` where they do not fit."""
@@ -183,6 +193,14 @@ class EpisodeSet(Sequence[Episode]):
         """Without the episodes known to have failed."""
         return EpisodeSet([e for e in self if e.info.success is not False])
 
+    def of_tasks(self, tasks: Collection[str]) -> EpisodeSet:
+        """The episodes of these tasks only; raises `CaptureError` for a task nobody recorded."""
+        known = {e.info.task for e in self}
+        for task in tasks:
+            if task not in known:
+                raise CaptureError(f"no episodes of task {task!r}{did_you_mean(task, known)}")
+        return EpisodeSet([e for e in self if e.info.task in tasks])
+
     def split(self, validation: float) -> tuple[EpisodeSet, EpisodeSet]:
         """Training and validation episodes, parted by seed: no seed is on both sides."""
         held = [_share(e) < validation for e in self]
@@ -201,20 +219,10 @@ class EpisodeSet(Sequence[Episode]):
         return self[which].window(int(rng.integers(room[which])), length, stride)
 
 
-def open_episodes(path: Path | str) -> EpisodeSet:
-    """All finished captures under a folder; raises `CaptureError` where there are none."""
-    root = Path(path)
-    if (root / MANIFEST).exists():
-        return EpisodeSet([Episode.open(root)])
-    folders = sorted(p.parent for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
-    episodes = [Episode.open(folder) for folder in folders]
-    finished = [e for e in episodes if e.manifest.status != "recording"]
-    if not finished:
-        unfinished = (
-            f" ({len(episodes)} unfinished: run `iafm episodes recover`)" if episodes else ""
-        )
-        raise CaptureError(f"no episodes in {root}{unfinished}; record some with `iafm record`")
-    return EpisodeSet(finished)
+def still_said(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:
+    """The texts that no later one supersedes."""
+    replaced = {span.supersedes for span in texts}
+    return tuple(span for span in texts if span.id not in replaced)
 
 
 def _share(episode: Episode) -> float:

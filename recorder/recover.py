@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-
+from recorder.capture import cut
 from recorder.layout import (
     ACTIONS,
+    EVENTS,
     FRAMES,
     MANIFEST,
+    TEXT,
     VIDEO,
     CaptureError,
     Manifest,
+    process_state,
+    read_lines,
+    read_manifest,
     write_atomically,
+    write_manifest,
 )
+from recorder.video import count_frames, frame_rate, remux
 
 
 @dataclass(frozen=True)
@@ -41,26 +47,44 @@ def recover(root: Path) -> list[Recovered]:
 
 def _recover_one(folder: Path) -> Recovered | None:
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
-    except ValueError as error:
-        return Recovered(folder, f"{MANIFEST} is damaged: {str(error).splitlines()[0]}")
-    if manifest.status != "recording":
-        return None
-    if _alive(manifest):
-        return Recovered(folder, "still recording")
-    try:
+        manifest = read_manifest(folder)
+        if manifest.status != "recording":
+            return None
+        if _alive(manifest):
+            return Recovered(folder, "still recording")
         steps = min(
-            _frames(folder / VIDEO), _whole_lines(folder / ACTIONS), _whole_lines(folder / FRAMES)
+            count_frames(folder / VIDEO, frame_rate(manifest.spec)),
+            _whole_lines(folder / ACTIONS, numbered=True),
+            _whole_lines(folder / FRAMES, numbered=True),
         )
+        if steps == 0:
+            return Recovered(folder, "nothing whole was written; it can be deleted")
+        for name in (ACTIONS, FRAMES):
+            cut(folder / name, steps)
+        for name in (EVENTS, TEXT):
+            if (folder / name).exists():
+                cut(folder / name, _whole_lines(folder / name))
+        _move_texts(folder / TEXT, steps)
+        remux(folder / VIDEO, steps)
     except CaptureError as error:
         return Recovered(folder, str(error))
-    if steps == 0:
-        return Recovered(folder, "nothing whole was written")
-    for name in (ACTIONS, FRAMES):
-        _cut(folder / name, steps)
-    done = manifest.model_copy(update={"status": "recovered", "writer": 0, "steps": steps})
-    write_atomically(folder / MANIFEST, done.model_dump_json())
+    except (OSError, ValueError) as error:
+        return Recovered(folder, f"cannot be recovered: {error}")
+    done = manifest.model_copy(
+        update={"status": "recovered", "writer": 0, "writer_started": None, "steps": steps}
+    )
+    write_manifest(folder, done)
     return Recovered(folder, "recovered", steps)
+
+
+def _move_texts(path: Path, steps: int) -> None:
+    """Words about steps that are cut off now stand at the end: nothing typed is lost."""
+    rows = read_lines(path)
+    for row in rows:
+        for end in ("i0", "i1"):
+            if row.get(end) is not None:
+                row[end] = min(row[end], steps)
+    write_atomically(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
 
 
 def _alive(manifest: Manifest) -> bool:
@@ -73,39 +97,22 @@ def _alive(manifest: Manifest) -> bool:
         return False
     except PermissionError:
         pass
-    started = Path(f"/proc/{manifest.writer}")
-    if not started.exists():
+    state = process_state(manifest.writer)
+    if state is None:
         return True
-    return started.stat().st_ctime_ns <= manifest.start_wall_ns + 10**9
+    letter, started = state
+    return letter not in "ZX" and manifest.writer_started in (None, started)
 
 
-def _frames(video: Path) -> int:
-    """Frames that decode from the start on."""
+def _whole_lines(path: Path, *, numbered: bool = False) -> int:
+    """Lines that end and are JSON objects (with "i" counting up, where numbered), from the start on."""
     count = 0
-    try:
-        with av.open(str(video)) as container:
-            for _ in container.decode(container.streams.video[0]):
-                count += 1
-    except (av.FFmpegError, IndexError, OSError) as error:
-        if count == 0:
-            raise CaptureError(f"the video cannot be read: {error}") from None
-    return count
-
-
-def _whole_lines(path: Path) -> int:
-    """Lines that end and are JSON, counted from the start."""
-    count = 0
-    for line in path.read_bytes().split(b"\n")[:-1]:
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
         try:
             row: Any = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or row.get("i") != count:
+        if not isinstance(row, dict) or (numbered and row.get("i") != count):
             break
         count += 1
     return count
-
-
-def _cut(path: Path, lines: int) -> None:
-    kept = path.read_bytes().split(b"\n")[:lines]
-    write_atomically(path, "".join(line.decode() + "\n" for line in kept))

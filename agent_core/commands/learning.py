@@ -38,8 +38,13 @@ def add(commands: Any) -> None:
     record.set_defaults(handler=run_record)
 
     episodes = commands.add_parser("episodes", help="look after recorded episodes")
-    episodes.add_argument("action", choices=("list", "show", "stats", "validate", "recover"))
+    episodes.add_argument(
+        "action", choices=("list", "show", "stats", "validate", "recover", "export")
+    )
     episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
+    episodes.add_argument(
+        "--out", type=Path, help="export: where the LeRobot v3.0 dataset is written, or extended"
+    )
     episodes.add_argument("--json", action="store_true")
     episodes.set_defaults(handler=run_episodes)
 
@@ -110,8 +115,13 @@ def run_record(args: argparse.Namespace) -> int:
 
 
 def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.episode_care import care
+    from agent_core.episode_care import care, export
 
+    if args.action == "export":
+        target = args.out or args.path.with_name(args.path.name + "-lerobot")
+        with progress("exporting") as update:
+            done = export(args.path, target, update)
+        return answer(done, args.json, lambda: out.print(done))
     report = care(args.action, args.path)
 
     def show() -> None:

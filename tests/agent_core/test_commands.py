@@ -82,6 +82,14 @@ def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
     assert sorted(e.info.seed for e in episodes) == [0, 1]
     assert all(e.thoughts[-1] for e in episodes)
 
+    exported = tmp_path / "shared"
+    for added in (2, 0):
+        assert main(["episodes", "export", str(tmp_path), "--out", str(exported), "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report == {"added": added, "episodes": 2, "out": str(exported)}
+    assert main(["episodes", "validate", str(exported), "--json"]) == 0
+    assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
+
 
 def test_the_random_server_loads_no_torch():
     code = "from agent_core.__main__ import parser; import sys; sys.exit('torch' in sys.modules)"

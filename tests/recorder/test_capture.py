@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from recorder import (
     open_episodes,
     recover,
 )
+from recorder.layout import read_lines
 
 
 def picture(i: int) -> np.ndarray:
@@ -173,3 +175,72 @@ def test_every_step_is_on_disk_at_once(tmp_path):
             assert json.loads(rows[-1])["human"] == {"jump": 1}
         begun = time.monotonic()
     assert time.monotonic() - begun < 5
+
+
+def test_an_exception_closes_what_was_recorded(tmp_path):
+    def play():
+        with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
+            capture.step(picture(0), {})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play()
+    (episode,) = open_episodes(tmp_path)
+    assert (episode.manifest.status, len(episode)) == ("interrupted", 1)
+
+
+def test_captures_without_a_step_are_passed_over(tmp_path):
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()):
+        pass
+    with pytest.raises(CaptureError, match="no episodes"):
+        open_episodes(tmp_path)
+    record(tmp_path)
+    assert len(open_episodes(tmp_path)) == 1
+
+
+def test_a_full_disk_pauses_and_the_gap_is_written_down(tmp_path, monkeypatch):
+    free = 10**12
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
+        for i in range(60):
+            free = 10 if 20 <= i < 40 else 10**12
+            capture.step(picture(i), {"jump": i % 2})
+        assert (capture.steps, capture.dropped) == (40, 20)
+    (episode,) = open_episodes(tmp_path)
+    assert episode.dropped_before == {20: 20}
+    kinds = [e["kind"] for e in read_lines(capture.folder / "events.jsonl")]
+    assert kinds == ["paused", "resumed"]
+    assert abs(int(episode.frames(20, 21).mean()) - int(picture(40).mean())) <= 3
+
+
+def test_later_words_replace_earlier_ones(tmp_path):
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
+        for i in range(4):
+            capture.step(picture(i), {})
+        wrong = capture.text(style="thought", text="a pig", i0=0, i1=2, t0_ns=5, t1_ns=9)
+        capture.text(style="thought", text="a cow", i0=1, i1=3, supersedes=wrong, author="Ada")
+    (episode,) = open_episodes(tmp_path)
+    assert [t.text for t in episode.texts] == ["a cow"]
+    assert [t.text for t in episode.all_texts] == ["a pig", "a cow"]
+    assert (episode.all_texts[0].t0_ns, episode.all_texts[0].t1_ns) == (5, 9)
+    assert episode.thoughts == ["", "a cow", "a cow", ""]
+    assert episode.thought_at(2) == "a cow"
+
+
+def test_episodes_are_chosen_by_task(tmp_path):
+    record(tmp_path, steps=2, task="dig_down")
+    record(tmp_path, steps=2, task="chop_tree")
+    episodes = open_episodes(tmp_path)
+    assert [e.info.task for e in episodes.of_tasks(["dig_down"])] == ["dig_down"]
+    with pytest.raises(CaptureError, match="did you mean 'dig_down'"):
+        episodes.of_tasks(["dig_dawn"])
+
+
+def test_a_cache_of_a_broken_capture_is_refused(tmp_path):
+    folder = record(tmp_path / "data", steps=5)
+    episodes = open_episodes(tmp_path / "data")
+    (folder / "video/main.mp4").write_bytes(b"")
+    with pytest.raises(CaptureError, match=r"main\.mp4"):
+        decode_cache(episodes, tmp_path / "frames.u8", workers=1)
+    assert list(tmp_path.glob("frames*")) == []

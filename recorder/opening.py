@@ -1,0 +1,29 @@
+"""Which episodes are under a path? Captures, or one exported dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recorder.episode import Episode, EpisodeSet
+from recorder.layout import MANIFEST, CaptureError
+from recorder.lerobot_reader import is_dataset, open_dataset
+
+
+def open_episodes(path: Path | str) -> EpisodeSet:
+    """All finished captures under a folder, or the episodes of a dataset written by `export_lerobot`.
+
+    Captures without a single step are passed over. Raises `CaptureError` where nothing is left.
+    """
+    root = Path(path)
+    if is_dataset(root):
+        return open_dataset(root)
+    if (root / MANIFEST).exists():
+        return EpisodeSet([Episode.open(root)])
+    folders = sorted(p.parent for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
+    episodes = [Episode.open(folder) for folder in folders]
+    finished = [e for e in episodes if e.manifest.status != "recording"]
+    if not any(len(e) for e in finished):
+        under_way = len(episodes) - len(finished)
+        hint = f" ({under_way} unfinished: run `iafm episodes recover`)" if under_way else ""
+        raise CaptureError(f"no episodes in {root}{hint}; record some with `iafm record`")
+    return EpisodeSet([e for e in finished if len(e)])

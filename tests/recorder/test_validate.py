@@ -1,0 +1,70 @@
+"""Validation: a whole capture has no problems, a damaged one says which."""
+
+import json
+
+import numpy as np
+import pytest
+
+from games.voxel import SPEC
+from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes, validate
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo(seed=1)) as capture:
+        for i in range(8):
+            capture.step(np.full(SPEC.frame.shape, 20 * i, np.uint8), {"forward": 1})
+        capture.text(style="caption", text="walks", i0=0, i1=8)
+    return capture.folder
+
+
+def rewrite(path, number, **values):
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[number] |= values
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_whole_capture_has_no_problems(folder):
+    assert validate(folder) == []
+    assert validate(open_episodes(folder)[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("actions.jsonl", {"human": {"fly": 1}}, "no control called 'fly'"),
+        ("actions.jsonl", {"human": {"camera": [0, 1]}}, "between the game's levels"),
+        ("actions.jsonl", {"agent": {"forward": 1, "back": 1}}, "exclude each other"),
+        ("actions.jsonl", {"i": 9}, "does not count"),
+        ("frames.jsonl", {"t_ns": 0}, "runs backwards"),
+    ],
+)
+def test_a_wrong_line_is_named(folder, name, values, problem):
+    rewrite(folder / name, 5, **values)
+    assert any(problem in line for line in validate(folder))
+
+
+def test_missing_steps_are_named(folder):
+    path = folder / "actions.jsonl"
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:6]))
+    assert any("6 actions for 8 steps" in line for line in validate(folder))
+    with pytest.raises(CaptureError, match="6 actions for 8 steps"):
+        _ = open_episodes(folder)[0].actions
+
+
+def test_a_longer_video_is_named(folder):
+    rewrite(folder / "manifest.json", 0, steps=7)
+    assert "8 frames for 7 steps" in validate(folder)
+
+
+def test_texts_must_be_about_steps_that_exist(folder):
+    rewrite(folder / "text.jsonl", 0, i1=20, supersedes=4)
+    problems = validate(folder)
+    assert len(problems) == 2
+    rewrite(folder / "text.jsonl", 0, style="shout")
+    assert any("text.jsonl" in line for line in validate(folder))
+
+
+def test_one_still_recording_says_so(tmp_path):
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
+        assert "not closed" in validate(capture.folder)[0]

@@ -36,13 +36,43 @@ PRESETS: dict[str, dict[str, Any]] = {
         "stem_blocks": (1, 2, 3),
         "text_vocabulary": 2048,
     },
+    "paper": {
+        "backbone": "paper",
+        "width": 768,
+        "layers": 12,
+        "heads": 12,
+        "frame_height": 224,
+        "frame_width": 224,
+        "visual_grid": (14, 14),
+        "glance": True,
+        "temporal_attention": True,
+        "memory_frames": 9,
+        "text_slots": 32,
+        "thought_slots": 27,
+        "action_slots": 27,
+        "text_vocabulary": 50_267,
+        "vocabulary_rows": 51_576,
+        "mae_blocks": 5,
+        "mae_heads": 16,
+    },
+}
+PRESETS["paper-realtime"] = {
+    **PRESETS["paper"],
+    "frame_height": 112,
+    "frame_width": 112,
+    "visual_grid": (4, 4),
+    "glance": False,
+    "temporal_attention": False,
 }
 
 
 class ModelConfig(_Part):
     """Sizes of the network. A preset fills what is not given; `tiny` is the defaults below."""
 
-    preset: Literal["tiny", "small", "paper"] = "tiny"
+    preset: Literal["tiny", "small", "paper", "paper-realtime"] = "tiny"
+    backbone: Literal["compact", "paper"] = "compact"
+    """compact: a convolutional stem, and time as distance in frames. paper: CLIP's ViT and OPT's decoder, as published;
+    both have `layers` layers of the same width."""
     width: int = Field(default=128, ge=1, le=8192)
     layers: int = Field(default=3, ge=1, le=96)
     heads: int = Field(default=4, ge=1, le=256)
@@ -53,11 +83,16 @@ class ModelConfig(_Part):
     frame_height: int = Field(default=72, ge=8, le=4096)
     frame_width: int = Field(default=128, ge=8, le=4096)
     visual_grid: tuple[_Cells, _Cells] = (3, 4)
-    """Rows and columns of visual tokens per frame; they divide the picture after three halvings."""
+    """Rows and columns of visual tokens per frame. compact: they divide the picture after three halvings;
+    paper: the patches are averaged over them where they are fewer."""
+    patch: int = Field(default=16, ge=1, le=256)
+    """Pixels of a patch's side (paper)."""
+    temporal_attention: bool = False
+    """Attention between patches of the same place in earlier frames, in each layer of the ViT (paper)."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
     glance: bool = False
-    """A further visual token for the whole picture, which every action token carries."""
+    """A further visual token for the whole picture (paper: CLIP's class token; compact: action tokens carry it too)."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
     memory_frames: int = Field(default=4, ge=1, le=1024)
@@ -68,31 +103,50 @@ class ModelConfig(_Part):
     thought_slots: int = Field(default=32, ge=4, le=4096)
     action_slots: int = Field(default=12, ge=2, le=256)
     text_vocabulary: int = Field(default=384, ge=272, le=1 << 20)
+    vocabulary_rows: int = Field(default=0, ge=0, le=1 << 20)
+    """Rows of the token table where the vocabulary needs fewer: room for more games."""
+    positions: int = Field(default=2048, ge=16, le=1 << 20)
+    """Length of the table of absolute positions (paper)."""
     mae_blocks: int = Field(default=1, ge=0, le=96)
+    mae_heads: int = Field(default=4, ge=1, le=256)
+    """Of the paper's pixel decoder."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        preset = given.get("preset", "tiny")
-        if preset == "paper":
-            raise ValueError(
-                "preset 'paper' (277.77 M) cannot be trained yet; use 'tiny' or 'small'"
-            )
-        return {**PRESETS.get(preset, {}), **given}
+        return {**PRESETS.get(given.get("preset", "tiny"), {}), **given}
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
         rows, columns = self.visual_grid
         height, width = self.frame_height, self.frame_width
-        if height % (8 * rows) or width % (8 * columns):
+        side = self.patch if self.is_paper else 8
+        if height % side or width % side:
+            raise ValueError(f"a {height}x{width} frame has no whole patches of {side} pixels")
+        if self.is_paper:
+            if rows > self.patch_grid[0] or columns > self.patch_grid[1]:
+                raise ValueError(f"visual_grid {rows}x{columns} is finer than the patches")
+            needed = self.text_slots + self.memory_frames * (self.visual_tokens + self.action_slots)
+            if needed > self.positions or self.thought_slots > self.action_slots:
+                raise ValueError(f"{needed} slots do not fit into {self.positions} positions")
+        elif height % (8 * rows) or width % (8 * columns):
             raise ValueError(
                 f"a {height}x{width} frame has no grid of {rows}x{columns} whole tokens"
             )
-        if self.width % self.heads:
+        if self.width % self.heads or (self.is_paper and self.width % self.mae_heads):
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
         return self
+
+    @property
+    def is_paper(self) -> bool:
+        return self.backbone == "paper"
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """Rows and columns of the ViT's patches."""
+        return self.frame_height // self.patch, self.frame_width // self.patch
 
     @property
     def visual_tokens(self) -> int:
@@ -154,6 +208,10 @@ class TrainConfig(_Part):
     """auto: bfloat16 where the GPU or the processor computes with it, else float32."""
     start_from: str = ""
     """Folder of a checkpoint of the same sizes whose weights and words are the beginning (fine-tuning)."""
+    clip_weights: str = ""
+    """Folder or hub:owner/name of CLIP weights that the ViT begins with (paper)."""
+    opt_weights: str = ""
+    """Folder or hub:owner/name of OPT weights and word pieces that the decoder begins with (paper)."""
     compile: bool = False
     log_every: int = Field(default=20, ge=1)
     validate_every_s: float = Field(default=45.0, ge=0)

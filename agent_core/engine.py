@@ -4,17 +4,22 @@ Theory of operation. Every session owns one row of a cache of keys and values, l
 
     text | block 0 | block 1 | … | block T-1 | scratch        block = visual tokens, action tokens
 
-Frames enter the blocks as a ring. A frame that memory does not keep (all but every `history_stride`-th) is
-overwritten by the next one. Since only the distance in frames enters attention, nothing is recomputed when the
-window slides. One pass takes the picture, [STARTACTION] and the previous action as a draft; each token is then drawn
-from the model's own distribution, and as long as it agrees with the draft its successor's distribution is already
-there (speculative decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
+A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one. In compact models
+frames enter the blocks as a ring: only the distance in frames enters attention, so nothing is recomputed when the
+window slides. The paper's absolute places forbid that: when its blocks are full, the newer half moves to the front and
+is computed anew from the visual tokens kept beside the cache, so every frame is still encoded once.
+
+One pass takes the picture, [STARTACTION] and the previous action as a draft; each token is then drawn from the model's
+own distribution, and as long as it agrees with the draft its successor's distribution is already there (speculative
+decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,6 +29,7 @@ from torch import Tensor
 from agent_core.checkpoint import Checkpoint
 from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
+from agent_core.model.vit import FrameMemory
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
 
@@ -40,6 +46,8 @@ class EngineOptions:
     alternatives: int = 0
     show_actions: bool = False
     draft: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of weights and cache; scores are always computed in float32."""
 
 
 @dataclass
@@ -52,6 +60,8 @@ class Session:
     instruction: str | None = None
     frame: int = -1
     """Index of the newest frame among those kept."""
+    base: int = 0
+    """Index of the frame in block 0, where places are absolute."""
     steps: int = 0
     """Frames since memory was last emptied."""
     body: Body = ()
@@ -91,19 +101,35 @@ class Engine:
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
         self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
+        if self.options.precision == "bfloat16":
+            self.model = copy.deepcopy(self.model).to(torch.bfloat16)
         config = self.config = checkpoint.header.model
-        self.device = self.model.output_bias.device
+        weight = self.model.token.weight
+        self.device, self.dtype = weight.device, weight.dtype
+        spoken = slice(self.vocabulary.end, self.vocabulary.size)
+        self._head = weight[spoken].float()
+        self._head_bias = None if config.is_paper else self.model.output_bias[spoken].float()
         self._memory = config.memory_frames
         self._visual, self._action = config.visual_tokens, config.action_slots
         self._block = self._visual + self._action
         self._scratch = config.text_slots + self._memory * self._block
         slots = self._scratch + config.thought_slots
         self._shape = (slots, config.heads, config.width // config.heads)
-        self._cache = torch.zeros(config.layers, 2, 0, *self._shape, device=self.device)
+        self._cache = self._room(config.layers, 2, 0, *self._shape)
         self._text_length = torch.zeros(0, dtype=torch.long, device=self.device)
         self._frame_of = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
         self._action_length = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
-        self._glance = torch.zeros(0, config.width, device=self.device)
+        self._glance = self._room(0, config.width)
+        past = self._memory if config.is_paper else 0
+        self._pictures = self._room(0, past, self._visual, config.width)
+        """Visual tokens of the frames in memory, to compute them anew."""
+        self._done = torch.zeros(0, past, self._action, dtype=torch.long, device=self.device)
+        """Ids of what was done after them."""
+        patches = config.patch_grid[0] * config.patch_grid[1] + 1
+        looks_back = config.is_paper and config.temporal_attention
+        self._over_time = self._room(
+            config.layers if looks_back else 0, 2, 0, self._memory, patches, *self._shape[1:]
+        )
         self._free: list[int] = []
         place = torch.arange(slots, device=self.device) - config.text_slots
         within = (place >= 0) & (place < self._memory * self._block)
@@ -130,7 +156,7 @@ class Engine:
 
     def forget(self, session: Session) -> None:
         """Empty the memory: a new episode or a new instruction."""
-        session.instruction, session.frame, session.steps = None, -1, 0
+        session.instruction, session.frame, session.base, session.steps = None, -1, 0, 0
         session.body, session.kept, session.said = (), False, None
         self._frame_of[session.row] = -1
 
@@ -163,21 +189,24 @@ class Engine:
             return ""
         cache = self._cache[:, :, session.row : session.row + 1].clone()
         rows = torch.tensor([session.row], device=self.device)
-        now = torch.tensor([session.frame], device=self.device)
+        now = torch.tensor([[session.frame]], device=self.device)
         seen, bias = self._memory_of(rows, now, actions=False)
+        place = self._slot(self._block_at([session])[:, None], self._visual)
         written = [THOUGHT]
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
             ids = torch.tensor([[written[-1]]], device=self.device)
             mine = (self._place >= self._scratch) & (self._place <= self._scratch + k)
-            mask = (seen | mine)[:, None, None]
-            biased = torch.where(mine, self.model.decoder.time_bias[:, :1], bias)[:, :, None]
+            mask = (seen | mine)[:, None]
+            own = self.model.decoder.relative(torch.zeros(1, 1, dtype=torch.long))
+            biased = torch.where(mine, own, bias)
             hidden = self.model.decoder.extend(
                 self.model.embed_thought(ids, k),
                 biased.masked_fill(~mask, float("-inf")),
                 cache,
                 slice(None),
                 torch.tensor([[self._scratch + k]], device=self.device),
+                place + k,
             )
             best = int(self.model.logits(hidden)[0, 0, : self.vocabulary.text_size].argmax())
             if best == EOS:
@@ -185,17 +214,25 @@ class Engine:
             written.append(best)
         return self.vocabulary.text(written)
 
+    def _room(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+
     def _grow(self, more: int) -> None:
         have = len(self._text_length)
-        layers = self._cache.shape[0]
-        room = torch.zeros(layers, 2, more, *self._shape, device=self.device)
-        self._cache = torch.cat([self._cache, room], 2)
-        empty = torch.zeros(more, self._memory, dtype=torch.long, device=self.device)
-        self._frame_of = torch.cat([self._frame_of, empty - 1])
-        self._action_length = torch.cat([self._action_length, empty])
-        self._text_length = torch.cat([self._text_length, empty[:, 0]])
-        width = self._glance.shape[1]
-        self._glance = torch.cat([self._glance, torch.zeros(more, width, device=self.device)])
+
+        def longer(table: Tensor, dim: int = 0) -> Tensor:
+            shape = [more if d == dim else n for d, n in enumerate(table.shape)]
+            return torch.cat([table, table.new_zeros(shape)], dim)
+
+        self._cache = longer(self._cache, 2)
+        self._over_time = longer(self._over_time, 2)
+        self._frame_of = longer(self._frame_of)
+        self._frame_of[have:] = -1
+        self._action_length = longer(self._action_length)
+        self._text_length = longer(self._text_length)
+        self._glance = longer(self._glance)
+        self._pictures = longer(self._pictures)
+        self._done = longer(self._done)
         self._free += range(have, have + more)
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
@@ -218,7 +255,8 @@ class Engine:
         rows, index = self._rows([s for s, _ in new])
         self._text_length[index] = (ids != 0).sum(1)
         causal = self._place[None] <= self._place[:slots, None]
-        bias = self.model.decoder.time_bias[:, -1, None, None].masked_fill(~causal, float("-inf"))
+        column = torch.full_like(causal, self._memory + 1, dtype=torch.long)
+        bias = self.model.decoder.relative(column).masked_fill(~causal, float("-inf"))
         places = self._place[:slots].expand(len(new), -1)
         self.model.decoder.extend(
             self.model.embed_text(ids), bias.expand(len(new), -1, -1, -1), self._cache, rows, places
@@ -236,7 +274,10 @@ class Engine:
             tokens = torch.tensor([ids[: self._action]], device=self.device)
             glance = self._glance[session.row : session.row + 1]
             self._pass([session], self.model.embed_action(tokens, glance), self._visual)
-            self._action_length[session.row, session.frame % self._memory] = tokens.shape[1]
+            block = int(self._block_at([session]))
+            self._action_length[session.row, block] = tokens.shape[1]
+            if self.config.is_paper:
+                self._done[session.row, block, : tokens.shape[1]] = tokens
 
     def _look(self, sessions: Sequence[Session], frames: Sequence[Frame]) -> list[_Draw]:
         """Take in one frame per session: picture, START and the drafts in one pass."""
@@ -247,29 +288,69 @@ class Engine:
             session.frame += int(session.kept or session.frame < 0)
             session.kept = session.steps % self.config.history_stride == 0
             session.steps += 1
+        if full := [
+            s for s in sessions if s.frame - s.base == self._memory and self.config.is_paper
+        ]:
+            self._move_up(full)
         _, rows = self._rows(sessions)
         now = torch.tensor([s.frame for s in sessions], device=self.device)
-        block = now % self._memory
+        block = self._block_at(sessions)
         self._frame_of[rows, block] = now
         self._action_length[rows, block] = 0
-        pictures = torch.from_numpy(np.stack(frames)).to(self.device)
-        visual = self.model.vision(normalise(pictures))
+        visual = self._encode(frames, rows, block, now)
         glance = self.model.glance(visual)
         self._glance[rows] = glance
         pressed = self.model.embed_action(ids.to(self.device), glance)
-        x = torch.cat([visual + self.model.visual_slot, pressed], 1)
+        x = torch.cat([self.model.embed_visual(visual), pressed], 1)
         scores = self._scores(self._pass(sessions, x, 0)[:, self._visual :])
         return [
             _Draw(s, scores[k], draft)
             for k, (s, draft) in enumerate(zip(sessions, drafts, strict=True))
         ]
 
+    def _encode(self, frames: Sequence[Frame], rows: Tensor, block: Tensor, now: Tensor) -> Tensor:
+        """Visual tokens (B, V, D) of one new frame per session, kept where they may be needed again."""
+        pictures = normalise(torch.from_numpy(np.stack(frames)).to(self.device)).to(self.dtype)
+        if not self.config.is_paper:
+            return self.model.look(pictures)
+        memory = None
+        if self.config.temporal_attention:
+            distance = now[:, None] - self._frame_of[rows]
+            seen = (self._frame_of[rows] >= 0) & (distance >= 0) & (distance < self._memory)
+            memory = FrameMemory(self._over_time, rows, block, seen)
+        visual = self.model.look(pictures, memory)
+        self._pictures[rows, block] = visual
+        return visual
+
+    def _move_up(self, sessions: Sequence[Session]) -> None:
+        """Full blocks with absolute places: drop the older half and compute the newer anew at its new places."""
+        kept = self._memory // 2
+        _, rows = self._rows(sessions)
+        old = slice(self._memory - kept, self._memory)
+        for table in (self._frame_of, self._action_length, self._pictures, self._done):
+            table[rows, :kept] = table[rows, old]
+        for part in self._over_time.flatten(0, 1):
+            part[rows, :kept] = part[rows, old]
+        self._frame_of[rows, kept:] = -1
+        for session in sessions:
+            session.base = session.frame - kept
+        if not kept:
+            return
+        shown = self.options.show_actions
+        x = self.model.embed_visual(self._pictures[rows, :kept])
+        if shown:
+            pressed = self.model.embed_action(self._done[rows, :kept], self._glance[rows, None])
+            x = torch.cat([x, pressed], 2)
+        frame = self._frame_of[rows, :kept].repeat_interleave(x.shape[2], 1)
+        order = torch.arange(x.shape[2], device=self.device).repeat(kept).expand(len(sessions), -1)
+        self._write(rows, x.flatten(1, 2), frame, order, frame - frame[:, :1])
+
     def _continue(self, draws: Sequence[_Draw]) -> None:
         """One more token for each of the draws whose draft failed."""
         ids = torch.tensor([[draw.body[-1]] for draw in draws], device=self.device)
         slots = torch.tensor([len(draw.body) for draw in draws], device=self.device)
-        x = self.model.embed_token(ids) + self.model.action_slot[slots][:, None]
-        x = x + self._glance[[draw.session.row for draw in draws]][:, None]
+        glance = self._glance[[draw.session.row for draw in draws]]
+        x = self.model.embed_action(ids, glance, slots[:, None])
         scores = self._scores(self._pass([d.session for d in draws], x, self._visual + slots))
         for k, draw in enumerate(draws):
             draw.scores, draw.draft = scores[k], ()
@@ -368,7 +449,8 @@ class Engine:
 
     def _scores(self, hidden: Tensor) -> Scores:
         """(B, Q, D) -> (B, Q, ids from END on), on the CPU."""
-        out: Scores = self.model.logits(hidden, self.vocabulary.end).double().cpu().numpy()
+        scores = torch.nn.functional.linear(hidden.float(), self._head, self._head_bias)
+        out: Scores = scores.double().cpu().numpy()
         return out
 
     def _pass(
@@ -380,36 +462,58 @@ class Engine:
     ) -> Tensor:
         """Run new tokens (B, Q, D) of the newest frames, the first at order `first` within its block."""
         rows, index = self._rows(sessions)
-        now = torch.tensor([s.frame for s in sessions], device=self.device)
+        now = torch.tensor([[s.frame] for s in sessions], device=self.device)
         begin = torch.as_tensor(first, device=self.device).reshape(-1, 1)
-        order = (begin + torch.arange(x.shape[1], device=self.device)).expand(
-            len(sessions), -1
-        )  # (B, Q)
-        block = now % self._memory
-        places = self.config.text_slots + block[:, None] * self._block + order
-        seen, bias = self._memory_of(index, now, actions=self.options.show_actions)
-        own = (self._is_action & (self._block_of == block[:, None]))[:, None]
-        own = own & (self._order[None, None] <= order[:, :, None])
-        mask = (seen[:, None] | own)[:, None]  # (B, 1, Q, slots)
-        biased = bias[:, :, None].masked_fill(~mask, float("-inf"))
+        order = (begin + torch.arange(x.shape[1], device=self.device)).expand(len(sessions), -1)
+        block = self._block_at(sessions)[:, None]
         if cache is None:
-            return self.model.decoder.extend(x, biased, self._cache, rows, places)
-        return self.model.decoder.extend(x, biased, cache, slice(None), places)
+            return self._write(index, x, now, order, block, rows=rows)
+        return self._write(index, x, now, order, block, cache, slice(None))
+
+    def _write(
+        self,
+        index: Tensor,
+        x: Tensor,
+        frame: Tensor,
+        order: Tensor,
+        block: Tensor,
+        cache: Tensor | None = None,
+        rows: Tensor | slice | None = None,
+    ) -> Tensor:
+        """Run tokens (B, Q, D) of `frame` (B, Q or 1), at `order` (B, Q) within `block` (B, Q or 1)."""
+        seen, bias = self._memory_of(index, frame, actions=self.options.show_actions)
+        own = self._block_of == block[:, :, None]  # (B, Q or 1, slots)
+        own = own & (self._is_action | self._is_visual if self.config.is_paper else self._is_action)
+        mine = own & (self._order <= order[:, :, None])
+        if self.config.is_paper:  # pictures are causal too
+            seen = seen & ~own
+        biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
+        target = self._cache if cache is None else cache
+        picked = index if rows is None else rows
+        return self.model.decoder.extend(x, biased, target, picked, self._slot(block, order))
+
+    def _slot(self, block: Tensor, order: Tensor | int) -> Tensor:
+        return self.config.text_slots + block * self._block + order
+
+    def _block_at(self, sessions: Sequence[Session]) -> Tensor:
+        """(B,) block of each session's newest frame."""
+        paper = self.config.is_paper
+        blocks = [s.frame - s.base if paper else s.frame % self._memory for s in sessions]
+        return torch.tensor(blocks, device=self.device)
 
     def _memory_of(self, rows: Tensor, now: Tensor, *, actions: bool) -> tuple[Tensor, Tensor]:
-        """What frames `now` (B,) see of text and memory: mask (B, slots), time bias (B, heads, slots)."""
-        frame = self._frame_of[rows][:, self._block_of]  # (B, slots)
-        distance = now[:, None] - frame
+        """What frames `now` (B, Q) see of text and memory: mask (B, Q, slots), bias (B, heads, Q, slots)."""
+        frame = self._frame_of[rows][:, None, self._block_of]  # (B, 1, slots)
+        distance = now[:, :, None] - frame
         alive = (frame >= 0) & (distance >= 0) & (distance < self._memory)
-        text = self._is_text & (self._place < self._text_length[rows][:, None])
+        text = self._is_text & (self._place < self._text_length[rows][:, None, None])
         seen = text | (self._is_visual & alive)
         if actions:
-            length = self._action_length[rows][:, self._block_of]
+            length = self._action_length[rows][:, None, self._block_of]
             written = self._order - self._visual < length
             seen = seen | (self._is_action & alive & (distance > 0) & written)
         column = torch.where(self._is_text, self._memory, distance.clamp(0, self._memory - 1))
-        bias = self.model.decoder.time_bias[:, column].transpose(0, 1)
-        return seen, bias
+        return seen, self.model.decoder.relative(column).transpose(0, 1)
 
     def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Tensor]:
         """Rows as a slice where they follow each other (no copy), and as an index."""

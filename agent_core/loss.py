@@ -36,7 +36,7 @@ def losses(
     w_language, w_mae, w_action = config.language, config.mae, config.action
     if config.normalization == "paper":
         held = (batch.text != 0).sum() + (batch.thought != 0).sum()
-        shown = batch.present.sum() * outputs.visual.shape[2]
+        shown = batch.present.sum() * outputs.visual_tokens
         pressed = ((batch.actions != 0) & batch.present[:, :, None]).sum()
         total = (w_language * language + w_mae * mae + w_action * action) / (held + shown + pressed)
     else:
@@ -75,11 +75,10 @@ def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, valid: Tensor) -> tupl
 def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> tuple[Tensor, Tensor]:
     """Sum over hidden patches of the mean squared error of their pixels, and how many patches."""
     if masked is None:
-        return outputs.visual.new_zeros((), dtype=torch.float32), torch.zeros(
-            (), device=outputs.visual.device
-        )
-    tokens = outputs.visual[: len(masked.patches)].flatten(0, 1)
-    tokens = tokens[:, : masked.patches.shape[2]]  # the cells
-    error = (model.pixels(tokens).float() - model.pixels.targets(masked.pictures).float()).square()
+        zero = outputs.patches.new_zeros((), dtype=torch.float32)
+        return zero, zero
+    tokens = outputs.patches[: len(masked.patches)].flatten(0, 1)
     patches = masked.patches.flatten(0, 1)
+    found = model.pixels(tokens, patches).float()
+    error = (found - model.pixels.targets(masked.pictures).float()).square()
     return (error.mean(2) * patches).sum(), patches.sum()

@@ -4,12 +4,14 @@ A window is  text | frame 1: visual tokens, action tokens | … | frame N | thou
 length. Unused slots are padding: no token sees them and no loss counts them. Who sees whom:
 
 - text sees the text before it;
-- a frame's visual tokens see the text, each other (they are never predicted) and the memory;
+- a frame's visual tokens see the text, each other (they are never predicted; in the paper's backbone, those before
+  them) and the memory;
 - action tokens see the text, their frame, the action tokens before them and the memory;
 - the memory of frame t is the visual tokens of frames t-T+1 … t-1, and their actions where actions are shown;
 - a thought sees text, memory and the last frame's picture, no actions; nothing sees a thought.
 
-Place in time enters only as the distance in frames (a learned bias), so a cache may slide by whole frames.
+In compact models place in time enters only as the distance in frames (a learned bias), so a cache may slide by whole
+frames. The paper's decoder has absolute places: every slot its own, counted from the window's first frame.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ class Sight:
 
 
 @lru_cache(maxsize=16)
-def sight(layout: Layout, memory_frames: int, device: torch.device) -> Sight:
+def sight(
+    layout: Layout, memory_frames: int, device: torch.device, *, causal_pictures: bool = False
+) -> Sight:
     """Build the masks of a layout once per device."""
     kind, frame, order = _places(layout)
     q, k = slice(None), None
@@ -88,6 +92,8 @@ def sight(layout: Layout, memory_frames: int, device: torch.device) -> Sight:
     same = distance == 0
     sees_text = (kind_k == TEXT) & ((kind_q != TEXT) | earlier)
     sees_visual = (kind_k == VISUAL) & in_memory
+    if causal_pictures:
+        sees_visual = sees_visual & ~(same & (kind_q == VISUAL) & ~earlier)
     own_action = (kind_k == ACTION) & (kind_q == ACTION) & same & earlier
     past_action = (kind_k == ACTION) & in_memory & ~same & (kind_q != THOUGHT)
     own_thought = (kind_k == THOUGHT) & (kind_q == THOUGHT) & earlier
@@ -114,14 +120,32 @@ def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
     return torch.tensor(kind), torch.tensor(frame), torch.tensor(order)
 
 
-def attention_bias(table: Tensor, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:
-    """Additive bias (B, heads, L, L): the learned time bias where seen, -inf elsewhere.
+def places(layout: Layout, text_slots: int, action_slots: int, present: Tensor) -> Tensor:
+    """(B, L) absolute place of every slot: text from 0, then frames counted from the first present one (B, N).
+
+    Segments are spaced by their slots in play, `text_slots` and `action_slots`, however few this batch needs. A thought
+    stands where its frame's action would.
+    """
+    kind, frame, order = _places(layout)
+    device = present.device
+    block = layout.visual + action_slots
+    inside = torch.where(kind == THOUGHT, order - layout.action, order)
+    fixed = torch.where(kind == TEXT, order, text_slots + frame * block + inside).to(device)
+    first = present.int().argmax(1) * block
+    later = torch.where(kind == TEXT, 0, 1).to(device)
+    return (fixed[None] - first[:, None] * later).clamp(min=0)
+
+
+def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:
+    """Additive bias (B, heads or 1, L, L): the learned time bias where seen (0 where there is none), -inf elsewhere.
 
     `table` (heads, T + 2), `hidden` (B,) bool, `valid` (B, L) bool: slots that hold a token. A slot always sees
     itself, so that no row of padding is empty.
     """
     length = valid.shape[1]
-    relative = (table @ seen.bias_one_hot.to(table.dtype)).view(1, -1, length, length)
     mask = torch.where(hidden[:, None, None], seen.hidden, seen.shown) & valid[:, None, :]
-    mask = mask | torch.eye(length, dtype=torch.bool, device=valid.device)
-    return relative.masked_fill(~mask[:, None], float("-inf"))
+    mask = (mask | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
+    if table is None:
+        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
+    relative = (table @ seen.bias_one_hot.to(table.dtype)).view(1, -1, length, length)
+    return relative.masked_fill(~mask, float("-inf"))

@@ -36,8 +36,9 @@ from agent_core.data import EpisodeLike, WindowStore, build_store
 from agent_core.loss import Losses, Masked, losses
 from agent_core.model.iafm import IAFM
 from agent_core.model.vision import jitter, normalise
+from agent_core.pretrained import import_clip, import_opt, opt_tokenizer
 from agent_core.sequence import Batch
-from agent_core.vocabulary import Vocabulary, build_vocabulary
+from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from games import GameSpec
 from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
 
@@ -153,6 +154,9 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     texts = {e.info.instruction for e in parts["train"]} | told
     if config.train.start_from:
         vocabulary = load(config.train.start_from).vocabulary
+    elif config.train.opt_weights:
+        meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
+        vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
     else:
         vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
     device = pick_device(config.train.device)
@@ -191,6 +195,10 @@ class _Run:
             torch.backends.cudnn.benchmark = True
         self.model = IAFM(config.model, corpus.vocabulary.size).to(self.device)
         self.model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.train.clip_weights:
+            import_clip(self.model, config.train.clip_weights)
+        if config.train.opt_weights:
+            import_opt(self.model, config.train.opt_weights)
         self.shadow = IAFM(config.model, corpus.vocabulary.size).to(self.device)
         self.shadow.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shadow.load_state_dict(self.model.state_dict())
@@ -305,7 +313,8 @@ class _Run:
             group["lr"] = lr
         with self._autocast():
             pictures, masked = self._pictures(batch, generator)
-            outputs = self.forward(batch, pictures)
+            hidden = None if masked is None else masked.patches.flatten(0, 1)
+            outputs = self.forward(batch, pictures, hidden)
             found = losses(self.model, batch, outputs, config.loss, masked)
         self.optimiser.zero_grad(set_to_none=True)
         found.total.backward()  # type: ignore[no-untyped-call]
@@ -318,7 +327,7 @@ class _Run:
     def _pictures(
         self, batch: Batch, generator: torch.Generator
     ) -> tuple[torch.Tensor, Masked | None]:
-        """Jittered pictures of a batch, with patches of its first windows hidden."""
+        """Jittered pictures of a batch, and which patches of its first windows are to be hidden."""
         size, count = batch.present.shape
         dtype = torch.bfloat16 if self.half else torch.float32
         pictures = normalise(batch.frames, dtype)
@@ -329,13 +338,12 @@ class _Run:
         chosen = round(size * self.config.loss.masked_clips)
         if not chosen or not self.config.loss.mae:
             return pictures, None
-        rows, columns = self.config.model.visual_grid
+        model = self.config.model
+        rows, columns = model.patch_grid if model.is_paper else model.visual_grid
         share = torch.where(torch.arange(chosen, device=self.device) % 2 == 0, 0.5, 0.75)
         draw = torch.rand(chosen, count, rows * columns, generator=generator, device=self.device)
         patches = (draw < share[:, None, None]) & batch.present[:chosen, :, None]
-        whole = pictures[: chosen * count]
-        hidden = self.model.vision.hide(whole, patches.view(-1, rows, columns))
-        return torch.cat([hidden, pictures[chosen * count :]]), Masked(patches, whole)
+        return pictures, Masked(patches, pictures[: chosen * count])
 
     def _start_from(self, folder: Path) -> None:
         """Take the weights of a checkpoint; raises `TrainError` where its sizes are others."""

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.model.decoder import Decoder
-from agent_core.model.mae import PixelDecoder
+from agent_core.model.mae import PatchDecoder, PixelDecoder
 from agent_core.model.vision import VisionTower, normalise
-from agent_core.sequence import Batch, Layout, attention_bias, sight
+from agent_core.model.vit import FrameMemory, ViTower
+from agent_core.sequence import Batch, Layout, attention_bias, places, sight
 
 _SLOT = 0.5
 """Size of embeddings beside the visual tokens' 1: much smaller, and places in the picture are learned late."""
@@ -27,35 +28,53 @@ class Outputs:
     """(B, N, A, D)."""
     thought: Tensor
     """(B, K, D)."""
-    visual: Tensor
-    """(B, N, V, D), before the decoder."""
+    patches: Tensor
+    """(B, N, P, D), of the vision tower."""
+    visual_tokens: int
+    """V, per frame."""
 
 
 class IAFM(nn.Module):
-    """Vision tower, one causal transformer, pixel decoder; output weights are tied to the token embedding."""
+    """Vision tower, one causal transformer, pixel decoder; output weights are tied to the token embedding.
+
+    Compact models: learned slot embeddings say which token of its segment a token is, `output_bias` how common it is.
+    The paper's: E = ViTower, l = `visual_in`, F = OPT's decoder with its absolute positions.
+    """
 
     def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.vision = VisionTower(config)
-        self.pixels = PixelDecoder(config)
+        rows = max(vocabulary_size, config.vocabulary_rows)
+        self.vision = ViTower(config) if config.is_paper else VisionTower(config)
+        self.pixels = PatchDecoder(config) if config.is_paper else PixelDecoder(config)
         self.decoder = Decoder(config)
-        self.token = nn.Embedding(vocabulary_size, width)
-        self.text_slot = nn.Parameter(torch.randn(config.text_slots, width) * _SLOT)
-        self.visual_slot = nn.Parameter(torch.randn(config.visual_tokens, width) * _SLOT)
-        self.action_slot = nn.Parameter(torch.randn(config.action_slots, width) * _SLOT)
-        self.thought_slot = nn.Parameter(torch.randn(config.thought_slots, width) * _SLOT)
-        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
-        nn.init.normal_(self.token.weight, std=_SLOT / config.embedding_scale)
+        self.token = nn.Embedding(rows, width)
+        if config.is_paper:
+            self.visual_in = nn.Linear(width, width)
+            nn.init.normal_(self.token.weight, std=0.02)
+        else:
+            self.text_slot = nn.Parameter(torch.randn(config.text_slots, width) * _SLOT)
+            self.visual_slot = nn.Parameter(torch.randn(config.visual_tokens, width) * _SLOT)
+            self.action_slot = nn.Parameter(torch.randn(config.action_slots, width) * _SLOT)
+            self.thought_slot = nn.Parameter(torch.randn(config.thought_slots, width) * _SLOT)
+            self.output_bias = nn.Parameter(torch.zeros(rows))
+            nn.init.normal_(self.token.weight, std=_SLOT / config.embedding_scale)
         self.token_scale = config.embedding_scale
 
-    def forward(self, batch: Batch, pictures: Tensor | None = None) -> Outputs:
-        """Hidden states of all windows; `pictures` (B * N, 3, H, W) replaces the batch's frames (jittered, masked)."""
+    def forward(
+        self, batch: Batch, pictures: Tensor | None = None, hidden: Tensor | None = None
+    ) -> Outputs:
+        """Hidden states of all windows.
+
+        `pictures` (B * N, 3, H, W) replaces the batch's frames (jittered); `hidden` (F, P) bool hides patches of the
+        first F of them.
+        """
         size, count = batch.present.shape
         if pictures is None:
             pictures = normalise(batch.frames)
-        visual = self.vision(pictures).unflatten(0, (size, count))  # (B, N, V, D)
+        looked = self.vision(pictures, hidden, batch.present)
+        visual = looked.tokens.unflatten(0, (size, count))  # (B, N, V, D)
         layout = Layout(
             batch.text.shape[1],
             count,
@@ -63,61 +82,90 @@ class IAFM(nn.Module):
             batch.actions.shape[2],
             batch.thought.shape[1],
         )
-        glance = self.glance(visual)
-        pressed = self.embed_action(batch.actions, glance=glance)
-        blocks = torch.cat([visual + self.visual_slot, pressed], 2)
+        pressed = self.embed_action(batch.actions, self.glance(visual))
+        blocks = torch.cat([self.embed_visual(visual), pressed], 2)
         x = torch.cat(
             [self.embed_text(batch.text), blocks.flatten(1, 2), self.embed_thought(batch.thought)],
             1,
         )
-        seen = sight(layout, self.config.memory_frames, x.device)
-        bias = attention_bias(self.decoder.time_bias, seen, batch.hidden, _valid(batch, layout))
-        hidden = self.decoder(x, bias)
+        paper = self.config.is_paper
+        seen = sight(layout, self.config.memory_frames, x.device, causal_pictures=paper)
+        valid = _valid(batch, layout, looked.visible)
+        table = None if paper else self.decoder.time_bias
+        bias = attention_bias(table, seen, batch.hidden, valid)
+        slots = places(layout, self.config.text_slots, self.config.action_slots, batch.present)
+        states = self.decoder(x, bias, slots)
         middle = layout.text + layout.frames * layout.block
-        body = hidden[:, layout.text : middle].unflatten(1, (layout.frames, layout.block))
+        body = states[:, layout.text : middle].unflatten(1, (layout.frames, layout.block))
         return Outputs(
-            hidden[:, : layout.text], body[:, :, layout.visual :], hidden[:, middle:], visual
+            states[:, : layout.text],
+            body[:, :, layout.visual :],
+            states[:, middle:],
+            looked.patches.unflatten(0, (size, count)),
+            layout.visual,
         )
 
+    def look(self, pictures: Tensor, memory: FrameMemory | None = None) -> Tensor:
+        """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D); `memory` where time is attended to."""
+        if isinstance(self.vision, ViTower):
+            return self.vision.look(pictures, memory)
+        tokens: Tensor = self.vision(pictures).tokens
+        return tokens
+
     def glance(self, visual: Tensor) -> Tensor:
-        """The whole-picture token (…, D) of visual tokens (…, V, D); zeros where the model has none."""
-        return visual[..., -1, :] if self.config.glance else torch.zeros_like(visual[..., -1, :])
+        """The whole-picture token (…, D) that action tokens carry, of visual tokens (…, V, D); zeros where none."""
+        carried = self.config.glance and not self.config.is_paper
+        return visual[..., -1, :] if carried else torch.zeros_like(visual[..., -1, :])
 
     def embed_token(self, ids: Tensor) -> Tensor:
         """Ids (…) -> (…, D), scaled up from the output matrix they are tied to."""
         out: Tensor = self.token(ids) * self.token_scale
         return out
 
-    def embed_text(self, ids: Tensor) -> Tensor:
-        """(B, W) -> (B, W, D)."""
-        out: Tensor = self.embed_token(ids) + self.text_slot[: ids.shape[1]]
+    def embed_visual(self, visual: Tensor) -> Tensor:
+        """Visual tokens (…, V, D) as the decoder takes them (the paper's l)."""
+        out: Tensor = self.visual_in(visual) if self.config.is_paper else visual + self.visual_slot
         return out
 
-    def embed_action(self, ids: Tensor, glance: Tensor) -> Tensor:
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """(B, W) -> (B, W, D)."""
+        x = self.embed_token(ids)
+        return x if self.config.is_paper else x + self.text_slot[: ids.shape[1]]
+
+    def embed_action(self, ids: Tensor, glance: Tensor, first: Tensor | None = None) -> Tensor:
         """(…, A) and the whole-picture token (…, D) of the same frame -> (…, A, D).
 
-        Every action token carries the whole picture: among dozens of tokens attention would find it late (measured: a
-        task of coloured squares stayed at chance for 500 steps without this, and a plain CNN solves it in 700).
+        The ids stand from slot 0 on, or at slots `first` (…, A). Every action token carries the whole picture: among
+        dozens of tokens attention would find it late (measured: a task of coloured squares stayed at chance for 500
+        steps without this, and a plain CNN solves it in 700).
         """
-        out: Tensor = (
-            self.embed_token(ids) + self.action_slot[: ids.shape[-1]] + glance[..., None, :]
-        )
+        x = self.embed_token(ids)
+        if self.config.is_paper:
+            return x
+        slot = self.action_slot[: ids.shape[-1]] if first is None else self.action_slot[first]
+        out: Tensor = x + slot + glance[..., None, :]
         return out
 
     def embed_thought(self, ids: Tensor, first: int = 0) -> Tensor:
         """(B, K) -> (B, K, D), the ids standing from slot `first` on."""
-        out: Tensor = self.embed_token(ids) + self.thought_slot[first : first + ids.shape[1]]
+        x = self.embed_token(ids)
+        if self.config.is_paper:
+            return x
+        out: Tensor = x + self.thought_slot[first : first + ids.shape[1]]
         return out
 
-    def logits(self, hidden: Tensor, first: int = 0) -> Tensor:
-        """Scores of the ids from `first` on: (…, D) -> (…, vocabulary - first)."""
-        return nn.functional.linear(hidden, self.token.weight[first:], self.output_bias[first:])
+    def logits(self, hidden: Tensor, first: int = 0, end: int | None = None) -> Tensor:
+        """Scores of the ids from `first` up to `end`: (…, D) -> (…, ids)."""
+        bias = None if self.config.is_paper else self.output_bias[first:end]
+        return nn.functional.linear(hidden, self.token.weight[first:end], bias)
 
 
-def _valid(batch: Batch, layout: Layout) -> Tensor:
+def _valid(batch: Batch, layout: Layout, visible: Tensor | None) -> Tensor:
     """(B, L) bool: slots that hold a token."""
     size = len(batch)
     pictures = batch.present[:, :, None].expand(-1, -1, layout.visual)
+    if visible is not None:
+        pictures = pictures & visible.view(pictures.shape)
     actions = (batch.actions != 0) & batch.present[:, :, None]
     blocks = torch.cat([pictures, actions], 2).reshape(size, -1)
     return torch.cat([batch.text != 0, blocks, batch.thought != 0], 1)

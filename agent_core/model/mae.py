@@ -1,4 +1,4 @@
-"""What was behind the hidden patches? A light decoder from visual tokens to pixels (masked auto-encoding)."""
+"""What was behind the hidden patches? Decoders from visual tokens to pixels (masked auto-encoding)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
+from agent_core.model.block import Block
+from agent_core.model.vit import sin_cos
 
 
 class PixelDecoder(nn.Module):
-    """A few blocks over the visual tokens, then a linear map to the pixels of each cell, at half resolution."""
+    """Compact models: a few blocks over the cells, then a linear map to the pixels of each, at half resolution."""
 
     def __init__(self, config: ModelConfig, width: int = 128) -> None:
         super().__init__()
@@ -26,18 +28,54 @@ class PixelDecoder(nn.Module):
         )
         self.leave = nn.Linear(width, pixels)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(F, V, D) -> (F, V, pixels of a cell)."""
-        x = self.enter(tokens) + self.position
+    def forward(self, patches: Tensor, hidden: Tensor) -> Tensor:
+        """(F, P, D) -> (F, P, pixels of a cell); what is `hidden` (F, P) was painted over before."""
+        x = self.enter(patches) + self.position
         for block in self.blocks:
             x = block(x)
         pixels: Tensor = self.leave(x)
         return pixels
 
     def targets(self, pictures: Tensor) -> Tensor:
-        """(F, 3, H, W) -> (F, V, pixels of a cell), averaged over 2x2 pixels."""
-        half = nn.functional.avg_pool2d(pictures, 2)
-        rows, columns = self.grid
-        height, width = half.shape[2] // rows, half.shape[3] // columns
-        cells = half.reshape(-1, 3, rows, height, columns, width)
-        return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        """(F, 3, H, W) -> (F, P, pixels of a cell), averaged over 2x2 pixels."""
+        return _cut(nn.functional.avg_pool2d(pictures, 2), self.grid)
+
+
+class PatchDecoder(nn.Module):
+    """The paper's: mask tokens for the hidden patches, fixed positions, blocks as wide as the encoder, all pixels."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.grid = config.patch_grid
+        self.enter = nn.Linear(width, width)
+        self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
+        table = torch.cat([torch.zeros(1, width), sin_cos(self.grid, width)])
+        self.position = nn.Parameter(table, requires_grad=False)
+        self.blocks = nn.ModuleList(
+            Block(width, config.mae_heads) for _ in range(config.mae_blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, 3 * config.patch**2)
+
+    def forward(self, patches: Tensor, hidden: Tensor) -> Tensor:
+        """(F, 1 + P, D), the class token first, and `hidden` (F, P) -> (F, P, pixels of a patch)."""
+        x = self.enter(patches)
+        gone = torch.cat([hidden.new_zeros(len(hidden), 1), hidden], 1)[:, :, None]
+        x = torch.where(gone, self.mask_token.to(x.dtype), x) + self.position
+        for block in self.blocks:
+            x = block(x)
+        pixels: Tensor = self.leave(self.norm(x))[:, 1:]
+        return pixels
+
+    def targets(self, pictures: Tensor) -> Tensor:
+        """(F, 3, H, W) -> (F, P, pixels of a patch)."""
+        return _cut(pictures, self.grid)
+
+
+def _cut(pictures: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(F, 3, H, W) -> (F, rows * columns, 3 * cell pixels)."""
+    rows, columns = grid
+    height, width = pictures.shape[2] // rows, pictures.shape[3] // columns
+    cells = pictures.reshape(-1, 3, rows, height, columns, width)
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)

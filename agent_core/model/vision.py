@@ -1,12 +1,26 @@
-"""What is in one picture? A convolutional stem that turns a frame into a grid of visual tokens."""
+"""What is in one picture? A convolutional stem that turns a frame into a grid of visual tokens (compact models)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
+
+
+@dataclass
+class Looked:
+    """A batch of F pictures as tokens."""
+
+    tokens: Tensor
+    """(F, V, D) visual tokens of the sequence."""
+    patches: Tensor
+    """(F, P, D) what the pixel decoder starts from; P is at least the number of patches that can be hidden."""
+    visible: Tensor | None = None
+    """(F, V) bool where tokens of hidden patches stay out of the sequence; None where all are in it."""
 
 
 class VisionTower(nn.Module):
@@ -29,7 +43,7 @@ class VisionTower(nn.Module):
             layers += [_Residual(width, config) for _ in range(blocks)]
             channels = width
         self.stem = nn.Sequential(*layers)
-        rows, columns = config.visual_grid
+        self.grid = rows, columns = config.visual_grid
         cell = (config.frame_height // 8 // rows, config.frame_width // 8 // columns)
         self.cells = nn.Conv2d(channels, config.width, cell, cell)
         self.norm = nn.LayerNorm(config.width)
@@ -44,18 +58,24 @@ class VisionTower(nn.Module):
         self.fill = nn.Parameter(torch.zeros(3))
         """The colour that stands for a hidden patch (masked auto-encoding)."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(F, 3, H, W) in about [-1, 1] -> (F, V, D)."""
+    def forward(
+        self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
+    ) -> Looked:
+        """(F, 3, H, W) in about [-1, 1]; `hidden` (F', P) bool paints patches of the first F' pictures over."""
+        if hidden is not None:
+            painted = self._hide(pictures[: len(hidden)], hidden)
+            pictures = torch.cat([painted, pictures[len(hidden) :]])
         features = self.cells(self.stem(pictures))  # (F, D, rows, columns)
         cells: Tensor = self.norm(features.flatten(2).transpose(1, 2))
         if not self.has_glance:
-            return cells
+            return Looked(cells, cells)
         glance = self.glance_norm(self.glance_out(F.gelu(self.glance_in(cells).flatten(1))))
-        return torch.cat([cells, glance[:, None]], 1)
+        return Looked(torch.cat([cells, glance[:, None]], 1), cells)
 
-    def hide(self, pictures: Tensor, mask: Tensor) -> Tensor:
-        """Paint the masked cells (F, rows, columns) of (F, 3, H, W) pictures with the fill colour."""
-        cell = (pictures.shape[2] // mask.shape[1], pictures.shape[3] // mask.shape[2])
+    def _hide(self, pictures: Tensor, hidden: Tensor) -> Tensor:
+        """Paint the hidden cells of (F, 3, H, W) pictures with the fill colour."""
+        mask = hidden.view(-1, *self.grid)
+        cell = (pictures.shape[2] // self.grid[0], pictures.shape[3] // self.grid[1])
         whole = mask.repeat_interleave(cell[0], 1).repeat_interleave(cell[1], 2)[:, None]
         return torch.where(whole, self.fill.to(pictures.dtype)[:, None, None], pictures)
 

@@ -29,8 +29,10 @@ def random_checkpoint(**changes: object) -> Checkpoint:
     torch.manual_seed(0)
     model = IAFM(config, VOCABULARY.size)
     for weight in model.parameters():
-        if weight.ndim < 2 or weight is model.decoder.time_bias:
-            torch.nn.init.normal_(weight, 0.3 if weight is model.decoder.time_bias else 1.0, 0.5)
+        if weight is getattr(model.decoder, "time_bias", None):
+            torch.nn.init.normal_(weight, 0.3, 0.5)
+        elif weight.ndim < 2:
+            torch.nn.init.normal_(weight, 1.0, 0.5)
     header = make_header(config, (SPEC,), VOCABULARY, {})
     return Checkpoint(model.eval().requires_grad_(False), header, VOCABULARY, Path())
 
@@ -117,12 +119,63 @@ def test_memory_holds_what_the_game_did() -> None:
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
-def test_why_is_the_thought_of_the_whole_window() -> None:
-    checkpoint = random_checkpoint(thought_slots=8)
-    checkpoint.model.output_bias.zero_()  # or one word would win everywhere
-    torch.nn.init.normal_(checkpoint.model.thought_slot, std=4.0)
+PAPER = {
+    "backbone": "paper",
+    "frame_height": 72,
+    "frame_width": 128,
+    "patch": 8,
+    "visual_grid": (3, 4),
+    "glance": True,
+    "memory_frames": 4,
+    "positions": 256,
+    "thought_slots": 8,
+    "mae_blocks": 1,
+}
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_absolute_places_are_computed_anew_when_the_blocks_are_full(shown: bool) -> None:
+    checkpoint = random_checkpoint(**PAPER)
+    engine = Engine(checkpoint, EngineOptions(show_actions=shown))
+    frames = pictures(11)
+    session = engine.open(ATTACHMENT, 1)
+    bodies: list[tuple[int, ...]] = []
+    first = 0
+    for t, frame in enumerate(frames):
+        choice = engine.act([session], [frame], ["chop a tree"])[0]
+        bodies.append(choice.body)
+        if t - first == 4:  # four blocks: the newer two stay
+            first = t - 2
+        batch = window(frames[first : t + 1], bodies[first:], shown=shown)
+        expected = log_probability(checkpoint, batch, t - first, choice.body)
+        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def test_attention_over_time_streams_as_the_whole_window() -> None:
+    checkpoint = random_checkpoint(**PAPER, temporal_attention=True)
+    for name, weight in checkpoint.model.named_parameters():
+        if ".time." in name:
+            torch.nn.init.normal_(weight, std=0.3)
     engine = Engine(checkpoint)
-    session, frames = engine.open(ATTACHMENT, 1), pictures(5)
+    frames = pictures(4)
+    session = engine.open(ATTACHMENT, 1)
+    choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
+    batch = window(frames, [c.body for c in choices], shown=False)
+    for t, choice in enumerate(choices):
+        expected = log_probability(checkpoint, batch, t, choice.body)
+        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["compact", "paper"])
+def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
+    checkpoint = random_checkpoint(**PAPER if backbone == "paper" else {"thought_slots": 8})
+    if backbone == "paper":
+        torch.nn.init.normal_(checkpoint.model.decoder.position.weight, std=4.0)
+    else:
+        checkpoint.model.output_bias.zero_()  # or one word would win everywhere
+        torch.nn.init.normal_(checkpoint.model.thought_slot, std=4.0)
+    engine = Engine(checkpoint)
+    session, frames = engine.open(ATTACHMENT, 1), pictures(4 if backbone == "paper" else 5)
     assert engine.why(session) == ""
     bodies = [engine.act([session], [f], ["chop a tree"])[0].body for f in frames]
     told = [THOUGHT]
@@ -145,8 +198,9 @@ def test_a_row_is_given_back_once() -> None:
     assert engine.open(ATTACHMENT, 0).row != engine.open(ATTACHMENT, 0).row
 
 
-def test_batched_sessions_act_as_alone() -> None:
-    checkpoint = random_checkpoint(history_stride=2)
+@pytest.mark.parametrize("changes", [{}, {**PAPER, "temporal_attention": True}])
+def test_batched_sessions_act_as_alone(changes: dict[str, object]) -> None:
+    checkpoint = random_checkpoint(**{"history_stride": 2, **changes})
     alone, together = Engine(checkpoint), Engine(checkpoint)
     plays = [pictures(6, seed) for seed in range(3)]
     expected = [play(alone, alone.open(ATTACHMENT, k), frames) for k, frames in enumerate(plays)]

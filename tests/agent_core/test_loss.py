@@ -78,7 +78,7 @@ def test_only_hidden_patches_count() -> None:
     patches = torch.zeros(1, 2, 2, dtype=torch.bool)
     patches[0, 1, 1] = True
     found = losses(model, batch, out, LossConfig(), Masked(patches, pictures[:2]))
-    predicted = model.pixels(out.visual[:1].flatten(0, 1))
+    predicted = model.pixels(out.patches[:1].flatten(0, 1), patches[0])
     error = (predicted - model.pixels.targets(pictures[:2])).square().mean(2)
     assert found.mae.item() == pytest.approx(error[1, 1].item(), rel=1e-5)
     unmasked = losses(model, batch, out, LossConfig(), Masked(~patches & False, pictures[:2]))

@@ -20,11 +20,29 @@ CONFIG = ModelConfig(
     visual_grid=(3, 4),
     memory_frames=2,
 )
+PAPER = ModelConfig(
+    backbone="paper",
+    width=32,
+    layers=2,
+    heads=4,
+    frame_height=24,
+    frame_width=32,
+    patch=8,
+    visual_grid=(3, 4),
+    glance=True,
+    temporal_attention=True,
+    memory_frames=4,
+    positions=256,
+    thought_slots=8,
+)
 
 
 def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, Batch]:
     torch.manual_seed(0)
     model = IAFM(config, 320).eval()
+    for name, weight in model.named_parameters():
+        if ".time." in name:  # begins at zero
+            torch.nn.init.normal_(weight, std=0.3)
     actions = torch.randint(300, 320, (2, 4, 3))
     batch = Batch(
         torch.randint(0, 255, (2, 4, 24, 32, 3), dtype=torch.uint8),
@@ -39,9 +57,10 @@ def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, B
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("config", [CONFIG, PAPER])
 @pytest.mark.parametrize("hidden", [True, False])
-def test_the_past_alone_decides(hidden: bool) -> None:
-    model, batch = model_and_batch(hidden)
+def test_the_past_alone_decides(hidden: bool, config: ModelConfig) -> None:
+    model, batch = model_and_batch(hidden, config)
     before = model(batch)
     batch.actions[:, 2, 1] = 305 - batch.actions[:, 2, 1] + 305
     batch.frames[:, 3] = 255 - batch.frames[:, 3]
@@ -52,7 +71,7 @@ def test_the_past_alone_decides(hidden: bool) -> None:
     torch.testing.assert_close(after.actions[:, 2, :1], before.actions[:, 2, :1])
     assert not torch.allclose(after.actions[:, 2, 1], before.actions[:, 2, 1])
     assert not torch.allclose(after.actions[:, 3], before.actions[:, 3])
-    torch.testing.assert_close(after.visual[:, :3], before.visual[:, :3])
+    torch.testing.assert_close(after.patches[:, :3], before.patches[:, :3])
 
 
 @torch.no_grad()
@@ -104,18 +123,22 @@ def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:
 def test_a_glance_is_one_more_token() -> None:
     config = ModelConfig.model_validate({**CONFIG.model_dump(), "glance": True})
     model, batch = model_and_batch(True, config)
-    assert model(batch).visual.shape[2] == config.visual_tokens == 13
+    assert model(batch).visual_tokens == config.visual_tokens == 13
 
 
 @torch.no_grad()
-def test_hidden_patches_hold_nothing_of_the_picture() -> None:
-    model, batch = model_and_batch(True)
+@pytest.mark.parametrize("config", [CONFIG, PAPER])
+def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
+    model, batch = model_and_batch(True, config)
     pictures = normalise(batch.frames)
-    mask = torch.ones(len(pictures), 3, 4, dtype=torch.bool)
-    mask[:, 0, 0] = False
-    painted = model.vision.hide(pictures, mask)
-    assert torch.equal(painted[:, :, :8, :8], pictures[:, :, :8, :8])
-    assert painted[:, :, 8:].unique().tolist() == [0.0]
+    hidden = torch.ones(4, 12, dtype=torch.bool)  # the four frames of the first window
+    hidden[:, 0] = False
+    before = model(batch, pictures, hidden)
+    pictures[:4, :, 8:] *= -1  # all rows of patches below the first
+    after = model(batch, pictures, hidden)
+    torch.testing.assert_close(after.actions, before.actions)
+    pictures[:4, :, :8, :8] *= -1  # the one that is seen
+    assert not torch.allclose(model(batch, pictures, hidden).actions[0], before.actions[0])
 
 
 def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:

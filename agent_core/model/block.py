@@ -1,0 +1,74 @@
+"""What does one layer compute? Pre-norm attention and a feed-forward; its caller holds keys, values and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """CLIP's cheap GELU, x * sigmoid(1.702 x)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU by its tanh formula."""
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "relu": F.relu,
+    "quick_gelu": quick_gelu,
+}
+
+
+class Attention(nn.Module):
+    """Norm, projections and output of one multi-head attention."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, Q, D) -> query, key, value, each (B, Q, heads, D / heads)."""
+        q, k, v = self.qkv(self.attention_norm(x)).unflatten(2, (3, self.heads, -1)).unbind(2)
+        return q, k, v
+
+    def attend(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """x plus what (B, L, heads, h) keys and values say under an additive bias (B, heads or 1, Q, L)."""
+        seen = F.scaled_dot_product_attention(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=None if bias is None else bias.to(q.dtype),
+        )
+        out: Tensor = x + self.attention_out(seen.transpose(1, 2).flatten(2))
+        return out
+
+
+class Block(Attention):
+    """Attention, then a feed-forward four times as wide."""
+
+    def __init__(self, width: int, heads: int, activation: str = "gelu") -> None:
+        super().__init__(width, heads)
+        self.activation = ACTIVATIONS[activation]
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, 4 * width)
+        self.feed_out = nn.Linear(4 * width, width)
+
+    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """Attention and feed-forward, both added to x."""
+        x = self.attend(x, q, k, v, bias)
+        out: Tensor = x + self.feed_out(self.activation(self.feed_in(self.feed_norm(x))))
+        return out
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The whole layer over (B, L, D)."""
+        return self.mix(x, *self.project(x), bias)

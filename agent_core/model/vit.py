@@ -1,0 +1,184 @@
+"""What is in one picture? CLIP's ViT with divided space-time attention, as the paper's encoder E.
+
+Parameters carry our names; `agent_core.pretrained` knows CLIP's. Time flows one way: a frame attends to the same
+patch of earlier frames only, so that in play every frame is encoded once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agent_core.config import ModelConfig
+from agent_core.model.block import Attention, Block
+from agent_core.model.vision import Looked
+
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_STD = (0.26862954, 0.26130258, 0.27577711)
+"""CLIP's normalisation of pixels in [0, 1] (Radford et al. 2021, released preprocessing)."""
+
+
+@dataclass
+class FrameMemory:
+    """Keys and values of earlier frames in play, for the attention over time; written in place."""
+
+    cache: Tensor
+    """(layers, 2, rows, T, P, heads, h)."""
+    rows: Tensor
+    """(F,) each picture's session."""
+    block: Tensor
+    """(F,) where each picture's frame stands in the memory."""
+    seen: Tensor
+    """(F, T) bool: frames that may be looked back on, the newest included."""
+
+
+class SpaceTimeBlock(Block):
+    """A ViT layer, before it (where the model has it) attention over time between tokens of the same place."""
+
+    def __init__(self, width: int, heads: int, temporal: bool) -> None:
+        super().__init__(width, heads, "quick_gelu")
+        self.time = Attention(width, heads) if temporal else None
+        if self.time is not None:  # begins as CLIP, which knows no time
+            nn.init.zeros_(self.time.attention_out.weight)
+            nn.init.zeros_(self.time.attention_out.bias)
+
+    def over_time(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(B, N, P, D) under a bias (B, N, N) -> the same."""
+        if self.time is None:
+            return x
+        size, places = x.shape[0], x.shape[2]
+        y = x.transpose(1, 2).flatten(0, 1)  # (B * P, N, D)
+        wide = bias.repeat_interleave(places, 0)[:, None]
+        y = self.time.attend(y, *self.time.project(y), wide)
+        return y.view(size, places, *y.shape[1:]).transpose(1, 2)
+
+    def recall(self, x: Tensor, memory: FrameMemory, layer: int) -> Tensor:
+        """The same for one new frame per session (F, P, D), against the memory of earlier ones."""
+        if self.time is None:
+            return x
+        size, places = x.shape[:2]
+        y = x.flatten(0, 1)[:, None]  # (F * P, 1, D)
+        q, k, v = self.time.project(y)
+        kept = []
+        for part, new in enumerate((k, v)):
+            memory.cache[layer, part][memory.rows, memory.block] = new.view(
+                size, places, self.heads, -1
+            ).to(memory.cache.dtype)
+            past = memory.cache[layer, part][memory.rows]  # (F, T, P, heads, h)
+            kept.append(past.transpose(1, 2).flatten(0, 1).to(q.dtype))
+        bias = _bias(memory.seen, q.dtype).repeat_interleave(places, 0)[:, None, None]
+        return self.time.attend(y, q, kept[0], kept[1], bias).view(x.shape)
+
+
+class ViTower(nn.Module):
+    """Patches with fixed 2-D sin-cos positions and a class token through the layers, then pooled to the grid."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.grid = config.patch_grid
+        self.pooled = config.visual_grid
+        self.keeps_class = config.glance
+        self.memory_frames = config.memory_frames
+        self.patch_in = nn.Conv2d(3, width, config.patch, config.patch, bias=False)
+        self.class_token = nn.Parameter(torch.randn(width) * 0.02)
+        table = torch.cat([torch.zeros(1, width), sin_cos(self.grid, width)])
+        self.position = nn.Parameter(table, requires_grad=False)
+        self.enter_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            SpaceTimeBlock(width, config.heads, config.temporal_attention)
+            for _ in range(config.layers)
+        )
+        self.leave_norm = nn.LayerNorm(width)
+
+    def forward(
+        self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
+    ) -> Looked:
+        """(F, 3, H, W) in [-1, 1]; `hidden` (F', P) bool: patches of the first F' pictures that nothing may see.
+
+        `present` (B, N) bool says how the F = B * N pictures are clips; without it each stands alone.
+        """
+        x = self.embed(pictures)
+        blind = None if hidden is None else self._blind(hidden, len(x))
+        bias = None if blind is None else _bias(~blind, x.dtype)[:, None, None]
+        clips = present if present is not None else torch.ones(len(x), 1, device=x.device).bool()
+        order = torch.arange(clips.shape[1], device=x.device)
+        distance = order[:, None] - order[None]
+        near = (distance >= 0) & (distance < self.memory_frames)
+        own = distance == 0
+        over_time = _bias(near & clips[:, None] | own, x.dtype)
+        for block in self.blocks:
+            assert isinstance(block, SpaceTimeBlock)
+            x = block.over_time(x.view(*clips.shape, *x.shape[1:]), over_time).flatten(0, 1)
+            x = block(x, bias)
+        return self._leave(x, blind)
+
+    def look(self, pictures: Tensor, memory: FrameMemory | None) -> Tensor:
+        """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D)."""
+        x = self.embed(pictures)
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, SpaceTimeBlock)
+            if memory is not None:
+                x = block.recall(x, memory, layer)
+            x = block(x)
+        return self._leave(x, None).tokens
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """Pictures in [-1, 1] -> normed patch embeddings (F, 1 + P, D), the class token first."""
+        mean = pictures.new_tensor(_MEAN).view(3, 1, 1)
+        std = pictures.new_tensor(_STD).view(3, 1, 1)
+        patches = self.patch_in(((pictures + 1) / 2 - mean) / std).flatten(2).transpose(1, 2)
+        first = self.class_token.to(patches.dtype).expand(len(patches), 1, -1)
+        out: Tensor = self.enter_norm(torch.cat([first, patches], 1) + self.position)
+        return out
+
+    def _blind(self, hidden: Tensor, count: int) -> Tensor:
+        """(F', P) -> (F, 1 + P): the class token and the other pictures are seen."""
+        blind = hidden.new_zeros(count, 1 + hidden.shape[1])
+        blind[: len(hidden), 1:] = hidden
+        return blind
+
+    def _leave(self, x: Tensor, blind: Tensor | None) -> Looked:
+        x = self.leave_norm(x)
+        first, cells = x[:, :1], x[:, 1:]
+        shown = None if blind is None else ~blind
+        if self.pooled != self.grid:
+            cells, seen = self._pool(cells, None if shown is None else shown[:, 1:])
+            shown = None if shown is None or seen is None else torch.cat([shown[:, :1], seen], 1)
+        if self.keeps_class:
+            return Looked(torch.cat([first, cells], 1), x, shown)
+        return Looked(cells, x, None if shown is None else shown[:, 1:])
+
+    def _pool(self, cells: Tensor, shown: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Mean of the seen patches in each cell of the coarser grid, and which cells have any."""
+
+        def mean(values: Tensor) -> Tensor:
+            whole = values.transpose(1, 2).reshape(len(values), -1, *self.grid)
+            return F.adaptive_avg_pool2d(whole, self.pooled).flatten(2).transpose(1, 2)
+
+        if shown is None:
+            return mean(cells), None
+        weight = shown[:, :, None].to(cells.dtype)
+        share = mean(weight)
+        return mean(cells * weight) / share.clamp(min=1e-6), share[:, :, 0] > 0
+
+
+def sin_cos(grid: tuple[int, int], width: int) -> Tensor:
+    """Fixed positions of a grid (rows * columns, width): half the channels tell the column, half the row.
+
+    The formula of MAE (He et al. 2021): sines, then cosines, of wave lengths from 2 pi to 10,000 * 2 pi.
+    """
+    waves = 10_000.0 ** -(torch.arange(width // 4) / (width / 4))
+    place = torch.cartesian_prod(torch.arange(grid[0]), torch.arange(grid[1])).float()
+    halves = [place[:, k, None] * waves for k in (1, 0)]
+    return torch.cat([f(angle) for angle in halves for f in (torch.sin, torch.cos)], 1)
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where seen, -inf elsewhere."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
+        ~seen, float("-inf")
+    )

@@ -10,11 +10,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from agent_core.agent import Agent
-from bridges import BridgeServer, RandomPolicy, Request, Start, play
+from bridges import BridgeServer, RandomPolicy, Start, play
 from games.voxel import SPEC, TASKS, VoxelEnv
 
 BENCH_SEED = 3_000_000_000
@@ -89,34 +88,6 @@ def bench_env(seconds: float = 5.0) -> dict[str, Any]:
             env.reset(seed=seed)
     unpin(pinned)
     return {"steps_per_s": round(steps / spent, 1)}
-
-
-def bench_infer(
-    checkpoint: Path, seconds: float, threads: int, sessions: int = 1
-) -> dict[str, Any]:
-    """Milliseconds per batched action without any wire, on frames of real play."""
-    agent = Agent.load(checkpoint, threads=threads)
-    env = VoxelEnv()
-    frames = []
-    observation, _ = env.reset(seed=BENCH_SEED)
-    random = RandomPolicy().attach(SPEC, seed=1)
-    for _ in range(40):
-        frames.append(observation["frame"])
-        observation, *_ = env.step(random.next())
-    players = [agent.attach(SPEC, seed=i) for i in range(sessions)]
-    times: list[float] = []
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        frame = frames[len(times) % len(frames)]
-        start = time.perf_counter()
-        agent.act([Request(player, frame, "hunt the cow") for player in players])
-        times.append(1000 * (time.perf_counter() - start))
-    p50, p95 = np.percentile(times[5:], [50, 95])
-    return {
-        "sessions": sessions,
-        "ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2)},
-        "actions_per_s": round(1000 * sessions / float(np.mean(times[5:])), 1),
-    }
 
 
 def pin(cores: int) -> set[int] | None:

@@ -194,6 +194,11 @@ class TrainConfig(_Part):
     steps: int = Field(default=0, ge=0)
     minutes: float = Field(default=8.0, ge=0)
     batch: int = Field(default=48, ge=1)
+    """Windows per step, over all processes."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts that each process computes one after the other, where the batch does not fit into memory at once."""
+    recompute: bool = False
+    """Compute activations a second time in the backward pass instead of keeping them: slower, much less memory."""
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
     """Final learning rate as a share of `lr`."""

@@ -88,8 +88,9 @@ class WindowStore:
         generator: torch.Generator,
         *,
         training: bool = True,
+        rows: slice = slice(None),
     ) -> Batch:
-        """Draw windows; validation windows are whole and hide earlier actions, as in play."""
+        """Draw windows and read `rows` of them; validation ones are whole and hide earlier actions, as in play."""
         total = self.cumulative[part]
         draw = torch.rand(size, generator=generator, device=self.device, dtype=torch.float64)
         last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
@@ -102,7 +103,7 @@ class WindowStore:
             shorter = 1 + (chance[1] * count).long().clamp(max=count - 1)
             length = torch.where(chance[0] < config.short_windows, shorter, length)
             hidden = chance[2] < config.hide_actions
-        return self.gather(last, offset, length, hidden, count)
+        return self.gather(last[rows], offset[rows], length[rows], hidden[rows], count)
 
     def gather(
         self, last: Tensor, offset: Tensor, length: Tensor, hidden: Tensor, count: int

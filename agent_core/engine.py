@@ -82,7 +82,7 @@ class Choice:
 
 
 @dataclass
-class _Draw:
+class Draw:
     """A half-written action: what is drawn, and which scores are already there."""
 
     session: Session
@@ -173,9 +173,10 @@ class Engine:
         `executed` tells what the game did last, where that was not this engine's action.
         """
         self._listen(sessions, instructions)
+        before: list[list[int]] = []
         if self.options.show_actions:
-            self._remember_actions(sessions, executed or [None] * len(sessions))
-        draws = self._look(sessions, frames)
+            before = self._done_before(sessions, executed or [None] * len(sessions))
+        draws = self._look(sessions, frames, before)
         waiting = [draw for draw in draws if not self._draw(draw)]
         while waiting:
             self._continue(waiting)
@@ -262,29 +263,48 @@ class Engine:
             self.model.embed_text(ids), bias.expand(len(new), -1, -1, -1), self._cache, rows, places
         )
 
-    def _remember_actions(
+    def _done_before(
         self, sessions: Sequence[Session], executed: Sequence[Action | None]
-    ) -> None:
-        """Write what was really done after the last kept frame, where that frame stays in memory."""
+    ) -> list[list[int]]:
+        """Ids of what was really done after the last frame, where that frame stays in memory; also noted there."""
+        found: list[list[int]] = []
         for session, action in zip(sessions, executed, strict=True):
+            found.append([])
             if session.frame < 0 or not session.kept:
                 continue
             start, end = self.vocabulary.start, self.vocabulary.end
             ids = [start, *session.body, end] if action is None else session.attachment.ids(action)
-            tokens = torch.tensor([ids[: self._action]], device=self.device)
-            glance = self._glance[session.row : session.row + 1]
-            self._pass([session], self.model.embed_action(tokens, glance), self._visual)
+            found[-1] = ids[: self._action]
             block = int(self._block_at([session]))
-            self._action_length[session.row, block] = tokens.shape[1]
+            self._action_length[session.row, block] = len(found[-1])
             if self.config.is_paper:
-                self._done[session.row, block, : tokens.shape[1]] = tokens
+                self._done[session.row, block, : len(found[-1])] = torch.tensor(found[-1])
+        return found
 
-    def _look(self, sessions: Sequence[Session], frames: Sequence[Frame]) -> list[_Draw]:
-        """Take in one frame per session: picture, START and the drafts in one pass."""
+    def _pressed(self, sessions: Sequence[Session], ids: Sequence[Sequence[int]]) -> Tensor:
+        """Embedded actions of the newest frames, (B, longest, D)."""
+        tokens = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
+        for k, written in enumerate(ids):
+            tokens[k, : len(written)] = torch.tensor(written)
+        _, rows = self._rows(sessions)
+        return self.model.embed_action(tokens.to(self.device), self._glance[rows])
+
+    def _look(
+        self, sessions: Sequence[Session], frames: Sequence[Frame], before: list[list[int]]
+    ) -> list[Draw]:
+        """Take in one frame per session: what was done `before`, the picture, START and the draft in one pass.
+
+        A ring needs a pass of its own for what was done: the new frame takes the place of one that it still saw.
+        """
+        last = None
+        if before and all(before) and self.config.is_paper:
+            last = self._pressed(sessions, before)
+        elif any(before):
+            some = [(s, ids) for s, ids in zip(sessions, before, strict=True) if ids]
+            who = [s for s, _ in some]
+            self._pass(who, self._pressed(who, [ids for _, ids in some]), self._visual)
         drafts = [s.body if self.options.draft and s.steps else () for s in sessions]
-        ids = torch.zeros(len(sessions), 1 + max(map(len, drafts)), dtype=torch.long)
-        for k, (session, draft) in enumerate(zip(sessions, drafts, strict=True)):
-            ids[k, : 1 + len(draft)] = torch.tensor([self.vocabulary.start, *draft])
+        for session in sessions:
             session.frame += int(session.kept or session.frame < 0)
             session.kept = session.steps % self.config.history_stride == 0
             session.steps += 1
@@ -292,19 +312,25 @@ class Engine:
             s for s in sessions if s.frame - s.base == self._memory and self.config.is_paper
         ]:
             self._move_up(full)
-        _, rows = self._rows(sessions)
-        now = torch.tensor([s.frame for s in sessions], device=self.device)
-        block = self._block_at(sessions)
-        self._frame_of[rows, block] = now
-        self._action_length[rows, block] = 0
-        visual = self._encode(frames, rows, block, now)
-        glance = self.model.glance(visual)
-        self._glance[rows] = glance
-        pressed = self.model.embed_action(ids.to(self.device), glance)
+        rows, index = self._rows(sessions)
+        now = torch.tensor([[s.frame] for s in sessions], device=self.device)
+        block = self._block_at(sessions)[:, None]
+        self._frame_of[index, block[:, 0]] = now[:, 0]
+        self._action_length[index, block[:, 0]] = 0
+        visual = self._encode(frames, index, block[:, 0], now[:, 0])
+        self._glance[index] = self.model.glance(visual)
+        pressed = self._pressed(sessions, [(self.vocabulary.start, *draft) for draft in drafts])
         x = torch.cat([self.model.embed_visual(visual), pressed], 1)
-        scores = self._scores(self._pass(sessions, x, 0)[:, self._visual :])
+        order = torch.arange(x.shape[1], device=self.device).expand(len(sessions), -1)
+        if last is not None:
+            done = order[:, : last.shape[1]]
+            back = torch.cat([torch.ones_like(done), torch.zeros_like(order)], 1)
+            x, order = torch.cat([last, x], 1), torch.cat([done + self._visual, order], 1)
+            now, block = now - back, block - back
+        hidden = self._write(index, x, now, order, block, rows=rows)
+        scores = self._scores(hidden[:, -pressed.shape[1] :])
         return [
-            _Draw(s, scores[k], draft)
+            Draw(s, scores[k], draft)
             for k, (s, draft) in enumerate(zip(sessions, drafts, strict=True))
         ]
 
@@ -345,17 +371,39 @@ class Engine:
         order = torch.arange(x.shape[2], device=self.device).repeat(kept).expand(len(sessions), -1)
         self._write(rows, x.flatten(1, 2), frame, order, frame - frame[:, :1])
 
-    def _continue(self, draws: Sequence[_Draw]) -> None:
-        """One more token for each of the draws whose draft failed."""
-        ids = torch.tensor([[draw.body[-1]] for draw in draws], device=self.device)
-        slots = torch.tensor([len(draw.body) for draw in draws], device=self.device)
-        glance = self._glance[[draw.session.row for draw in draws]]
-        x = self.model.embed_action(ids, glance, slots[:, None])
-        scores = self._scores(self._pass([d.session for d in draws], x, self._visual + slots))
-        for k, draw in enumerate(draws):
-            draw.scores, draw.draft = scores[k], ()
+    def _continue(self, draws: Sequence[Draw]) -> None:
+        """Go on where a draft failed: the token drawn instead, and what of the draft is still legal after it."""
+        sessions = [draw.session for draw in draws]
+        drafts = [self._redraft(draw) for draw in draws]
+        longest = 1 + max(map(len, drafts))
+        ids, slots = [], []
+        for draw, draft in zip(draws, drafts, strict=True):
+            tokens = [draw.body[-1], *draft]
+            first, short = len(draw.body), longest - len(tokens)
+            ids.append(tokens + tokens[-1:] * short)  # the last once more, at its own place
+            slots.append([first + min(k, len(draft)) for k in range(longest)])
+        rows, index = self._rows(sessions)
+        order = torch.tensor(slots, device=self.device)
+        x = self.model.embed_action(
+            torch.tensor(ids, device=self.device), self._glance[index], order
+        )
+        now = torch.tensor([[s.frame] for s in sessions], device=self.device)
+        block = self._block_at(sessions)[:, None]
+        hidden = self._write(index, x, now, order + self._visual, block, rows=rows)
+        for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
+            draw.scores, draw.draft = scores, draft
 
-    def _draw(self, draw: _Draw) -> bool:
+    def _redraft(self, draw: Draw) -> Body:
+        """Tokens of the previous action that may follow what is written."""
+        if not self.options.draft:
+            return ()
+        written = list(draw.body)
+        for token in draw.session.body:
+            if token in draw.session.attachment.allowed(tuple(written)):
+                written.append(token)
+        return tuple(written[len(draw.body) :])
+
+    def _draw(self, draw: Draw) -> bool:
         """Draw tokens as far as scores are there; True when the action is complete."""
         row = 0
         while True:
@@ -363,7 +411,7 @@ class Engine:
             token = allowed[0]
             if len(allowed) > 1:
                 log_p = self._log_p(draw.scores[row], allowed)
-                pick = self._pick(draw.session, log_p)
+                pick = self._choose(draw, allowed, log_p)
                 token = allowed[pick]
                 draw.log_p += float(log_p[pick])
                 if not draw.body:
@@ -388,16 +436,18 @@ class Engine:
         out: Scores = scaled - np.log(np.exp(scaled).sum())
         return out
 
-    def _pick(self, session: Session, log_p: Scores) -> int:
+    def _choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
+        """Which of the allowed ids comes next."""
         if self.options.temperature == 0:
             return int(log_p.argmax())
         cumulated = np.exp(log_p).cumsum()
+        draw_at = draw.session.random.random() * cumulated[-1]
         return min(
-            int(np.searchsorted(cumulated, session.random.random() * cumulated[-1], "right")),
+            int(np.searchsorted(cumulated, draw_at, "right")),
             len(log_p) - 1,
         )
 
-    def _settle(self, draw: _Draw) -> Choice:
+    def _settle(self, draw: Draw) -> Choice:
         body = tuple(draw.body)
         draw.session.body = body
         probability = float(np.exp(draw.log_p))
@@ -407,7 +457,7 @@ class Engine:
         draw.session.said = choice
         return choice
 
-    def _alternatives(self, draw: _Draw, body: Body) -> list[tuple[Body, float]]:
+    def _alternatives(self, draw: Draw, body: Body) -> list[tuple[Body, float]]:
         """Actions that differ from the drawn one in one decision, with their exact probabilities."""
         guesses: list[tuple[float, Body]] = []
         before = 0.0

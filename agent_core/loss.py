@@ -23,36 +23,6 @@ class Losses:
     action: Tensor
 
 
-def losses(
-    model: IAFM, batch: Batch, outputs: Outputs, config: LossConfig, masked: Masked | None = None
-) -> Losses:
-    """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch, or the mean of means."""
-    text = _token_loss(model, outputs.text, batch.text, batch.text != 0)
-    thought = _token_loss(model, outputs.thought, batch.thought, batch.thought != 0)
-    language, words = text[0] + thought[0], text[1] + thought[1]
-    scored = (batch.actions != 0) & (batch.scored & batch.present)[:, :, None]
-    action, presses = _token_loss(model, outputs.actions, batch.actions, scored)
-    mae, patches = _pixel_loss(model, outputs, masked)
-    w_language, w_mae, w_action = config.language, config.mae, config.action
-    if config.normalization == "paper":
-        held = (batch.text != 0).sum() + (batch.thought != 0).sum()
-        shown = batch.present.sum() * outputs.visual_tokens
-        pressed = ((batch.actions != 0) & batch.present[:, :, None]).sum()
-        total = (w_language * language + w_mae * mae + w_action * action) / (held + shown + pressed)
-    else:
-        total = (
-            w_language * language / words.clamp(min=1)
-            + w_mae * mae / patches.clamp(min=1)
-            + w_action * action / presses.clamp(min=1)
-        )
-    return Losses(
-        total,
-        (language / words.clamp(min=1)).detach(),
-        (mae / patches.clamp(min=1)).detach(),
-        (action / presses.clamp(min=1)).detach(),
-    )
-
-
 @dataclass
 class Masked:
     """The first M windows of a batch had patches hidden: which ones (M, N, V), and their whole pictures."""
@@ -62,23 +32,94 @@ class Masked:
     """(M * N, 3, H, W) before hiding."""
 
 
-def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of -log p of each token after the first of its segment, and how many: (…, S, D) and (…, S)."""
-    targets, counted = ids[..., 1:], valid[..., 1:]
+@dataclass
+class Counts:
+    """How many of each a batch holds; the parts of a batch add up to the whole's."""
+
+    words: Tensor
+    patches: Tensor
+    presses: Tensor
+    everything: Tensor
+    """|W| + sum(|V| + |A|) of Eq. 5."""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.words + other.words,
+            self.patches + other.patches,
+            self.presses + other.presses,
+            self.everything + other.everything,
+        )
+
+
+def count(batch: Batch, visual_tokens: int, masked: Masked | None = None) -> Counts:
+    """Of a batch, from its ids alone."""
+    words = _spoken(batch.text).sum() + _spoken(batch.thought).sum()
+    patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
+    held = (batch.text != 0).sum() + (batch.thought != 0).sum()
+    shown = batch.present.sum() * visual_tokens
+    pressed = ((batch.actions != 0) & batch.present[:, :, None]).sum()
+    return Counts(words, patches, _scored(batch).sum(), held + shown + pressed)
+
+
+def losses(
+    model: IAFM,
+    batch: Batch,
+    outputs: Outputs,
+    config: LossConfig,
+    masked: Masked | None = None,
+    counts: Counts | None = None,
+) -> Losses:
+    """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch, or the mean of means.
+
+    With the `counts` of a whole batch of which this is a part, the parts' losses add up to the whole's.
+    """
+    n = counts or count(batch, outputs.visual_tokens, masked)
+    text = _token_loss(model, outputs.text, batch.text, _spoken(batch.text))
+    thought = _token_loss(model, outputs.thought, batch.thought, _spoken(batch.thought))
+    action = _token_loss(model, outputs.actions, batch.actions, _scored(batch))
+    language, mae = text + thought, _pixel_loss(model, outputs, masked)
+    means = (
+        language / n.words.clamp(min=1),
+        mae / n.patches.clamp(min=1),
+        action / n.presses.clamp(min=1),
+    )
+    weights = (config.language, config.mae, config.action)
+    if config.normalization == "paper":
+        sums = zip(weights, (language, mae, action), strict=True)
+        total = torch.stack([weight * part for weight, part in sums]).sum() / n.everything
+    else:
+        total = torch.stack([w * part for w, part in zip(weights, means, strict=True)]).sum()
+    return Losses(total, *(part.detach() for part in means))
+
+
+def _spoken(ids: Tensor) -> Tensor:
+    """Which tokens of texts (B, S) are predicted: all but the first of each, (B, S - 1) bool."""
+    return ids[:, 1:] != 0
+
+
+def _scored(batch: Batch) -> Tensor:
+    """Which action tokens are targets, (B, N, A - 1) bool."""
+    return (batch.actions[..., 1:] != 0) & (batch.scored & batch.present)[:, :, None]
+
+
+def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Tensor:
+    """Sum of -log p of the counted tokens after the first of their segment: (…, S, D) and (…, S)."""
+    targets = ids[..., 1:]
     if targets.numel() == 0:
-        return hidden.sum() * 0.0, counted.sum()
+        return hidden.new_zeros((), dtype=torch.float32)
     logits = model.logits(hidden[..., :-1, :]).flatten(0, -2).float()
     nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
-    return (nats * counted.flatten()).sum(), counted.sum()
+    out: Tensor = (nats * counted.flatten()).sum()
+    return out
 
 
-def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> tuple[Tensor, Tensor]:
-    """Sum over hidden patches of the mean squared error of their pixels, and how many patches."""
-    if masked is None:
-        zero = outputs.patches.new_zeros((), dtype=torch.float32)
-        return zero, zero
+def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> Tensor:
+    """Sum over hidden patches of the mean squared error of their pixels."""
+    if masked is None or not len(masked.patches):
+        return outputs.patches.new_zeros((), dtype=torch.float32)
     tokens = outputs.patches[: len(masked.patches)].flatten(0, 1)
     patches = masked.patches.flatten(0, 1)
     found = model.pixels(tokens, patches).float()
     error = (found - model.pixels.targets(masked.pictures).float()).square()
-    return (error.mean(2) * patches).sum(), patches.sum()
+    out: Tensor = (error.mean(2) * patches).sum()
+    return out

@@ -15,7 +15,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,14 +28,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.nn.parallel import DistributedDataParallel
 
 from agent_core.checkpoint import Header, load, make_header, replace_folder, save
 from agent_core.config import ConfigError, DataConfig, RunConfig
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike, WindowStore, build_store
-from agent_core.loss import Losses, Masked, losses
+from agent_core.loss import losses
+from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.model.vision import jitter, normalise
+from agent_core.objective import Objective, Ranks, counted, draw_part
 from agent_core.pretrained import import_clip, import_opt, opt_tokenizer
 from agent_core.sequence import Batch
 from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
@@ -63,6 +65,8 @@ class TrainReport:
     change_accuracy: float
     windows_per_s: float
     interrupted: bool = False
+    rank: int = 0
+    """Of the process that tells this; all but 0 have nothing to add."""
 
 
 @dataclass
@@ -91,9 +95,11 @@ def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainRepo
 
     Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite).
     """
+    ranks = Ranks.join()
     run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
-    parts, frames = open_data(config, run_dir)
+    if ranks.leads:
+        (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
+    parts, frames = ranks.in_turn(lambda: open_data(config, run_dir))
     return train_on(config, run_dir, parts, frames, resume=resume)
 
 
@@ -112,7 +118,7 @@ def train_on(
     run = _Run(config, run_dir, corpus)
     if resume:
         run.restore()
-    else:
+    elif run.ranks.leads:
         for name in ("state", "best", "last", "log.jsonl", "tensorboard"):
             path = run_dir / name
             path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
@@ -207,10 +213,24 @@ class _Run:
             self._start_from(Path(config.train.start_from))
         self.half = half_precision(config.train.precision, self.device)
         self.optimiser = make_optimiser(self.model, config)
-        self.forward: Callable[..., Any] = (
-            torch.compile(self.model) if config.train.compile else self.model
-        )
+        for module in self.model.modules():
+            if isinstance(module, Block):
+                module.recompute = config.train.recompute
+        self.ranks = Ranks.join()
+        parts = self.ranks.world * config.train.accumulate
+        if config.train.batch % parts:
+            raise ConfigError(
+                f"train.batch={config.train.batch} is no multiple of its {parts} parts"
+            )
+        objective: Any = Objective(self.model, config)
+        if config.train.compile:
+            objective = torch.compile(objective)
+        if self.ranks.world > 1:
+            objective = DistributedDataParallel(objective, find_unused_parameters=True)
+        self.objective = objective
         self.progress = _Progress()
+        self.share = 0.0
+        """Of the budget, spent before the present step."""
         self.has_validation = corpus.store.steps("validation") > 0
         self._started = time.monotonic()
         self._seconds_before = 0.0
@@ -233,7 +253,9 @@ class _Run:
         self._started = time.monotonic()
         self._seconds_before = self.progress.seconds
         first, interrupted = self.progress.step, False
-        with RunLog(self.run_dir, self.progress.step) as log, _bar() as bar:
+        leads = self.ranks.leads
+        logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
+        with logged as log, _bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
                 self._loop(log, bar, task)
@@ -242,11 +264,8 @@ class _Run:
                 logger.warning(
                     "interrupted at step %d; saved, run again to go on", self.progress.step
                 )
-            if self.progress.validated_step != self.progress.step:
-                self._validate(log)
-            self._save_state()
-            self._save_checkpoint("last")
-        draw_curves(self.run_dir)
+            if log is not None:
+                self._finish(log)
         done, spent = self.progress.step - first, self.seconds - self._seconds_before
         best = self.progress.best
         return TrainReport(
@@ -259,26 +278,34 @@ class _Run:
             best.get("change_accuracy", math.nan),
             done * budget.batch / max(spent, 1e-9),
             interrupted,
+            self.ranks.rank,
         )
+
+    def _finish(self, log: RunLog) -> None:
+        if self.progress.validated_step != self.progress.step:
+            self._validate(log)
+        self._save_state()
+        self._save_checkpoint("last")
+        draw_curves(self.run_dir)
 
     @property
     def seconds(self) -> float:
         """Time spent on this run in all, over all its resumptions."""
         return self._seconds_before + time.monotonic() - self._started
 
-    @property
-    def fraction(self) -> float:
-        """How much of the budget is spent, in [0, 1]: steps or time, whichever is further."""
+    def _spent(self) -> float:
+        """How much of the budget is spent, in [0, 1]: steps or the leader's time, whichever is further."""
         budget = self.config.train
         by_steps = self.progress.step / budget.steps if budget.steps else 0.0
         by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
-        return min(1.0, max(by_steps, by_time))
+        return self.ranks.agree(min(1.0, max(by_steps, by_time)), self.device)
 
-    def _loop(self, log: RunLog, bar: Progress, task: Any) -> None:
+    def _loop(self, log: RunLog | None, bar: Progress, task: Any) -> None:
         settings = self.config.train
         validated = saved = printed = time.monotonic()
         since, at = time.monotonic(), self.progress.step
-        while self.fraction < 1:
+        while (share := self._spent()) < 1:
+            self.share = share
             found, norm, lr = self._step()
             step = self.progress.step
             if step % settings.log_every == 0:
@@ -286,64 +313,51 @@ class _Run:
                 self._check(numbers)
                 numbers["windows_per_s"] = (step - at) * settings.batch / (time.monotonic() - since)
                 since, at = time.monotonic(), step
+                if log is None:
+                    continue
                 log.write(step, "train", numbers)
                 note = f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
-                bar.update(task, completed=self.fraction, note=note)
+                bar.update(task, completed=share, note=note)
                 if not sys.stderr.isatty() and time.monotonic() - printed > 10:
                     printed = time.monotonic()
-                    logger.info("%3.0f %% %s", 100 * self.fraction, note)
+                    logger.info("%3.0f %% %s", 100 * share, note)
+            if log is None:
+                continue
             if time.monotonic() - validated > settings.validate_every_s:
                 self._validate(log)
                 validated = time.monotonic()
             if time.monotonic() - saved > settings.save_every_s:
-                self._check({"total": found.total.item(), "gradient_norm": norm.item()})
+                self._check({"total": float(found[0]), "gradient_norm": norm.item()})
                 self._save_state()
                 saved = time.monotonic()
         bar.update(task, completed=1.0)
 
-    def _step(self) -> tuple[Losses, torch.Tensor, float]:
-        """One optimiser step; the windows depend on seed and step alone."""
-        config, progress = self.config, self.progress
-        generator = torch.Generator(self.device).manual_seed(
-            config.train.seed * 1_000_003 + progress.step
-        )
-        batch = self.corpus.store.sample("train", config.train.batch, config.data, generator)
-        lr = learning_rate(config, progress.step, self.fraction)
+    def _step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
+        config, progress, ranks = self.config, self.progress, self.ranks
+        accumulate = config.train.accumulate
+        dtype = torch.bfloat16 if self.half else torch.float32
+        stride, store = ranks.world * accumulate, self.corpus.store
+        mine = [slice(ranks.rank * accumulate + k, None, stride) for k in range(accumulate)]
+        parts = [draw_part(store, config, progress.step, rows, dtype) for rows in mine]
+        counts = counted(parts, config.model.visual_tokens, ranks)
+        lr = learning_rate(config, progress.step, self.share)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        with self._autocast():
-            pictures, masked = self._pictures(batch, generator)
-            hidden = None if masked is None else masked.patches.flatten(0, 1)
-            outputs = self.forward(batch, pictures, hidden)
-            found = losses(self.model, batch, outputs, config.loss, masked)
         self.optimiser.zero_grad(set_to_none=True)
-        found.total.backward()  # type: ignore[no-untyped-call]
+        said = torch.zeros(4, device=self.device)
+        for k, part in enumerate(parts):
+            last = ranks.world == 1 or k == accumulate - 1
+            with nullcontext() if last else self.objective.no_sync():
+                with self._autocast():
+                    total, found = self.objective(part, counts)
+                (total * ranks.world).backward()  # processes average their gradients
+            said += found
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip)
         self.optimiser.step()
         progress.step += 1
         self._average()
-        return found, norm, lr
-
-    def _pictures(
-        self, batch: Batch, generator: torch.Generator
-    ) -> tuple[torch.Tensor, Masked | None]:
-        """Jittered pictures of a batch, and which patches of its first windows are to be hidden."""
-        size, count = batch.present.shape
-        dtype = torch.bfloat16 if self.half else torch.float32
-        pictures = normalise(batch.frames, dtype)
-        if amount := self.config.data.jitter:
-            draw = torch.rand(2, size, generator=generator, device=self.device)
-            factors = (1 + amount * (2 * draw - 1)).repeat_interleave(count, 1)
-            pictures = jitter(pictures, factors[0], factors[1])
-        chosen = round(size * self.config.loss.masked_clips)
-        if not chosen or not self.config.loss.mae:
-            return pictures, None
-        model = self.config.model
-        rows, columns = model.patch_grid if model.is_paper else model.visual_grid
-        share = torch.where(torch.arange(chosen, device=self.device) % 2 == 0, 0.5, 0.75)
-        draw = torch.rand(chosen, count, rows * columns, generator=generator, device=self.device)
-        patches = (draw < share[:, None, None]) & batch.present[:chosen, :, None]
-        return pictures, Masked(patches, pictures[: chosen * count])
+        return ranks.add(said), norm, lr
 
     def _start_from(self, folder: Path) -> None:
         """Take the weights of a checkpoint; raises `TrainError` where its sizes are others."""
@@ -542,18 +556,18 @@ def make_optimiser(model: IAFM, config: RunConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.train.lr, betas=config.train.betas, fused=True)
 
 
-def _numbers(found: Losses, norm: torch.Tensor, lr: float) -> dict[str, float]:
-    values = torch.stack(
-        [found.total.detach(), found.language, found.mae, found.action, norm]
-    ).tolist()
+def _numbers(found: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
+    values = torch.cat([found, norm[None]]).tolist()
     names = ("total", "language", "mae", "action", "gradient_norm")
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 
-def _bar() -> Progress:
+def _bar(shown: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Progress(*columns, *later, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    return Progress(
+        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
+    )
 
 
 def _say_decoded(done: int, total: int) -> None:

@@ -139,6 +139,8 @@ def run_train(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     report = train(load_config(args.config, args.set), args.run, resume=not args.fresh)
+    if report.rank:
+        return 0
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(report).items()}
     return answer(facts, args.json, lambda: out.print(facts))
 

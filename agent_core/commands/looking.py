@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.commands.output import answer, err, out
+from agent_core.config import PRESETS
 from bridges.load_test import batching_load
 from games.registry import load, make, names
+
+PRESET_NAMES = tuple(PRESETS)
 
 
 def add(commands: Any) -> None:
@@ -25,7 +28,11 @@ def add(commands: Any) -> None:
     check.set_defaults(handler=run_check)
 
     bench = commands.add_parser("bench", help="measure speed on this machine")
-    bench.add_argument("what", choices=("play", "infer", "env", "wire"))
+    bench.add_argument(
+        "what",
+        choices=("play", "infer", "train", "env", "wire"),
+        help="play over the wire, the model alone, its training, the game, many players on one server",
+    )
     bench.add_argument("--seconds", type=float, default=20.0)
     bench.add_argument(
         "--threads", type=int, default=1, help="cores that server, model and game share"
@@ -33,7 +40,23 @@ def add(commands: Any) -> None:
     bench.add_argument(
         "--pace-hz", type=float, help="play: in real time at this pace instead of flat out"
     )
-    bench.add_argument("--sessions", type=int, default=1, help="infer: players in one batch")
+    bench.add_argument(
+        "--sessions",
+        type=int,
+        default=1,
+        help="infer: players in one batch, and one after the other",
+    )
+    bench.add_argument(
+        "--preset", choices=PRESET_NAMES, help="infer, train: these sizes with random weights"
+    )
+    bench.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="infer, train"
+    )
+    bench.add_argument(
+        "--against-transformers",
+        action="store_true",
+        help="infer: the same sizes, frames and tokens through CLIP and OPT of transformers, in the same run",
+    )
     bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(handler=run_bench)
@@ -84,14 +107,29 @@ def run_bench(args: argparse.Namespace) -> int:
     match args.what:
         case "play":
             report = bench.bench_play(checkpoint, args.seconds, args.threads, args.pace_hz)
-        case "infer":
-            report = bench.bench_infer(checkpoint, args.seconds, args.threads, args.sessions)
+        case "infer" | "train":
+            report = _bench_model(args)
         case "wire":
             report = asdict(batching_load(seconds=args.seconds))
         case _:
             report = bench.bench_env(args.seconds)
     err.print(bench.machine())
     return answer(report, args.json, lambda: out.print(report))
+
+
+def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
+    from agent_core import bench_infer as b
+    from agent_core.bench_train import bench_train
+    from agent_core.checkpoint import SHIPPED
+
+    preset = args.preset or "tiny"
+    if args.what == "train":
+        return bench_train(preset, args.seconds, args.threads, args.precision)
+    subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED
+    timing = b.Timing(args.seconds, args.threads, args.precision)
+    if args.against_transformers:
+        return b.compare(preset, timing)
+    return b.bench_infer(subject, timing, args.sessions)
 
 
 def run_doctor(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -56,6 +57,9 @@ class Attention(nn.Module):
 class Block(Attention):
     """Attention, then a feed-forward four times as wide."""
 
+    recompute = False
+    """Whether training computes the layer again in the backward pass instead of keeping its activations."""
+
     def __init__(self, width: int, heads: int, activation: str = "gelu") -> None:
         super().__init__(width, heads)
         self.activation = ACTIVATIONS[activation]
@@ -71,4 +75,10 @@ class Block(Attention):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The whole layer over (B, L, D)."""
+        if self.recompute and self.training:
+            out: Tensor = checkpoint(self._whole, x, bias, use_reentrant=False)
+            return out
+        return self._whole(x, bias)
+
+    def _whole(self, x: Tensor, bias: Tensor | None) -> Tensor:
         return self.mix(x, *self.project(x), bias)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -137,6 +141,46 @@ def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
         first.vocabulary.text(first.vocabulary.text_ids("hit what is bright", 32))
         == "hit what is bright"
     )
+
+
+def totals(run_dir: Path) -> list[float]:
+    return [row["total"] for row in read_log(run_dir) if row["part"] == "train"]
+
+
+@pytest.mark.parametrize("normalization", ["paper", "mean"])
+@pytest.mark.parametrize("changes", [{"accumulate": 4}, {"recompute": True}])
+def test_parts_and_recomputing_change_no_loss(
+    tmp_path: Path, normalization: str, changes: dict[str, object]
+) -> None:
+    for name, given in (("plain", {}), ("changed", changes)):
+        settings = config(4, precision="float32", **given)
+        loss = LossConfig.model_validate({"normalization": normalization, "masked_clips": 0.5})
+        train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, PARTS, FRAMES)
+    assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
+
+
+def one_of_two(run_dir: str) -> None:
+    """What each process of the next test does."""
+    train_on(config(5, precision="float32"), Path(run_dir), PARTS, FRAMES)
+
+
+def test_two_processes_learn_as_one(tmp_path: Path) -> None:
+    one_of_two(str(tmp_path / "one"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['one_of_two'](sys.argv[2])"
+    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, __file__, str(tmp_path / "two")],
+            env={**os.environ, **given, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
+    assert load(tmp_path / "two" / "best").header.facts["steps"] == 5
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:

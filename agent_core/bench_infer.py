@@ -1,0 +1,248 @@
+"""How fast is the model without any wire, and how fast is the plain route a user would otherwise take?
+
+Frames are those of a scripted expert's play, and the engine is made to give the expert's actions, so that the number
+of tokens and the share of accepted drafts are those of real play, whatever the weights.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+
+from agent_core.checkpoint import Checkpoint, load, make_header
+from agent_core.config import ModelConfig
+from agent_core.engine import Body, Draw, Engine, EngineOptions, Scores, Session
+from agent_core.grammar import Attachment
+from agent_core.model import IAFM
+from agent_core.plain_route import PlainRoute
+from agent_core.vocabulary import build_vocabulary
+from games import Action, Frame
+from games.voxel import SPEC, Goal, VoxelEnv
+from games.voxel.expert import Expert
+
+PLAY_SEED = 3_000_000_100
+INSTRUCTION = "collect wood, then hunt a cow"
+STEPS = 60
+"""Steps of recorded play that the measurement goes through again and again."""
+_WARM = 12
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How to measure."""
+
+    seconds: float = 10.0
+    threads: int = 1
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Play:
+    """Consecutive steps: frames and the actions that follow them."""
+
+    frames: list[Frame]
+    actions: list[Action]
+
+
+class Replay(Engine):
+    """The engine, deciding as it is told; all its computation stays the same."""
+
+    told: Mapping[int, Body] = {}
+    """By session's row."""
+
+    def _choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
+        told, place = self.told[draw.session.row], len(draw.body)
+        return allowed.index(told[place] if place < len(told) else self.vocabulary.end)
+
+
+def expert_play(steps: int = STEPS) -> Play:
+    """The first steps of a scripted expert in one world."""
+    env = VoxelEnv()
+    observation, _ = env.reset(seed=PLAY_SEED, options={"task": "hunt_cow"})
+    expert = Expert(Goal("hunt_cow", INSTRUCTION))
+    frames, actions = [], []
+    for _ in range(steps):
+        action, _ = expert.act(env.view(), env.player)
+        frames.append(observation["frame"])
+        actions.append(action)
+        observation, *_ = env.step(action)
+    return Play(frames, actions)
+
+
+def untrained(preset: str) -> Checkpoint:
+    """A preset with random weights: as fast as a trained one, and as clever as chance."""
+    config = ModelConfig.model_validate({"preset": preset})
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    torch.manual_seed(0)
+    model = IAFM(config, vocabulary.size).eval().requires_grad_(False)
+    header = make_header(config, (SPEC,), vocabulary, {})
+    return Checkpoint(model, header, vocabulary, Path(preset))
+
+
+def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> dict[str, Any]:
+    """Milliseconds per batched action, actions a second, and the share of this machine's matrix ceiling.
+
+    With several sessions also what the batch gains over asking them one after the other.
+    """
+    torch.set_num_threads(timing.threads)
+    checkpoint = load(what) if isinstance(what, Path) else what
+    together = _Players(checkpoint, timing, sessions)
+    times = _times(together.act, timing.seconds)
+    operations = _flops(together.act, len(times)) / sessions / 1e9
+    rate = 1000 * sessions / statistics.fmean(times)
+    ceiling = gemm_gflops(timing.precision)
+    report = {
+        "preset": checkpoint.header.model.preset,
+        "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
+        "threads": timing.threads,
+        "precision": timing.precision,
+        "sessions": sessions,
+        "ms": _percentiles(times),
+        "actions_per_s": round(rate, 2),
+        "tokens_per_action": together.tokens,
+        "gflop_per_action": round(operations, 3),
+        "gemm_gflops": round(ceiling, 1),
+        "share_of_gemm": round(rate * operations / ceiling, 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    if sessions > 1:
+        alone = _Players(checkpoint, timing, sessions)
+        one_by_one = 1000 * sessions / statistics.fmean(_times(alone.act_in_turn, timing.seconds))
+        report["sequential_actions_per_s"] = round(one_by_one, 2)
+        report["batching_gain"] = round(rate / one_by_one, 2)
+    return report
+
+
+def compare(preset: str, timing: Timing) -> dict[str, Any]:
+    """The engine beside the plain route in one run: actions a second and ratios."""
+    ours = bench_infer(untrained(preset), timing)
+    report: dict[str, Any] = {"engine": ours, "routes": []}
+    for precision in ("float32", "bfloat16"):
+        for cached in (False, True):
+            route = bench_plain(
+                preset, Timing(timing.seconds, timing.threads, precision), cached_pictures=cached
+            )
+            route["engine_is_faster_by"] = round(ours["actions_per_s"] / route["actions_per_s"], 1)
+            report["routes"].append(route)
+    return report
+
+
+class _Players:
+    """Sessions of one engine that replay the expert's play."""
+
+    def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
+        options = EngineOptions(show_actions=True, precision=timing.precision)
+        self._engine = Replay(checkpoint, options)
+        self._play = _fitted(expert_play(), checkpoint.header.model)
+        attachment = Attachment(SPEC, checkpoint.vocabulary)
+        self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
+        self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
+
+    @property
+    def tokens(self) -> float:
+        """Written per action, its end included."""
+        return round(statistics.fmean(len(body) + 1 for body in self._bodies), 2)
+
+    def act(self, t: int) -> None:
+        self._ask(self._sessions, t)
+
+    def act_in_turn(self, t: int) -> None:
+        for session in self._sessions:
+            self._ask([session], t)
+
+    def _ask(self, sessions: list[Session], t: int) -> None:
+        """Each session is somewhere else in the play, so that their tokens differ."""
+        at = [(t + 7 * session.row) % STEPS for session in sessions]
+        self._engine.told = {s.row: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
+        frames = [self._play.frames[k] for k in at]
+        self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
+
+
+def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[str, Any]:
+    """The same sizes, frames and output tokens through `transformers`: CLIP and OPT's `generate` with its KV cache.
+
+    As its user would: the window of T frames is built anew for every action; with `cached_pictures` the visual
+    embeddings of earlier frames are kept.
+    """
+    torch.set_num_threads(timing.threads)
+    config = ModelConfig.model_validate({"preset": preset})
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    route = PlainRoute(config, timing.precision, cached_pictures)
+    play = _fitted(expert_play(), config)
+    attachment = Attachment(SPEC, vocabulary)
+    bodies = [attachment.ids(action)[1:-1] for action in play.actions]
+    route.begin(vocabulary.text_ids(INSTRUCTION, config.text_slots))
+
+    def step(t: int) -> None:
+        route.act(play.frames[t % STEPS], bodies[t % STEPS], vocabulary.start)
+
+    times = _times(step, timing.seconds, warm=config.memory_frames)
+    return {
+        "route": "transformers" + (", cached pictures" if cached_pictures else ""),
+        "threads": timing.threads,
+        "precision": timing.precision,
+        "ms": _percentiles(times),
+        "actions_per_s": round(1000 / statistics.fmean(times), 3),
+    }
+
+
+def gemm_gflops(precision: Precision, size: int = 1024, seconds: float = 0.5) -> float:
+    """What one large matrix product reaches here (on the GPU where there is one), in 10^9 operations a second."""
+    dtype, on_gpu = getattr(torch, precision), torch.cuda.is_available()
+    side = 8 * size if on_gpu else size
+    a = torch.randn(side, side, device="cuda" if on_gpu else "cpu").to(dtype)
+    best, begun = float("inf"), time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        torch.mm(a, a)
+        if on_gpu:
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best / 1e9
+
+
+def _times(step: Callable[[int], None], seconds: float, warm: int = _WARM) -> list[float]:
+    """Milliseconds of each step after the warm-up, for some seconds but at least five steps."""
+    times: list[float] = []
+    for t in range(warm):
+        step(t)
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds or len(times) < 5:
+        start = time.perf_counter()
+        step(warm + len(times))
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def _flops(step: Callable[[int], None], after: int, steps: int = 20) -> float:
+    """Operations of one step, counted over some."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        for t in range(steps):
+            step(_WARM + after + t)
+    return counter.get_total_flops() / steps
+
+
+def _percentiles(times: list[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def _fitted(play: Play, config: ModelConfig) -> Play:
+    size = (config.frame_width, config.frame_height)
+    frames = [
+        cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for f in play.frames
+    ]
+    return Play(frames, play.actions)

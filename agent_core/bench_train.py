@@ -1,0 +1,99 @@
+"""How fast does a preset train here? Whole optimiser steps on windows of made-up play."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from agent_core.bench_infer import Precision, gemm_gflops, untrained
+from agent_core.config import RunConfig
+from agent_core.loss import Masked, count, losses
+from agent_core.model.vision import normalise
+from agent_core.sequence import Batch
+from agent_core.train import make_optimiser
+
+_WORDS, _PRESSED, _SAID = 12, 6, 12
+"""Tokens of a typical instruction, action (with its markers) and thought."""
+
+
+def bench_train(
+    preset: str, seconds: float, threads: int, precision: Precision, batch: int = 0
+) -> dict[str, Any]:
+    """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU."""
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = untrained(preset).model.train().requires_grad_(True).to(device)
+    config = RunConfig.model_validate({"model": {"preset": preset}})
+    size = batch or (48 if preset == "tiny" else 2)
+    windows = _windows(config, size, device)
+    optimiser = make_optimiser(model, config)
+    masked = _masked(config, windows)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            pictures = normalise(windows.frames)
+            hidden = masked.patches.flatten(0, 1)
+            outputs = model(windows, pictures, hidden)
+            found = losses(
+                model, windows, outputs, config.loss, Masked(masked.patches, pictures[: len(hidden)]),
+                count(windows, outputs.visual_tokens, masked),
+            )  # fmt: skip
+        optimiser.zero_grad(set_to_none=True)
+        found.total.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        step()
+    step()
+    steps, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds or not steps:
+        step()
+        steps += 1
+    spent = time.perf_counter() - begun
+    ceiling = gemm_gflops(precision)
+    rate = counter.get_total_flops() * steps / spent / 1e9
+    return {
+        "preset": preset,
+        "device": str(device),
+        "threads": threads,
+        "precision": precision,
+        "batch": size,
+        "windows_per_s": round(size * steps / spent, 2),
+        "frames_per_s": round(size * windows.present.shape[1] * steps / spent, 1),
+        "tflops": round(rate / 1e3, 3),
+        "gemm_gflops": round(ceiling, 1),
+        "mfu": round(rate / ceiling, 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
+    model, count_ = config.model, config.data.window_frames
+    frames = min(count_, model.memory_frames) if model.is_paper else count_
+    shape = (size, frames, model.frame_height, model.frame_width, 3)
+    every = torch.ones(size, frames, dtype=torch.bool, device=device)
+
+    def ids(*shape: int) -> torch.Tensor:
+        return torch.randint(6, 270, shape, device=device)
+
+    return Batch(
+        torch.randint(0, 255, shape, dtype=torch.uint8, device=device), every, ids(size, _WORDS),
+        ids(size, frames, _PRESSED), every, ids(size, _SAID), torch.zeros_like(every[:, 0]),
+    )  # fmt: skip
+
+
+def _masked(config: RunConfig, windows: Batch) -> Masked:
+    """Half of the patches of some windows, as in training."""
+    model = config.model
+    rows, columns = model.patch_grid if model.is_paper else model.visual_grid
+    chosen = max(1, round(len(windows) * config.loss.masked_clips))
+    shape = (chosen, windows.present.shape[1], rows * columns)
+    patches = torch.rand(shape, device=windows.present.device) < 0.5
+    return Masked(patches, torch.empty(0))

@@ -1,0 +1,131 @@
+"""How is one optimiser step's batch cut into parts that add up, over micro-batches and processes?
+
+Every process draws the same windows from seed and step and takes its own rows of them. Parts are scored against the
+counts of the whole batch, so their losses and gradients add up to those of one process with everything at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from agent_core.config import RunConfig
+from agent_core.data import WindowStore
+from agent_core.loss import Counts, Losses, Masked, count, losses
+from agent_core.model.iafm import IAFM
+from agent_core.model.vision import jitter, normalise
+from agent_core.sequence import Batch
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this is; `torchrun` sets it."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def join(cls) -> Ranks:
+        """This process's place, joined with the others (gloo on CPUs, NCCL on GPUs)."""
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if world == 1:
+            return cls()
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), world)
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def add(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def in_turn(self, work: Callable[[], Result]) -> Result:
+        """The leader works first (what it leaves on disk is there for the others), then the others."""
+        if self.leads:
+            done = work()
+        if self.world > 1:
+            dist.barrier()
+        return done if self.leads else work()
+
+    def agree(self, value: float, device: torch.device) -> float:
+        """The leader's value, on all processes."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+
+@dataclass
+class Part:
+    """Some rows of a step's batch, ready for the model."""
+
+    batch: Batch
+    pictures: Tensor
+    masked: Masked | None
+
+
+class Objective(nn.Module):
+    """The model and its loss as one module, so that parallel training sees every weight in use."""
+
+    def __init__(self, model: IAFM, config: RunConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, part: Part, counts: Counts) -> tuple[Tensor, Tensor]:
+        """The part's share of the loss, and [total, language, mae, action] for the log."""
+        hidden = None if part.masked is None else part.masked.patches.flatten(0, 1)
+        outputs = self.model(part.batch, part.pictures, hidden)
+        found: Losses = losses(
+            self.model, part.batch, outputs, self.config.loss, part.masked, counts
+        )
+        said = torch.stack([found.total.detach(), found.language, found.mae, found.action])
+        return found.total, said
+
+
+def draw_part(
+    store: WindowStore, config: RunConfig, step: int, rows: slice, dtype: torch.dtype
+) -> Part:
+    """Rows of the batch of one step; what is drawn depends on seed and step alone."""
+    generator = torch.Generator(store.device).manual_seed(config.train.seed * 1_000_003 + step)
+    size, loss, model = config.train.batch, config.loss, config.model
+    batch = store.sample("train", size, config.data, generator, rows=rows)
+    count_ = batch.present.shape[1]
+    pictures = normalise(batch.frames, dtype)
+    if amount := config.data.jitter:
+        draw = torch.rand(2, size, generator=generator, device=store.device)[:, rows]
+        factors = (1 + amount * (2 * draw - 1)).repeat_interleave(count_, 1)
+        pictures = jitter(pictures, factors[0], factors[1])
+    chosen = round(size * loss.masked_clips)
+    if not chosen or not loss.mae:
+        return Part(batch, pictures, None)
+    grid = model.patch_grid if model.is_paper else model.visual_grid
+    share = torch.where(torch.arange(chosen, device=store.device) % 2 == 0, 0.5, 0.75)
+    shape = (chosen, count_, grid[0] * grid[1])
+    draw = torch.rand(shape, generator=generator, device=store.device)
+    patches = (draw < share[:, None, None])[rows]
+    patches = patches & batch.present[: len(patches), :, None]
+    return Part(batch, pictures, Masked(patches, pictures[: len(patches) * count_]))
+
+
+def counted(parts: list[Part], visual_tokens: int, ranks: Ranks) -> Counts:
+    """Counts of the whole batch over all parts of all processes."""
+    mine = count(parts[0].batch, visual_tokens, parts[0].masked)
+    for part in parts[1:]:
+        mine = mine + count(part.batch, visual_tokens, part.masked)
+    names = [f.name for f in fields(Counts)]
+    values: Any = ranks.add(torch.stack([getattr(mine, name).double() for name in names]))
+    return Counts(*values.float().unbind())

@@ -12,10 +12,12 @@ from games.controls import (
 )
 from games.env import Env, Frame, Observation, action_space, observation_space
 from games.game import Game
+from games.meanings import MEANINGS
 from games.spec import END, START, Action, FrameSize, GameSpec, did_you_mean
 
 __all__ = [
     "END",
+    "MEANINGS",
     "START",
     "Action",
     "ActionError",

@@ -17,6 +17,9 @@ from games.spec import Action, GameSpec, did_you_mean
 FREE = "free"
 """The task without a judge: the episode goes on until the environment or the limit ends it."""
 
+_PATIENCE = 1000
+"""Further random steps after which a picture that is never ready is taken as it is."""
+
 Judge = Callable[[Sequence[float], bool], bool | None]
 """From the rewards so far, and whether the episode is over: reached (True), missed (False), open (None)."""
 
@@ -33,7 +36,8 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     not name count as the largest set of them that it does. Pictures are the observations where these are uint8 RGB,
     else `render()` (give `render_mode="rgb_array"`), and are resized to the spec's frame. `tasks` has the sentences
     of every task, of which the seed draws one; `reset(options=)` takes `task` (or "free") and `instruction`.
-    `limit` cuts an episode; `random_start` plays up to so many random steps first, which no one sees.
+    `limit` cuts an episode; `random_start` plays up to so many random steps first, which no one sees, and goes on until
+    the picture is `ready`.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         judge: Judge = earned,
         limit: int = 1000,
         random_start: int = 0,
+        ready: Callable[[Frame], bool] = lambda picture: True,
     ) -> None:
         self.game = spec
         self.inner = env
@@ -61,6 +66,7 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self._judge = judge
         self._limit = limit
         self._random_start = random_start
+        self._ready = ready
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -73,8 +79,8 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self._rewards: list[float] = []
         self._success = False
         self._restart()
-        steps = int(self.np_random.integers(self._random_start)) if self._random_start else 0
-        self._fumble(steps)
+        if self._random_start:
+            self._fumble(int(self.np_random.integers(self._random_start)))
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -118,9 +124,11 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self._see(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
 
     def _fumble(self, steps: int) -> None:
-        """Play `steps` random actions, each held for up to eight steps, so that no two episodes begin alike."""
+        """Play random actions, each held for up to eight steps, so that no two episodes begin alike."""
         index = 0
-        for step in range(steps):
+        for step in range(steps + _PATIENCE):
+            if step >= steps and self._ready(self.picture):
+                return
             if step % 8 == 0:
                 index = self._actions[int(self.np_random.integers(len(self._actions)))][1]
             seen, _, terminated, truncated, _ = self.inner.step(index)

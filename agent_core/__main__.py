@@ -7,7 +7,7 @@ import sys
 
 from agent_core.commands import learning, looking, playing
 from bridges import BridgeError, PolicyError
-from games import ActionError
+from games import ActionError, UnplayableError
 from games.registry import UnknownGameError
 from recorder import CaptureError
 
@@ -42,7 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return int(args.handler(args))
-    except (ActionError, BridgeError, CaptureError, PolicyError, UnknownGameError) as error:
+    except (
+        ActionError,
+        BridgeError,
+        CaptureError,
+        PolicyError,
+        UnknownGameError,
+        UnplayableError,
+    ) as error:
         return _mistake(error)
     except (ValueError, RuntimeError) as error:
         if type(error).__module__.startswith("agent_core."):

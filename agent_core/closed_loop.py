@@ -1,7 +1,7 @@
 """Does the player reach its goals? Whole episodes in fresh worlds, judged by the game's state.
 
-Conditions: the agent as asked; without an instruction; with the instruction of another single-object task; the
-scripted expert; random play. All of them meet the same worlds.
+Conditions: the agent as asked; without an instruction; with the instruction of another task (where the game says which
+tasks exclude each other); the scripted expert; random play. All of them meet the same worlds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import torch
 
 from agent_core.agent import Agent
 from bridges import Policy, RandomPolicy, Request
-from games import Action, Observation
-from games.voxel import SINGLE_OBJECT, SPEC, TASKS, VoxelEnv
-from games.voxel.expert import Expert
+from games import Action, Game, Observation
+from games.registry import load, make
 
 HELD_OUT = 1_000_000_000
 """Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
@@ -47,15 +46,18 @@ class Outcome:
     trial: Trial
     success: bool
     steps: int
+    reward: float = 0.0
+    """Sum over the episode."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How the agent plays."""
+    """What is played, and how the agent plays."""
 
     checkpoint: Path
     temperature: float = 1.0
     show_actions: bool = False
+    game: str = "voxel"
 
 
 def run_trials(
@@ -83,7 +85,7 @@ def run_trials(
 def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
     """Play trials of one condition side by side in this process."""
     if trials[0].condition == "expert":
-        return [_play_expert(trial) for trial in trials]
+        return [_play_expert(trial, setup.game) for trial in trials]
     if trials[0].condition == "random":
         policy: Policy = RandomPolicy()
     else:
@@ -93,7 +95,7 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
             show_actions=setup.show_actions,
             alternatives=0,
         )
-    lanes = [_Lane(trial, policy) for trial in trials]
+    lanes = [_Lane(trial, policy, setup.game) for trial in trials]
     while active := [lane for lane in lanes if lane.outcome is None]:
         decisions = policy.act([lane.request() for lane in active])
         for lane, decision in zip(active, decisions, strict=True):
@@ -104,49 +106,54 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
 class _Lane:
     """One episode under way."""
 
-    def __init__(self, trial: Trial, policy: Policy) -> None:
+    def __init__(self, trial: Trial, policy: Policy, game: str) -> None:
         self.trial = trial
-        self.env = VoxelEnv()
+        self.env = make(game)
         self.observation: Observation
-        self.observation, _ = self.env.reset(seed=trial.seed, options=options_of(trial))
-        self.player = policy.attach(SPEC, seed=trial.seed)
+        options = options_of(trial, load(game))
+        self.observation, _ = self.env.reset(seed=trial.seed, options=options)
+        self.player = policy.attach(self.env.game, seed=trial.seed)
         self.steps = 0
+        self.reward = 0.0
         self.outcome: Outcome | None = None
 
     def request(self) -> Request:
         return Request(self.player, self.observation["frame"], self.observation["instruction"])
 
     def step(self, action: Action) -> None:
-        self.observation, _, terminated, truncated, info = self.env.step(action)
+        self.observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
+        self.reward += reward
         if terminated or truncated:
-            self.outcome = Outcome(self.trial, bool(info["success"]), self.steps)
+            self.outcome = Outcome(self.trial, bool(info["success"]), self.steps, self.reward)
             self.player.close()
+            self.env.close()
 
 
-def options_of(trial: Trial) -> dict[str, Any]:
+def options_of(trial: Trial, game: Game) -> dict[str, Any]:
     """Reset options: which task judges, and which words the player hears."""
     options: dict[str, Any] = {"task": trial.task}
     if trial.condition == "agent_no_instruction":
         options["instruction"] = ""
     if trial.condition == "agent_swapped":
         rng = np.random.default_rng([trial.seed, 5])
-        others = [task for task in SINGLE_OBJECT if task != trial.task]
-        other = others[int(rng.integers(len(others)))]
-        options["instruction"] = TASKS[other].goal(rng).instruction
+        others = [task for task in game.sentences if task != trial.task]
+        words = game.sentences[others[int(rng.integers(len(others)))]]
+        options["instruction"] = words[int(rng.integers(len(words)))]
     return options
 
 
-def _play_expert(trial: Trial) -> Outcome:
-    env = VoxelEnv()
-    env.reset(seed=trial.seed, options=options_of(trial))
-    expert, steps = Expert(env.goal), 0
+def _play_expert(trial: Trial, name: str) -> Outcome:
+    game, env = load(name), make(name)
+    env.reset(seed=trial.seed, options=options_of(trial, game))
+    expert, steps, total = game.teacher()(env), 0, 0.0
     while True:
-        action, _ = expert.act(env.view(), env.player)
-        _, _, terminated, truncated, info = env.step(action)
-        steps += 1
+        action, _ = expert()
+        _, reward, terminated, truncated, info = env.step(action)
+        steps, total = steps + 1, total + reward
         if terminated or truncated:
-            return Outcome(trial, bool(info["success"]), steps)
+            env.close()
+            return Outcome(trial, bool(info["success"]), steps, total)
 
 
 def _jobs(trials: list[Trial]) -> list[list[Trial]]:

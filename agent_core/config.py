@@ -171,7 +171,7 @@ class DataConfig(_Part):
     hide_actions: float = Field(default=0.75, ge=0, le=1)
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
     task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
-    """How often a task is drawn; 1 where not named."""
+    """How often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
     jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
     thoughts: bool = True

@@ -61,11 +61,11 @@ def draw_curves(run_dir: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(2, 3).flat, names, strict=True):
         for part in ("train", "validation"):
-            points = [
-                (row["step"], row[name]) for row in rows if row["part"] == part and name in row
-            ]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=part)
+            of_part = [row for row in rows if row["part"] == part]
+            curves = dict.fromkeys(n for row in of_part for n in row if n.split("/")[0] == name)
+            for curve in curves:  # "action", and by game "action/voxel"
+                points = [(row["step"], row[curve]) for row in of_part if curve in row]
+                axes.plot(*zip(*points, strict=True), label=curve.replace(name, part, 1))
                 axes.legend()
         axes.set_title(name)
         axes.set_xlabel("step")

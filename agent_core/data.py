@@ -68,12 +68,17 @@ class WindowStore:
     thoughts: Tensor
     """(U, K) ids; row 0 is empty."""
     cumulative: dict[str, Tensor]
-    """By part ("train", "validation"): cumulated weight of every step, float64."""
+    """By part ("train", "validation") and by part and game ("train/voxel"): cumulated weight of every step, float64."""
     stride: int
 
     @property
     def device(self) -> torch.device:
         return self.labels.device
+
+    def games(self, part: str) -> tuple[str, ...]:
+        """The games that windows of a part may come from, by their specs' names."""
+        found = [name for name in self.cumulative if name.startswith(f"{part}/")]
+        return tuple(name.partition("/")[2] for name in found if self.steps(name))
 
     def steps(self, part: str) -> int:
         """Steps that windows of a part may end on."""
@@ -173,12 +178,16 @@ def build_store(
         return torch.from_numpy(out).to(device)
 
     cumulative, begin = {}, 0
+    game_of = np.repeat([e.spec.name for e in episodes], lengths)
     for name, part in parts.items():
         weights = np.zeros(total)
         size = sum(len(e) for e in part)
         weights[begin : begin + size] = _weights(part, data.task_weights)
         begin += size
         cumulative[name] = torch.from_numpy(np.cumsum(weights)).to(device)
+        for game in sorted({e.spec.name for e in part}):
+            chosen = np.where(game_of == game, weights, 0)
+            cumulative[f"{name}/{game}"] = torch.from_numpy(np.cumsum(chosen)).to(device)
     return WindowStore(
         _place(frames, device),
         table(labels, width),
@@ -194,11 +203,12 @@ def build_store(
 
 
 def _weights(episodes: Sequence[EpisodeLike], by_task: dict[str, float]) -> NDArray[np.float64]:
-    """A weight per step such that every task is drawn evenly (times its weight in the configuration)."""
+    """A weight per step such that every task of every game is drawn evenly, times its weight in the configuration."""
+    tasks = [(f"{e.spec.name}/{e.info.task}", e.info.task) for e in episodes]
     counts: dict[str, int] = {}
-    for e in episodes:
-        counts[e.info.task] = counts.get(e.info.task, 0) + len(e)
-    each = [by_task.get(e.info.task, 1.0) / counts[e.info.task] for e in episodes]
+    for (full, _), e in zip(tasks, episodes, strict=True):
+        counts[full] = counts.get(full, 0) + len(e)
+    each = [by_task.get(full, by_task.get(task, 1.0)) / counts[full] for full, task in tasks]
     return np.repeat(each, [len(e) for e in episodes])
 
 

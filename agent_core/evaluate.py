@@ -17,7 +17,8 @@ from agent_core.closed_loop import CONDITIONS, HELD_OUT, Outcome, Setup, Trial, 
 from agent_core.expert_recording import Plan, record_one
 from agent_core.metrics import wilson_interval
 from agent_core.next_action import next_action_report
-from games.voxel import SINGLE_OBJECT, TASKS
+from games.game import UnplayableError
+from games.registry import load
 from recorder import open_episodes
 
 NEXT_ACTION_SEED = HELD_OUT + 500_000_000
@@ -32,7 +33,8 @@ class Evaluation:
 
     checkpoint: Path = SHIPPED
     episodes: int = 200
-    tasks: tuple[str, ...] = tuple(TASKS)
+    tasks: tuple[str, ...] = ()
+    """All of the game's where none is named."""
     conditions: tuple[str, ...] = CONDITIONS
     first_seed: int = HELD_OUT
     workers: int = 2
@@ -41,22 +43,34 @@ class Evaluation:
     next_action_episodes: int = 28
     data: Path | None = None
     """Recorded episodes for the next-action figures; fresh expert play in held-out worlds where None."""
+    game: str = "voxel"
 
     @property
     def trials(self) -> list[Trial]:
-        """Every condition meets the same seeds; swapped and missing instructions are for single objects only."""
-        each = math.ceil(self.episodes / len(self.tasks))
+        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
+
+        Raises `UnplayableError` for a task that the game does not have, or where it has none or no expert.
+        """
+        game = load(self.game)
+        tasks = game.choose(self.tasks)
+        if not tasks:
+            raise UnplayableError(f"{self.game} has no tasks to be judged by (Game.tasks)")
+        if "expert" in self.conditions:
+            game.teacher()
+        each = math.ceil(self.episodes / len(tasks))
+        needed = {"agent_no_instruction": 1, "agent_swapped": 2}  # tasks that exclude each other
         return [
             Trial(task, condition, self.first_seed + 10_000 * i + n)
             for condition in self.conditions
-            for i, task in enumerate(self.tasks)
+            for i, task in enumerate(tasks)
             for n in range(each)
-            if task in SINGLE_OBJECT or condition not in ("agent_no_instruction", "agent_swapped")
+            if len(game.sentences) >= needed.get(condition, 0)
+            and (task in game.sentences or condition not in needed)
         ]
 
 
 def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
-    """Measure a checkpoint: `{"tasks": {...}, "next_action": {...}}`."""
+    """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}}`."""
     trials = plan.trials
     done: list[Outcome] = []
 
@@ -65,27 +79,32 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
         if on_progress:
             on_progress(len(done), len(trials))
 
-    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions)
+    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions, plan.game)
     outcomes = run_trials(trials, setup, plan.workers, count)
-    report: Report = {"tasks": tally(outcomes)}
+    found = tally(outcomes)
+    asked = dict.fromkeys(trial.task for trial in trials)
+    report: Report = {"game": load(plan.game).spec.id, "tasks": {t: found[t] for t in asked}}
     if plan.next_action_episodes:
         report["next_action"] = _next_action(plan)
     return report
 
 
 def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]:
-    """Success by task and condition with Wilson's 95 % interval."""
-    groups: dict[tuple[str, str], list[bool]] = {}
+    """Success by task and condition with Wilson's 95 % interval, and the mean reward of an episode."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault((outcome.trial.task, outcome.trial.condition), []).append(outcome.success)
+        groups.setdefault((outcome.trial.task, outcome.trial.condition), []).append(outcome)
     tasks: dict[str, dict[str, dict[str, float]]] = {}
-    for (task, condition), successes in sorted(groups.items()):
-        low, high = wilson_interval(sum(successes), len(successes))
+    for (task, condition), group in sorted(groups.items()):
+        successes = sum(outcome.success for outcome in group)
+        low, high = wilson_interval(successes, len(group))
         tasks.setdefault(task, {})[condition] = {
-            "success": round(sum(successes) / len(successes), 4),
+            "success": round(successes / len(group), 4),
             "low": round(low, 4),
             "high": round(high, 4),
-            "episodes": len(successes),
+            "episodes": len(group),
+            "reward": round(sum(outcome.reward for outcome in group) / len(group), 4),
+            "steps": round(sum(outcome.steps for outcome in group) / len(group), 1),
         }
     return tasks
 
@@ -97,7 +116,7 @@ def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
     if plan.data is not None:
         return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], agent)
     with tempfile.TemporaryDirectory() as folder:
-        recording = Plan(Path(folder), plan.next_action_episodes, mistakes=0.0)
+        recording = Plan(Path(folder), plan.next_action_episodes, mistakes=0.0, game=plan.game)
         for n in range(plan.next_action_episodes):
             record_one(recording, NEXT_ACTION_SEED + n)
         return next_action_report(open_episodes(folder), agent)
@@ -107,8 +126,7 @@ def table(report: Report) -> Table:
     """Success rates as a table: tasks down, conditions across."""
     found = [c for c in CONDITIONS if any(c in row for row in report["tasks"].values())]
     grid = Table("task", *found, title="success in held-out worlds (Wilson 95 %)")
-    for task in [t for t in TASKS if t in report["tasks"]]:
-        row = report["tasks"][task]
+    for task, row in report["tasks"].items():
         cells = [
             f"{row[c]['success']:.0%}  [{row[c]['low']:.0%}–{row[c]['high']:.0%}] n={row[c]['episodes']:.0f}"
             if c in row
@@ -126,7 +144,7 @@ def plot(report: Report, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    tasks = [t for t in TASKS if t in report["tasks"]]
+    tasks = list(report["tasks"])
     found = [c for c in CONDITIONS if any(c in report["tasks"][t] for t in tasks)]
     figure, axis = plt.subplots(figsize=(11, 4), layout="constrained")
     for i, condition in enumerate(found):

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agent_core.agent import Agent
 from bridges import Request
-from games import Action, Button, Observation
-from games.voxel import FREE, SPEC, TASKS, VoxelEnv
-from games.voxel.expert import Expert
+from bridges.random_policy import random_action
+from games import Action, Button, Camera, Control, GameSpec, Observation
+from games.registry import load, make
 from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes
 
 SEED_LIMIT = 1_000_000
@@ -43,11 +44,14 @@ class Plan:
     episodes: int
     first_seed: int = 0
     mistakes: float = 0.02
-    tasks: tuple[str, ...] = tuple(TASKS)
+    tasks: tuple[str, ...] = ()
+    """All of the game's where none is named."""
     agent: Path | None = None
     """A checkpoint that plays while the expert only says what it would have done."""
     longest: int = 300
     """Steps after which the agent's episodes are cut."""
+    game: str = "voxel"
+    """A game with an expert, by a name that `games.registry.load` knows."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,17 @@ class Recorded:
 def record_expert(
     plan: Plan, workers: int, on_episode: Callable[[Recorded], None] | None = None
 ) -> list[Recorded]:
-    """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C."""
+    """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C.
+
+    Raises `CaptureError` for seeds kept for evaluation, `UnplayableError` where the game lacks what is needed.
+    """
     if plan.first_seed + plan.episodes > SEED_LIMIT:
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
-    have = _seeds_in(plan.out)
+    game = load(plan.game)
+    game.choose(plan.tasks)
+    game.teacher()
+    make(plan.game).close()
+    have = _seeds_in(plan.out, game.spec)
     seeds = [s for s in range(plan.first_seed, plan.first_seed + plan.episodes) if s not in have]
     done: list[Recorded] = []
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread)
@@ -83,13 +94,16 @@ def record_expert(
 def record_one(plan: Plan, seed: int) -> Recorded:
     """Play and record one seed."""
     rng = np.random.default_rng([seed, 77])
-    idle = rng.random() < IDLE_SHARE and plan.agent is None
-    task = FREE if idle else plan.tasks[int(rng.integers(len(plan.tasks)))]
-    env = VoxelEnv()
+    game, env = load(plan.game), make(plan.game)
+    idle = rng.random() < IDLE_SHARE and plan.agent is None and game.free is not None
+    tasks = (str(game.free),) if idle else game.choose(plan.tasks)
+    task = tasks[int(rng.integers(len(tasks)))]
     observation, info = env.reset(seed=seed, options={"task": task})
-    expert = Expert(env.goal)
+    expert = game.teacher()(env)
     driver = (
-        _Stumble(rng, plan.mistakes) if plan.agent is None else _AgentAtTheWheel(plan.agent, seed)
+        _Stumble(game.spec, rng, plan.mistakes)
+        if plan.agent is None
+        else _AgentAtTheWheel(plan.agent, game.spec, seed)
     )
     longest = IDLE_STEPS if idle else plan.longest if plan.agent else sys.maxsize
     about = CaptureInfo(
@@ -99,10 +113,10 @@ def record_one(plan: Plan, seed: int) -> Recorded:
         player="expert" if plan.agent is None else "agent",
         author="scripted",
     )
-    with CaptureWriter.create(plan.out, SPEC, about) as capture:
+    with CaptureWriter.create(plan.out, game.spec, about) as capture:
         said, ended = "", False
         while not ended and capture.steps < longest:
-            label, thought = expert.act(env.view(), env.player)
+            label, thought = expert()
             executed = driver.action(observation) or label
             if thought != said:
                 capture.text(style="thought", text=thought, source="teacher")
@@ -112,15 +126,16 @@ def record_one(plan: Plan, seed: int) -> Recorded:
             capture.step(frame, label, executed_action=executed, reward=reward)
             ended = terminated or truncated
         capture.close(success=bool(info["success"]) or idle)
+    env.close()
     return Recorded(seed, task, capture.steps, bool(info["success"]) or idle)
 
 
 class _AgentAtTheWheel:
     """The agent's own actions."""
 
-    def __init__(self, checkpoint: Path, seed: int) -> None:
+    def __init__(self, checkpoint: Path, spec: GameSpec, seed: int) -> None:
         self._agent = _agent(checkpoint)
-        self._player = self._agent.attach(SPEC, seed=seed)
+        self._player = self._agent.attach(spec, seed=seed)
 
     def action(self, observation: Observation) -> Action | None:
         request = Request(self._player, observation["frame"], observation["instruction"])
@@ -135,7 +150,8 @@ def _agent(checkpoint: Path) -> Agent:
 class _Stumble:
     """Now and then a random action that lasts a few steps."""
 
-    def __init__(self, rng: np.random.Generator, chance: float) -> None:
+    def __init__(self, spec: GameSpec, rng: np.random.Generator, chance: float) -> None:
+        self._spec = spec
         self._rng = rng
         self._chance = chance
         self._left = 0
@@ -147,32 +163,38 @@ class _Stumble:
             if self._rng.random() >= self._chance:
                 return None
             self._left = int(self._rng.integers(3, 11))
-            self._now = random_action(self._rng)
+            self._now = stumble(self._spec, self._rng)
         self._left -= 1
         return self._now
 
 
-def random_action(rng: np.random.Generator) -> Action:
-    """A legal action: some buttons, often a turn of the camera."""
-    action = SPEC.null_action()
-    for control in SPEC.controls:
+def stumble(spec: GameSpec, rng: np.random.Generator) -> Action:
+    """A legal action: some buttons, often a turn of the camera that looks neither to the zenith nor to the feet."""
+    action = spec.null_action()
+    for control in spec.controls:
         if isinstance(control, Button) and rng.random() < 0.2:
             action[control.name] = 1
-    for group in SPEC.exclusive:
-        if all(action[name] for name in group):
-            action[group[int(rng.integers(len(group)))]] = 0
-    camera = SPEC.by_name["camera"]
-    if rng.random() < 0.7 and camera.kind == "camera":
-        action["camera"] = (
-            float(rng.choice(camera.pitch_bins[2:-2])),
-            float(rng.choice(camera.yaw_bins)),
-        )
-    return action
+    for group in spec.exclusive:
+        down = [name for name in group if action[name]]
+        while len(down) > 1:
+            action[down.pop(int(rng.integers(len(down))))] = 0
+    for control in spec.controls:
+        if not isinstance(control, Button) and rng.random() < 0.7:
+            action[control.name] = _anywhere(spec, control, rng)
+    return spec.legal(action)
 
 
-def _seeds_in(folder: Path) -> set[int | None]:
+def _anywhere(spec: GameSpec, control: Control, rng: np.random.Generator) -> Any:
+    if not isinstance(control, Camera):
+        return random_action(spec, rng)[control.name]
+    edge = len(control.pitch_bins) // 4
+    level = control.pitch_bins[edge : len(control.pitch_bins) - edge]
+    return (float(rng.choice(level)), float(rng.choice(control.yaw_bins)))
+
+
+def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
     try:
-        return {episode.info.seed for episode in open_episodes(folder)}
+        return {e.info.seed for e in open_episodes(folder) if e.spec.id == spec.id}
     except CaptureError:
         return set()
 

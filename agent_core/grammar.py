@@ -13,6 +13,7 @@ from typing import Any
 
 from agent_core.vocabulary import Vocabulary, parts
 from games import Action, Axis, Button, Camera, Choice, Control, GameSpec, Stick
+from games.meanings import closest
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ class Attachment:
             i: (g, k) for g in self._groups for k, p in enumerate(g.parts) for i in p.ids
         }
         self.warnings = tuple(
-            f"{name}: this model never learned {spec.by_name[name].meaning or name!r}, it stays untouched"
+            f"{name}: this model never learned {said!r}, it stays untouched{closest(said)}"
             for name, group in groups.items()
             if group is None and spec.by_name[name].kind != "text"
+            for said in [spec.by_name[name].meaning or name]
         )
         self._null = spec.null_action()
         self._barred = self._exclusions()

@@ -48,10 +48,11 @@ def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dic
         metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)
     ]
     known = [value for value in changes if not math.isnan(value)]
-    return {
+    camera = metrics.camera_mae_deg(spec, predicted, wanted)
+    found = {
         "bleu4": round(metrics.bleu4(spec, predicted, wanted), 4),
         "exact": round(metrics.exact_match(predicted, wanted), 4),
         "button_f1": round(metrics.button_f1(spec, predicted, wanted), 4),
-        "camera_mae_deg": round(metrics.camera_mae_deg(spec, predicted, wanted), 4),
         "change_f1": round(sum(known) / len(known), 4) if known else 0.0,
     }
+    return found if math.isnan(camera) else {**found, "camera_mae_deg": round(camera, 4)}

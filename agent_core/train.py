@@ -126,7 +126,7 @@ def train_on(
 
 
 def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
-    """Open, filter and split the configured episodes; decode their frames once."""
+    """Open, filter and split the configured episodes; decode their frames once, stretched to the model's size."""
     if not config.data.episodes:
         raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
     found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
@@ -141,13 +141,11 @@ def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[Epis
         raise CaptureError(
             f"none of {len(found)} episodes was a success; set data.only_successful=false"
         )
-    size = (config.model.frame_height, config.model.frame_width, 3)
-    if episodes[0].spec.frame.shape != size:
-        raise ConfigError(f"frames are {episodes[0].spec.frame.shape}, model.frame_* is {size}")
+    size = (config.model.frame_height, config.model.frame_width)
     training, validation = episodes.split(config.data.validation)
     cache = Path(config.data.cache or run_dir / "cache") / "frames.u8"
     ordered = EpisodeSet([*training, *validation])
-    frames = decode_cache(ordered, cache, progress=_say_decoded)
+    frames = decode_cache(ordered, cache, size=size, progress=_say_decoded)
     return {"train": list(training), "validation": list(validation)}, frames
 
 
@@ -159,7 +157,9 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
     texts = {e.info.instruction for e in parts["train"]} | told
     if config.train.start_from:
-        vocabulary = load(config.train.start_from).vocabulary
+        before = load(config.train.start_from)
+        vocabulary = before.vocabulary.extended(specs)
+        specs = tuple({spec.id: spec for spec in (*before.header.specs, *specs)}.values())
     elif config.train.opt_weights:
         meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
         vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
@@ -360,12 +360,19 @@ class _Run:
         return ranks.add(said), norm, lr
 
     def _start_from(self, folder: Path) -> None:
-        """Take the weights of a checkpoint; raises `TrainError` where its sizes are others."""
+        """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
+
+        Meanings that it never learned come after its own ids and begin with this run's random weights.
+        """
         found = load(folder, self.device)
         if found.header.model != self.config.model:
             raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
         for model in (self.model, self.shadow):
-            model.load_state_dict(found.model.state_dict())
+            weights, own = dict(found.model.state_dict()), model.state_dict()
+            for name in ("token.weight", "output_bias"):
+                if name in weights:
+                    weights[name] = torch.cat([weights[name], own[name][len(weights[name]) :]])
+            model.load_state_dict(weights)
 
     def _autocast(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
@@ -381,7 +388,7 @@ class _Run:
     @torch.no_grad()
     def _validate(self, log: RunLog) -> None:
         """Score the averaged weights; keep them as best where their action loss is the lowest so far."""
-        numbers = self._scores("validation" if self.has_validation else "train")
+        numbers = self._scores_by_game("validation" if self.has_validation else "train")
         self._check(numbers)
         self.progress.validated_step = self.progress.step
         if self.has_validation:
@@ -397,10 +404,21 @@ class _Run:
             numbers["change_accuracy"],
         )
 
-    def _scores(self, part: str) -> dict[str, float]:
+    def _scores_by_game(self, part: str) -> dict[str, float]:
+        """The scores; where several games are trained, their mean, and those of each as "action/voxel"."""
+        games = self.corpus.store.games(part)
+        windows = self.config.train.validation_windows
+        if len(games) < 2:
+            return self._scores(part, windows)
+        each = {g: self._scores(f"{part}/{g}", max(1, windows // len(games))) for g in games}
+        names = next(iter(each.values()))
+        mean = {name: sum(found[name] for found in each.values()) / len(games) for name in names}
+        return mean | {f"{n}/{g}": found[n] for g, found in each.items() for n in names}
+
+    def _scores(self, part: str, windows: int) -> dict[str, float]:
         """Losses and accuracy on the newest frame of fixed windows."""
         generator = torch.Generator(self.device).manual_seed(7)
-        left, sums = self.config.train.validation_windows, torch.zeros(6, device=self.device)
+        left, sums = windows, torch.zeros(6, device=self.device)
         while left > 0:
             size = min(left, self.config.train.batch)
             left -= size
@@ -427,11 +445,10 @@ class _Run:
                 ]
             )
         nats_, tokens, language, right_, at_change, changes = sums.tolist()
-        total = self.config.train.validation_windows
         return {
             "action": nats_ / tokens,
-            "language": language / total,
-            "exact_match": right_ / total,
+            "language": language / windows,
+            "exact_match": right_ / windows,
             "change_accuracy": at_change / max(changes, 1.0),
         }
 

@@ -50,6 +50,11 @@ class Vocabulary:
         """Action meaning -> id."""
         return {meaning: self.text_size + 2 + i for i, meaning in enumerate(self.meanings)}
 
+    def extended(self, specs: Iterable[GameSpec]) -> Vocabulary:
+        """The same ids, and behind them one for every meaning of these games that is not there yet."""
+        wanted = (meaning for spec in specs for meaning in spec_meanings(spec))
+        return Vocabulary(self.tokenizer_json, tuple(dict.fromkeys((*self.meanings, *wanted))))
+
     def text_ids(self, text: str, slots: int) -> list[int]:
         """`[BOS] text [EOS]`, cut to `slots` ids; special tokens written in the text are plain text."""
         return [BOS, *self.pieces(text)[: slots - 2], EOS]

@@ -11,11 +11,13 @@ from games.controls import (
     Text,
 )
 from games.env import Env, Frame, Observation, action_space, observation_space
-from games.game import Game
+from games.game import Expert, Game, UnplayableError
+from games.meanings import MEANINGS
 from games.spec import END, START, Action, FrameSize, GameSpec, did_you_mean
 
 __all__ = [
     "END",
+    "MEANINGS",
     "START",
     "Action",
     "ActionError",
@@ -25,6 +27,7 @@ __all__ = [
     "Choice",
     "Control",
     "Env",
+    "Expert",
     "Frame",
     "FrameSize",
     "Game",
@@ -32,6 +35,7 @@ __all__ = [
     "Observation",
     "Stick",
     "Text",
+    "UnplayableError",
     "action_space",
     "did_you_mean",
     "observation_space",

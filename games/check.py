@@ -10,6 +10,7 @@ import numpy as np
 
 from games.controls import Axis, Button, Camera, Choice, Stick
 from games.env import Env, action_space, observation_space
+from games.meanings import odd_meanings
 from games.spec import Action, GameSpec
 
 
@@ -29,7 +30,7 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
             Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")
         ]
     found: list[Problem] = []
-    for rule in (_spaces, _words, _reset, _run, _same_again):
+    for rule in (_meanings, _spaces, _words, _reset, _run, _same_again):
         try:
             found += rule(env, steps, seed)
         except Exception as error:  # whatever an environment raises is a finding here
@@ -42,6 +43,11 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
             )
     env.close()
     return found
+
+
+def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:
+    hint = f"take one of games.MEANINGS, leave it out, or make it your own: '{env.game.name}/…'"
+    return [Problem("meaning", odd, hint) for odd in odd_meanings(env.game)]
 
 
 def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:

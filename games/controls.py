@@ -27,7 +27,9 @@ Token = str
 Value = Any  # one control's value: see the table above
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,47}$")]
-Meaning = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=64)]
+Meaning = Annotated[
+    str, Field(pattern=r"^([a-z0-9][a-z0-9_-]*/)?[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=64)
+]
 
 
 class ActionError(ValueError):
@@ -39,7 +41,8 @@ class _Control(BaseModel):
 
     name: Name
     meaning: Meaning | None = None
-    """What the control is for, from the shared vocabulary of `games.meanings`; a model maps by this."""
+    """What the control is for, from the shared words of `games.meanings`, or the game's own as `my-game/cast_net`; a
+    model maps by this."""
 
 
 class Button(_Control):

@@ -14,6 +14,7 @@ _SHIPPED = {
     "voxel": "games.voxel:GAME",
     "minecraft": "games.minecraft:GAME",
     "bleeding-edge": "games.bleeding_edge:GAME",
+    "pong": "games.pong:GAME",
 }
 
 
@@ -53,7 +54,8 @@ def _load_target(target: str) -> Game:
 
 
 def make(name: str) -> Env:
-    """Start a game's environment; raises `UnknownGameError` where it can only be recorded or bridged."""
+    """Start a game's environment; raises `UnknownGameError` where it can only be recorded or bridged, and
+    `games.UnplayableError` where something it needs is not installed."""
     game = load(name)
     if game.make is None:
         raise UnknownGameError(f"{name!r} has no built-in environment; attach it over a bridge")

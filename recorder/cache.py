@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,19 +27,23 @@ def decode_cache(
     episodes: EpisodeSet,
     path: Path,
     *,
+    size: tuple[int, int] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
 
-    The file is made anew when the episodes changed, and takes height x width x 3 bytes per step (8.3 GB for 300,000
-    frames of 72 x 128). `progress(done, total)` is called per episode; raises `CaptureError` where a frame is missing.
+    Frames of another size than `size` (height, width; the first episode's where None) are stretched to it by area, as
+    a player's frames are in play. The file is made anew when the episodes changed, and takes height x width x 3 bytes
+    per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode; raises
+    `CaptureError` where a frame is missing.
     """
-    shape = episodes[0].spec.frame.shape
-    if any(e.spec.frame.shape != shape for e in episodes):
-        raise CaptureError("episodes of different frame sizes cannot share one cache")
+    shape = (*size, 3) if size else episodes[0].spec.frame.shape
     total = episodes.steps
-    mark = hashlib.sha256("\n".join(f"{e.id} {len(e)}" for e in episodes).encode()).hexdigest()
+    lines = [f"{e.id} {len(e)}" for e in episodes]
+    if any(e.spec.frame.shape != shape for e in episodes):
+        lines.append(f"as {shape}")
+    mark = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     index = path.with_suffix(".json")
     if not (path.exists() and index.exists() and index.read_text() == json.dumps(mark)):
         index.unlink(missing_ok=True)
@@ -64,7 +69,10 @@ def _decode(
         )
     np.memmap(draft, np.uint8, "w+", shape=(total, *shape)).flush()
     starts = np.cumsum([0] + [len(e) for e in episodes])
-    jobs = [(e.video, len(e), draft, int(s), total) for e, s in zip(episodes, starts, strict=False)]
+    jobs = [
+        (e.video, len(e), draft, int(s), (total, *shape))
+        for e, s in zip(episodes, starts, strict=False)
+    ]
     try:
         if workers == 1:
             _count(map(_decode_one, jobs), len(jobs), progress)
@@ -82,7 +90,12 @@ def _count(done: Iterable[None], total: int, progress: Progress | None) -> None:
             progress(number, total)
 
 
-def _decode_one(job: tuple[VideoSlice, int, Path, int, int]) -> None:
-    video, length, draft, start, total = job
-    out = np.memmap(draft, np.uint8, "r+", shape=(total, *video.shape))
-    out[start : start + length] = video.read(range(length))
+def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:
+    video, length, draft, start, shape = job
+    out = np.memmap(draft, np.uint8, "r+", shape=shape)
+    frames = video.read(range(length))
+    if frames.shape[1:] == shape[1:]:
+        out[start : start + length] = frames
+        return
+    for i, frame in enumerate(frames):
+        cv2.resize(frame, shape[2:0:-1], out[start + i], interpolation=cv2.INTER_AREA)

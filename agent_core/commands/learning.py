@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.commands.output import answer, err, out, progress
+from games import UnplayableError
 from games.registry import load
-from games.voxel import TASKS
 
 
 def add(commands: Any) -> None:
@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
         "record", help="record play as episodes: your own, or the scripted expert's"
     )
     record.add_argument("game", nargs="?", default="voxel")
-    record.add_argument("--out", type=Path, default=Path("data/voxel"))
+    record.add_argument("--out", type=Path, help="folder (default: data/ and the game's name)")
     record.add_argument(
         "--expert", action="store_true", help="the scripted expert plays instead of you"
     )
@@ -66,7 +66,7 @@ def add(commands: Any) -> None:
     train.set_defaults(handler=run_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
-    evaluate.add_argument("game", nargs="?", default="voxel", choices=("voxel",))
+    evaluate.add_argument("game", nargs="?", default="voxel")
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     evaluate.add_argument(
         "--episodes", type=int, default=200, help="per condition, spread over the tasks"
@@ -87,15 +87,20 @@ def add(commands: Any) -> None:
 
 
 def run_record(args: argparse.Namespace) -> int:
-    load(args.game)
+    game = load(args.game)
+    out_dir = args.out or Path("data") / game.spec.name
     if not args.expert:
+        if game.spec.name != "voxel":
+            raise UnplayableError(
+                f"{args.game} has no window for people, only voxel has; use --expert"
+            )
         from agent_core.human_recording import record_human
 
-        return answer(record_human(args.out, args.seed, args.author), args.json, lambda: None)
+        return answer(record_human(out_dir, args.seed, args.author), args.json, lambda: None)
     from agent_core.expert_recording import Plan, record_expert, success_rates
 
-    tasks = tuple(args.tasks or TASKS)
-    plan = Plan(args.out, args.episodes, args.seed, args.mistakes, tasks, args.agent)
+    tasks = tuple(args.tasks or ())
+    plan = Plan(out_dir, args.episodes, args.seed, args.mistakes, tasks, args.agent, game=args.game)
     count = [0]
     with progress("recording") as update:
 
@@ -109,7 +114,7 @@ def run_record(args: argparse.Namespace) -> int:
         "episodes": len(recorded),
         "steps": steps,
         "success": success_rates(recorded),
-        "out": str(args.out),
+        "out": str(out_dir),
     }
     return answer(report, args.json, lambda: out.print(report))
 
@@ -153,7 +158,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     plan = Evaluation(
         checkpoint=args.checkpoint or SHIPPED,
         episodes=args.episodes,
-        tasks=tuple(args.tasks or TASKS),
+        tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or CONDITIONS),
         first_seed=HELD_OUT if args.seed_range == "held-out" else int(args.seed_range),
         workers=args.workers,
@@ -161,6 +166,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         show_actions=args.show_actions,
         next_action_episodes=args.next_action_episodes,
         data=args.data,
+        game=args.game,
     )
     with progress("evaluating") as update:
         report = evaluate(plan, update)

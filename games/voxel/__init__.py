@@ -2,9 +2,17 @@
 
 from games.game import Game
 from games.voxel.env import FREE, VoxelEnv
+from games.voxel.expert import scripted
 from games.voxel.spec import SPEC
 from games.voxel.tasks import SINGLE_OBJECT, TASKS, Goal, Task
 
-GAME = Game(spec=SPEC, make=VoxelEnv, tasks=tuple(TASKS))
+GAME = Game(
+    spec=SPEC,
+    make=VoxelEnv,
+    tasks=tuple(TASKS),
+    expert=scripted,
+    sentences={name: TASKS[name].sentences for name in SINGLE_OBJECT},
+    free=FREE,
+)
 
 __all__ = ["FREE", "GAME", "SINGLE_OBJECT", "SPEC", "TASKS", "Goal", "Task", "VoxelEnv"]

@@ -8,6 +8,7 @@ far, where the target was last seen, how far it has turned. It never reads the w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from games.spec import Action
 from games.voxel import blocks as b
 from games.voxel.animals import COW, PIG
+from games.voxel.env import VoxelEnv
 from games.voxel.player import EYE, Player
 from games.voxel.render import ANIMAL_KIND, View, rays
 from games.voxel.spec import CAMERA_BINS, SPEC
@@ -353,6 +355,12 @@ class Expert:
                     return
         if self._still > 2:
             action["jump"] = 1
+
+
+def scripted(env: VoxelEnv) -> Callable[[], tuple[Action, str]]:
+    """The expert for the episode that an environment has just begun."""
+    expert = Expert(env.goal)
+    return lambda: expert.act(env.view(), env.player)
 
 
 def _angles(player: Player, target: _Target) -> tuple[float, float]:

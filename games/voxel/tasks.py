@@ -38,6 +38,11 @@ class Task:
     paraphrases: dict[tuple[str, ...], tuple[str, ...]]
     limit: int
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The paraphrases of all variants."""
+        return tuple(sentence for variant in self.paraphrases.values() for sentence in variant)
+
     def goal(self, rng: np.random.Generator) -> Goal:
         """Draw a variant and a sentence for it."""
         variants = list(self.paraphrases)

@@ -47,6 +47,10 @@ def test_help_names_every_command(capsys):
             ["record", "voxel", "--expert", "--seed", "999999", "--episodes", "5"],
             "kept for evaluation",
         ),
+        (["record", "minecraft", "--expert"], "minecraft has no scripted expert"),
+        (["record", "voxel", "--expert", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
+        (["record", "minecraft"], "minecraft has no window for people"),
+        (["evaluate", "minecraft"], "minecraft has no tasks"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):

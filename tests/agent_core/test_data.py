@@ -110,3 +110,21 @@ def test_draws_depend_on_the_generator_alone(store: WindowStore) -> None:
 
 def test_changes_of_the_wanted_action_are_found(store: WindowStore) -> None:
     assert store.changed(torch.tensor([0, 1, 12, 13])).tolist() == [False, True, False, True]
+
+
+def test_games_are_told_apart_and_weighed_by_name() -> None:
+    other = Tape(4, 50, "wood", "chop a tree")
+    other.spec = SPEC.model_copy(update={"id": "other-v0"})
+    episodes = [Tape(12, 100, "wood", "chop a tree"), other]
+    frames = np.concatenate([e.pictures for e in episodes])
+    model = ModelConfig(frame_height=8, frame_width=8, visual_grid=(1, 1))
+    data = DataConfig(window_frames=2, task_weights={"wood": 1.0, "other/wood": 3.0})
+    store = build_store(
+        {"train": episodes, "validation": []}, frames, VOCABULARY, model, data, torch.device("cpu")
+    )
+    assert store.games("train") == ("other", "voxel")
+    assert store.games("validation") == ()
+    share = store.cumulative["train/other"][-1] / store.cumulative["train"][-1]
+    assert share.item() == pytest.approx(0.75)
+    drawn = store.sample("train/other", 50, data, torch.Generator().manual_seed(0))
+    assert drawn.frames[:, -1].max() < 60

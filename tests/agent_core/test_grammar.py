@@ -84,3 +84,11 @@ def test_text_round_trip_has_no_special_ids(text: str) -> None:
     ids = VOCABULARY.pieces(text)
     assert all(i > 5 for i in ids)
     assert VOCABULARY.text(ids).replace("[ ", "[") == text
+
+
+def test_a_mistyped_meaning_is_answered_with_the_right_one() -> None:
+    odd = SPEC.model_copy(update={"controls": (Button(name="w", meaning="move.foward"),)})
+    (warning,) = Attachment(
+        GameSpec.model_validate(odd.model_dump() | {"exclusive": ()}), VOCABULARY
+    ).warnings
+    assert warning.endswith("stays untouched; did you mean 'move.forward'?")

@@ -15,7 +15,7 @@ from agent_core.metrics import (
     exact_match,
     wilson_interval,
 )
-from games.voxel import SINGLE_OBJECT, SPEC, TASKS
+from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
 def act(**values):
@@ -63,6 +63,9 @@ def test_tally_groups_by_task_and_condition():
     row = tally(outcomes)["dig_down"]["agent"]
     assert (row["success"], row["episodes"]) == (0.75, 4)
     assert row["low"] < 0.75 < row["high"]
+    paid = [Outcome(Trial("win_point", "random", n), False, 10 + n, n - 1.0) for n in range(2)]
+    row = tally(paid)["win_point"]["random"]
+    assert (row["reward"], row["steps"]) == (-0.5, 10.5)
 
 
 def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
@@ -79,8 +82,8 @@ def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
 
 def test_swapped_words_belong_to_another_task():
     for seed in range(20):
-        told = options_of(Trial("hunt_cow", "agent_swapped", seed))["instruction"]
+        told = options_of(Trial("hunt_cow", "agent_swapped", seed), GAME)["instruction"]
         own = {s for v in TASKS["hunt_cow"].paraphrases.values() for s in v}
         assert told
         assert told not in own
-    assert options_of(Trial("hunt_cow", "agent_no_instruction", 1))["instruction"] == ""
+    assert options_of(Trial("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from games import FrameSize, GameSpec, action_space, observation_space
+from games import MEANINGS, FrameSize, GameSpec, action_space, observation_space
 from games.check import check_env
 from games.controls import Button, Camera
+from games.meanings import odd_meanings
+from games.registry import load, names
 
 SPEC = GameSpec(
     id="toy-v0",
@@ -39,6 +41,20 @@ class Toy:
 
     def close(self):
         pass
+
+
+class Mistyped(Toy):
+    game = SPEC.model_copy(
+        update={
+            "controls": (
+                Button(name="go", label="go on", meaning="move.foward"),
+                Button(name="cast", meaning="toy/cast_net"),
+                SPEC.controls[1],
+            )
+        }
+    )
+    observation_space = observation_space(game)
+    action_space = action_space(game)
 
 
 class Unseeded(Toy):
@@ -91,10 +107,29 @@ def test_a_good_environment_has_no_problems():
     [
         (Unseeded, "seed"), (Floats, "frame"), (Silent, "instruction"), (Shared, "shared"),
         (Uninformed, "info"), (Old, "step"), (Crashing, "raises"), (Spaceless, "space"),
+        (Mistyped, "meaning"),
     ],
 )  # fmt: skip
 def test_each_fault_is_found(broken, code):
     assert code in {problem.code for problem in check_env(broken())}
+
+
+def test_a_mistyped_meaning_is_named_and_a_private_one_is_not():
+    (problem,) = check_env(Mistyped())
+    assert problem.message == (
+        "go: 'move.foward' is no shared meaning; did you mean 'move.forward'?"
+    )
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_games_speak_the_shared_words(name):
+    assert odd_meanings(load(name).spec) == []
+
+
+def test_every_meaning_can_be_declared_and_is_explained():
+    for meaning, explained in MEANINGS.items():
+        assert Button(name="b", meaning=meaning).meaning == meaning
+        assert explained
 
 
 def test_without_a_spec_nothing_else_is_tried():

@@ -1,0 +1,192 @@
+"""How does a Gymnasium environment become a game here? Its pictures as frames, held buttons as its discrete actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from games.controls import ActionError
+from games.env import Frame, Observation, action_space, observation_space
+from games.picture import resize
+from games.spec import Action, GameSpec, did_you_mean
+
+FREE = "free"
+"""The task without a judge: the episode goes on until the environment or the limit ends it."""
+
+_PATIENCE = 1000
+"""Further random steps after which a picture that is never ready is taken as it is."""
+
+Judge = Callable[[Sequence[float], bool], bool | None]
+"""From the rewards so far, and whether the episode is over: reached (True), missed (False), open (None)."""
+
+
+def earned(rewards: Sequence[float], over: bool) -> bool | None:
+    """The usual judge: at its end, an episode with a positive sum of rewards was a success."""
+    return sum(rewards) > 0 if over else None
+
+
+class GymnasiumGame(gymnasium.Env[Observation, Action]):
+    """A Gymnasium environment with a `Discrete` action space as a `games.Env`.
+
+    `actions` says which discrete action a set of held buttons is; `()` is the one for none. Held buttons that it does
+    not name count as the largest set of them that it does. Pictures are the observations where these are uint8 RGB,
+    else `render()` (give `render_mode="rgb_array"`), and are resized to the spec's frame. `tasks` has the sentences
+    of every task, of which the seed draws one; `reset(options=)` takes `task` (or "free") and `instruction`.
+    `limit` cuts an episode; `random_start` plays up to so many random steps first, which no one sees, and goes on until
+    the picture is `ready`.
+    """
+
+    def __init__(
+        self,
+        spec: GameSpec,
+        env: gymnasium.Env[Any, Any],
+        actions: Mapping[tuple[str, ...], int],
+        tasks: Mapping[str, Sequence[str]],
+        *,
+        judge: Judge = earned,
+        limit: int = 1000,
+        random_start: int = 0,
+        ready: Callable[[Frame], bool] = lambda picture: True,
+    ) -> None:
+        self.game = spec
+        self.inner = env
+        self.tasks = tasks
+        self.task = FREE
+        self.instruction = ""
+        self.picture: Frame
+        """What the inner environment shows now, in its own size."""
+        self.observation_space: Any = observation_space(spec)
+        self.action_space: Any = action_space(spec)
+        self._actions = _table(spec, env, actions)
+        self._pictures = _are_pictures(env.observation_space)
+        self._judge = judge
+        self._limit = limit
+        self._random_start = random_start
+        self._ready = ready
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; the same seed and options give the same one."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        self.task, sentence = self._draw(options.get("task"))
+        self.instruction = str(options.get("instruction", sentence))
+        self._rewards: list[float] = []
+        self._success = False
+        self._restart()
+        if self._random_start:
+            self._fumble(int(self.np_random.integers(self._random_start)))
+        return self._observe(), self._info()
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One step of the inner environment; `action` may be partial. Raises `ActionError` for an illegal one."""
+        seen, reward, terminated, truncated, _ = self.inner.step(self.discrete(action))
+        self._see(seen)
+        self._rewards.append(float(reward))
+        truncated = bool(truncated) or len(self._rewards) >= self._limit
+        verdict = None
+        if self.task != FREE:
+            verdict = self._judge(self._rewards, bool(terminated) or truncated)
+        self._success = verdict is True
+        ended = bool(terminated) or (verdict is not None and not truncated)
+        return self._observe(), float(reward), ended, truncated and not ended, self._info()
+
+    def discrete(self, action: Action) -> int:
+        """The inner environment's action for a set of held buttons."""
+        legal = self.game.legal(action)
+        held = {name for name, value in legal.items() if value}
+        return next(index for names, index in self._actions if names <= held)
+
+    def render(self) -> Any:
+        """The picture in the inner environment's own size."""
+        return self.picture
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def _draw(self, name: str | None) -> tuple[str, str]:
+        names = list(self.tasks)
+        drawn = names[int(self.np_random.integers(len(names)))]
+        name = name or drawn
+        if name == FREE:
+            return FREE, ""
+        if name not in self.tasks:
+            raise ValueError(f"no task called {name!r}{did_you_mean(name, (*names, FREE))}")
+        sentences = self.tasks[name]
+        return name, sentences[int(self.np_random.integers(len(sentences)))]
+
+    def _restart(self) -> None:
+        self._see(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
+
+    def _fumble(self, steps: int) -> None:
+        """Play random actions, each held for up to eight steps, so that no two episodes begin alike."""
+        index = 0
+        for step in range(steps + _PATIENCE):
+            if step >= steps and self._ready(self.picture):
+                return
+            if step % 8 == 0:
+                index = self._actions[int(self.np_random.integers(len(self._actions)))][1]
+            seen, _, terminated, truncated, _ = self.inner.step(index)
+            self._see(seen)
+            if terminated or truncated:
+                self._restart()
+
+    def _see(self, seen: Any) -> None:
+        picture = np.asarray(seen if self._pictures else self.inner.render())
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(
+                f"no picture to see, but {picture.dtype} {picture.shape}; "
+                "make the environment with render_mode='rgb_array'"
+            )
+        self.picture = picture
+
+    def _observe(self) -> Observation:
+        size = self.game.frame
+        return {
+            "frame": resize(self.picture, size.height, size.width),
+            "instruction": self.instruction,
+        }
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "success": self._success,
+            "reward": sum(self._rewards),
+            "elapsed": len(self._rewards),
+        }
+
+
+def _table(
+    spec: GameSpec, env: gymnasium.Env[Any, Any], actions: Mapping[tuple[str, ...], int]
+) -> list[tuple[frozenset[str], int]]:
+    """Held buttons and their discrete action, larger sets first; raises `ActionError` where the table is wrong."""
+    space = env.action_space
+    if not isinstance(space, spaces.Discrete):
+        raise ActionError(f"{space} is not Discrete: write an Env of your own for {spec.id}")
+    if () not in actions:
+        raise ActionError(f"say what {spec.id} does while no button is held: {{(): …}}")
+    for names, index in actions.items():
+        _known(names, spec)
+        if not space.contains(np.int64(index)):
+            raise ActionError(f"{'+'.join(names) or '()'} is action {index}, {spec.id} has {space}")
+    return sorted(((frozenset(n), i) for n, i in actions.items()), key=lambda pair: -len(pair[0]))
+
+
+def _known(names: Iterable[str], spec: GameSpec) -> None:
+    buttons = [control.name for control in spec.controls if control.kind == "button"]
+    for name in names:
+        if name not in buttons:
+            raise ActionError(
+                f"no button called {name!r} in {spec.id}{did_you_mean(name, buttons)}"
+            )
+
+
+def _are_pictures(space: spaces.Space[Any]) -> bool:
+    """Whether observations are uint8 RGB pictures."""
+    shape = space.shape
+    return space.dtype == np.uint8 and shape is not None and len(shape) == 3 and shape[2] == 3

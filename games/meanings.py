@@ -1,0 +1,70 @@
+"""Which words do games share for what a control does? A model plays an unknown game by these, not by key names.
+
+A control names one of them as its `meaning`: `Button(name="w", meaning="move.forward")`. What none of them says stays
+the game's own: no meaning at all, or one with a name in front, `my-game/cast_net`.
+"""
+
+from __future__ import annotations
+
+from games.spec import GameSpec, did_you_mean
+
+MEANINGS: dict[str, str] = {
+    "move.forward": "walk, drive or swim the way the player faces",
+    "move.back": "the opposite of move.forward, without turning round",
+    "move.left": "step to the left; in a game seen from the side or from above, left on the screen",
+    "move.right": "step to the right; in a game seen from the side or from above, right on the screen",
+    "move.up": "up on the screen of a game seen from the side or from above; rise where one can fly",
+    "move.down": "down on the screen of a game seen from the side or from above; sink where one can fly",
+    "move.stick": "the analogue stick that moves: 0° is away from the player, angles grow clockwise",
+    "look": "turn the view by degrees: pitch (down is positive) and yaw (right is positive)",
+    "look.stick": "the analogue stick that turns the view: 0° is up, angles grow clockwise",
+    "look.left": "turn the view left at the game's own speed, for games without a mouse",
+    "look.right": "turn the view right at the game's own speed",
+    "look.up": "turn the view up at the game's own speed",
+    "look.down": "turn the view down at the game's own speed",
+    "zoom": "look closer, as through a scope, while held",
+    "jump": "leave the ground for a moment",
+    "sneak": "move slowly and low while held: crouch, hide, keep from falling off an edge",
+    "sprint": "move faster while held",
+    "dodge": "get out of the way at once: roll, dash, evade",
+    "attack.primary": "the main way to hit, shoot, dig or break what is aimed at",
+    "attack.secondary": "the other way to hit or shoot",
+    "block": "ward off a blow while held: raise a shield, parry",
+    "reload": "make the weapon ready again",
+    "use": "act on what is aimed at: open, talk, place, eat, press",
+    "drop": "let go of what is in the hand",
+    "pick_item": "take the thing that is aimed at into the hand",
+    "swap_hands": "exchange what the two hands hold",
+    **{f"hotbar.{i}": f"take slot {i} of the quick bar into the hand" for i in range(1, 10)},
+    "hotbar.next": "take the next slot of the quick bar into the hand",
+    "hotbar.previous": "take the slot before into the hand",
+    **{f"ability.{i}": f"the character's special ability number {i}" for i in range(1, 5)},
+    "ability.ultimate": "the character's strongest ability, which has to be charged",
+    "lock_on": "keep the view on a target",
+    "lock_on.next": "move the lock to the next target",
+    "mount": "get on or off a horse, a vehicle, a board",
+    "taunt": "provoke or greet: a gesture without effect on the fight",
+    "steer": "an axis that steers a vehicle: -1 is left, 1 is right",
+    "throttle": "an axis that drives a vehicle: 0 is none, 1 is full",
+    "brake": "slow a vehicle down",
+    "menu.inventory": "open what the player carries",
+    "menu.map": "open the map",
+    "menu.close": "close what is open, or open the game's menu",
+    "menu.confirm": "say yes to what is selected",
+    "chat": "text that other players read",
+}
+"""Meaning -> what it says, in one line. Words are added here, never changed: checkpoints and recordings hold them."""
+
+
+def odd_meanings(spec: GameSpec) -> list[str]:
+    """What is wrong with the meanings of a game's controls: those neither shared nor marked as the game's own."""
+    return [
+        f"{c.name}: {c.meaning!r} is no shared meaning{closest(c.meaning)}"
+        for c in spec.controls
+        if c.meaning and "/" not in c.meaning and c.meaning not in MEANINGS
+    ]
+
+
+def closest(meaning: str) -> str:
+    """ "; did you mean 'move.forward'?" for a near miss, "" for a shared or private meaning and for anything else."""
+    return "" if meaning in MEANINGS or "/" in meaning else did_you_mean(meaning, MEANINGS)

@@ -1,0 +1,179 @@
+"""Atari's Pong as a game here, against the machine's own player; needs the Arcade Learning Environment (`iafm[atari]`).
+
+One episode is one point. The scripted expert reads the picture only: where the ball is and flies, where its paddle is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+
+from games.controls import Button
+from games.env import Frame
+from games.game import Game, UnplayableError
+from games.gymnasium_game import FREE, GymnasiumGame
+from games.spec import Action, FrameSize, GameSpec
+
+SPEC = GameSpec(
+    id="pong-v0",
+    title="Pong on the Atari 2600 (Arcade Learning Environment)",
+    frame=FrameSize(height=105, width=80),  # half of the Atari's 210 x 160
+    step_hz=20,  # every third of its 60 pictures a second
+    controls=(
+        Button(name="up", meaning="move.up", label="move up"),
+        Button(name="down", meaning="move.down", label="move down"),
+    ),
+    exclusive=(("up", "down"),),
+    hints=(
+        "The player is the green paddle on the right, the machine the brown one on the left.",
+        "Who lets the white ball pass loses the point; the scores stand at the top.",
+    ),
+)
+LIMIT = 600
+"""Steps after which a point that nobody made is cut off, unsuccessful."""
+TASKS = {
+    "win_point": (
+        "play Pong",
+        "win the next point",
+        "score a point",
+        "win the rally",
+        "get the ball past the other paddle",
+        "beat the machine at Pong",
+        "hit the ball back until you score",
+        "make a point against the brown paddle",
+        "do not let the ball pass, and score",
+        "play table tennis and win the point",
+    )
+}
+
+_FIELD = slice(34, 194)
+"""Rows between the two white walls."""
+_BALL, _PADDLE = (236, 236, 236), (92, 186, 92)
+_REACH = 139.0
+"""The column in which the player's paddle meets the ball."""
+_WALLS = (35.5, 191.5)
+"""Highest and lowest row of the ball's middle."""
+_ABOVE = 5.0
+"""The ball shall meet the paddle so many rows above its middle: it leaves steeply, which the machine often misses."""
+_NEAR = 6.5
+"""Rows that are not worth a move: the shortest moves the paddle by 12."""
+
+
+def make() -> GymnasiumGame:
+    """Pong, ready to play; raises `UnplayableError` where the Atari emulator is not installed."""
+    try:
+        import ale_py
+    except ImportError:
+        raise UnplayableError(
+            "Pong needs the Atari emulator: pip install 'iafm[atari]' (or ale-py)"
+        ) from None
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    env = gymnasium.make(
+        "ALE/Pong-v5",
+        frameskip=3,
+        repeat_action_probability=0.0,
+        max_num_frames_per_episode=108_000,
+    )
+    return GymnasiumGame(
+        SPEC,
+        env,
+        actions={(): 0, ("up",): 2, ("down",): 3},
+        tasks=TASKS,
+        judge=first_point,
+        limit=LIMIT,
+        random_start=90,
+        ready=_served,
+    )
+
+
+def first_point(rewards: Sequence[float], over: bool) -> bool | None:
+    """Whoever makes the first point wins it; nobody does when the time is over."""
+    return rewards[-1] > 0 if rewards[-1] or over else None
+
+
+def _served(picture: Frame) -> bool:
+    """Whether the ball is in the far half: whoever starts now has time to meet it."""
+    ball = _middle(picture, _BALL, 20, 80)
+    return ball is not None
+
+
+@dataclass
+class Expert:
+    """Meet the ball where it is going to be; `__call__` gives the next action and the thought behind it."""
+
+    game: GymnasiumGame
+    _ball: tuple[float, float] | None = None
+    _forecast: float | None = None
+    _goal: float | None = None
+    _paddle: float | None = None
+
+    def __call__(self) -> tuple[Action, str]:
+        action = SPEC.null_action()
+        if self.game.task == FREE:
+            return action, "no instruction: wait"
+        paddle = _paddle_row(self.game.picture)
+        ball = _middle(self.game.picture, _BALL, 20, 140)
+        goal = self._where_to(ball)
+        rest = self._rest(paddle)
+        if ball is None:
+            return action, "no ball: wait"
+        if goal is None or rest is None:
+            return action, "the ball flies away: wait"
+        if abs(goal - rest) <= _NEAR:
+            return action, "the ball comes to me: wait"
+        above = goal < rest
+        action["up" if above else "down"] = 1
+        return action, "ball above: move up" if above else "ball below: move down"
+
+    def _where_to(self, ball: tuple[float, float] | None) -> float | None:
+        """The row to be in; a forecast counts once two steps agree on it, for a bounce spoils one of them."""
+        before, self._ball = self._ball, ball
+        last, self._forecast = self._forecast, _forecast(before, ball)
+        now = self._forecast
+        if now is None:
+            self._goal = None
+        elif last is not None and abs(now - last) <= 8:
+            self._goal = now + _ABOVE
+        return self._goal
+
+    def _rest(self, row: float | None) -> float | None:
+        """Where the paddle comes to rest by itself: it glides on for a while."""
+        before, self._paddle = self._paddle, row
+        if row is None or before is None:
+            return row
+        speed = row - before
+        return row + float(np.sign(speed)) * (6 if abs(speed) >= 5 else 2 if abs(speed) >= 3 else 0)
+
+
+def _forecast(before: tuple[float, float] | None, ball: tuple[float, float] | None) -> float | None:
+    """The row in which a ball that comes closer reaches the paddle, bounces included; None for any other."""
+    if before is None or ball is None or ball[1] - before[1] < 0.5:
+        return None
+    steps = (_REACH - ball[1]) / (ball[1] - before[1])
+    top, bottom = _WALLS
+    way = (ball[0] + (ball[0] - before[0]) * steps - top) % (2 * (bottom - top))
+    return top + min(way, 2 * (bottom - top) - way)
+
+
+def _paddle_row(picture: Frame) -> float | None:
+    """The middle of the player's paddle, 16 rows tall also where a wall hides a part of it."""
+    rows = np.flatnonzero((picture[_FIELD, 140:144] == _PADDLE).all(2).any(1)) + _FIELD.start
+    if not len(rows):
+        return None
+    return float(rows[-1] - 7.5 if rows[0] == _FIELD.start else rows[0] + 7.5)
+
+
+def _middle(
+    picture: Frame, colour: tuple[int, int, int], left: int, right: int
+) -> tuple[float, float] | None:
+    """(row, column) of the middle of what has a colour between two columns."""
+    rows, columns = np.nonzero((picture[_FIELD, left:right] == colour).all(2))
+    if not len(rows):
+        return None
+    return (rows.min() + rows.max()) / 2 + _FIELD.start, float(columns.mean()) + left
+
+
+GAME = Game(spec=SPEC, make=make, tasks=tuple(TASKS), expert=Expert, sentences=TASKS, free=FREE)

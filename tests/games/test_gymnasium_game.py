@@ -1,0 +1,119 @@
+"""A Gymnasium environment as a game: pictures resized, buttons as discrete actions, a judge of the rewards."""
+
+from typing import ClassVar
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from games import ActionError, Button, FrameSize, GameSpec
+from games.check import check_env
+from games.gymnasium_game import GymnasiumGame
+from games.picture import resize
+
+SPEC = GameSpec(
+    id="lamp-v0",
+    title="A lamp that is lit by 'on', dimmed by 'off'",
+    frame=FrameSize(height=8, width=12),
+    step_hz=10,
+    controls=(Button(name="on"), Button(name="off"), Button(name="turbo")),
+)
+ACTIONS = {(): 0, ("on",): 1, ("off",): 2, ("on", "turbo"): 3}
+
+
+class Lamp(gymnasium.Env):
+    """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as pictures of 16 x 24 pixels."""
+
+    observation_space = spaces.Box(0, 255, (16, 24, 3), np.uint8)
+    action_space = spaces.Discrete(4)
+    change: ClassVar = {0: 0, 1: 20, 2: -20, 3: 100}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.light = int(self.np_random.integers(40))
+        return self.look(), {}
+
+    def step(self, action):
+        self.light = int(np.clip(self.light + self.change[int(action)], 0, 255))
+        lit = self.light == 255
+        return self.look(), np.float64(lit), np.bool_(lit), False, {}
+
+    def look(self):
+        return np.full((16, 24, 3), self.light, np.uint8)
+
+
+class Drawn(Lamp):
+    observation_space = spaces.Box(0, 255, (1,), np.float32)
+
+    def look(self):
+        return np.array([self.light], np.float32)
+
+    def render(self):
+        return np.full((16, 24, 3), self.light, np.uint8)
+
+
+def lamp(inner=Lamp, **settings):
+    tasks = {"light": ("light the lamp", "let there be light")}
+    return GymnasiumGame(SPEC, inner(), ACTIONS, tasks, **settings)
+
+
+@pytest.mark.parametrize("inner", [Lamp, Drawn])
+def test_it_keeps_the_contract(inner):
+    assert check_env(lamp(inner, random_start=5)) == []
+
+
+def test_held_buttons_are_one_discrete_action():
+    game = lamp()
+    held = [{}, {"on": 1}, {"on": 1, "turbo": 1}, {"turbo": 1}, {"off": 1, "turbo": 1}]
+    assert [game.discrete(action) for action in held] == [0, 1, 3, 0, 2]
+
+
+def test_the_judge_decides():
+    game = lamp(limit=20)
+    observation, _ = game.reset(seed=1)
+    assert observation["instruction"] in game.tasks["light"]
+    for step in range(1, 4):
+        observation, reward, terminated, truncated, info = game.step({"on": 1, "turbo": 1})
+        assert observation["frame"].shape == (8, 12, 3)
+        assert (reward, terminated, info["success"]) == (float(step == 3), step == 3, step == 3)
+    game.reset(seed=1)
+    for _ in range(20):
+        *_, terminated, truncated, info = game.step({})
+    assert (terminated, truncated, info["success"], info["elapsed"]) == (False, True, False, 20)
+    early = lamp(judge=lambda rewards, over: True if len(rewards) == 2 else None)
+    early.reset(seed=1)
+    assert early.step({})[2:4] == (False, False)
+    assert early.step({})[2:4] == (True, False)
+
+
+def test_free_play_has_no_judge_and_no_words():
+    game = lamp(limit=3)
+    observation, info = game.reset(seed=1, options={"task": "free"})
+    assert (observation["instruction"], info["task"]) == ("", "free")
+    results = [game.step({"on": 1, "turbo": 1}) for _ in range(3)]
+    assert [r[4]["success"] for r in results] == [False] * 3
+    with pytest.raises(ValueError, match="did you mean 'light'"):
+        game.reset(options={"task": "ligth"})
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ({(): 0, ("onn",): 1}, "did you mean 'on'"),
+        ({("on",): 1}, "while no button is held"),
+        ({(): 0, ("on",): 9}, "action 9"),
+    ],
+)
+def test_a_wrong_table_is_said(actions, message):
+    with pytest.raises(ActionError, match=message):
+        GymnasiumGame(SPEC, Lamp(), actions, {"light": ("light",)})
+
+
+def test_pictures_are_resized_by_area():
+    checks = np.indices((8, 12)).sum(0) % 2 * 200
+    picture = np.repeat(checks[..., None], 3, 2).astype(np.uint8)
+    assert (resize(picture, 4, 6) == 100).all()
+    assert (resize(picture, 8, 12) == picture).all()
+    assert (resize(resize(picture, 16, 36), 8, 12) == picture).all()
+    assert resize(picture, 5, 7).mean() == pytest.approx(picture.mean(), abs=0.5)

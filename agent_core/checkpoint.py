@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from agent_core.config import ModelConfig
+from agent_core.hub import HubError, fetched
 from agent_core.model.iafm import IAFM
 from agent_core.vocabulary import Vocabulary
 from games import GameSpec
@@ -82,8 +83,11 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: Header) -> None:
 
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
-    """Read a checkpoint folder; raises `CheckpointError` with one line."""
-    folder = Path(path)
+    """Read a checkpoint folder or `hub:owner/name`; raises `CheckpointError` with one line."""
+    try:
+        folder = fetched(str(path), (WEIGHTS, HEADER))
+    except HubError as error:
+        raise CheckpointError(str(error)) from None
     if not folder.is_dir():
         raise CheckpointError(f"no checkpoint folder {folder}; train one with `iafm train`")
     header = _read_header(folder / HEADER)

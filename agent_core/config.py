@@ -172,6 +172,10 @@ class DataConfig(_Part):
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
     task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
     """How often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
+    null_weight: float = Field(default=1.0, ge=0)
+    """How often steps without any action are drawn; 0 leaves them out, as filters of idle frames do."""
+    change_weight: float = Field(default=1.0, gt=0)
+    """How often steps are drawn whose action differs from the one before: rare decisions count for more."""
     jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
     thoughts: bool = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -182,7 +183,7 @@ def build_store(
     for name, part in parts.items():
         weights = np.zeros(total)
         size = sum(len(e) for e in part)
-        weights[begin : begin + size] = _weights(part, data.task_weights)
+        weights[begin : begin + size] = _weights(part, data.task_weights) * _interest(part, data)
         begin += size
         cumulative[name] = torch.from_numpy(np.cumsum(weights)).to(device)
         for game in sorted({e.spec.name for e in part}):
@@ -210,6 +211,18 @@ def _weights(episodes: Sequence[EpisodeLike], by_task: dict[str, float]) -> NDAr
         counts[full] = counts.get(full, 0) + len(e)
     each = [by_task.get(full, by_task.get(task, 1.0)) / counts[full] for full, task in tasks]
     return np.repeat(each, [len(e) for e in episodes])
+
+
+def _interest(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
+    """A factor per step: of idle steps, and of those whose action is another than the one before."""
+    factors = []
+    for e in episodes:
+        idle = [action == e.spec.null_action() for action in e.actions]
+        changed = [True, *(a != b for a, b in pairwise(e.actions))]
+        factors.append(
+            np.where(idle, data.null_weight, 1.0) * np.where(changed, data.change_weight, 1.0)
+        )
+    return np.concatenate(factors) if factors else np.zeros(0)
 
 
 def _place(frames: NDArray[np.uint8], device: torch.device) -> Tensor:

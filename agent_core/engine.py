@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from games import Action, Frame
 
 Body = tuple[int, ...]
 Scores = NDArray[np.float64]
+Place = TypeVar("Place", int, Tensor)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Engine:
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
         looks_back = config.is_paper and config.temporal_attention
         self._over_time = self._room(
-            config.layers if looks_back else 0, 2, 0, self._memory, patches, *self._shape[1:]
+            config.layers if looks_back else 0, 2, 0, patches, self._memory, *self._shape[1:]
         )
         self._free: list[int] = []
         place = torch.arange(slots, device=self.device) - config.text_slots
@@ -192,7 +193,7 @@ class Engine:
         rows = torch.tensor([session.row], device=self.device)
         now = torch.tensor([[session.frame]], device=self.device)
         seen, bias = self._memory_of(rows, now, actions=False)
-        place = self._slot(self._block_at([session])[:, None], self._visual)
+        place = self._slot(self._block_at([session])[:, None], torch.tensor(self._visual))
         written = [THOUGHT]
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
@@ -327,7 +328,7 @@ class Engine:
             back = torch.cat([torch.ones_like(done), torch.zeros_like(order)], 1)
             x, order = torch.cat([last, x], 1), torch.cat([done + self._visual, order], 1)
             now, block = now - back, block - back
-        hidden = self._write(index, x, now, order, block, rows=rows)
+        hidden = self._write(sessions, index, x, now, order, block, rows=rows)
         scores = self._scores(hidden[:, -pressed.shape[1] :])
         return [
             Draw(s, scores[k], draft)
@@ -356,7 +357,7 @@ class Engine:
         for table in (self._frame_of, self._action_length, self._pictures, self._done):
             table[rows, :kept] = table[rows, old]
         for part in self._over_time.flatten(0, 1):
-            part[rows, :kept] = part[rows, old]
+            part[rows, :, :kept] = part[rows][:, :, old]
         self._frame_of[rows, kept:] = -1
         for session in sessions:
             session.base = session.frame - kept
@@ -369,7 +370,7 @@ class Engine:
             x = torch.cat([x, pressed], 2)
         frame = self._frame_of[rows, :kept].repeat_interleave(x.shape[2], 1)
         order = torch.arange(x.shape[2], device=self.device).repeat(kept).expand(len(sessions), -1)
-        self._write(rows, x.flatten(1, 2), frame, order, frame - frame[:, :1])
+        self._write(sessions, rows, x.flatten(1, 2), frame, order, frame - frame[:, :1])
 
     def _continue(self, draws: Sequence[Draw]) -> None:
         """Go on where a draft failed: the token drawn instead, and what of the draft is still legal after it."""
@@ -389,7 +390,7 @@ class Engine:
         )
         now = torch.tensor([[s.frame] for s in sessions], device=self.device)
         block = self._block_at(sessions)[:, None]
-        hidden = self._write(index, x, now, order + self._visual, block, rows=rows)
+        hidden = self._write(sessions, index, x, now, order + self._visual, block, rows=rows)
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
             draw.scores, draw.draft = scores, draft
 
@@ -517,11 +518,12 @@ class Engine:
         order = (begin + torch.arange(x.shape[1], device=self.device)).expand(len(sessions), -1)
         block = self._block_at(sessions)[:, None]
         if cache is None:
-            return self._write(index, x, now, order, block, rows=rows)
-        return self._write(index, x, now, order, block, cache, slice(None))
+            return self._write(sessions, index, x, now, order, block, rows=rows)
+        return self._write(sessions, index, x, now, order, block, cache, slice(None))
 
     def _write(
         self,
+        sessions: Sequence[Session],
         index: Tensor,
         x: Tensor,
         frame: Tensor,
@@ -530,19 +532,27 @@ class Engine:
         cache: Tensor | None = None,
         rows: Tensor | slice | None = None,
     ) -> Tensor:
-        """Run tokens (B, Q, D) of `frame` (B, Q or 1), at `order` (B, Q) within `block` (B, Q or 1)."""
-        seen, bias = self._memory_of(index, frame, actions=self.options.show_actions)
-        own = self._block_of == block[:, :, None]  # (B, Q or 1, slots)
-        own = own & (self._is_action | self._is_visual if self.config.is_paper else self._is_action)
-        mine = own & (self._order <= order[:, :, None])
+        """Run tokens (B, Q, D) of `frame` (B, Q or 1), at `order` (B, Q) within `block` (B, Q or 1).
+
+        Only the slots up to the last block in use take part.
+        """
+        used: int = self._slot(self._blocks_used(sessions), 0)
+        seen, bias = self._memory_of(index, frame, used, actions=self.options.show_actions)
+        visual, action = self._is_visual[:used], self._is_action[:used]
+        own = self._block_of[:used] == block[:, :, None]  # (B, Q or 1, slots)
+        own = own & (action | visual if self.config.is_paper else action)
+        mine = own & (self._order[:used] <= order[:, :, None])
         if self.config.is_paper:  # pictures are causal too
             seen = seen & ~own
         biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
-        target = self._cache if cache is None else cache
+        target = (self._cache if cache is None else cache)[:, :, :, :used]
         picked = index if rows is None else rows
         return self.model.decoder.extend(x, biased, target, picked, self._slot(block, order))
 
-    def _slot(self, block: Tensor, order: Tensor | int) -> Tensor:
+    def _blocks_used(self, sessions: Sequence[Session]) -> int:
+        return max(min(s.frame - s.base + 1, self._memory) for s in sessions)
+
+    def _slot(self, block: Place, order: Place) -> Place:
         return self.config.text_slots + block * self._block + order
 
     def _block_at(self, sessions: Sequence[Session]) -> Tensor:
@@ -551,18 +561,24 @@ class Engine:
         blocks = [s.frame - s.base if paper else s.frame % self._memory for s in sessions]
         return torch.tensor(blocks, device=self.device)
 
-    def _memory_of(self, rows: Tensor, now: Tensor, *, actions: bool) -> tuple[Tensor, Tensor]:
-        """What frames `now` (B, Q) see of text and memory: mask (B, Q, slots), bias (B, heads, Q, slots)."""
-        frame = self._frame_of[rows][:, None, self._block_of]  # (B, 1, slots)
+    def _memory_of(
+        self, rows: Tensor, now: Tensor, used: int | None = None, *, actions: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What frames `now` (B, Q) see of text and memory: mask (B, Q, slots), bias (B, heads, Q, slots).
+
+        Of the first `used` slots, or of all.
+        """
+        order, block_of, is_text = self._order[:used], self._block_of[:used], self._is_text[:used]
+        frame = self._frame_of[rows][:, None, block_of]  # (B, 1, slots)
         distance = now[:, :, None] - frame
         alive = (frame >= 0) & (distance >= 0) & (distance < self._memory)
-        text = self._is_text & (self._place < self._text_length[rows][:, None, None])
-        seen = text | (self._is_visual & alive)
+        text = is_text & (self._place[:used] < self._text_length[rows][:, None, None])
+        seen = text | (self._is_visual[:used] & alive)
         if actions:
-            length = self._action_length[rows][:, None, self._block_of]
-            written = self._order - self._visual < length
-            seen = seen | (self._is_action & alive & (distance > 0) & written)
-        column = torch.where(self._is_text, self._memory, distance.clamp(0, self._memory - 1))
+            length = self._action_length[rows][:, None, block_of]
+            written = order - self._visual < length
+            seen = seen | (self._is_action[:used] & alive & (distance > 0) & written)
+        column = torch.where(is_text, self._memory, distance.clamp(0, self._memory - 1))
         return seen, self.model.decoder.relative(column).transpose(0, 1)
 
     def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Tensor]:

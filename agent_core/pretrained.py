@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
+from agent_core.hub import HUB, HubError, fetched
 from agent_core.model.iafm import IAFM
 from agent_core.model.vit import ViTower
 from agent_core.vocabulary import SPECIAL
@@ -25,7 +26,6 @@ from agent_core.vocabulary import SPECIAL
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 INDEX_BYTES = 4 << 20
-HUB = "hub:"
 OPT_SPECIAL = 4
 """OPT's pieces begin after `<s>`, `<pad>`, `</s>`, `<unk>`; ours after our special tokens."""
 SHIFT = len(SPECIAL) - OPT_SPECIAL
@@ -99,7 +99,7 @@ def import_opt(model: IAFM, source: str) -> None:
 
 def opt_tokenizer(source: str) -> str:
     """OPT's byte-level BPE (`vocab.json`, `merges.txt`) with our ids, as a tokenizer's JSON."""
-    folder = _folder(source, ("vocab.json", "merges.txt"))
+    folder = _local(source, ("vocab.json", "merges.txt"))
     try:
         ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
@@ -175,7 +175,7 @@ def _strip(found: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Ten
 
 def _read(source: str) -> dict[str, Tensor]:
     """All tensors of a source as float32."""
-    folder = _folder(source, (WEIGHTS, INDEX))
+    folder = _local(source, (WEIGHTS, INDEX, "model-*.safetensors"))
     found: dict[str, Tensor] = {}
     for path in _files(folder):
         try:
@@ -206,18 +206,11 @@ def _files(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
-def _folder(source: str, wanted: tuple[str, ...]) -> Path:
-    """A local folder as it is; a hub id is downloaded, only the wanted files and shards."""
-    if not source.startswith(HUB):
-        folder = Path(source)
-        if not folder.is_dir():
-            raise PretrainedError(f"no folder {folder}; a hub id is written {HUB}owner/name")
-        return folder
-    from huggingface_hub import snapshot_download
-
-    download: Callable[..., str] = snapshot_download
+def _local(source: str, patterns: tuple[str, ...]) -> Path:
     try:
-        got = download(source.removeprefix(HUB), allow_patterns=[*wanted, "model-*.safetensors"])
-    except Exception as error:  # network, authorisation and naming errors share no base class
-        raise PretrainedError(f"{source} could not be downloaded: {error}") from None
-    return Path(got)
+        folder = fetched(source, patterns)
+    except HubError as error:
+        raise PretrainedError(str(error)) from None
+    if not folder.is_dir():
+        raise PretrainedError(f"no folder {folder}; a hub id is written {HUB}owner/name")
+    return folder

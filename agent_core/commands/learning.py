@@ -65,6 +65,12 @@ def add(commands: Any) -> None:
     train.add_argument("--json", action="store_true")
     train.set_defaults(handler=run_train)
 
+    push = commands.add_parser("push", help="upload a checkpoint to the Hugging Face hub")
+    push.add_argument("checkpoint", type=Path, help="folder")
+    push.add_argument("target", help="hub:owner/name")
+    push.add_argument("--private", action="store_true")
+    push.set_defaults(handler=run_push)
+
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
     evaluate.add_argument("game", nargs="?", default="voxel")
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
@@ -148,6 +154,19 @@ def run_train(args: argparse.Namespace) -> int:
         return 0
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(report).items()}
     return answer(facts, args.json, lambda: out.print(facts))
+
+
+def run_push(args: argparse.Namespace) -> int:
+    from agent_core.checkpoint import load as load_checkpoint
+    from agent_core.hub import push
+
+    found = load_checkpoint(args.checkpoint)
+    known = {name: found.header.facts.get(name, "?") for name in ("steps", "episodes", "frames")}
+    size = sum(p.numel() for p in found.model.parameters()) / 1e6
+    games = ", ".join(spec.title for spec in found.header.specs)
+    facts = {"games": games, "parameters": size, **known}
+    out.print(push(args.checkpoint, args.target, facts, private=args.private))
+    return 0
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ class FrameMemory:
     """Keys and values of earlier frames in play, for the attention over time; written in place."""
 
     cache: Tensor
-    """(layers, 2, rows, T, P, heads, h)."""
+    """(layers, 2, rows, P, T, heads, h)."""
     rows: Tensor
     """(F,) each picture's session."""
     block: Tensor
@@ -64,11 +64,12 @@ class SpaceTimeBlock(Block):
         q, k, v = self.time.project(y)
         kept = []
         for part, new in enumerate((k, v)):
-            memory.cache[layer, part][memory.rows, memory.block] = new.view(
-                size, places, self.heads, -1
-            ).to(memory.cache.dtype)
-            past = memory.cache[layer, part][memory.rows]  # (F, T, P, heads, h)
-            kept.append(past.transpose(1, 2).flatten(0, 1).to(q.dtype))
+            cache = memory.cache[layer, part]
+            cache[memory.rows, :, memory.block] = new.view(size, places, self.heads, -1).to(
+                cache.dtype
+            )
+            past = cache[memory.rows] if size > 1 else cache[memory.rows[0] : memory.rows[0] + 1]
+            kept.append(past.flatten(0, 1).to(q.dtype))  # (F * P, T, heads, h)
         bias = _bias(memory.seen, q.dtype).repeat_interleave(places, 0)[:, None, None]
         return self.time.attend(y, q, kept[0], kept[1], bias).view(x.shape)
 

@@ -75,8 +75,7 @@ def bench_train(
 
 
 def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
-    model, count_ = config.model, config.data.window_frames
-    frames = min(count_, model.memory_frames) if model.is_paper else count_
+    model, frames = config.model, config.data.window_frames
     shape = (size, frames, model.frame_height, model.frame_width, 3)
     every = torch.ones(size, frames, dtype=torch.bool, device=device)
 
@@ -86,6 +85,7 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
     return Batch(
         torch.randint(0, 255, shape, dtype=torch.uint8, device=device), every, ids(size, _WORDS),
         ids(size, frames, _PRESSED), every, ids(size, _SAID), torch.zeros_like(every[:, 0]),
+        torch.zeros_like(every[:, 0], dtype=torch.long),
     )  # fmt: skip
 
 

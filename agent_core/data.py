@@ -71,6 +71,7 @@ class WindowStore:
     cumulative: dict[str, Tensor]
     """By part ("train", "validation") and by part and game ("train/voxel"): cumulated weight of every step, float64."""
     stride: int
+    memory_frames: int
 
     @property
     def device(self) -> torch.device:
@@ -109,12 +110,24 @@ class WindowStore:
             shorter = 1 + (chance[1] * count).long().clamp(max=count - 1)
             length = torch.where(chance[0] < config.short_windows, shorter, length)
             hidden = chance[2] < config.hide_actions
-        return self.gather(last[rows], offset[rows], length[rows], hidden[rows], count)
+        turn = torch.randint(
+            0, self.memory_frames, (size,), generator=generator, device=self.device
+        )
+        return self.gather(last[rows], offset[rows], length[rows], hidden[rows], turn[rows], count)
 
     def gather(
-        self, last: Tensor, offset: Tensor, length: Tensor, hidden: Tensor, count: int
+        self,
+        last: Tensor,
+        offset: Tensor,
+        length: Tensor,
+        hidden: Tensor,
+        turn: Tensor,
+        count: int,
     ) -> Batch:
-        """Windows ending on steps `last` (B,); the frame before lies `offset` (B,) steps back, then every stride."""
+        """Windows ending on steps `last` (B,); the frame before lies `offset` (B,) steps back, then every stride.
+
+        An episode's first frame stands in block 0, as in play; other windows begin in block `turn` (B,).
+        """
         back = torch.arange(count - 2, -2, -1, device=self.device) * self.stride  # …, s, 0, -s
         steps = last[:, None] - offset[:, None] - back[None]
         steps[:, -1] = last
@@ -135,6 +148,7 @@ class WindowStore:
             wanted | same,
             self.thoughts[self.thought[last]],
             hidden,
+            torch.where(present[:, 0], turn, 0),
         )
 
     def changed(self, last: Tensor) -> Tensor:
@@ -200,6 +214,7 @@ def build_store(
         table(told, min(spoken, model.thought_slots)),
         cumulative,
         model.history_stride,
+        model.memory_frames,
     )
 
 

@@ -4,14 +4,14 @@ Theory of operation. Every session owns one row of a cache of keys and values, l
 
     text | block 0 | block 1 | … | block T-1 | scratch        block = visual tokens, action tokens
 
-A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one. In compact models
-frames enter the blocks as a ring: only the distance in frames enters attention, so nothing is recomputed when the
-window slides. The paper's absolute places forbid that: when its blocks are full, the newer half moves to the front and
-is computed anew from the visual tokens kept beside the cache, so every frame is still encoded once.
+A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one. Frames enter the
+blocks as a ring, so nothing is recomputed when the window slides: in compact models only the distance in frames enters
+attention, and models with absolute places are trained at every turn of the ring. One block more than the window holds
+lets what was done before be written in one pass with the new frame, which takes the place of one it no longer sees.
 
-One pass takes the picture, [STARTACTION] and the previous action as a draft; each token is then drawn from the model's
-own distribution, and as long as it agrees with the draft its successor's distribution is already there (speculative
-decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
+One pass takes what was done, the picture, [STARTACTION] and the previous action as a draft; each token is then drawn
+from the model's own distribution, and as long as it agrees with the draft its successor's distribution is already there
+(speculative decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
 """
 
 from __future__ import annotations
@@ -61,8 +61,6 @@ class Session:
     instruction: str | None = None
     frame: int = -1
     """Index of the newest frame among those kept."""
-    base: int = 0
-    """Index of the frame in block 0, where places are absolute."""
     steps: int = 0
     """Frames since memory was last emptied."""
     body: Body = ()
@@ -113,27 +111,23 @@ class Engine:
         self._memory = config.memory_frames
         self._visual, self._action = config.visual_tokens, config.action_slots
         self._block = self._visual + self._action
-        self._scratch = config.text_slots + self._memory * self._block
+        self._ring = self._memory + int(self.options.show_actions)
+        self._scratch = config.text_slots + self._ring * self._block
         slots = self._scratch + config.thought_slots
         self._shape = (slots, config.heads, config.width // config.heads)
         self._cache = self._room(config.layers, 2, 0, *self._shape)
         self._text_length = torch.zeros(0, dtype=torch.long, device=self.device)
-        self._frame_of = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
-        self._action_length = torch.zeros(0, self._memory, dtype=torch.long, device=self.device)
+        self._frame_of = torch.zeros(0, self._ring, dtype=torch.long, device=self.device)
+        self._action_length = torch.zeros(0, self._ring, dtype=torch.long, device=self.device)
         self._glance = self._room(0, config.width)
-        past = self._memory if config.is_paper else 0
-        self._pictures = self._room(0, past, self._visual, config.width)
-        """Visual tokens of the frames in memory, to compute them anew."""
-        self._done = torch.zeros(0, past, self._action, dtype=torch.long, device=self.device)
-        """Ids of what was done after them."""
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
         looks_back = config.is_paper and config.temporal_attention
         self._over_time = self._room(
-            config.layers if looks_back else 0, 2, 0, patches, self._memory, *self._shape[1:]
+            config.layers if looks_back else 0, 2, 0, patches, self._ring, *self._shape[1:]
         )
         self._free: list[int] = []
         place = torch.arange(slots, device=self.device) - config.text_slots
-        within = (place >= 0) & (place < self._memory * self._block)
+        within = (place >= 0) & (place < self._ring * self._block)
         self._block_of = torch.where(within, place // self._block, 0)
         self._order = torch.where(within, place % self._block, -1)
         self._is_text = place < 0
@@ -157,7 +151,7 @@ class Engine:
 
     def forget(self, session: Session) -> None:
         """Empty the memory: a new episode or a new instruction."""
-        session.instruction, session.frame, session.base, session.steps = None, -1, 0, 0
+        session.instruction, session.frame, session.steps = None, -1, 0
         session.body, session.kept, session.said = (), False, None
         self._frame_of[session.row] = -1
 
@@ -193,7 +187,7 @@ class Engine:
         rows = torch.tensor([session.row], device=self.device)
         now = torch.tensor([[session.frame]], device=self.device)
         seen, bias = self._memory_of(rows, now, actions=False)
-        place = self._slot(self._block_at([session])[:, None], torch.tensor(self._visual))
+        place = self._place_at(now, torch.tensor(self._visual))
         written = [THOUGHT]
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
@@ -233,8 +227,6 @@ class Engine:
         self._action_length = longer(self._action_length)
         self._text_length = longer(self._text_length)
         self._glance = longer(self._glance)
-        self._pictures = longer(self._pictures)
-        self._done = longer(self._done)
         self._free += range(have, have + more)
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
@@ -278,8 +270,6 @@ class Engine:
             found[-1] = ids[: self._action]
             block = int(self._block_at([session]))
             self._action_length[session.row, block] = len(found[-1])
-            if self.config.is_paper:
-                self._done[session.row, block, : len(found[-1])] = torch.tensor(found[-1])
         return found
 
     def _pressed(self, sessions: Sequence[Session], ids: Sequence[Sequence[int]]) -> Tensor:
@@ -295,10 +285,10 @@ class Engine:
     ) -> list[Draw]:
         """Take in one frame per session: what was done `before`, the picture, START and the draft in one pass.
 
-        A ring needs a pass of its own for what was done: the new frame takes the place of one that it still saw.
+        What was done takes a pass of its own where only some sessions keep it.
         """
         last = None
-        if before and all(before) and self.config.is_paper:
+        if before and all(before):
             last = self._pressed(sessions, before)
         elif any(before):
             some = [(s, ids) for s, ids in zip(sessions, before, strict=True) if ids]
@@ -309,10 +299,6 @@ class Engine:
             session.frame += int(session.kept or session.frame < 0)
             session.kept = session.steps % self.config.history_stride == 0
             session.steps += 1
-        if full := [
-            s for s in sessions if s.frame - s.base == self._memory and self.config.is_paper
-        ]:
-            self._move_up(full)
         rows, index = self._rows(sessions)
         now = torch.tensor([[s.frame] for s in sessions], device=self.device)
         block = self._block_at(sessions)[:, None]
@@ -327,7 +313,7 @@ class Engine:
             done = order[:, : last.shape[1]]
             back = torch.cat([torch.ones_like(done), torch.zeros_like(order)], 1)
             x, order = torch.cat([last, x], 1), torch.cat([done + self._visual, order], 1)
-            now, block = now - back, block - back
+            now, block = now - back, (block - back) % self._ring
         hidden = self._write(sessions, index, x, now, order, block, rows=rows)
         scores = self._scores(hidden[:, -pressed.shape[1] :])
         return [
@@ -336,7 +322,7 @@ class Engine:
         ]
 
     def _encode(self, frames: Sequence[Frame], rows: Tensor, block: Tensor, now: Tensor) -> Tensor:
-        """Visual tokens (B, V, D) of one new frame per session, kept where they may be needed again."""
+        """Visual tokens (B, V, D) of one new frame per session, in the light of the earlier ones."""
         pictures = normalise(torch.from_numpy(np.stack(frames)).to(self.device)).to(self.dtype)
         if not self.config.is_paper:
             return self.model.look(pictures)
@@ -345,32 +331,7 @@ class Engine:
             distance = now[:, None] - self._frame_of[rows]
             seen = (self._frame_of[rows] >= 0) & (distance >= 0) & (distance < self._memory)
             memory = FrameMemory(self._over_time, rows, block, seen)
-        visual = self.model.look(pictures, memory)
-        self._pictures[rows, block] = visual
-        return visual
-
-    def _move_up(self, sessions: Sequence[Session]) -> None:
-        """Full blocks with absolute places: drop the older half and compute the newer anew at its new places."""
-        kept = self._memory // 2
-        _, rows = self._rows(sessions)
-        old = slice(self._memory - kept, self._memory)
-        for table in (self._frame_of, self._action_length, self._pictures, self._done):
-            table[rows, :kept] = table[rows, old]
-        for part in self._over_time.flatten(0, 1):
-            part[rows, :, :kept] = part[rows][:, :, old]
-        self._frame_of[rows, kept:] = -1
-        for session in sessions:
-            session.base = session.frame - kept
-        if not kept:
-            return
-        shown = self.options.show_actions
-        x = self.model.embed_visual(self._pictures[rows, :kept])
-        if shown:
-            pressed = self.model.embed_action(self._done[rows, :kept], self._glance[rows, None])
-            x = torch.cat([x, pressed], 2)
-        frame = self._frame_of[rows, :kept].repeat_interleave(x.shape[2], 1)
-        order = torch.arange(x.shape[2], device=self.device).repeat(kept).expand(len(sessions), -1)
-        self._write(sessions, rows, x.flatten(1, 2), frame, order, frame - frame[:, :1])
+        return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:
         """Go on where a draft failed: the token drawn instead, and what of the draft is still legal after it."""
@@ -547,19 +508,24 @@ class Engine:
         biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
         target = (self._cache if cache is None else cache)[:, :, :, :used]
         picked = index if rows is None else rows
-        return self.model.decoder.extend(x, biased, target, picked, self._slot(block, order))
+        places = self._place_at(frame, order)
+        return self.model.decoder.extend(
+            x, biased, target, picked, self._slot(block, order), places
+        )
 
     def _blocks_used(self, sessions: Sequence[Session]) -> int:
-        return max(min(s.frame - s.base + 1, self._memory) for s in sessions)
+        return max(min(s.frame + 1, self._ring) for s in sessions)
 
     def _slot(self, block: Place, order: Place) -> Place:
         return self.config.text_slots + block * self._block + order
 
+    def _place_at(self, frame: Tensor, order: Tensor) -> Tensor:
+        """Absolute place of tokens of a frame: as in training, whatever slot of the cache they take."""
+        return self._slot(frame % self._memory, order)
+
     def _block_at(self, sessions: Sequence[Session]) -> Tensor:
         """(B,) block of each session's newest frame."""
-        paper = self.config.is_paper
-        blocks = [s.frame - s.base if paper else s.frame % self._memory for s in sessions]
-        return torch.tensor(blocks, device=self.device)
+        return torch.tensor([s.frame % self._ring for s in sessions], device=self.device)
 
     def _memory_of(
         self, rows: Tensor, now: Tensor, used: int | None = None, *, actions: bool

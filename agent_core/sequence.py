@@ -11,7 +11,8 @@ length. Unused slots are padding: no token sees them and no loss counts them. Wh
 - a thought sees text, memory and the last frame's picture, no actions; nothing sees a thought.
 
 In compact models place in time enters only as the distance in frames (a learned bias), so a cache may slide by whole
-frames. The paper's decoder has absolute places: every slot its own, counted from the window's first frame.
+frames. The paper's decoder has absolute places, every slot its own; there frame t stands in block (t + turn) mod T, a
+ring as in play, and training draws the turn, so that no frame ever needs to be computed at another place.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Batch:
     """(B, K) ids, padded with 0."""
     hidden: Tensor
     """(B,) bool: later frames cannot see the actions of earlier ones."""
+    turn: Tensor
+    """(B,) block of the first present frame, where places are absolute."""
 
     def __len__(self) -> int:
         return len(self.text)
@@ -120,20 +123,17 @@ def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
     return torch.tensor(kind), torch.tensor(frame), torch.tensor(order)
 
 
-def places(layout: Layout, text_slots: int, action_slots: int, present: Tensor) -> Tensor:
-    """(B, L) absolute place of every slot: text from 0, then frames counted from the first present one (B, N).
+def places(layout: Layout, in_play: Layout, batch: Batch) -> Tensor:
+    """(B, L) absolute place of every slot: text from 0, then a ring of blocks.
 
-    Segments are spaced by their slots in play, `text_slots` and `action_slots`, however few this batch needs. A thought
-    stands where its frame's action would.
+    Segments are spaced by their slots in play, `in_play`, however few this batch needs. A thought stands where its
+    frame's action would.
     """
-    kind, frame, order = _places(layout)
-    device = present.device
-    block = layout.visual + action_slots
+    kind, frame, order = (table.to(batch.present.device) for table in _places(layout))
     inside = torch.where(kind == THOUGHT, order - layout.action, order)
-    fixed = torch.where(kind == TEXT, order, text_slots + frame * block + inside).to(device)
-    first = present.int().argmax(1) * block
-    later = torch.where(kind == TEXT, 0, 1).to(device)
-    return (fixed[None] - first[:, None] * later).clamp(min=0)
+    first = batch.present.int().argmax(1)
+    block = (frame[None] + (batch.turn - first)[:, None]) % in_play.frames
+    return torch.where(kind == TEXT, order, in_play.text + block * in_play.block + inside)
 
 
 def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:

@@ -548,7 +548,9 @@ def draw_validation(
     offset = torch.randint(1, store.stride + 1, (size,), generator=generator, device=store.device)
     length = torch.full_like(last, data.window_frames)
     hidden = torch.ones_like(last, dtype=torch.bool)
-    return store.gather(last, offset, length, hidden, data.window_frames), store.changed(last)
+    turn = last % store.memory_frames
+    windows = store.gather(last, offset, length, hidden, turn, data.window_frames)
+    return windows, store.changed(last)
 
 
 def learning_rate(config: RunConfig, step: int, fraction: float) -> float:

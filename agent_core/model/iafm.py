@@ -93,8 +93,7 @@ class IAFM(nn.Module):
         valid = _valid(batch, layout, looked.visible)
         table = None if paper else self.decoder.time_bias
         bias = attention_bias(table, seen, batch.hidden, valid)
-        slots = places(layout, self.config.text_slots, self.config.action_slots, batch.present)
-        states = self.decoder(x, bias, slots)
+        states = self.decoder(x, bias, places(layout, self._in_play(), batch))
         middle = layout.text + layout.frames * layout.block
         body = states[:, layout.text : middle].unflatten(1, (layout.frames, layout.block))
         return Outputs(
@@ -104,6 +103,10 @@ class IAFM(nn.Module):
             looked.patches.unflatten(0, (size, count)),
             layout.visual,
         )
+
+    def _in_play(self) -> Layout:
+        c = self.config
+        return Layout(c.text_slots, c.memory_frames, c.visual_tokens, c.action_slots, 0)
 
     def look(self, pictures: Tensor, memory: FrameMemory | None = None) -> Tensor:
         """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D); `memory` where time is attended to."""

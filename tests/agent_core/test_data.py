@@ -54,7 +54,7 @@ def store() -> WindowStore:
 
 def cut(store: WindowStore, last: int, offset: int, hidden: bool, length: int = 4) -> object:
     ids = [torch.tensor([value]) for value in (last, offset, length)]
-    return store.gather(*ids, torch.tensor([hidden]), 4)
+    return store.gather(*ids, torch.tensor([hidden]), torch.tensor([2]), 4)
 
 
 def test_a_window_holds_every_third_frame_and_the_newest(store: WindowStore) -> None:
@@ -69,6 +69,11 @@ def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
     assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
     assert VOCABULARY.text(batch.text[0].tolist()) == "hunt the pig"
     assert VOCABULARY.text(batch.thought[0].tolist()) == "walk"
+
+
+def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowStore) -> None:
+    assert cut(store, 11, 2, True).turn.tolist() == [2]
+    assert cut(store, 4, 1, True).turn.tolist() == [0]
 
 
 def test_a_short_window_forgets(store: WindowStore) -> None:

@@ -66,7 +66,8 @@ def window(
     said = torch.zeros(1, 32, dtype=torch.long)
     said[0, : len(thought)] = torch.tensor(thought)
     pixels = torch.from_numpy(np.stack(frames))[None]
-    return Batch(pixels, every, text, actions, every, said, torch.tensor([not shown]))
+    first = torch.zeros(1, dtype=torch.long)
+    return Batch(pixels, every, text, actions, every, said, torch.tensor([not shown]), first)
 
 
 def log_probability(checkpoint: Checkpoint, batch: Batch, t: int, body: tuple[int, ...]) -> float:
@@ -134,20 +135,15 @@ PAPER = {
 
 
 @pytest.mark.parametrize("shown", [False, True])
-def test_absolute_places_are_computed_anew_when_the_blocks_are_full(shown: bool) -> None:
+def test_absolute_places_go_round_as_a_ring(shown: bool) -> None:
     checkpoint = random_checkpoint(**PAPER)
     engine = Engine(checkpoint, EngineOptions(show_actions=shown))
     frames = pictures(11)
     session = engine.open(ATTACHMENT, 1)
-    bodies: list[tuple[int, ...]] = []
-    first = 0
-    for t, frame in enumerate(frames):
-        choice = engine.act([session], [frame], ["chop a tree"])[0]
-        bodies.append(choice.body)
-        if t - first == 4:  # four blocks: the newer two stay
-            first = t - 2
-        batch = window(frames[first : t + 1], bodies[first:], shown=shown)
-        expected = log_probability(checkpoint, batch, t - first, choice.body)
+    choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
+    batch = window(frames, [c.body for c in choices], shown=shown)
+    for t, choice in enumerate(choices):
+        expected = log_probability(checkpoint, batch, t, choice.body)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
@@ -157,7 +153,7 @@ def test_attention_over_time_streams_as_the_whole_window() -> None:
         if ".time." in name:
             torch.nn.init.normal_(weight, std=0.3)
     engine = Engine(checkpoint)
-    frames = pictures(4)
+    frames = pictures(7)
     session = engine.open(ATTACHMENT, 1)
     choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
     batch = window(frames, [c.body for c in choices], shown=False)

@@ -34,6 +34,7 @@ def example() -> tuple[IAFM, Batch, Outputs]:
         torch.tensor([[False, True], [True, True]]),
         torch.tensor([[3, 30, 2], [0, 0, 0]]),
         torch.tensor([True, False]),
+        torch.zeros(2, dtype=torch.long),
     )
     return model, batch, model(batch)
 

@@ -52,6 +52,7 @@ def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, B
         torch.ones(2, 4, dtype=torch.bool),
         torch.randint(6, 300, (2, 4)),
         torch.tensor([hidden, hidden]),
+        torch.zeros(2, dtype=torch.long),
     )
     return model, batch
 
@@ -110,6 +111,7 @@ def test_a_window_may_begin_at_any_time() -> None:
         batch.scored[:, 1:],
         batch.thought,
         batch.hidden,
+        batch.turn,
     )
     torch.testing.assert_close(model(later).actions[:, 2], whole)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agent_core.sequence import ACTION, TEXT, THOUGHT, VISUAL, Layout, attention_bias, sight
+from agent_core.sequence import (
+    ACTION,
+    TEXT,
+    THOUGHT,
+    VISUAL,
+    Batch,
+    Layout,
+    attention_bias,
+    places,
+    sight,
+)
 
 LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
 MEMORY = 3
@@ -70,3 +80,16 @@ def test_padding_is_seen_by_itself_alone() -> None:
         column = torch.isfinite(bias[:, 0, :, padded])
         assert column.sum(1).tolist() == [1, 1]
         assert column[:, padded].all()
+
+
+def test_absolute_places_are_a_ring_of_blocks() -> None:
+    nothing = torch.zeros(2)
+    present = torch.tensor([[False, True, True, True], [True] * 4])
+    batch = Batch(nothing, present, *[nothing] * 5, turn=torch.tensor([0, 2]))
+    in_play = Layout(text=8, frames=MEMORY, visual=2, action=4, thought=0)
+    found = places(LAYOUT, in_play, batch)
+    assert found[:, :3].tolist() == [[0, 1, 2]] * 2
+    begins = found[:, 3:23:5]  # of the four frames
+    assert begins.tolist() == [[8 + 6 * b for b in (2, 0, 1, 2)], [8 + 6 * b for b in (2, 0, 1, 2)]]
+    assert found[:, 3:8].tolist() == [[20, 21, 22, 23, 24]] * 2
+    assert found[:, 23:].tolist() == [[22, 23]] * 2  # where the last frame's action would stand

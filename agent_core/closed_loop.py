@@ -1,7 +1,8 @@
 """Does the player reach its goals? Whole episodes in fresh worlds, judged by the game's state.
 
 Conditions: the agent as asked; without an instruction; with the instruction of another task (where the game says which
-tasks exclude each other); the scripted expert; random play. All of them meet the same worlds.
+tasks exclude each other; the episode ends when that one is done); the scripted expert; random play. All of them meet
+the same worlds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 
 from agent_core.agent import Agent
 from bridges import Policy, RandomPolicy, Request
-from games import Action, Game, Observation
+from games import Action, Env, Game, Observation
 from games.registry import load, make
 
 HELD_OUT = 1_000_000_000
@@ -112,6 +113,12 @@ class _Lane:
         self.observation: Observation
         options = options_of(trial, load(game))
         self.observation, _ = self.env.reset(seed=trial.seed, options=options)
+        self.asked: Env | None = None
+        """The same world, judged by the task that the swapped words ask for."""
+        if trial.condition == "agent_swapped":
+            task, _ = swapped(trial, load(game))
+            self.asked = make(game)
+            self.asked.reset(seed=trial.seed, options={**options, "task": task})
         self.player = policy.attach(self.env.game, seed=trial.seed)
         self.steps = 0
         self.reward = 0.0
@@ -124,10 +131,20 @@ class _Lane:
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
         self.reward += reward
-        if terminated or truncated:
+        if terminated or truncated or self._did_as_told(action):
             self.outcome = Outcome(self.trial, bool(info["success"]), self.steps, self.reward)
             self.player.close()
             self.env.close()
+
+    def _did_as_told(self, action: Action) -> bool:
+        """Whether a swapped instruction was carried out: what follows shows nothing of listening."""
+        if self.asked is None:
+            return False
+        _, _, terminated, truncated, info = self.asked.step(action)
+        if terminated or truncated:
+            self.asked.close()
+            self.asked = None
+        return bool(info["success"])
 
 
 def options_of(trial: Trial, game: Game) -> dict[str, Any]:
@@ -136,11 +153,17 @@ def options_of(trial: Trial, game: Game) -> dict[str, Any]:
     if trial.condition == "agent_no_instruction":
         options["instruction"] = ""
     if trial.condition == "agent_swapped":
-        rng = np.random.default_rng([trial.seed, 5])
-        others = [task for task in game.sentences if task != trial.task]
-        words = game.sentences[others[int(rng.integers(len(others)))]]
-        options["instruction"] = words[int(rng.integers(len(words)))]
+        _, options["instruction"] = swapped(trial, game)
     return options
+
+
+def swapped(trial: Trial, game: Game) -> tuple[str, str]:
+    """Another task than the one judged, and words that ask for it."""
+    rng = np.random.default_rng([trial.seed, 5])
+    others = [task for task in game.sentences if task != trial.task]
+    task = others[int(rng.integers(len(others)))]
+    words = game.sentences[task]
+    return task, words[int(rng.integers(len(words)))]
 
 
 def _play_expert(trial: Trial, name: str) -> Outcome:

@@ -30,6 +30,7 @@ from agent_core.checkpoint import Checkpoint
 from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
+from agent_core.packed import can_pack, pack
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
 
@@ -102,6 +103,8 @@ class Engine:
         self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
         if self.options.precision == "bfloat16":
             self.model = copy.deepcopy(self.model).to(torch.bfloat16)
+            if can_pack(self.model.token.weight.device):
+                pack(self.model)
         config = self.config = checkpoint.header.model
         weight = self.model.token.weight
         self.device, self.dtype = weight.device, weight.dtype

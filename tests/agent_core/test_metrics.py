@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agent_core.closed_loop import HELD_OUT, Outcome, Trial, options_of
+from agent_core.closed_loop import HELD_OUT, Outcome, Trial, _Lane, options_of
 from agent_core.evaluate import Evaluation, tally
 from agent_core.expert_recording import SEED_LIMIT
 from agent_core.metrics import (
@@ -15,6 +15,7 @@ from agent_core.metrics import (
     exact_match,
     wilson_interval,
 )
+from bridges import RandomPolicy
 from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
@@ -87,3 +88,14 @@ def test_swapped_words_belong_to_another_task():
         assert told
         assert told not in own
     assert options_of(Trial("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
+
+
+def test_a_swapped_episode_ends_when_what_was_asked_is_done():
+    trial = Trial("go_to_gold", "agent_swapped", HELD_OUT)
+    lane = _Lane(trial, RandomPolicy(), "voxel")
+    other = GAME.teacher()(lane.asked)
+    while lane.outcome is None:
+        assert (lane.env.view().frame == lane.asked.view().frame).all()
+        lane.step(other()[0])
+    assert not lane.outcome.success
+    assert lane.steps < TASKS["chop_tree"].limit

@@ -23,6 +23,7 @@ from agent_core.config import ModelConfig
 from agent_core.engine import Body, Draw, Engine, EngineOptions, Scores, Session
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
+from agent_core.packed import PACKED_FLOPS
 from agent_core.plain_route import PlainRoute
 from agent_core.vocabulary import build_vocabulary
 from games import Action, Frame
@@ -228,7 +229,7 @@ def _flops(step: Callable[[int], None], after: int, steps: int = 20) -> float:
     """Operations of one step, counted over some."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS)
     with counter:
         for t in range(steps):
             step(_WARM + after + t)

@@ -2,7 +2,7 @@
 
 Theory of operation. Every session owns one row of a cache of keys and values, laid out like a training window:
 
-    text | block 0 | block 1 | … | block T-1 | scratch        block = visual tokens, action tokens
+    text | visual tokens of blocks 0 … R-1 | first action tokens of all blocks | second … | scratch
 
 A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one. Frames enter the
 blocks as a ring, so nothing is recomputed when the window slides: in compact models only the distance in frames enters
@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,6 @@ from games import Action, Frame
 
 Body = tuple[int, ...]
 Scores = NDArray[np.float64]
-Place = TypeVar("Place", int, Tensor)
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,11 @@ class Engine:
         self._visual, self._action = config.visual_tokens, config.action_slots
         self._block = self._visual + self._action
         self._ring = self._memory + int(self.options.show_actions)
+        self._actions_at = config.text_slots + self._ring * self._visual
         self._scratch = config.text_slots + self._ring * self._block
         slots = self._scratch + config.thought_slots
-        self._shape = (slots, config.heads, config.width // config.heads)
-        self._cache = self._room(config.layers, 2, 0, *self._shape)
+        heads, size = config.heads, config.width // config.heads
+        self._cache = self._room(config.layers, 2, 0, heads, slots, size)
         self._text_length = torch.zeros(0, dtype=torch.long, device=self.device)
         self._frame_of = torch.zeros(0, self._ring, dtype=torch.long, device=self.device)
         self._action_length = torch.zeros(0, self._ring, dtype=torch.long, device=self.device)
@@ -126,17 +126,19 @@ class Engine:
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
         looks_back = config.is_paper and config.temporal_attention
         self._over_time = self._room(
-            config.layers if looks_back else 0, 2, 0, patches, self._ring, *self._shape[1:]
+            config.layers if looks_back else 0, 2, 0, patches, heads, self._ring, size
         )
         self._free: list[int] = []
-        place = torch.arange(slots, device=self.device) - config.text_slots
-        within = (place >= 0) & (place < self._ring * self._block)
-        self._block_of = torch.where(within, place // self._block, 0)
-        self._order = torch.where(within, place % self._block, -1)
-        self._is_text = place < 0
-        self._is_visual = within & (self._order < self._visual)
-        self._is_action = within & (self._order >= self._visual)
         self._place = torch.arange(slots, device=self.device)
+        self._block_of = torch.zeros_like(self._place)
+        self._order = torch.full_like(self._place, -1)
+        for block in range(self._ring):
+            order = torch.arange(self._block, device=self.device)
+            slot = self._slots(torch.full_like(order, block), order)
+            self._block_of[slot], self._order[slot] = block, order
+        self._is_text = self._place < config.text_slots
+        self._is_visual = (self._order >= 0) & (self._order < self._visual)
+        self._is_action = self._order >= self._visual
 
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
@@ -317,8 +319,9 @@ class Engine:
             back = torch.cat([torch.ones_like(done), torch.zeros_like(order)], 1)
             x, order = torch.cat([last, x], 1), torch.cat([done + self._visual, order], 1)
             now, block = now - back, (block - back) % self._ring
-        hidden = self._write(sessions, index, x, now, order, block, rows=rows)
-        scores = self._scores(hidden[:, -pressed.shape[1] :])
+        tail = pressed.shape[1]
+        hidden = self._write(index, x, now, order, block, rows=rows, tail=tail)
+        scores = self._scores(hidden)
         return [
             Draw(s, scores[k], draft)
             for k, (s, draft) in enumerate(zip(sessions, drafts, strict=True))
@@ -354,7 +357,7 @@ class Engine:
         )
         now = torch.tensor([[s.frame] for s in sessions], device=self.device)
         block = self._block_at(sessions)[:, None]
-        hidden = self._write(sessions, index, x, now, order + self._visual, block, rows=rows)
+        hidden = self._write(index, x, now, order + self._visual, block, rows=rows)
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
             draw.scores, draw.draft = scores, draft
 
@@ -482,12 +485,11 @@ class Engine:
         order = (begin + torch.arange(x.shape[1], device=self.device)).expand(len(sessions), -1)
         block = self._block_at(sessions)[:, None]
         if cache is None:
-            return self._write(sessions, index, x, now, order, block, rows=rows)
-        return self._write(sessions, index, x, now, order, block, cache, slice(None))
+            return self._write(index, x, now, order, block, rows=rows)
+        return self._write(index, x, now, order, block, cache, slice(None))
 
     def _write(
         self,
-        sessions: Sequence[Session],
         index: Tensor,
         x: Tensor,
         frame: Tensor,
@@ -495,12 +497,16 @@ class Engine:
         block: Tensor,
         cache: Tensor | None = None,
         rows: Tensor | slice | None = None,
+        tail: int | None = None,
     ) -> Tensor:
         """Run tokens (B, Q, D) of `frame` (B, Q or 1), at `order` (B, Q) within `block` (B, Q or 1).
 
-        Only the slots up to the last block in use take part.
+        Only the slots up to the last action token in use take part; of the last `tail` tokens the outcome is wanted.
         """
-        used: int = self._slot(self._blocks_used(sessions), 0)
+        longest = int(order.max()) + 1 - self._visual
+        if self.options.show_actions:
+            longest = max(longest, int(self._action_length[index].max()))
+        used = self._actions_at + max(longest, 0) * self._ring
         seen, bias = self._memory_of(index, frame, used, actions=self.options.show_actions)
         visual, action = self._is_visual[:used], self._is_action[:used]
         own = self._block_of[:used] == block[:, :, None]  # (B, Q or 1, slots)
@@ -509,22 +515,26 @@ class Engine:
         if self.config.is_paper:  # pictures are causal too
             seen = seen & ~own
         biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
-        target = (self._cache if cache is None else cache)[:, :, :, :used]
+        target = (self._cache if cache is None else cache)[:, :, :, :, :used]
         picked = index if rows is None else rows
         places = self._place_at(frame, order)
         return self.model.decoder.extend(
-            x, biased, target, picked, self._slot(block, order), places
+            x, biased, target, picked, self._slots(block, order), places, tail
         )
 
-    def _blocks_used(self, sessions: Sequence[Session]) -> int:
-        return max(min(s.frame + 1, self._ring) for s in sessions)
+    def _slots(self, block: Tensor, order: Tensor) -> Tensor:
+        """Where in the cache tokens `order` (B, Q) of blocks (B, Q or 1) stand.
 
-    def _slot(self, block: Place, order: Place) -> Place:
-        return self.config.text_slots + block * self._block + order
+        The action tokens of all blocks are last, the first of each block before the second: actions are short, and
+        what is behind the longest in use takes no part in a pass.
+        """
+        visual = self.config.text_slots + block * self._visual + order
+        action = self._actions_at + (order - self._visual) * self._ring + block
+        return torch.where(order < self._visual, visual, action)
 
     def _place_at(self, frame: Tensor, order: Tensor) -> Tensor:
         """Absolute place of tokens of a frame: as in training, whatever slot of the cache they take."""
-        return self._slot(frame % self._memory, order)
+        return self.config.text_slots + frame % self._memory * self._block + order
 
     def _block_at(self, sessions: Sequence[Session]) -> Tensor:
         """(B,) block of each session's newest frame."""

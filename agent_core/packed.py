@@ -6,10 +6,13 @@ torch's own compiler takes them when it freezes a model; here without a compiler
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from agent_core.model.block import Block, quick_gelu
+from agent_core.model.block import Block, gelu, quick_gelu
 
 _QUICK = 1.702
 
@@ -17,18 +20,33 @@ _QUICK = 1.702
 class PackedLinear(nn.Module):
     """A linear layer of bfloat16 weights; `after` names an activation computed in the same pass."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, after: str = "none") -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, after: str = "none", formula: str = ""
+    ) -> None:
         super().__init__()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
         self._bias = None if bias is None else bias.detach()
-        self._after = after
+        self._after, self._formula = after, formula
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out)."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._weight, self._bias, self._after, [], ""
-        )
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(…, in) -> (…, out), added to `onto` where that is given."""
+        run = torch.ops.mkldnn._linear_pointwise
+        out: Tensor
+        if onto is None:
+            out = run(x, self._weight, self._bias, self._after, [], self._formula)
+        else:
+            out = run.binary(x, onto, self._weight, self._bias, "add")
         return out
+
+
+def _operations(x: torch.Size, *_: Any, out_shape: torch.Size, **__: Any) -> int:
+    return 2 * x.numel() * out_shape[-1]
+
+
+PACKED_FLOPS: dict[Any, Callable[..., int]] = {
+    torch.ops.mkldnn._linear_pointwise: _operations,
+}
+"""For torch's counter of operations, which does not know them."""
 
 
 def can_pack(device: torch.device) -> bool:
@@ -51,10 +69,12 @@ def pack(model: nn.Module) -> None:
 
 
 def _fold_activation(block: Block) -> None:
-    """relu(W x) and quick_gelu(W x) = swish(1.702 W x) / 1.702 in the pass of W."""
+    """The activation of W x in the pass of W; quick_gelu(y) = swish(1.702 y) / 1.702."""
     weight, bias = block.feed_in.weight, block.feed_in.bias
     if block.activation is torch.nn.functional.relu:
         folded = PackedLinear(weight, bias, "relu")
+    elif block.activation is gelu:
+        folded = PackedLinear(weight, bias, "gelu", "tanh")
     elif block.activation is quick_gelu:
         folded = PackedLinear(weight * _QUICK, bias * _QUICK, "swish")
         block.feed_out.weight = nn.Parameter(block.feed_out.weight / _QUICK, requires_grad=False)

@@ -27,6 +27,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+class ResidualLinear(nn.Linear):
+    """A linear layer whose outcome is added to something; one step for packed weights (`agent_core.packed`)."""
+
+    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(…, in) -> (…, out)."""
+        out = super().forward(x)
+        return out if onto is None else onto + out
+
+
 class Attention(nn.Module):
     """Norm, projections and output of one multi-head attention."""
 
@@ -35,22 +44,19 @@ class Attention(nn.Module):
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
+        self.attention_out = ResidualLinear(width, width)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, Q, D) -> query, key, value, each (B, Q, heads, D / heads)."""
-        q, k, v = self.qkv(self.attention_norm(x)).unflatten(2, (3, self.heads, -1)).unbind(2)
+        """(B, Q, D) -> query, key, value, each (B, heads, Q, D / heads)."""
+        parts = self.qkv(self.attention_norm(x)).unflatten(2, (3, self.heads, -1))
+        q, k, v = parts.transpose(1, 3).unbind(2)
         return q, k, v
 
     def attend(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """x plus what (B, L, heads, h) keys and values say under an additive bias (B, heads or 1, Q, L)."""
-        seen = F.scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=None if bias is None else bias.to(q.dtype),
-        )
-        out: Tensor = x + self.attention_out(seen.transpose(1, 2).flatten(2))
+        """x plus what (B, heads, L, h) keys and values say under an additive bias (B, heads or 1, Q, L)."""
+        mask = None if bias is None else bias.to(q.dtype)
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.attention_out(seen.transpose(1, 2).flatten(2), x)
         return out
 
 
@@ -65,12 +71,12 @@ class Block(Attention):
         self.activation = ACTIVATIONS[activation]
         self.feed_norm = nn.LayerNorm(width)
         self.feed_in = nn.Linear(width, 4 * width)
-        self.feed_out = nn.Linear(4 * width, width)
+        self.feed_out = ResidualLinear(4 * width, width)
 
     def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """Attention and feed-forward, both added to x."""
         x = self.attend(x, q, k, v, bias)
-        out: Tensor = x + self.feed_out(self.activation(self.feed_in(self.feed_norm(x))))
+        out: Tensor = self.feed_out(self.activation(self.feed_in(self.feed_norm(x))), x)
         return out
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:

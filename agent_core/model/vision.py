@@ -98,13 +98,13 @@ class _Residual(nn.Module):
 
 
 def _activation(config: ModelConfig) -> nn.Module:
-    return nn.ReLU() if config.activation == "relu" else nn.GELU(approximate="tanh")
+    return nn.ReLU(inplace=True) if config.activation == "relu" else nn.GELU(approximate="tanh")
 
 
 def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(…, H, W, 3) uint8 -> (F, 3, H, W) in [-1, 1], stored channels last."""
     flat = frames.flatten(0, -4)
-    return (flat.to(dtype) * (2 / 255) - 1).permute(0, 3, 1, 2)
+    return flat.to(dtype).mul_(2 / 255).sub_(1).permute(0, 3, 1, 2)
 
 
 def jitter(pictures: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:

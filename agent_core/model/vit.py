@@ -26,7 +26,7 @@ class FrameMemory:
     """Keys and values of earlier frames in play, for the attention over time; written in place."""
 
     cache: Tensor
-    """(layers, 2, rows, P, T, heads, h)."""
+    """(layers, 2, rows, P, heads, T, h)."""
     rows: Tensor
     """(F,) each picture's session."""
     block: Tensor
@@ -61,17 +61,23 @@ class SpaceTimeBlock(Block):
             return x
         size, places = x.shape[:2]
         y = x.flatten(0, 1)[:, None]  # (F * P, 1, D)
-        q, k, v = self.time.project(y)
+        q, k, v = self.time.project(y)  # (F * P, heads, 1, h)
+        rows: Tensor | slice = memory.rows
+        block: Tensor | int = memory.block
+        if size == 1:  # a view, not a copy
+            rows = slice(int(memory.rows), int(memory.rows) + 1)
+            block = int(memory.block)
         kept = []
         for part, new in enumerate((k, v)):
             cache = memory.cache[layer, part]
-            cache[memory.rows, :, memory.block] = new.view(size, places, self.heads, -1).to(
-                cache.dtype
-            )
-            past = cache[memory.rows] if size > 1 else cache[memory.rows[0] : memory.rows[0] + 1]
-            kept.append(past.flatten(0, 1).to(q.dtype))  # (F * P, T, heads, h)
-        bias = _bias(memory.seen, q.dtype).repeat_interleave(places, 0)[:, None, None]
-        return self.time.attend(y, q, kept[0], kept[1], bias).view(x.shape)
+            cache[rows, :, :, block] = new.view(size, places, self.heads, -1)
+            kept.append(cache[rows].flatten(0, 1))  # (F * P, heads, T, h)
+        # for one query plain products are faster than the fused attention: 7 against 18 ms for 12 layers on two cores
+        scores = (kept[0] @ q.transpose(2, 3)).squeeze(3) * q.shape[3] ** -0.5
+        hidden = _bias(memory.seen, q.dtype).repeat_interleave(places, 0)[:, None]
+        shares = (scores + hidden).softmax(2)[:, :, None]  # (F * P, heads, 1, T)
+        out: Tensor = self.time.attention_out((shares @ kept[1]).view(x.shape), x)
+        return out
 
 
 class ViTower(nn.Module):

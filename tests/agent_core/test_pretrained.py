@@ -100,7 +100,7 @@ def test_the_decoder_is_opts_with_and_without_a_cache(opt: tuple[nn.Module, Path
     torch.testing.assert_close(hidden, expected.hidden_states[-1], atol=TOLERANCE, rtol=0)
     scores = model.logits(hidden, 6, 272)
     torch.testing.assert_close(scores, expected.logits[..., 4:], atol=TOLERANCE, rtol=0)
-    cache = torch.zeros(2, 2, 2, 16, 4, 12)
+    cache = torch.zeros(2, 2, 2, 4, 16, 12)
     for t in range(11):
         bias = torch.zeros(2, 1, 1, 16).masked_fill(torch.arange(16) > t, float("-inf"))
         x = model.embed_token(ids[:, t : t + 1] + 2)

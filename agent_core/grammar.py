@@ -1,7 +1,8 @@
 """Which action token may come next? A spec attached to a vocabulary, and the automaton of its legal actions.
 
 Tokens are written in the vocabulary's order, at most one value per control part; camera and stick come as complete
-pairs; exclusive buttons are never together; [ENDOFACTION] closes. An illegal action cannot be produced.
+pairs; exclusive buttons are never together; what is written at every step cannot be passed over; [ENDOFACTION] closes.
+An illegal action cannot be produced.
 """
 
 from __future__ import annotations
@@ -102,9 +103,11 @@ class Attachment:
                 return _continue(group, stage + 1, body[-1])
         last = self._groups.index(self._of_id[body[-1]][0]) if body else -1
         barred = {i for written in body for i in self._barred.get(written, ())}
-        following = [
-            i for group in self._groups[last + 1 :] for i in _begin(group) if i not in barred
-        ]
+        following: list[int] = []
+        for group in self._groups[last + 1 :]:
+            following += [i for i in _begin(group) if i not in barred]
+            if _is_always(group.control):
+                return tuple(following)
         return (self.vocabulary.end, *following)
 
     def _exclusions(self) -> dict[int, tuple[int, ...]]:
@@ -161,9 +164,13 @@ def _numbers(vocabulary: Vocabulary, prefix: str) -> list[tuple[int, float]]:
     return [(i, float(number)) for i, name, number in split if name == prefix]
 
 
+def _is_always(control: Control) -> bool:
+    return isinstance(control, Axis | Choice) and control.always
+
+
 def _write(group: _Group, value: Any) -> tuple[int, ...]:
     control = group.control
-    if value == control.null:
+    if value == control.null and not _is_always(control):
         return ()
     wanted = value if len(group.parts) > 1 else (value,)
     written = []
@@ -190,9 +197,9 @@ def _is_null(group: _Group, ids: Sequence[int]) -> bool:
 
 
 def _begin(group: _Group) -> tuple[int, ...]:
-    """First tokens of a control: all but the null value of a control with a single part."""
+    """First tokens of a control: all but the null value of a control with a single part that need not be written."""
     first = group.parts[0]
-    if len(group.parts) > 1 or isinstance(group.control, Button):
+    if len(group.parts) > 1 or isinstance(group.control, Button) or _is_always(group.control):
         return first.ids
     null = group.control.null
     return tuple(i for i, v in zip(first.ids, first.values, strict=True) if v != null)

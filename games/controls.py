@@ -226,6 +226,10 @@ class Axis(_Control):
     low: float = -1.0
     high: float = 1.0
     bins: int = Field(11, ge=2, le=1024)
+    token: str = ""
+    """How a level is written, with {} for its number from 0; `[name:{}]` where empty."""
+    always: bool = False
+    """Whether it is written at every step, null or not, as robots' actions are."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Axis:
@@ -244,7 +248,8 @@ class Axis(_Control):
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        return tuple(f"[{self.name}:{i}]" for i in range(self.bins))
+        form = self.token or f"[{self.name}:{{}}]"
+        return tuple(form.format(i) for i in range(self.bins))
 
     def legal(self, value: Value) -> float:
         if not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -253,7 +258,8 @@ class Axis(_Control):
 
     def encode(self, value: Value) -> tuple[Token, ...]:
         level = self.legal(value)
-        return () if level == self.null else (self.tokens[self.levels.index(level)],)
+        silent = level == self.null and not self.always
+        return () if silent else (self.tokens[self.levels.index(level)],)
 
     def decode(self, tokens: Sequence[Token]) -> float:
         return self.levels[_only(self.name, self.tokens, tokens)] if tokens else self.null
@@ -272,6 +278,10 @@ class Choice(_Control):
 
     kind: Literal["choice"] = "choice"
     options: tuple[Name, ...] = Field(min_length=2)
+    token: str = ""
+    """How an option is written, with {} for its name; `[name:{}]` where empty."""
+    always: bool = False
+    """Whether it is written at every step, null or not."""
 
     @property
     def null(self) -> int:
@@ -279,7 +289,8 @@ class Choice(_Control):
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        return tuple(f"[{self.name}:{option}]" for option in self.options)
+        form = self.token or f"[{self.name}:{{}}]"
+        return tuple(form.format(option) for option in self.options)
 
     def legal(self, value: Value) -> int:
         if isinstance(value, int) and 0 <= value < len(self.options):
@@ -288,7 +299,7 @@ class Choice(_Control):
 
     def encode(self, value: Value) -> tuple[Token, ...]:
         index = self.legal(value)
-        return (self.tokens[index],) if index else ()
+        return (self.tokens[index],) if index or self.always else ()
 
     def decode(self, tokens: Sequence[Token]) -> int:
         return _only(self.name, self.tokens, tokens) if tokens else 0

@@ -52,6 +52,7 @@ MEANINGS: dict[str, str] = {
     "menu.close": "close what is open, or open the game's menu",
     "menu.confirm": "say yes to what is selected",
     "chat": "text that other players read",
+    "episode.end": "say that the task is done",
 }
 """Meaning -> what it says, in one line. Words are added here, never changed: checkpoints and recordings hold them."""
 

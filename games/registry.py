@@ -15,6 +15,8 @@ _SHIPPED = {
     "minecraft": "games.minecraft:GAME",
     "bleeding-edge": "games.bleeding_edge:GAME",
     "pong": "games.pong:GAME",
+    "language-table": "games.language_table:GAME",
+    "calvin": "games.calvin:GAME",
 }
 
 

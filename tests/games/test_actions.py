@@ -10,9 +10,10 @@ from games import END, START, ActionError, GameSpec
 from games.registry import UnknownGameError, load, names
 
 SPECS = [load(name).spec for name in ("voxel", "minecraft", "bleeding-edge")]
+ROBOTS = [load(name).spec for name in ("language-table", "calvin")]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.id)
+@pytest.mark.parametrize("spec", SPECS + ROBOTS, ids=lambda s: s.id)
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_tokens_and_words_round_trip(spec, seed):
@@ -74,8 +75,22 @@ def test_no_other_order_is_an_action(tokens):
         SPECS[0].decode(tokens)
 
 
+def test_a_robots_action_is_written_whole_at_every_step():
+    table, calvin = ROBOTS
+    assert table.encode({}) == [START, "[ROBOTACTIONX10]", "[ROBOTACTIONY10]", END]
+    assert table.encode({"x": -0.1, "y": 0.1, "TERMINAL": 1})[1:-1] == [
+        "[TERMINAL]", "[ROBOTACTIONX0]", "[ROBOTACTIONY20]",
+    ]  # fmt: skip
+    assert calvin.encode({"yaw": 1, "gripper": 1})[1:-1] == [
+        *(f"[ROBOTACTION{axis}_10]" for axis in range(5)), "[ROBOTACTION5_20]", "[GRIPPER_CLOSE]",
+    ]  # fmt: skip
+    for spec in ROBOTS:
+        with pytest.raises(ActionError):
+            spec.decode([START, END])
+
+
 def test_specs_travel_as_json():
-    for spec in SPECS:
+    for spec in SPECS + ROBOTS:
         assert GameSpec.model_validate_json(spec.model_dump_json()) == spec
 
 

@@ -170,8 +170,10 @@ class DataConfig(_Part):
     """Share of windows cut to a random shorter length."""
     hide_actions: float = Field(default=0.75, ge=0, le=1)
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
+    mixture: Literal["tasks", "steps"] = "tasks"
+    """tasks: windows are drawn evenly over all tasks of all games; steps: in proportion to what was recorded."""
     task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
-    """How often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
+    """Factor on how often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
     null_weight: float = Field(default=1.0, ge=0)
     """How often steps without any action are drawn; 0 leaves them out, as filters of idle frames do."""
     change_weight: float = Field(default=1.0, gt=0)
@@ -189,7 +191,11 @@ class LossConfig(_Part):
     mae: float = Field(default=1.0, ge=0)
     action: float = Field(default=1.0, ge=0)
     masked_clips: float = Field(default=0.15, ge=0, le=1)
-    """Share of windows with hidden patches: half of them lose 50 %, half 75 %."""
+    """Share of windows with hidden patches; the rest are seen whole, as in play."""
+    masked_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.5, 0.75), min_length=1
+    )
+    """How much of its patches such a window loses, in turn (paper: 75 % in pre-training, 50 % in fine-tuning)."""
 
 
 class TrainConfig(_Part):

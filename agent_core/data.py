@@ -19,7 +19,7 @@ from torch import Tensor
 from agent_core.config import DataConfig, ModelConfig
 from agent_core.grammar import Attachment
 from agent_core.sequence import Batch
-from agent_core.vocabulary import Vocabulary
+from agent_core.vocabulary import CAPTION, THOUGHT, Vocabulary
 from games import Action, GameSpec
 
 
@@ -45,6 +45,8 @@ class EpisodeLike(Protocol):
     def executed(self) -> list[Action]: ...
     @property
     def thoughts(self) -> list[str]: ...
+    @property
+    def captions(self) -> list[str]: ...
     def __len__(self) -> int: ...
 
 
@@ -175,11 +177,14 @@ def build_store(
     encoder = _Encoder(vocabulary, model.action_slots)
     labels = [encoder.ids(e.spec, action) for e in episodes for action in e.actions]
     executed = [encoder.ids(e.spec, action) for e in episodes for action in e.executed]
-    rows = {"": 0}
-    thoughts = [t if data.thoughts else "" for e in episodes for t in e.thoughts]
-    thought = [rows.setdefault(text, len(rows)) for text in thoughts]
+    rows = {(THOUGHT, ""): 0}
+    said = [pair for e in episodes for pair in _said(e, data.thoughts)]
+    thought = [rows.setdefault(pair, len(rows)) for pair in said]
     texts = [vocabulary.text_ids(e.info.instruction, model.text_slots) for e in episodes]
-    told = [vocabulary.thought_ids(t, model.thought_slots) if t else [] for t in rows]
+    told = [
+        vocabulary.thought_ids(text, model.thought_slots, kind) if text else []
+        for kind, text in rows
+    ]
     width = max(len(ids) for ids in (*labels, *executed))
     words = max(map(len, texts))
     spoken = max(1, *map(len, told)) if len(told) > 1 else 1
@@ -197,7 +202,7 @@ def build_store(
     for name, part in parts.items():
         weights = np.zeros(total)
         size = sum(len(e) for e in part)
-        weights[begin : begin + size] = _weights(part, data.task_weights) * _interest(part, data)
+        weights[begin : begin + size] = _weights(part, data) * _interest(part, data)
         begin += size
         cumulative[name] = torch.from_numpy(np.cumsum(weights)).to(device)
         for game in sorted({e.spec.name for e in part}):
@@ -218,14 +223,26 @@ def build_store(
     )
 
 
-def _weights(episodes: Sequence[EpisodeLike], by_task: dict[str, float]) -> NDArray[np.float64]:
-    """A weight per step such that every task of every game is drawn evenly, times its weight in the configuration."""
+def _weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
+    """A weight per step: every task of every game evenly, or every step, times the task's in the configuration."""
     tasks = [(f"{e.spec.name}/{e.info.task}", e.info.task) for e in episodes]
     counts: dict[str, int] = {}
     for (full, _), e in zip(tasks, episodes, strict=True):
         counts[full] = counts.get(full, 0) + len(e)
-    each = [by_task.get(full, by_task.get(task, 1.0)) / counts[full] for full, task in tasks]
+    of = data.task_weights
+    even = data.mixture == "tasks"
+    each = [
+        of.get(full, of.get(task, 1.0)) / (counts[full] if even else 1.0) for full, task in tasks
+    ]
     return np.repeat(each, [len(e) for e in episodes])
+
+
+def _said(episode: EpisodeLike, thoughts: bool) -> list[tuple[int, str]]:
+    """What is to be said at each step: the caption where there is one, else the thought."""
+    return [
+        (CAPTION, caption) if caption else (THOUGHT, thought if thoughts else "")
+        for caption, thought in zip(episode.captions, episode.thoughts, strict=True)
+    ]
 
 
 def _interest(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:

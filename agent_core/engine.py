@@ -184,8 +184,8 @@ class Engine:
         return [self._settle(draw) for draw in draws]
 
     @torch.inference_mode()
-    def why(self, session: Session) -> str:
-        """The thought that goes with the newest frame, greedily; memory and later actions are not touched."""
+    def why(self, session: Session, kind: int = THOUGHT) -> str:
+        """The thought (or `CAPTION`) that goes with the newest frame, greedily; it leaves no trace in play."""
         if session.frame < 0:
             return ""
         cache = self._cache[:, :, session.row : session.row + 1].clone()
@@ -193,7 +193,7 @@ class Engine:
         now = torch.tensor([[session.frame]], device=self.device)
         seen, bias = self._memory_of(rows, now, actions=False)
         place = self._place_at(now, torch.tensor(self._visual))
-        written = [THOUGHT]
+        written = [kind]
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
             ids = torch.tensor([[written[-1]]], device=self.device)

@@ -1,4 +1,4 @@
-"""What is in a folder of episodes, and is it whole?"""
+"""What is in a folder of episodes, is it whole, and how does it leave and come?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recorder import Episode, export_lerobot, open_episodes, recover, validate
+from games.registry import load
+from recorder import (
+    CAPTIONS,
+    CaptureError,
+    Episode,
+    export_lerobot,
+    import_captions,
+    import_lerobot,
+    open_episodes,
+    recover,
+    validate,
+)
 
 
 def care(action: str, path: Path) -> list[dict[str, Any]]:
@@ -35,6 +46,26 @@ def export(
 ) -> dict[str, Any]:
     """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet."""
     added = export_lerobot(open_episodes(path), out, progress=progress)
+    return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
+
+
+def bring_in(
+    path: Path,
+    out: Path,
+    game: str | None,
+    camera: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write what others recorded as captures under `out`: a LeRobotDataset v3.0, or clips with captions."""
+    if (path / CAPTIONS).exists():
+        spec = load(game or "clips").spec
+        added = import_captions(path, out, spec, progress=progress)
+    elif game is None:
+        raise CaptureError(
+            f"{path} has no {CAPTIONS}; a LeRobot dataset needs --game, such as calvin"
+        )
+    else:
+        added = import_lerobot(path, out, load(game), camera=camera, progress=progress)
     return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
 
 

@@ -113,7 +113,8 @@ def draw_part(
     if not chosen or not loss.mae:
         return Part(batch, pictures, None)
     grid = model.patch_grid if model.is_paper else model.visual_grid
-    share = torch.where(torch.arange(chosen, device=store.device) % 2 == 0, 0.5, 0.75)
+    shares = torch.tensor(loss.masked_shares, device=store.device)
+    share = shares[torch.arange(chosen, device=store.device) % len(shares)]
     shape = (chosen, count_, grid[0] * grid[1])
     draw = torch.rand(shape, generator=generator, device=store.device)
     patches = (draw < share[:, None, None])[rows]

@@ -155,6 +155,7 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
         raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
     specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
     told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
+    told |= {caption for e in parts["train"] for caption in e.captions}
     texts = {e.info.instruction for e in parts["train"]} | told
     if config.train.start_from:
         before = load(config.train.start_from)

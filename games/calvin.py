@@ -6,9 +6,11 @@ gripper command below 0 closes. [TERMINAL] is written on the last step of an epi
 
 from __future__ import annotations
 
-from games.controls import Axis, Button, Choice
+from collections.abc import Sequence
+
+from games.controls import ActionError, Axis, Button, Choice
 from games.game import Game
-from games.spec import FrameSize, GameSpec
+from games.spec import Action, FrameSize, GameSpec
 
 BINS = 21
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
@@ -30,4 +32,13 @@ SPEC = GameSpec(
     ),
     hints=("The arm stands behind a desk with a drawer, a sliding door, a lamp and three blocks.",),
 )
-GAME = Game(spec=SPEC)
+
+
+def from_vector(vector: Sequence[float]) -> Action:
+    """The seven numbers of a relative action."""
+    if len(vector) != len(AXES) + 1:
+        raise ActionError(f"{len(AXES)} deltas and a gripper, got {len(vector)} numbers")
+    return {**dict(zip(AXES, vector, strict=False)), "gripper": int(vector[-1] < 0)}
+
+
+GAME = Game(spec=SPEC, from_vector=from_vector)

@@ -28,6 +28,8 @@ class Game:
     """A scripted player for an environment of `make` that was just reset; it should see only what is on the screen."""
     sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The words of tasks that exclude each other: what a player does without them, or with another's, is telling."""
+    from_vector: Callable[[Sequence[float]], Action] | None = None
+    """An action from a row of numbers in public recordings; the controls' order where None."""
     free: str | None = None
     """The task without words and without a judge, in which the expert waits."""
 

@@ -17,6 +17,7 @@ _SHIPPED = {
     "pong": "games.pong:GAME",
     "language-table": "games.language_table:GAME",
     "calvin": "games.calvin:GAME",
+    "clips": "games.clips:GAME",
 }
 
 

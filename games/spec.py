@@ -45,7 +45,8 @@ class GameSpec(BaseModel):
     title: str = Field(max_length=200)
     frame: FrameSize
     step_hz: float = Field(gt=0, le=240)
-    controls: tuple[Control, ...] = Field(min_length=1, max_length=256)
+    controls: tuple[Control, ...] = Field(max_length=256)
+    """None where there is only something to watch."""
     exclusive: tuple[tuple[str, ...], ...] = ()
     hints: tuple[str, ...] = ()
     """Sentences about the game that help a reader or a captioning model ("Pigs are pink.")."""

@@ -1,10 +1,12 @@
 """What happened? Captures of play, written crash-safe, and the episodes read back from them."""
 
 from recorder.cache import decode_cache
+from recorder.captions import CAPTIONS, clip_frames, import_captions
 from recorder.capture import CaptureWriter
 from recorder.episode import Episode, EpisodeSet, Window
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.lerobot import export_lerobot
+from recorder.lerobot_import import import_lerobot
 from recorder.live import LiveRecorder, LiveReport
 from recorder.opening import open_episodes
 from recorder.recover import Recovered, recover
@@ -13,6 +15,7 @@ from recorder.validate import validate
 from recorder.video import LIVE, SHARP, VideoProfile
 
 __all__ = [
+    "CAPTIONS",
     "LIVE",
     "SHARP",
     "CaptureError",
@@ -27,8 +30,11 @@ __all__ = [
     "TextSpan",
     "VideoProfile",
     "Window",
+    "clip_frames",
     "decode_cache",
     "export_lerobot",
+    "import_captions",
+    "import_lerobot",
     "merge_stats",
     "open_episodes",
     "recover",

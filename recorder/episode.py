@@ -23,6 +23,7 @@ from recorder.layout import (
     CaptureError,
     CaptureInfo,
     Manifest,
+    Style,
     TextSpan,
     read_lines,
     read_manifest,
@@ -131,14 +132,22 @@ class Episode:
     @cached_property
     def thoughts(self) -> list[str]:
         """The thought in force at each step, "" where there is none."""
-        spans = [span for span in self.texts if span.style == "thought"]
+        return self._in_force("thought")
+
+    @cached_property
+    def captions(self) -> list[str]:
+        """What is said to happen at each step, or its label; "" where there is none."""
+        return self._in_force("caption")
+
+    def _in_force(self, style: Style) -> list[str]:
+        spans = [span for span in self.texts if span.style == style]
         marks = {span.i1: "" for span in spans if span.i1 is not None}
         marks |= {span.i0: span.text for span in spans}
-        thoughts, now = [], ""
+        said, now = [], ""
         for i in range(len(self)):
             now = marks.get(i, now)
-            thoughts.append(now)
-        return thoughts
+            said.append(now)
+        return said
 
     def thought_at(self, i: int) -> str:
         """The thought in force at step i, "" where there is none."""

@@ -39,11 +39,19 @@ def add(commands: Any) -> None:
 
     episodes = commands.add_parser("episodes", help="look after recorded episodes")
     episodes.add_argument(
-        "action", choices=("list", "show", "stats", "validate", "recover", "export")
+        "action", choices=("list", "show", "stats", "validate", "recover", "export", "import")
     )
     episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
     episodes.add_argument(
-        "--out", type=Path, help="export: where the LeRobot v3.0 dataset is written, or extended"
+        "--out",
+        type=Path,
+        help="export: where the LeRobot v3.0 dataset is written, or extended; import: where the captures go",
+    )
+    episodes.add_argument(
+        "--game", help="import: the game whose actions a LeRobot dataset of others holds (calvin)"
+    )
+    episodes.add_argument(
+        "--camera", default="", help="import: which of the dataset's videos, where it has several"
     )
     episodes.add_argument("--json", action="store_true")
     episodes.set_defaults(handler=run_episodes)
@@ -126,12 +134,17 @@ def run_record(args: argparse.Namespace) -> int:
 
 
 def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.episode_care import care, export
+    from agent_core.episode_care import bring_in, care, export
 
     if args.action == "export":
         target = args.out or args.path.with_name(args.path.name + "-lerobot")
         with progress("exporting") as update:
             done = export(args.path, target, update)
+        return answer(done, args.json, lambda: out.print(done))
+    if args.action == "import":
+        target = args.out or Path("data") / args.path.name
+        with progress("importing") as update:
+            done = bring_in(args.path, target, args.game, args.camera, update)
         return answer(done, args.json, lambda: out.print(done))
     report = care(args.action, args.path)
 

@@ -1,4 +1,4 @@
-"""games, check, bench, doctor: what is there, is it right, and how fast is it."""
+"""games, check, bench, describe, doctor: what is there, is it right, and how fast is it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def add(commands: Any) -> None:
     bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(handler=run_bench)
+
+    describe = commands.add_parser("describe", help="say what a video shows, or its label")
+    describe.add_argument("video", type=Path)
+    describe.add_argument("--checkpoint", required=True, help="one trained on captions")
+    describe.add_argument("--question", default="", help="as asked in training")
+    describe.add_argument("--json", action="store_true")
+    describe.set_defaults(handler=run_describe)
 
     doctor = commands.add_parser("doctor", help="look for what is wrong with this installation")
     doctor.add_argument("--json", action="store_true")
@@ -130,6 +137,14 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     if args.against_transformers:
         return b.compare(preset, timing)
     return b.bench_infer(subject, timing, args.sessions)
+
+
+def run_describe(args: argparse.Namespace) -> int:
+    from agent_core.describe import describe
+
+    said = describe(args.video, args.checkpoint, args.question, load("clips").spec)
+    report = {"video": str(args.video), "question": args.question, "text": said}
+    return answer(report, args.json, lambda: out.print(said))
 
 
 def run_doctor(args: argparse.Namespace) -> int:

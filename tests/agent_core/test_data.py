@@ -10,7 +10,7 @@ import torch
 
 from agent_core.config import DataConfig, ModelConfig
 from agent_core.data import WindowStore, build_store
-from agent_core.vocabulary import build_vocabulary
+from agent_core.vocabulary import CAPTION, THOUGHT, build_vocabulary
 from games import Action
 from games.voxel.spec import SPEC
 
@@ -33,6 +33,7 @@ class Tape:
         self.actions = [action(forward=i % 2) for i in range(steps)]
         self.executed = [action(attack=1) if i == 4 else a for i, a in enumerate(self.actions)]
         self.thoughts = ["walk" if i == 2 else "" for i in range(steps)]
+        self.captions = ["a wall" if i == 3 else "" for i in range(steps)]
         self.info = SimpleNamespace(instruction=text, task=task)
 
     def __len__(self) -> int:
@@ -69,6 +70,12 @@ def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
     assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
     assert VOCABULARY.text(batch.text[0].tolist()) == "hunt the pig"
     assert VOCABULARY.text(batch.thought[0].tolist()) == "walk"
+
+
+def test_a_caption_is_said_where_there_is_one(store: WindowStore) -> None:
+    walk, wall = (cut(store, 12 + i, 1, True).thought[0].tolist() for i in (2, 3))
+    assert (walk[0], VOCABULARY.text(walk)) == (THOUGHT, "walk")
+    assert (wall[0], VOCABULARY.text(wall)) == (CAPTION, "a wall")
 
 
 def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowStore) -> None:

@@ -1,0 +1,99 @@
+"""Does each of the paper's three domains train from its recipe, and does a captioner say what it saw?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from agent_core.__main__ import main
+from agent_core.config import load_config
+from games.registry import load
+from recorder import CaptureInfo, CaptureWriter, open_episodes
+
+RECIPES = Path("agent_core/recipes")
+SMALL = [
+    "model.width=32", "model.layers=1", "model.heads=4", "model.frame_height=32", "model.frame_width=32",
+    "model.visual_grid=[2,2]", "model.positions=512", "model.mae_blocks=1", "model.mae_heads=4",
+    "model.text_vocabulary=320", "model.vocabulary_rows=0", "data.validation=0", "train.batch=8",
+    "train.accumulate=2", "train.warmup_steps=1",
+]  # fmt: skip
+SHADES = {"the patient sleeps": 40, "the patient sits up": 220}
+
+
+def overriding(*settings: str) -> list[str]:
+    return [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
+
+
+def arm(name: str, out: Path) -> Path:
+    """Two demonstrations of a robot, whose last step ends the episode."""
+    spec = load(name).spec
+    for seed in range(2):
+        about = CaptureInfo(instruction="push the star", task=name, seed=seed, success=True)
+        with CaptureWriter.create(out, spec, about) as capture:
+            for t in range(6):
+                frame = np.full(spec.frame.shape, 30 * t, np.uint8)
+                capture.step(frame, {"x": 0.1, "TERMINAL": int(t == 5)})
+            capture.close(success=True)
+    return out
+
+
+def film(path: Path, grey: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        picture = np.full((64, 64, 3), grey, np.uint8)
+        for _ in range(12):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
+def test_every_recipe_is_a_run(path: Path) -> None:
+    config = load_config(path, [])
+    assert config.data.episodes
+    assert config.train.steps or config.train.minutes
+    assert path.read_text().startswith("#")
+
+
+def test_robots_train_from_their_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(arm(name, tmp_path / name)) for name in ("language-table", "calvin")]
+    where = f"data.episodes={json.dumps(folders)}"
+    options = overriding(where, "train.steps=3", "train.device=cpu")
+    run = tmp_path / "run"
+    assert (
+        main(["train", str(RECIPES / "robotics.toml"), "--run", str(run), "--json", *options]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["steps"] == 3
+    header = json.loads((run / "last" / "config.json").read_text())
+    assert {spec["id"] for spec in header["specs"]} == {"language-table-v0", "calvin-v0"}
+    assert "episode.end" in header["meanings"]
+
+
+def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = "what is the patient doing?"
+    with (tmp_path / "captions.jsonl").open("w") as lines:
+        for k, (text, grey) in enumerate(SHADES.items()):
+            film(tmp_path / f"{k}.mp4", grey)
+            lines.write(
+                json.dumps({"video": f"{k}.mp4", "question": question, "text": text}) + "\n"
+            )
+    clips = tmp_path / "clips"
+    assert main(["episodes", "import", str(tmp_path), "--out", str(clips), "--json"]) == 0
+    assert len(open_episodes(clips)) == 2
+    options = overriding(
+        f"data.episodes={json.dumps([str(clips)])}", "train.steps=120", "train.lr=5e-3", "train.accumulate=1",
+        "train.device=cpu", "train.ema=0.9", "data.window_frames=2", "loss.mae=0",
+    )  # fmt: skip
+    run = tmp_path / "run"
+    assert main(["train", str(RECIPES / "captions.toml"), "--run", str(run), *options]) == 0
+    for k, text in enumerate(SHADES):
+        capsys.readouterr()
+        video = str(tmp_path / f"{k}.mp4")
+        asked = ["--checkpoint", str(run / "last"), "--question", question]
+        assert main(["describe", video, *asked]) == 0
+        assert capsys.readouterr().out.strip() == text

@@ -1,0 +1,66 @@
+"""Do clips with sentences become captures?"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from games.registry import load
+from recorder import CaptureError, import_captions, open_episodes
+
+SPEC = load("clips").spec
+
+
+def film(path: Path, seconds: int, grey: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for t in range(10 * seconds):
+            picture = av.VideoFrame.from_ndarray(
+                np.full((48, 64, 3), grey, np.uint8), format="rgb24"
+            )
+            picture.pts, picture.time_base = t, Fraction(1, 10)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def lines(folder: Path, *rows: dict[str, object]) -> Path:
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_clips_are_sampled_and_carry_their_words(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", 3, 200)
+    question = {"video": "a.mp4", "question": "what is the patient doing?"}
+    whole = {**question, "text": "the patient sits"}
+    part = {**question, "text": "calm", "begin_s": 1, "end_s": 2}
+    assert import_captions(lines(tmp_path, whole, part), tmp_path / "out", SPEC) == 2
+    first, second = sorted(open_episodes(tmp_path / "out"), key=lambda e: e.info.seed or 0)
+    assert (len(first), len(second)) == (6, 3)  # twice a second
+    assert first.captions == ["the patient sits"] * 6
+    assert first.info.instruction == question["question"]
+    assert first.frames().shape == (6, 224, 224, 3)
+    assert first.frames().mean() == pytest.approx(200, abs=3)
+    assert second.actions == [{}] * 3
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"video": "b.mp4", "text": "x"}, r"line 1: no video .*b\.mp4"),
+        ({"video": "../a.mp4", "text": "x"}, "lies outside the folder"),
+        ({"video": "a.mp4"}, "line 1: Field required at text"),
+        ({"video": "a.mp4", "text": "x", "begin_s": 9}, "has no frames from second 9 on"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, row: dict[str, object], reason: str
+) -> None:
+    film(tmp_path / "a.mp4", 1, 100)
+    with pytest.raises(CaptureError, match=reason):
+        import_captions(lines(tmp_path, row), tmp_path / "out", SPEC)

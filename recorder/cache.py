@@ -23,6 +23,10 @@ from recorder.video import VideoSlice
 Progress = Callable[[int, int], None]
 
 
+FEW = 5000
+"""Frames that are decoded before another process has started."""
+
+
 def decode_cache(
     episodes: EpisodeSet,
     path: Path,
@@ -74,7 +78,7 @@ def _decode(
         for e, s in zip(episodes, starts, strict=False)
     ]
     try:
-        if workers == 1:
+        if workers == 1 or total < FEW:
             _count(map(_decode_one, jobs), len(jobs), progress)
         else:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

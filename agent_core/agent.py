@@ -11,8 +11,9 @@ import cv2
 import torch
 
 from agent_core.checkpoint import SHIPPED, load
-from agent_core.engine import Choice, Engine, EngineOptions, Session
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
+from agent_core.session import Choice, Session
 from bridges.policy import Alternative, Decision, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 

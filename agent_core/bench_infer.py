@@ -20,11 +20,13 @@ import torch
 
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
-from agent_core.engine import Body, Draw, Engine, EngineOptions, Scores, Session
+from agent_core.drawing import Draw, Drawing, Scores
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
 from agent_core.packed import PACKED_FLOPS
 from agent_core.plain_route import PlainRoute
+from agent_core.session import Body, Session
 from agent_core.vocabulary import build_vocabulary
 from games import Action, Frame
 from games.voxel import SPEC, Goal, VoxelEnv
@@ -55,15 +57,15 @@ class Play:
     actions: list[Action]
 
 
-class Replay(Engine):
-    """The engine, deciding as it is told; all its computation stays the same."""
+class Told(Drawing):
+    """Decides as it is told; all the engine's computation stays the same."""
 
     told: Mapping[int, Body] = {}
     """By session's row."""
 
-    def _choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
+    def choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
         told, place = self.told[draw.session.row], len(draw.body)
-        return allowed.index(told[place] if place < len(told) else self.vocabulary.end)
+        return allowed.index(told[place] if place < len(told) else self._end)
 
 
 def expert_play(steps: int = STEPS) -> Play:
@@ -143,7 +145,8 @@ class _Players:
 
     def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
         options = EngineOptions(show_actions=True, precision=timing.precision)
-        self._engine = Replay(checkpoint, options)
+        self._engine = Engine(checkpoint, options)
+        self._told = self._engine.drawing = Told(1.0, True, checkpoint.vocabulary.end)
         self._play = _fitted(expert_play(), checkpoint.header.model)
         attachment = Attachment(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
@@ -164,7 +167,7 @@ class _Players:
     def _ask(self, sessions: list[Session], t: int) -> None:
         """Each session is somewhere else in the play, so that their tokens differ."""
         at = [(t + 7 * session.row) % STEPS for session in sessions]
-        self._engine.told = {s.row: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
+        self._told.told = {s.row: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
         frames = [self._play.frames[k] for k in at]
         self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
 

@@ -18,24 +18,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agent_core.checkpoint import Checkpoint
+from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
 from agent_core.packed import can_pack, pack
+from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
-
-Body = tuple[int, ...]
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,49 +49,6 @@ class EngineOptions:
     """Of weights and cache; scores are always computed in float32."""
 
 
-@dataclass
-class Session:
-    """One player's place in the cache, and what was last decided."""
-
-    row: int
-    attachment: Attachment
-    random: np.random.Generator
-    instruction: str | None = None
-    frame: int = -1
-    """Index of the newest frame among those kept."""
-    steps: int = 0
-    """Frames since memory was last emptied."""
-    body: Body = ()
-    kept: bool = False
-    said: Choice | None = None
-    closed: bool = False
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A drawn action as ids, its probability as a whole, and the best alternatives with theirs."""
-
-    body: Body
-    probability: float
-    entropy: float
-    """Of the first token's distribution, in nats."""
-    alternatives: tuple[tuple[Body, float], ...] = ()
-
-
-@dataclass
-class Draw:
-    """A half-written action: what is drawn, and which scores are already there."""
-
-    session: Session
-    scores: Scores
-    """(1 + draft, ids from END on): row i follows START and the first i draft tokens."""
-    draft: Body
-    body: list[int] = field(default_factory=list)
-    log_p: float = 0.0
-    entropy: float = 0.0
-    path: list[tuple[tuple[int, ...], Scores]] = field(default_factory=list)
-
-
 class Engine:
     """Streaming inference over a pool of sessions; not thread-safe."""
 
@@ -104,6 +59,7 @@ class Engine:
             self.model = copy.deepcopy(self.model).to(torch.bfloat16)
             if can_pack(self.model.token.weight.device):
                 pack(self.model)
+        self.drawing = Drawing(self.options.temperature, self.options.draft, self.vocabulary.end)
         config = self.config = checkpoint.header.model
         weight = self.model.token.weight
         self.device, self.dtype = weight.device, weight.dtype
@@ -177,10 +133,10 @@ class Engine:
         if self.options.show_actions:
             before = self._done_before(sessions, executed or [None] * len(sessions))
         draws = self._look(sessions, frames, before)
-        waiting = [draw for draw in draws if not self._draw(draw)]
+        waiting = [draw for draw in draws if not self.drawing.go_on(draw)]
         while waiting:
             self._continue(waiting)
-            waiting = [draw for draw in waiting if not self._draw(draw)]
+            waiting = [draw for draw in waiting if not self.drawing.go_on(draw)]
         return [self._settle(draw) for draw in draws]
 
     @torch.inference_mode()
@@ -299,7 +255,7 @@ class Engine:
             some = [(s, ids) for s, ids in zip(sessions, before, strict=True) if ids]
             who = [s for s, _ in some]
             self._pass(who, self._pressed(who, [ids for _, ids in some]), self._visual)
-        drafts = [s.body if self.options.draft and s.steps else () for s in sessions]
+        drafts = [self.drawing.draft(session) for session in sessions]
         for session in sessions:
             session.frame += int(session.kept or session.frame < 0)
             session.kept = session.steps % self.config.history_stride == 0
@@ -342,7 +298,7 @@ class Engine:
     def _continue(self, draws: Sequence[Draw]) -> None:
         """Go on where a draft failed: the token drawn instead, and what of the draft is still legal after it."""
         sessions = [draw.session for draw in draws]
-        drafts = [self._redraft(draw) for draw in draws]
+        drafts = [self.drawing.redraft(draw) for draw in draws]
         longest = 1 + max(map(len, drafts))
         ids, slots = [], []
         for draw, draft in zip(draws, drafts, strict=True):
@@ -361,86 +317,17 @@ class Engine:
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
             draw.scores, draw.draft = scores, draft
 
-    def _redraft(self, draw: Draw) -> Body:
-        """Tokens of the previous action that may follow what is written."""
-        if not self.options.draft:
-            return ()
-        written = list(draw.body)
-        for token in draw.session.body:
-            if token in draw.session.attachment.allowed(tuple(written)):
-                written.append(token)
-        return tuple(written[len(draw.body) :])
-
-    def _draw(self, draw: Draw) -> bool:
-        """Draw tokens as far as scores are there; True when the action is complete."""
-        row = 0
-        while True:
-            allowed = draw.session.attachment.allowed(tuple(draw.body))
-            token = allowed[0]
-            if len(allowed) > 1:
-                log_p = self._log_p(draw.scores[row], allowed)
-                pick = self._choose(draw, allowed, log_p)
-                token = allowed[pick]
-                draw.log_p += float(log_p[pick])
-                if not draw.body:
-                    draw.entropy = float(-(np.exp(log_p) * log_p)[np.isfinite(log_p)].sum())
-                draw.path.append((allowed, log_p))
-            else:
-                draw.path.append((allowed, np.zeros(1)))
-            if token == self.vocabulary.end:
-                return True
-            draw.body.append(token)
-            if draw.session.attachment.allowed(tuple(draw.body)) == (self.vocabulary.end,):
-                continue  # END is forced and needs no scores
-            if row >= len(draw.draft) or draw.draft[row] != token:
-                return False
-            row += 1
-
-    def _log_p(self, scores: Scores, allowed: tuple[int, ...]) -> Scores:
-        """Log-probabilities of the allowed ids (at temperature 1 where greedy)."""
-        kept = scores[np.array(allowed) - self.vocabulary.end]
-        scaled = kept / (self.options.temperature or 1.0)
-        scaled = scaled - scaled.max()
-        out: Scores = scaled - np.log(np.exp(scaled).sum())
-        return out
-
-    def _choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
-        """Which of the allowed ids comes next."""
-        if self.options.temperature == 0:
-            return int(log_p.argmax())
-        cumulated = np.exp(log_p).cumsum()
-        draw_at = draw.session.random.random() * cumulated[-1]
-        return min(
-            int(np.searchsorted(cumulated, draw_at, "right")),
-            len(log_p) - 1,
-        )
-
     def _settle(self, draw: Draw) -> Choice:
         body = tuple(draw.body)
         draw.session.body = body
         probability = float(np.exp(draw.log_p))
-        others = self._alternatives(draw, body) if self.options.alternatives else []
-        ranked = sorted([(body, probability), *others], key=lambda pair: -pair[1])
-        choice = Choice(body, probability, draw.entropy, tuple(ranked[: self.options.alternatives]))
+        count = self.options.alternatives
+        others = self.drawing.others(draw, count) if count else []
+        known = zip(others, self._probabilities(draw.session, others), strict=True)
+        ranked = sorted([(body, probability), *known], key=lambda pair: -pair[1])
+        choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]))
         draw.session.said = choice
         return choice
-
-    def _alternatives(self, draw: Draw, body: Body) -> list[tuple[Body, float]]:
-        """Actions that differ from the drawn one in one decision, with their exact probabilities."""
-        guesses: list[tuple[float, Body]] = []
-        before = 0.0
-        for k, (allowed, log_p) in enumerate(draw.path):
-            taken = body[k] if k < len(body) else self.vocabulary.end
-            for j in np.argsort(-log_p)[:3]:
-                if allowed[j] != taken:
-                    other = _rest(draw.session.attachment, body, k, allowed[j], self.vocabulary.end)
-                    guesses.append((before + float(log_p[j]), other))
-            before += float(log_p[allowed.index(taken)])
-        best = [other for _, other in sorted(guesses, reverse=True)]
-        wanted = list(dict.fromkeys(other for other in best if other != body))[
-            : self.options.alternatives
-        ]
-        return list(zip(wanted, self._probabilities(draw.session, wanted), strict=True))
 
     def _probabilities(self, session: Session, bodies: Sequence[Body]) -> list[float]:
         """Exact probabilities of whole actions for the newest frame, in one pass over copies of the row."""
@@ -455,15 +342,10 @@ class Engine:
         glance = self._glance[session.row].expand(len(bodies), -1)
         x = self.model.embed_action(ids.to(self.device), glance)
         hidden = self._pass([session] * len(bodies), x, self._visual, cache.clone())
-        scores = self._scores(hidden)
-        found = []
-        for body, of_body in zip(bodies, scores, strict=True):
-            total = 0.0
-            for k, token in enumerate((*body, self.vocabulary.end)):
-                allowed = session.attachment.allowed(body[:k])
-                total += float(self._log_p(of_body[k], allowed)[allowed.index(token)])
-            found.append(float(np.exp(total)))
-        return found
+        return [
+            float(np.exp(self.drawing.log_p_of(body, scores, session.attachment)))
+            for body, scores in zip(bodies, self._scores(hidden), strict=True)
+        ]
 
     def _scores(self, hidden: Tensor) -> Scores:
         """(B, Q, D) -> (B, Q, ids from END on), on the CPU."""
@@ -567,17 +449,3 @@ class Engine:
         if rows == list(range(rows[0], rows[0] + len(rows))):
             return slice(rows[0], rows[0] + len(rows)), index
         return index, index
-
-
-def _rest(attachment: Attachment, body: Body, k: int, token: int, end: int) -> Body:
-    """`body` with `token` as its decision `k`, then what is legal of the rest."""
-    written = list(body[:k])
-    if token == end:
-        return tuple(written)
-    written.append(token)
-    for following in body[k:]:
-        if following in attachment.allowed(tuple(written)):
-            written.append(following)
-    while end not in (allowed := attachment.allowed(tuple(written))):
-        written.append(allowed[len(allowed) // 2])
-    return tuple(written)

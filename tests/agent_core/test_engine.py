@@ -11,10 +11,11 @@ import torch
 
 from agent_core.checkpoint import Checkpoint, make_header
 from agent_core.config import ModelConfig
-from agent_core.engine import Engine, EngineOptions, Session
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
 from agent_core.sequence import Batch
+from agent_core.session import Session
 from agent_core.vocabulary import EOS, THOUGHT, build_vocabulary
 from games.voxel.spec import SPEC
 

@@ -2,7 +2,7 @@
 
 `iafm train --set data.episodes=["data/voxel"] --set train.minutes=8`
 
-In a run's folder: config.toml, best/ (the checkpoint with the lowest validation action loss), last/, state/ (to
+In a run's folder: config.toml, best/ (the checkpoint with the lowest validation loss), last/, state/ (to
 resume from), log.jsonl, tensorboard/, curves.png.
 """
 
@@ -21,9 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
@@ -31,21 +29,17 @@ from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
 from agent_core.checkpoint import Header, load, make_header, replace_folder, save
-from agent_core.config import ConfigError, DataConfig, RunConfig
+from agent_core.config import ConfigError, RunConfig
+from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
-from agent_core.data import EpisodeLike, WindowStore, build_store
-from agent_core.loss import losses
+from agent_core.data import EpisodeLike
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
 from agent_core.objective import Objective, Ranks, counted, draw_part
-from agent_core.pretrained import import_clip, import_opt, opt_tokenizer
-from agent_core.sequence import Batch
-from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
-from games import GameSpec
-from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
+from agent_core.pretrained import import_clip, import_opt
+from agent_core.validation import scores_by_game
 
 logger = logging.getLogger("iafm.train")
-Frames = NDArray[np.uint8]
 
 
 class TrainError(RuntimeError):
@@ -78,16 +72,6 @@ class _Progress:
     best_step: int = -1
     best: dict[str, float] = field(default_factory=dict)
     validated_step: int = -1
-
-
-@dataclass
-class Corpus:
-    """Episodes ready to train on."""
-
-    store: WindowStore
-    vocabulary: Vocabulary
-    specs: tuple[GameSpec, ...]
-    episodes: int
 
 
 def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
@@ -123,61 +107,6 @@ def train_on(
             path = run_dir / name
             path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
     return run.go()
-
-
-def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
-    """Open, filter and split the configured episodes; decode their frames once, stretched to the model's size."""
-    if not config.data.episodes:
-        raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
-    found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
-    episodes = EpisodeSet([e for e in found if len(e)])
-    if (
-        config.data.only_successful
-    ):  # where the agent played, the teacher's labels count all the same
-        episodes = EpisodeSet(
-            [e for e in episodes if e.info.success is not False or e.info.player == "agent"]
-        )
-    if not len(episodes):
-        raise CaptureError(
-            f"none of {len(found)} episodes was a success; set data.only_successful=false"
-        )
-    size = (config.model.frame_height, config.model.frame_width)
-    training, validation = episodes.split(config.data.validation)
-    cache = Path(config.data.cache or run_dir / "cache") / "frames.u8"
-    ordered = EpisodeSet([*training, *validation])
-    frames = decode_cache(ordered, cache, size=size, progress=_say_decoded)
-    return {"train": list(training), "validation": list(validation)}, frames
-
-
-def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: Frames) -> Corpus:
-    """Build the vocabulary from the training texts, and the tensors of all windows."""
-    if not parts["train"]:
-        raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
-    specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
-    told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
-    told |= {caption for e in parts["train"] for caption in e.captions}
-    texts = {e.info.instruction for e in parts["train"]} | told
-    if config.train.start_from:
-        before = load(config.train.start_from)
-        vocabulary = before.vocabulary.extended(specs)
-        specs = tuple({spec.id: spec for spec in (*before.header.specs, *specs)}.values())
-    elif config.train.opt_weights:
-        meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
-        vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
-    else:
-        vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
-    device = pick_device(config.train.device)
-    store = build_store(parts, frames, vocabulary, config.model, config.data, device)
-    return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
-
-
-def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" takes CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"no CUDA device for train.device={name}; use cpu or auto")
-    return torch.device(name)
 
 
 def half_precision(setting: str, device: torch.device) -> bool:
@@ -388,70 +317,29 @@ class _Run:
 
     @torch.no_grad()
     def _validate(self, log: RunLog) -> None:
-        """Score the averaged weights; keep them as best where their action loss is the lowest so far."""
-        numbers = self._scores_by_game("validation" if self.has_validation else "train")
+        """Score the averaged weights; keep them as best where their loss is the lowest so far.
+
+        The loss of actions, or of words where there is nothing to press.
+        """
+        part = "validation" if self.has_validation else "train"
+        store = self.corpus.store
+        numbers = scores_by_game(self.shadow, store, self.config, part, self._autocast)
         self._check(numbers)
         self.progress.validated_step = self.progress.step
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)
-        if numbers["action"] < self.progress.best.get("action", math.inf):
+        loss = "action" if any(spec.controls for spec in self.corpus.specs) else "language"
+        if numbers[loss] < self.progress.best.get(loss, math.inf):
             self.progress.best, self.progress.best_step = numbers, self.progress.step
             self._save_checkpoint("best")
         logger.info(
-            "validation at step %d: action loss %.4f, exact match %.3f, at changes %.3f",
+            "validation at step %d: %s loss %.4f, exact match %.3f, at changes %.3f",
             self.progress.step,
-            numbers["action"],
+            loss,
+            numbers[loss],
             numbers["exact_match"],
             numbers["change_accuracy"],
         )
-
-    def _scores_by_game(self, part: str) -> dict[str, float]:
-        """The scores; where several games are trained, their mean, and those of each as "action/voxel"."""
-        games = self.corpus.store.games(part)
-        windows = self.config.train.validation_windows
-        if len(games) < 2:
-            return self._scores(part, windows)
-        each = {g: self._scores(f"{part}/{g}", max(1, windows // len(games))) for g in games}
-        names = next(iter(each.values()))
-        mean = {name: sum(found[name] for found in each.values()) / len(games) for name in names}
-        return mean | {f"{n}/{g}": found[n] for g, found in each.items() for n in names}
-
-    def _scores(self, part: str, windows: int) -> dict[str, float]:
-        """Losses and accuracy on the newest frame of fixed windows."""
-        generator = torch.Generator(self.device).manual_seed(7)
-        left, sums = windows, torch.zeros(6, device=self.device)
-        while left > 0:
-            size = min(left, self.config.train.batch)
-            left -= size
-            batch, changed = draw_validation(
-                self.corpus.store, part, size, self.config.data, generator
-            )
-            with self._autocast():
-                outputs = self.shadow(batch)
-                found = losses(self.shadow, batch, outputs, self.config.loss)
-                logits = self.shadow.logits(outputs.actions[:, -1, :-1])
-            targets = batch.actions[:, -1, 1:]
-            right = ((logits.argmax(-1) == targets) | (targets == 0)).all(1)
-            nats = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), targets.flatten(), ignore_index=0, reduction="sum"
-            )
-            sums += torch.stack(
-                [
-                    nats,
-                    (targets != 0).sum(),
-                    found.language * size,
-                    right.sum(),
-                    (right & changed).sum(),
-                    changed.sum(),
-                ]
-            )
-        nats_, tokens, language, right_, at_change, changes = sums.tolist()
-        return {
-            "action": nats_ / tokens,
-            "language": language / windows,
-            "exact_match": right_ / windows,
-            "change_accuracy": at_change / max(changes, 1.0),
-        }
 
     def _check(self, numbers: dict[str, float]) -> None:
         if not all(map(math.isfinite, numbers.values())):
@@ -539,21 +427,6 @@ class _Run:
         logger.info("going on from step %d", self.progress.step)
 
 
-def draw_validation(
-    store: WindowStore, part: str, size: int, data: DataConfig, generator: torch.Generator
-) -> tuple[Batch, torch.Tensor]:
-    """Whole windows as in play, and whether the newest action differs from the one before it."""
-    total = store.cumulative[part]
-    draw = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
-    last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
-    offset = torch.randint(1, store.stride + 1, (size,), generator=generator, device=store.device)
-    length = torch.full_like(last, data.window_frames)
-    hidden = torch.ones_like(last, dtype=torch.bool)
-    turn = last % store.memory_frames
-    windows = store.gather(last, offset, length, hidden, turn, data.window_frames)
-    return windows, store.changed(last)
-
-
 def learning_rate(config: RunConfig, step: int, fraction: float) -> float:
     """Linear warm-up by steps, then a cosine over the budget."""
     settings = config.train
@@ -588,8 +461,3 @@ def _bar(shown: bool) -> Progress:
     return Progress(
         *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
     )
-
-
-def _say_decoded(done: int, total: int) -> None:
-    if done == total or done % 500 == 0:
-        logger.info("decoded %d of %d episodes", done, total)

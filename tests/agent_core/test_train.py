@@ -15,10 +15,11 @@ import torch
 
 from agent_core.checkpoint import CheckpointError, load
 from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.corpus import prepare
 from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
-from agent_core.train import TrainError, learning_rate, prepare, train_on
+from agent_core.train import TrainError, learning_rate, train_on
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(

@@ -10,8 +10,9 @@ import pytest
 from agent_core.agent import Agent
 from agent_core.checkpoint import load as load_checkpoint
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.corpus import open_data
 from agent_core.curves import read_log
-from agent_core.train import open_data, train
+from agent_core.train import train
 from agent_core.vocabulary import spec_meanings
 from bridges import Request
 from games import Button, FrameSize, GameSpec

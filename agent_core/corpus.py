@@ -1,0 +1,93 @@
+"""What is a run trained on? Its episodes, opened, parted and decoded; its words; all windows as tensors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent_core.checkpoint import load
+from agent_core.config import ConfigError, RunConfig
+from agent_core.data import EpisodeLike, WindowStore, build_store
+from agent_core.pretrained import opt_tokenizer
+from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
+from games import GameSpec
+from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
+
+logger = logging.getLogger("iafm.train")
+Frames = NDArray[np.uint8]
+
+
+@dataclass
+class Corpus:
+    """Episodes ready to train on."""
+
+    store: WindowStore
+    vocabulary: Vocabulary
+    specs: tuple[GameSpec, ...]
+    episodes: int
+
+
+def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
+    """Open, filter and split the configured episodes; decode their frames once, stretched to the model's size."""
+    if not config.data.episodes:
+        raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
+    found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
+    episodes = EpisodeSet([e for e in found if len(e)])
+    if (
+        config.data.only_successful
+    ):  # where the agent played, the teacher's labels count all the same
+        episodes = EpisodeSet(
+            [e for e in episodes if e.info.success is not False or e.info.player == "agent"]
+        )
+    if not len(episodes):
+        raise CaptureError(
+            f"none of {len(found)} episodes was a success; set data.only_successful=false"
+        )
+    size = (config.model.frame_height, config.model.frame_width)
+    training, validation = episodes.split(config.data.validation)
+    cache = Path(config.data.cache or run_dir / "cache") / "frames.u8"
+    ordered = EpisodeSet([*training, *validation])
+    frames = decode_cache(ordered, cache, size=size, progress=_say_decoded)
+    return {"train": list(training), "validation": list(validation)}, frames
+
+
+def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: Frames) -> Corpus:
+    """Build the vocabulary from the training texts, and the tensors of all windows."""
+    if not parts["train"]:
+        raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
+    specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
+    told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
+    told |= {caption for e in parts["train"] for caption in e.captions}
+    texts = {e.info.instruction for e in parts["train"]} | told
+    if config.train.start_from:
+        before = load(config.train.start_from)
+        vocabulary = before.vocabulary.extended(specs)
+        specs = tuple({spec.id: spec for spec in (*before.header.specs, *specs)}.values())
+    elif config.train.opt_weights:
+        meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
+        vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
+    else:
+        vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
+    device = pick_device(config.train.device)
+    store = build_store(parts, frames, vocabulary, config.model, config.data, device)
+    return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
+
+
+def pick_device(name: str) -> torch.device:
+    """A device by name; "auto" takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"no CUDA device for train.device={name}; use cpu or auto")
+    return torch.device(name)
+
+
+def _say_decoded(done: int, total: int) -> None:
+    if done == total or done % 500 == 0:
+        logger.info("decoded %d of %d episodes", done, total)

@@ -1,0 +1,87 @@
+"""How good are weights on episodes held out? Losses and accuracy on fixed windows, for each game and in the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+
+from agent_core.config import DataConfig, RunConfig
+from agent_core.data import WindowStore
+from agent_core.loss import losses
+from agent_core.model.iafm import IAFM
+from agent_core.sequence import Batch
+
+Autocast = Callable[[], AbstractContextManager[object]]
+
+
+def draw_validation(
+    store: WindowStore, part: str, size: int, data: DataConfig, generator: torch.Generator
+) -> tuple[Batch, torch.Tensor]:
+    """Whole windows as in play, and whether the newest action differs from the one before it."""
+    total = store.cumulative[part]
+    draw = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
+    last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
+    offset = torch.randint(1, store.stride + 1, (size,), generator=generator, device=store.device)
+    length = torch.full_like(last, data.window_frames)
+    hidden = torch.ones_like(last, dtype=torch.bool)
+    turn = last % store.memory_frames
+    windows = store.gather(last, offset, length, hidden, turn, data.window_frames)
+    return windows, store.changed(last)
+
+
+@torch.no_grad()
+def scores_by_game(
+    model: IAFM, store: WindowStore, config: RunConfig, part: str, autocast: Autocast
+) -> dict[str, float]:
+    """The scores; where several games are trained, their mean, and those of each as "action/voxel"."""
+    games, windows = store.games(part), config.train.validation_windows
+
+    def score(part: str, windows: int) -> dict[str, float]:
+        return _scores(model, store, config, part, windows, autocast)
+
+    if len(games) < 2:
+        return score(part, windows)
+    each = {g: score(f"{part}/{g}", max(1, windows // len(games))) for g in games}
+    names = next(iter(each.values()))
+    mean = {name: sum(found[name] for found in each.values()) / len(games) for name in names}
+    return mean | {f"{n}/{g}": found[n] for g, found in each.items() for n in names}
+
+
+def _scores(
+    model: IAFM, store: WindowStore, config: RunConfig, part: str, windows: int, autocast: Autocast
+) -> dict[str, float]:
+    """Losses and accuracy on the newest frame of fixed windows."""
+    generator = torch.Generator(store.device).manual_seed(7)
+    left, sums = windows, torch.zeros(6, device=store.device)
+    while left > 0:
+        size = min(left, config.train.batch)
+        left -= size
+        batch, changed = draw_validation(store, part, size, config.data, generator)
+        with autocast():
+            outputs = model(batch)
+            found = losses(model, batch, outputs, config.loss)
+            logits = model.logits(outputs.actions[:, -1, :-1])
+        targets = batch.actions[:, -1, 1:]
+        right = ((logits.argmax(-1) == targets) | (targets == 0)).all(1)
+        nats = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), targets.flatten(), ignore_index=0, reduction="sum"
+        )
+        sums += torch.stack(
+            [
+                nats,
+                (targets != 0).sum(),
+                found.language * size,
+                right.sum(),
+                (right & changed).sum(),
+                changed.sum(),
+            ]
+        )
+    nats_, tokens, language, right_, at_change, changes = sums.tolist()
+    return {
+        "action": nats_ / tokens,
+        "language": language / windows,
+        "exact_match": right_ / windows,
+        "change_accuracy": at_change / max(changes, 1.0),
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import json
 import logging
 import math
 import time
@@ -13,14 +12,10 @@ import uuid
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from importlib import resources
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
@@ -47,8 +42,8 @@ from bridges.messages import (
     Subscribe,
     Welcome,
     from_client,
-    schema,
 )
+from bridges.pages import Health, answer
 from bridges.policy import Policy, PolicyError
 
 log = logging.getLogger("iafm.bridge")
@@ -61,15 +56,6 @@ VALID_STEPS = 6
 WATCH_HZ = 12.0
 STALL_BYTES, STALL_S = 1 << 20, 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-_PAGES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/console.js": ("console.js", "text/javascript; charset=utf-8"),
-    "/console.css": ("console.css", "text/css; charset=utf-8"),
-}
-_CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self' ws: wss:"
-)
 
 
 class BridgeError(RuntimeError):
@@ -481,42 +467,11 @@ class BridgeServer:
             max_pixels=frames.MAX_PIXELS,
         )
 
-    # --- http ---
-
     def _http(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
-        """Check Host and Origin; answer everything but /v1 as a page."""
-        path = urlsplit(request.path).path
-        if not self._known_host(request.headers.get("Host", "")):
-            return _page(HTTPStatus.MISDIRECTED_REQUEST, "unknown host\n")
-        if path == "/v1":
-            origin = request.headers.get("Origin")
-            if origin and urlsplit(origin).netloc != request.headers.get("Host"):
-                return _page(HTTPStatus.FORBIDDEN, "4403: this origin may not connect\n")
-            return None
-        if path in _PAGES:
-            name, kind = _PAGES[path]
-            page = resources.files("bridges").joinpath("console", name)
-            return _page(HTTPStatus.OK, page.read_text(encoding="utf-8"), kind)
-        if path == "/healthz":
-            health = {"status": "ok", "policy": self.policy.name, "sessions": len(self._games)}
-            return _page(HTTPStatus.OK, json.dumps(health), "application/json")
-        if path == "/schema.json":
-            return _page(HTTPStatus.OK, json.dumps(schema()), "application/json")
-        if path == "/metrics":
-            return _page(HTTPStatus.OK, self._metrics())
-        return _page(HTTPStatus.NOT_FOUND, "nothing here\n")
-
-    def _known_host(self, header: str) -> bool:
-        name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
-        return self._host not in LOOPBACK or name in LOOPBACK
-
-    def _metrics(self) -> str:
         dropped = sum(g.session.dropped for g in self._games.values())
-        return (
-            f"# TYPE iafm_sessions gauge\niafm_sessions {len(self._games)}\n"
-            f"# TYPE iafm_actions_total counter\niafm_actions_total {self._answered}\n"
-            f"# TYPE iafm_dropped_observations gauge\niafm_dropped_observations {dropped}\n"
-        )
+        health = Health(self.policy.name, len(self._games), self._answered, dropped)
+        local = self._host in LOOPBACK
+        return answer(request, health, known_hosts=LOOPBACK if local else None)
 
 
 def run(server: BridgeServer, on_start: Any = None) -> None:
@@ -550,17 +505,3 @@ def _post(connection: ServerConnection, message: Any) -> None:
 
 def _finite(value: float) -> float:
     return float(value) if math.isfinite(value) else 0.0
-
-
-def _page(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:
-    data = body.encode()
-    headers = Headers(
-        {
-            "Content-Type": kind,
-            "Content-Length": str(len(data)),
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": _CSP,
-            "X-Content-Type-Options": "nosniff",
-        }
-    )
-    return Response(status.value, status.phrase, headers, data)

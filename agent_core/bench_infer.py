@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +69,7 @@ class Told(Drawing):
         return allowed.index(told[place] if place < len(told) else self._end)
 
 
+@lru_cache(maxsize=1)
 def expert_play(steps: int = STEPS) -> Play:
     """The first steps of a scripted expert in one world."""
     env = VoxelEnv()

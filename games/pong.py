@@ -52,14 +52,10 @@ TASKS = {
 _FIELD = slice(34, 194)
 """Rows between the two white walls."""
 _BALL, _PADDLE = (236, 236, 236), (92, 186, 92)
-_REACH = 139.0
-"""The column in which the player's paddle meets the ball."""
-_WALLS = (35.5, 191.5)
-"""Highest and lowest row of the ball's middle."""
 _ABOVE = 5.0
 """The ball shall meet the paddle so many rows above its middle: it leaves steeply, which the machine often misses."""
-_NEAR = 6.5
-"""Rows that are not worth a move: the shortest moves the paddle by 12."""
+_NEAR = 4.0
+"""Rows that are not worth a move."""
 
 
 def make() -> GymnasiumGame:
@@ -102,13 +98,9 @@ def _served(picture: Frame) -> bool:
 
 @dataclass
 class Expert:
-    """Meet the ball where it is going to be; `__call__` gives the next action and the thought behind it."""
+    """Keep the paddle level with the ball; `__call__` gives the next action and the thought behind it."""
 
     game: GymnasiumGame
-    _ball: tuple[float, float] | None = None
-    _forecast: float | None = None
-    _goal: float | None = None
-    _paddle: float | None = None
 
     def __call__(self) -> tuple[Action, str]:
         action = SPEC.null_action()
@@ -116,46 +108,13 @@ class Expert:
             return action, "no instruction: wait"
         paddle = _paddle_row(self.game.picture)
         ball = _middle(self.game.picture, _BALL, 20, 140)
-        goal = self._where_to(ball)
-        rest = self._rest(paddle)
-        if ball is None:
+        if ball is None or paddle is None:
             return action, "no ball: wait"
-        if goal is None or rest is None:
-            return action, "the ball flies away: wait"
-        if abs(goal - rest) <= _NEAR:
-            return action, "the ball comes to me: wait"
-        above = goal < rest
-        action["up" if above else "down"] = 1
-        return action, "ball above: move up" if above else "ball below: move down"
-
-    def _where_to(self, ball: tuple[float, float] | None) -> float | None:
-        """The row to be in; a forecast counts once two steps agree on it, for a bounce spoils one of them."""
-        before, self._ball = self._ball, ball
-        last, self._forecast = self._forecast, _forecast(before, ball)
-        now = self._forecast
-        if now is None:
-            self._goal = None
-        elif last is not None and abs(now - last) <= 8:
-            self._goal = now + _ABOVE
-        return self._goal
-
-    def _rest(self, row: float | None) -> float | None:
-        """Where the paddle comes to rest by itself: it glides on for a while."""
-        before, self._paddle = self._paddle, row
-        if row is None or before is None:
-            return row
-        speed = row - before
-        return row + float(np.sign(speed)) * (6 if abs(speed) >= 5 else 2 if abs(speed) >= 3 else 0)
-
-
-def _forecast(before: tuple[float, float] | None, ball: tuple[float, float] | None) -> float | None:
-    """The row in which a ball that comes closer reaches the paddle, bounces included; None for any other."""
-    if before is None or ball is None or ball[1] - before[1] < 0.5:
-        return None
-    steps = (_REACH - ball[1]) / (ball[1] - before[1])
-    top, bottom = _WALLS
-    way = (ball[0] + (ball[0] - before[0]) * steps - top) % (2 * (bottom - top))
-    return top + min(way, 2 * (bottom - top) - way)
+        away = ball[0] + _ABOVE - paddle
+        if abs(away) <= _NEAR:
+            return action, "level with the ball: wait"
+        action["down" if away > 0 else "up"] = 1
+        return action, "ball below: move down" if away > 0 else "ball above: move up"
 
 
 def _paddle_row(picture: Frame) -> float | None:

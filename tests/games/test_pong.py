@@ -65,7 +65,7 @@ def test_the_experts_words_fit_its_moves():
         assert SPEC.legal(action) == action
         said.add((SPEC.say(action), thought))
         env.step(action)
-    assert {("move up", "ball above: move up"), ("do nothing", "the ball flies away: wait")} <= said
+    assert {("move up", "ball above: move up"), ("do nothing", "level with the ball: wait")} <= said
     assert all(("up" in thought) == (words == "move up") for words, thought in said)
     assert len(set(TASKS["win_point"])) == 10
 

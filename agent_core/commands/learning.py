@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,15 @@ def run_train(args: argparse.Namespace) -> int:
     report = train(load_config(args.config, args.set), args.run, resume=not args.fresh)
     if report.rank:
         return 0
-    facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(report).items()}
+    facts = {k: _plain(v) for k, v in vars(report).items()}
     return answer(facts, args.json, lambda: out.print(facts))
+
+
+def _plain(value: object) -> object:
+    """As JSON has it: a path is text, and what is no number is null."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def run_push(args: argparse.Namespace) -> int:

@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
+from agent_core.agent import Agent
+from agent_core.checkpoint import SHIPPED
+from agent_core.checkpoint import load as load_checkpoint
 from agent_core.config import load_config
+from bridges import Request
+from games.clips import SPEC as CLIPS
 from games.registry import load
-from recorder import CaptureInfo, CaptureWriter, open_episodes
+from recorder import CaptureInfo, CaptureWriter, clip_frames, open_episodes
 
 RECIPES = Path("agent_core/recipes")
 SMALL = [
     "model.width=32", "model.layers=1", "model.heads=4", "model.frame_height=32", "model.frame_width=32",
-    "model.visual_grid=[2,2]", "model.positions=512", "model.mae_blocks=1", "model.mae_heads=4",
+    "model.visual_grid=[2,2]", "model.positions=1024", "model.mae_blocks=1", "model.mae_heads=4",
     "model.text_vocabulary=320", "model.vocabulary_rows=0", "data.validation=0", "train.batch=8",
     "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=16",
 ]  # fmt: skip
@@ -97,3 +102,19 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
         asked = ["--checkpoint", str(run / "last"), "--question", question]
         assert main(["describe", video, *asked]) == 0
         assert capsys.readouterr().out.strip() == text
+    report = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all(row.get("action", 0) == 0 for row in report)  # there is no action to learn
+    assert not any("exact_match" in row for row in report)
+    best = load_checkpoint(run / "best").header.facts["validation"]
+    assert set(best) == {"language"}
+
+    agent = Agent.load(run / "last", temperature=0)
+    player = agent.attach(CLIPS)
+    for frame in clip_frames(tmp_path / "1.mp4", CLIPS):
+        (decision,) = agent.act([Request(player, frame, question)])
+    assert decision.action == {}
+    assert agent.ask(player, "caption") == list(SHADES)[1]
+
+    capsys.readouterr()
+    assert main(["describe", video, "--checkpoint", str(SHIPPED)]) == 2
+    assert "never learned to describe clips" in capsys.readouterr().err

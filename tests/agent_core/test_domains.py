@@ -24,7 +24,7 @@ SMALL = [
     "model.width=32", "model.layers=1", "model.heads=4", "model.frame_height=32", "model.frame_width=32",
     "model.visual_grid=[2,2]", "model.positions=1024", "model.mae_blocks=1", "model.mae_heads=4",
     "model.text_vocabulary=320", "model.vocabulary_rows=0", "data.validation=0", "train.batch=8",
-    "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=16",
+    "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=32", "train.validation_windows=16",
 ]  # fmt: skip
 SHADES = {"the patient sleeps": 40, "the patient sits up": 220}
 

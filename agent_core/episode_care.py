@@ -75,12 +75,16 @@ def bring_in(
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:
-    """The course of an episode in words, a row whenever action or thought changes."""
+    """The course of an episode in words, a row whenever action, thought or caption changes."""
     rows: list[dict[str, Any]] = []
-    for i, (action, thought) in enumerate(zip(episode.executed, episode.thoughts, strict=True)):
-        words = episode.spec.say(action)
-        if not rows or (words, thought) != (rows[-1]["action"], rows[-1]["thought"]):
-            rows.append({"id": episode.id, "step": i, "action": words, "thought": thought})
+    before: tuple[str, ...] = ()
+    names = ("action", "thought", "caption")
+    steps = zip(episode.executed, episode.thoughts, episode.captions, strict=True)
+    for i, (action, thought, caption) in enumerate(steps):
+        said = (episode.spec.say(action), thought, caption)
+        if said != before:
+            rows.append({"id": episode.id, "step": i, **dict(zip(names, said, strict=True))})
+        before = said
     return rows
 
 

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agent_core.__main__ import main
@@ -16,8 +19,7 @@ from agent_core.checkpoint import load as load_checkpoint
 from agent_core.config import load_config
 from bridges import Request
 from games.clips import SPEC as CLIPS
-from games.registry import load
-from recorder import CaptureInfo, CaptureWriter, clip_frames, open_episodes
+from recorder import clip_frames, open_episodes
 
 RECIPES = Path("agent_core/recipes")
 SMALL = [
@@ -33,17 +35,39 @@ def overriding(*settings: str) -> list[str]:
     return [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
 
 
-def arm(name: str, out: Path) -> Path:
-    """Two demonstrations of a robot, whose last step ends the episode."""
-    spec = load(name).spec
-    for seed in range(2):
-        about = CaptureInfo(instruction="push the star", task=name, seed=seed, success=True)
-        with CaptureWriter.create(out, spec, about) as capture:
-            for t in range(6):
-                frame = np.full(spec.frame.shape, 30 * t, np.uint8)
-                capture.step(frame, {"x": 0.1, "TERMINAL": int(t == 5)})
-            capture.close(success=True)
-    return out
+def arm(root: Path, width: int) -> Path:
+    """Two demonstrations of a robot as LeRobot v3.0 keeps them, pictures inside the data; the last number is time."""
+    for folder in ("data/chunk-000", "meta/episodes/chunk-000"):
+        (root / folder).mkdir(parents=True)
+    features = {
+        "observation.image": {"dtype": "image", "shape": [40, 40, 3], "names": None},
+        "action": {"dtype": "float32", "shape": [width + 1], "names": None},
+    }
+    info = {"codebase_version": "v3.0", "fps": 5, "features": features}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    shades = [np.full((40, 40, 3), 40 * t, np.uint8) for t in range(6)]
+    files = [cv2.imencode(".png", shade)[1].tobytes() for shade in shades]
+    steps = [
+        {
+            "episode_index": episode,
+            "task_index": 0,
+            "action": [0.05] * width + [float(t)],
+            "observation.image": {"bytes": files[t], "path": f"{t}.png"},
+        }
+        for episode in range(2)
+        for t in range(6)
+    ]
+    where = {"data/chunk_index": 0, "data/file_index": 0, "length": 6}
+    for path, table in (
+        ("data/chunk-000/file-000.parquet", pa.Table.from_pylist(steps)),
+        ("meta/tasks.parquet", pa.table({"task_index": [0], "task": ["push the star"]})),
+        (
+            "meta/episodes/chunk-000/file-000.parquet",
+            pa.Table.from_pylist([{"episode_index": episode, **where} for episode in range(2)]),
+        ),
+    ):
+        pq.write_table(table, root / path)
+    return root
 
 
 def film(path: Path, grey: int) -> None:
@@ -66,7 +90,21 @@ def test_every_recipe_is_a_run(path: Path) -> None:
 
 
 def test_robots_train_from_their_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = [str(arm(name, tmp_path / name)) for name in ("language-table", "calvin")]
+    folders = [str(tmp_path / "data" / name) for name in ("language-table", "calvin")]
+    for folder, width in zip(folders, (2, 7), strict=True):
+        source, name = str(arm(tmp_path / f"source-{width}", width)), Path(folder).name
+        numbers = ["--numbers", *map(str, range(width))]
+        assert (
+            main(
+                ["episodes", "import", source, "--game", name, "--out", folder, "--json", *numbers]
+            )
+            == 0
+        )
+        report = json.loads(capsys.readouterr().out)
+        assert (report["added"], report["episodes"], report["clipped"]) == (2, 2, 0)
+        assert main(["episodes", "show", folder, "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert ["finish" in row["action"] for row in shown] == [False, True] * 2
     where = f"data.episodes={json.dumps(folders)}"
     options = overriding(where, "train.steps=3", "train.device=cpu")
     run = tmp_path / "run"

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from games import Frame, GameSpec
 from recorder.capture import DISK_NEEDED, CaptureWriter
 from recorder.layout import CaptureError, CaptureInfo
-from recorder.opening import open_episodes
+from recorder.opening import whole_captures
 from recorder.video import reading
 
 CAPTIONS = "captions.jsonl"
@@ -62,7 +62,11 @@ def import_captions(
     fit; all lines are read before anything is written, and each clip before anything of it is.
     """
     clips = _clips(folder)
-    have = _imported(out)
+    have = {
+        (e.info.author, e.info.instruction, text)
+        for e in whole_captures(out)
+        for text in set(e.captions)
+    }
     new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in have]
     for done, clip in enumerate(new, start=1):
         frames = list(clip_frames(folder / clip.video, spec, clip.begin_s, clip.end_s))
@@ -85,14 +89,6 @@ def import_captions(
         if progress:
             progress(done, len(new))
     return len(new)
-
-
-def _imported(out: Path) -> set[tuple[str, str, str]]:
-    try:
-        found = [e for e in open_episodes(out) if e.manifest.status == "closed"]
-    except CaptureError:
-        return set()
-    return {(e.info.author, e.info.instruction, text) for e in found for text in set(e.captions)}
 
 
 def _clips(folder: Path) -> list[Caption]:

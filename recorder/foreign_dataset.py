@@ -187,7 +187,10 @@ class ForeignDataset:
 def _tasks(root: Path) -> dict[int, str]:
     """Words by task index; LeRobot keeps the words as the table's index, under a name that changed over time."""
     table = pq.read_table(root / TASKS)
-    (words,) = (name for name in table.column_names if name != "task_index")
+    known = [n for n in ("__index_level_0__", "task") if n in table.column_names]
+    if not known:
+        raise CaptureError(f"{root / TASKS} has no tasks in words, only {table.column_names}")
+    words = known[0]
     return dict(zip(table["task_index"].to_pylist(), table[words].to_pylist(), strict=True))
 
 

@@ -18,7 +18,7 @@ from games import Action, ActionError, Axis, Frame, Game, GameSpec
 from recorder.capture import DISK_NEEDED, CaptureWriter
 from recorder.foreign_dataset import ForeignDataset, Place
 from recorder.layout import CaptureError, CaptureInfo
-from recorder.opening import open_episodes
+from recorder.opening import whole_captures
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def import_lerobot(
     dataset = ForeignDataset(root)
     job = _Job(dataset, game, dataset.camera(camera), numbers or Numbers(), out, disk_needed)
     dataset.column(job.numbers.column)
-    have = _imported(out, root.resolve().name)
+    name = root.resolve().name
+    have = {e.info.seed for e in whole_captures(out) if e.info.author == name}
     new = [place for place in dataset.episodes if place.number not in have]
     shares = []
     for done, place in enumerate(new, start=1):
@@ -72,14 +73,6 @@ def fit(picture: Frame, spec: GameSpec) -> Frame:
         return picture
     size = (spec.frame.width, spec.frame.height)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _imported(out: Path, name: str) -> set[int | None]:
-    try:
-        found = open_episodes(out)
-    except CaptureError:
-        return set()
-    return {e.info.seed for e in found if e.info.author == name and e.manifest.status == "closed"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from games.registry import load
-from recorder import CaptureError, Numbers, foreign_dataset, import_lerobot, open_episodes, validate
+from recorder import (
+    CaptureError,
+    CaptureInfo,
+    CaptureWriter,
+    Numbers,
+    foreign_dataset,
+    import_lerobot,
+    open_episodes,
+    validate,
+)
 
 TABLE, CALVIN = load("language-table"), load("calvin")
 KEY = "observation.images.rgb"
@@ -189,6 +198,20 @@ def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
         bring(source, TABLE, tmp_path / "out")
     (whole,) = open_episodes(tmp_path / "out")
     assert (len(whole), whole.manifest.status) == (7, "closed")
+    (whole.folder / "manifest.json").write_text("{")
+    with pytest.raises(CaptureError, match=r"manifest\.json is damaged"):  # nor is it written again
+        bring(source, TABLE, tmp_path / "out")
+
+
+def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
+    source, out = v3(tmp_path / "lt", actions(2)), tmp_path / "out"
+    about = CaptureInfo(seed=0, author="lt")
+    with CaptureWriter.create(out, TABLE.spec, about, disk_needed=0) as left_open:
+        left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
+        assert bring(source, TABLE, out).episodes == 2
+        assert bring(source, TABLE, out).episodes == 0
+    with pytest.raises(CaptureError, match="captures need a folder of their own"):
+        bring(source, TABLE, source)
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,13 @@ def clip_frames(
     following = begin_s
     with reading(path) as container:
         stream = container.streams.video[0]
+        begin = stream.start_time or 0
         for picture in container.decode(stream):
-            now = float(picture.pts or 0) * float(stream.time_base or 1)
-            if now > end_s:
+            now = ((picture.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
+            if now > end_s + 2e-6:
                 return
-            if now + 1e-6 >= following:
-                following += 1 / spec.step_hz
+            if now >= following:
+                following = begin_s + ((now - begin_s) * spec.step_hz // 1 + 1) / spec.step_hz
                 rgb = picture.to_ndarray(format="rgb24")
                 yield np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from games.registry import load
-from recorder import CaptureError, export_lerobot, import_captions, open_episodes
+from recorder import CaptureError, clip_frames, export_lerobot, import_captions, open_episodes
 
 SPEC = load("clips").spec
 
@@ -58,6 +58,12 @@ def test_clips_are_sampled_and_carry_their_words(tmp_path: Path) -> None:
     assert import_captions(tmp_path, tmp_path / "out", SPEC) == 1
     with pytest.raises(CaptureError, match="no actions, and LeRobot no dataset without"):
         export_lerobot(open_episodes(tmp_path / "out"), tmp_path / "lerobot")
+
+
+def test_time_is_counted_from_the_first_frame(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", 3, 200)  # transport streams begin at 1.4 s
+    assert len(list(clip_frames(tmp_path / "a.ts", SPEC))) == 6
+    assert len(list(clip_frames(tmp_path / "a.ts", SPEC, 1, 2))) == 3
 
 
 @pytest.mark.parametrize(

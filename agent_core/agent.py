@@ -14,6 +14,7 @@ from agent_core.checkpoint import SHIPPED, load
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.session import Choice, Session
+from agent_core.vocabulary import CAPTION
 from bridges.policy import Alternative, Decision, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
@@ -84,9 +85,9 @@ class Agent:
         return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
-        """A player for a game; raises `PolicyError` where the model knows none of its controls."""
+        """A player for a game; raises `PolicyError` where it has controls and the model knows none of them."""
         attachment = Attachment(spec, self._engine.vocabulary)
-        if not attachment.playable:
+        if spec.controls and not attachment.playable:
             raise PolicyError(
                 f"{self.name} knows none of the {len(spec.controls)} controls of {spec.id}; "
                 "give them meanings such as move.forward"
@@ -127,6 +128,8 @@ class Agent:
             return f"{words} ({said.probability:.0%})"
         if question == "why":
             return self._engine.why(mine.session)
+        if not mine.spec.controls:  # nothing was done that could be told of: what is there to see?
+            return self._engine.why(mine.session, CAPTION)
         return _caption(mine)
 
     def _fit(self, frame: Frame) -> Frame:

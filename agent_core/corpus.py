@@ -74,6 +74,12 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
         vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
     else:
         vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
+    room = config.model.thought_slots - 2
+    if long := sum(len(vocabulary.pieces(text)) > room for text in told):
+        logger.warning(
+            "%d of %d thoughts and captions are cut to %d word pieces: model.thought_slots is %d",
+            long, len(told), room, config.model.thought_slots,
+        )  # fmt: skip
     device = pick_device(config.train.device)
     store = build_store(parts, frames, vocabulary, config.model, config.data, device)
     return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))

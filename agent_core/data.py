@@ -185,7 +185,7 @@ def build_store(
         vocabulary.thought_ids(text, model.thought_slots, kind) if text else []
         for kind, text in rows
     ]
-    width = max(len(ids) for ids in (*labels, *executed))
+    width = max(2, *(len(ids) for ids in (*labels, *executed)))  # 2: where nothing is ever done
     words = max(map(len, texts))
     spoken = max(1, *map(len, told)) if len(told) > 1 else 1
     length = words + data.window_frames * (model.visual_tokens + width) + spoken
@@ -279,6 +279,8 @@ class _Encoder:
         self._known: dict[tuple[Any, ...], list[int]] = {}
 
     def ids(self, spec: GameSpec, action: Action) -> list[int]:
+        if not spec.controls:
+            return []  # not even the markers: there is no action to learn
         key = (spec.id, *action.values())
         if key not in self._known:
             if spec.id not in self._attached:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent_core.checkpoint import load
+from agent_core.checkpoint import CheckpointError, load
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.vocabulary import CAPTION
@@ -16,8 +16,15 @@ from recorder import CaptureError, clip_frames
 
 
 def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec) -> str:
-    """The caption (or label) of a clip, greedily; raises `CaptureError` where the video has no frames."""
+    """The caption (or label) of a clip, greedily.
+
+    Raises `CheckpointError` for a model that never learned from clips, `CaptureError` where the video has no frames.
+    """
     found = load(checkpoint)
+    if spec.id not in {known.id for known in found.header.specs}:
+        raise CheckpointError(
+            f"{checkpoint} never learned to describe {spec.name}; train one with recipes/captions.toml"
+        )
     engine = Engine(found, EngineOptions(temperature=0))
     session = engine.open(Attachment(spec, found.vocabulary), 0)
     size = (found.header.model.frame_width, found.header.model.frame_height)

@@ -11,6 +11,7 @@ from recorder import (
     CAPTIONS,
     CaptureError,
     Episode,
+    Numbers,
     export_lerobot,
     import_captions,
     import_lerobot,
@@ -53,29 +54,37 @@ def bring_in(
     path: Path,
     out: Path,
     game: str | None,
-    camera: str,
+    camera: str = "",
+    numbers: Numbers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write what others recorded as captures under `out`: a LeRobotDataset v3.0, or clips with captions."""
+    """Write what others recorded as captures under `out`: a LeRobotDataset, or clips with captions."""
+    report: dict[str, Any] = {"added": 0, "episodes": 0, "out": str(out)}
     if (path / CAPTIONS).exists():
         spec = load(game or "clips").spec
-        added = import_captions(path, out, spec, progress=progress)
+        report["added"] = import_captions(path, out, spec, progress=progress)
     elif game is None:
         raise CaptureError(
             f"{path} has no {CAPTIONS}; a LeRobot dataset needs --game, such as calvin"
         )
     else:
-        added = import_lerobot(path, out, load(game), camera=camera, progress=progress)
-    return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
+        target = load(game)
+        done = import_lerobot(path, out, target, camera=camera, numbers=numbers, progress=progress)
+        report |= {"added": done.episodes, "clipped": done.clipped}
+    return report | {"episodes": len(open_episodes(out))}
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:
-    """The course of an episode in words, a row whenever action or thought changes."""
+    """The course of an episode in words, a row whenever action, thought or caption changes."""
     rows: list[dict[str, Any]] = []
-    for i, (action, thought) in enumerate(zip(episode.executed, episode.thoughts, strict=True)):
-        words = episode.spec.say(action)
-        if not rows or (words, thought) != (rows[-1]["action"], rows[-1]["thought"]):
-            rows.append({"id": episode.id, "step": i, "action": words, "thought": thought})
+    before: tuple[str, ...] = ()
+    names = ("action", "thought", "caption")
+    steps = zip(episode.executed, episode.thoughts, episode.captions, strict=True)
+    for i, (action, thought, caption) in enumerate(steps):
+        said = (episode.spec.say(action), thought, caption)
+        if said != before:
+            rows.append({"id": episode.id, "step": i, **dict(zip(names, said, strict=True))})
+        before = said
     return rows
 
 

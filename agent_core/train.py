@@ -48,7 +48,7 @@ class TrainError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run came to. Validation numbers are those of the best checkpoint."""
+    """What a run came to. Validation numbers are those of the best checkpoint, NaN where a run has none."""
 
     best: Path
     steps: int
@@ -57,6 +57,7 @@ class TrainReport:
     action_loss: float
     exact_match: float
     change_accuracy: float
+    language_loss: float
     windows_per_s: float
     interrupted: bool = False
     rank: int = 0
@@ -206,6 +207,7 @@ class _Run:
             best.get("action", math.nan),
             best.get("exact_match", math.nan),
             best.get("change_accuracy", math.nan),
+            best.get("language", math.nan),
             done * budget.batch / max(spent, 1e-9),
             interrupted,
             self.ranks.rank,
@@ -328,18 +330,12 @@ class _Run:
         self.progress.validated_step = self.progress.step
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)
-        loss = "action" if any(spec.controls for spec in self.corpus.specs) else "language"
+        loss = "action" if store.labels.any() else "language"
         if numbers[loss] < self.progress.best.get(loss, math.inf):
             self.progress.best, self.progress.best_step = numbers, self.progress.step
             self._save_checkpoint("best")
-        logger.info(
-            "validation at step %d: %s loss %.4f, exact match %.3f, at changes %.3f",
-            self.progress.step,
-            loss,
-            numbers[loss],
-            numbers["exact_match"],
-            numbers["change_accuracy"],
-        )
+        said = [f"{name} {value:.4f}" for name, value in numbers.items() if "/" not in name]
+        logger.info("validation at step %d: %s", self.progress.step, ", ".join(said))
 
     def _check(self, numbers: dict[str, float]) -> None:
         if not all(map(math.isfinite, numbers.values())):

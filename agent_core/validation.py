@@ -44,15 +44,18 @@ def scores_by_game(
     if len(games) < 2:
         return score(part, windows)
     each = {g: score(f"{part}/{g}", max(1, windows // len(games))) for g in games}
-    names = next(iter(each.values()))
-    mean = {name: sum(found[name] for found in each.values()) / len(games) for name in names}
-    return mean | {f"{n}/{g}": found[n] for g, found in each.items() for n in names}
+    known: dict[str, list[float]] = {}
+    for scores in each.values():
+        for name, value in scores.items():
+            known.setdefault(name, []).append(value)
+    mean = {name: sum(values) / len(values) for name, values in known.items()}
+    return mean | {f"{n}/{g}": value for g, found in each.items() for n, value in found.items()}
 
 
 def _scores(
     model: IAFM, store: WindowStore, config: RunConfig, part: str, windows: int, autocast: Autocast
 ) -> dict[str, float]:
-    """Losses and accuracy on the newest frame of fixed windows."""
+    """Losses and accuracy on the newest frame of fixed windows; of words alone where nothing is done."""
     generator = torch.Generator(store.device).manual_seed(7)
     left, sums = windows, torch.zeros(6, device=store.device)
     while left > 0:
@@ -79,6 +82,8 @@ def _scores(
             ]
         )
     nats_, tokens, language, right_, at_change, changes = sums.tolist()
+    if not tokens:
+        return {"language": language / windows}
     return {
         "action": nats_ / tokens,
         "language": language / windows,

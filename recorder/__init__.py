@@ -6,7 +6,7 @@ from recorder.capture import CaptureWriter
 from recorder.episode import Episode, EpisodeSet, Window
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.lerobot import export_lerobot
-from recorder.lerobot_import import import_lerobot
+from recorder.lerobot_import import Imported, Numbers, import_lerobot
 from recorder.live import LiveRecorder, LiveReport
 from recorder.opening import open_episodes
 from recorder.recover import Recovered, recover
@@ -23,9 +23,11 @@ __all__ = [
     "CaptureWriter",
     "Episode",
     "EpisodeSet",
+    "Imported",
     "LiveRecorder",
     "LiveReport",
     "Manifest",
+    "Numbers",
     "Recovered",
     "TextSpan",
     "VideoProfile",

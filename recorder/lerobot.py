@@ -30,7 +30,7 @@ from recorder.episode import Episode, EpisodeSet
 from recorder.layout import CaptureError
 from recorder.lerobot_reader import episode_rows, file_number, is_dataset, open_dataset
 from recorder.statistics import Stats, merge_stats, of_pictures, of_rows
-from recorder.vectors import to_rows, words_of
+from recorder.vectors import column_names, to_rows, words_of
 from recorder.video import frame_rate, reading, whole_packets
 
 STATS_OF = (CAMERA, "action", *SCALARS)
@@ -52,6 +52,8 @@ def export_lerobot(
     new = [episode for episode in episodes if episode.id not in have]
     if len({episode.spec for episode in (*before[:1], *new)}) > 1:
         raise CaptureError("one dataset holds one game: export each game's episodes on their own")
+    if new and not column_names(new[0].spec):
+        raise CaptureError(f"{new[0].spec.id} has no actions, and LeRobot no dataset without them")
     if not new:
         return 0
     draft = out.with_name(out.name + ".draft")

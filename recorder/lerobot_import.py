@@ -1,4 +1,4 @@
-"""How do LeRobotDatasets v3.0 of others become captures here? Robots' demonstrations above all.
+"""How do LeRobotDatasets of others become captures here? Robots' demonstrations above all.
 
 Pictures come to the game's frame size and are encoded anew; the task's sentence becomes the instruction; the last step
 of an episode not known to have failed gets the control that means `episode.end`, where the game has one.
@@ -6,42 +6,36 @@ of an episode not known to have failed gets the control that means `episode.end`
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from games import Action, ActionError, Frame, Game, GameSpec
-from recorder import dataset_layout as layout
-from recorder.capture import CaptureWriter
+from games import Action, ActionError, Axis, Frame, Game, GameSpec
+from recorder.capture import DISK_NEEDED, CaptureWriter
+from recorder.foreign_dataset import ForeignDataset, Place
 from recorder.layout import CaptureError, CaptureInfo
-from recorder.opening import open_episodes
-from recorder.video import VideoSlice
-
-CHUNK = 64
-"""Pictures decoded at a time."""
-LARGEST = 4096
-"""Height and width beyond which a dataset's pictures are refused."""
+from recorder.opening import whole_captures
 
 
 @dataclass(frozen=True)
-class _Source:
-    """What `meta/` says of a dataset."""
+class Numbers:
+    """Where a game's row of numbers is in a dataset: a column, and which numbers of it (all, where none is named)."""
 
-    root: Path
-    fps: int
-    camera: str
-    shape: tuple[int, int, int]
-    tasks: dict[int, str]
-    rows: list[dict[str, Any]]
-    """One per episode: `meta/episodes`."""
+    column: str = "action"
+    which: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How many episodes are new, and the share of their axes' numbers that lay beyond the game's range (moved to its
+    end): much of it means another unit."""
+
+    episodes: int
+    clipped: float = 0.0
 
 
 def import_lerobot(
@@ -50,154 +44,104 @@ def import_lerobot(
     game: Game,
     *,
     camera: str = "",
+    numbers: Numbers | None = None,
+    disk_needed: int = DISK_NEEDED,
     progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Write each episode of the dataset at `root` as a capture of `game` under `out`; returns how many are new.
+) -> Imported:
+    """Write each episode of the dataset at `root` as a capture of `game` under `out`.
 
     `camera` names the picture column where there are several. Episodes that `out` already holds are passed over, so
     that a broken import is gone on with. Raises `CaptureError` in one line for what is no such dataset or does not fit.
     """
-    source = _open(root, camera)
-    spec = game.spec.model_copy(update={"step_hz": float(source.fps)})
-    have = _imported(out, root.name)
-    new = [row for row in source.rows if row["episode_index"] not in have]
-    for done, row in enumerate(new, start=1):
-        _import(source, row, spec, game, out)
+    dataset = ForeignDataset(root)
+    job = _Job(dataset, game, dataset.camera(camera), numbers or Numbers(), out, disk_needed)
+    dataset.column(job.numbers.column)
+    name = root.resolve().name
+    have = {e.info.seed for e in whole_captures(out) if e.info.author == name}
+    new = [place for place in dataset.episodes if place.number not in have]
+    shares = []
+    for done, place in enumerate(new, start=1):
+        shares.append(job.write(place))
         if progress:
             progress(done, len(new))
-    return len(new)
+    return Imported(len(new), round(float(np.mean(shares)), 4) if shares else 0.0)
 
 
-def _imported(out: Path, name: str) -> set[int | None]:
-    try:
-        found = open_episodes(out)
-    except CaptureError:
-        return set()
-    return {e.info.seed for e in found if e.info.author == name and e.manifest.status == "closed"}
+def fit(picture: Frame, spec: GameSpec) -> Frame:
+    """A picture stretched to a game's frame by area."""
+    if picture.shape == spec.frame.shape:
+        return picture
+    size = (spec.frame.width, spec.frame.height)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _open(root: Path, camera: str) -> _Source:
-    try:
-        info = json.loads((root / layout.INFO).read_text(encoding="utf-8"))
-        if info["codebase_version"] != layout.VERSION:
+@dataclass(frozen=True)
+class _Job:
+    """One import: what is read as what, and where it goes."""
+
+    dataset: ForeignDataset
+    game: Game
+    camera: str
+    numbers: Numbers
+    out: Path
+    disk_needed: int
+
+    def write(self, place: Place) -> float:
+        """One episode, read to its end before anything of it is written; returns the share that was clipped."""
+        spec = self.game.spec.model_copy(update={"step_hz": self.dataset.rate})
+        steps = self.dataset.steps(place, self.numbers.column)
+        where = f"{self.dataset.root}, episode {place.number}"
+        wanted = _actions(self._picked(steps.actions, where), self.game, where)
+        actions = [spec.legal(action) for action in wanted]
+        if steps.success is not False:
+            actions[-1] |= {c.name: 1 for c in spec.controls if c.meaning == "episode.end"}
+        frames = [fit(picture, spec) for picture in self.dataset.pictures(place, self.camera)]
+        about = CaptureInfo(
+            instruction=steps.task,
+            task=spec.name,
+            seed=place.number,
+            author=self.dataset.root.resolve().name,
+            success=steps.success,
+        )
+        with CaptureWriter.create(self.out, spec, about, disk_needed=self.disk_needed) as capture:
+            for frame, action in zip(frames, actions, strict=True):
+                capture.step(frame, action)
+            capture.close(success=steps.success)
+        return _beyond(wanted, spec)
+
+    def _picked(self, rows: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+        which = self.numbers.which or tuple(range(rows.shape[1]))
+        if missing := [n for n in which if not 0 <= n < rows.shape[1]]:
             raise CaptureError(
-                f"{root}: LeRobot {info['codebase_version']}, this reads {layout.VERSION}; "
-                "lerobot's own converter brings older ones up to date"
+                f"{where}: actions of {rows.shape[1]} numbers, counted from 0, have no {missing[0]}"
             )
-        if "action" not in info["features"]:
-            raise CaptureError(f"{root} has no column 'action'")
-        camera = _camera(root, info["features"], camera)
-        height, width, depth = info["features"][camera]["shape"]
-        if depth != 3 or not (0 < height <= LARGEST and 0 < width <= LARGEST):
-            raise CaptureError(f"{root}: {camera} is {height} x {width} x {depth}")
-        tasks = _tasks(root)
-        rows = _episode_rows(root)
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        if isinstance(error, CaptureError):
-            raise
-        line = (str(error).splitlines() or [""])[0]
-        raise CaptureError(
-            f"{root} is no LeRobot dataset: {type(error).__name__}: {line}"
-        ) from None
-    return _Source(root, round(info["fps"]), camera, (height, width, 3), tasks, rows)
+        if not np.isfinite(picked := rows[:, which]).all():
+            raise CaptureError(f"{where}: actions that are not finite")
+        return picked
 
 
-def _camera(root: Path, features: dict[str, Any], wanted: str) -> str:
-    videos = [name for name, feature in features.items() if feature["dtype"] == "video"]
-    if wanted and wanted not in videos:
-        raise CaptureError(f"{root} has no video {wanted!r}; it has {', '.join(videos) or 'none'}")
-    if not wanted and len(videos) != 1:
-        raise CaptureError(f"{root} has {len(videos)} videos ({', '.join(videos)}): name one")
-    return wanted or videos[0]
-
-
-def _tasks(root: Path) -> dict[int, str]:
-    """Sentences by number; the sentence is the table's index, whatever that is called."""
-    table = pq.read_table(root / layout.TASKS)
-    sentences = next(name for name in table.column_names if name != "task_index")
-    return dict(
-        zip(table["task_index"].to_pylist(), map(str, table[sentences].to_pylist()), strict=True)
-    )
-
-
-def _episode_rows(root: Path) -> list[dict[str, Any]]:
-    files = sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet"))
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        names = [n for n in pq.read_schema(file).names if not n.startswith("stats/")]
-        rows += pq.read_table(file, columns=names).to_pylist()
-    if not rows:
-        raise CaptureError(f"{root} has no episodes")
-    return sorted(rows, key=lambda row: int(row["episode_index"]))
-
-
-def _import(source: _Source, row: dict[str, Any], spec: GameSpec, game: Game, out: Path) -> None:
-    steps = _steps(source, row)
-    sentence = source.tasks.get(int(steps["task_index"][0]), "")
-    success = bool(steps["next.success"][-1]) if "next.success" in steps else None
-    actions = _actions(
-        steps["action"], spec, game, f"{source.root}, episode {row['episode_index']}"
-    )
-    if success is not False:
-        actions[-1] |= {c.name: 1 for c in spec.controls if c.meaning == "episode.end"}
-    about = CaptureInfo(
-        instruction=sentence,
-        task=spec.name,
-        seed=int(row["episode_index"]),
-        author=source.root.name,
-        success=success,
-    )
-    with CaptureWriter.create(out, spec, about) as capture:
-        for frame, action in zip(_frames(source, row, len(actions), spec), actions, strict=True):
-            capture.step(frame, action)
-        capture.close(success=success)
-
-
-def _steps(source: _Source, row: dict[str, Any]) -> dict[str, list[Any]]:
-    """The episode's rows of its data file, by column."""
-    path = source.root / layout.DATA_PATH.format(
-        chunk_index=int(row["data/chunk_index"]), file_index=int(row["data/file_index"])
-    )
-    wanted = ["action", "task_index", "next.success"]
-    try:
-        names = [name for name in wanted if name in pq.read_schema(path).names]
-        filters = [("episode_index", "=", int(row["episode_index"]))]
-        table = pq.read_table(path, columns=names, filters=filters)
-    except (OSError, pa.ArrowException) as error:
-        raise CaptureError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if table.num_rows != int(row["length"]):
-        raise CaptureError(f"{path}: {table.num_rows} steps of {row['length']}")
-    columns: dict[str, list[Any]] = table.to_pydict()
-    return columns
-
-
-def _actions(
-    vectors: Sequence[Sequence[float]], spec: GameSpec, game: Game, where: str
-) -> list[Action]:
-    names = [c.name for c in spec.controls if c.meaning != "episode.end"]
+def _actions(rows: NDArray[np.float32], game: Game, where: str) -> list[Action]:
+    """The actions of rows of numbers, not yet moved to the game's bins."""
+    names = [c.name for c in game.spec.controls if c.meaning != "episode.end"]
     read = game.from_vector or (lambda vector: dict(zip(names, vector, strict=True)))
     try:
-        return [spec.legal(read(list(vector))) for vector in vectors]
+        actions = [read(row) for row in rows.tolist()]
+        game.spec.legal(actions[0])
     except (ActionError, ValueError, IndexError) as error:
-        width = len(vectors[0])
         raise CaptureError(
-            f"{where}: an action of {width} numbers is none of {spec.id}: {error}"
+            f"{where}: an action of {rows.shape[1]} numbers is none of {game.spec.id}: {error}"
         ) from None
+    return actions
 
 
-def _frames(source: _Source, row: dict[str, Any], count: int, spec: GameSpec) -> Iterator[Frame]:
-    key = f"videos/{source.camera}"
-    path = source.root / layout.VIDEO_PATH.format(
-        video_key=source.camera,
-        chunk_index=int(row[f"{key}/chunk_index"]),
-        file_index=int(row[f"{key}/file_index"]),
-    )
-    first = round(float(row[f"{key}/from_timestamp"]) * source.fps)
-    video = VideoSlice(path, source.fps, source.shape, first)
-    size = (spec.frame.width, spec.frame.height)
-    for start in range(0, count, CHUNK):
-        for picture in video.read(range(start, min(start + CHUNK, count))):
-            fitted: NDArray[np.uint8] = np.asarray(
-                cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8
-            )
-            yield fitted
+def _beyond(actions: Sequence[Action], spec: GameSpec) -> float:
+    """The share of axes' numbers outside of their range."""
+    axes = [c for c in spec.controls if isinstance(c, Axis)]
+    slack = 1e-6
+    found = [
+        not c.low - slack <= action[c.name] <= c.high + slack
+        for action in actions
+        for c in axes
+        if c.name in action
+    ]
+    return float(np.mean(found)) if found else 0.0

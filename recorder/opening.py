@@ -27,3 +27,14 @@ def open_episodes(path: Path | str) -> EpisodeSet:
         hint = f" ({under_way} unfinished: run `iafm episodes recover`)" if under_way else ""
         raise CaptureError(f"no episodes in {root}{hint}; record some with `iafm record`")
     return EpisodeSet([e for e in finished if len(e)])
+
+
+def whole_captures(root: Path) -> list[Episode]:
+    """The captures under a folder that were closed in order; none where there is no folder yet.
+
+    Raises `CaptureError` where the folder is a dataset, or one of its captures is damaged.
+    """
+    if is_dataset(root):
+        raise CaptureError(f"{root} is a LeRobot dataset; captures need a folder of their own")
+    episodes = [Episode.open(path.parent) for path in sorted(root.glob(f"*/{MANIFEST}"))]
+    return [episode for episode in episodes if episode.manifest.status == "closed"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
 from agent_core.commands.output import answer, err, out, progress
 from games import UnplayableError
 from games.registry import load
+from recorder import Numbers
 
 
 def add(commands: Any) -> None:
@@ -37,25 +39,7 @@ def add(commands: Any) -> None:
     record.add_argument("--json", action="store_true")
     record.set_defaults(handler=run_record)
 
-    episodes = commands.add_parser("episodes", help="look after recorded episodes")
-    episodes.add_argument(
-        "action", choices=("list", "show", "stats", "validate", "recover", "export", "import")
-    )
-    episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
-    episodes.add_argument(
-        "--out",
-        type=Path,
-        help="export: where the LeRobot v3.0 dataset is written, or extended; import: where the captures go",
-    )
-    episodes.add_argument(
-        "--game", help="import: the game whose actions a LeRobot dataset of others holds (calvin)"
-    )
-    episodes.add_argument(
-        "--camera", default="", help="import: which of the dataset's videos, where it has several"
-    )
-    episodes.add_argument("--json", action="store_true")
-    episodes.set_defaults(handler=run_episodes)
-
+    _add_episodes(commands)
     train = commands.add_parser("train", help="train a checkpoint on recorded episodes")
     train.add_argument(
         "config", type=Path, nargs="?", help="TOML file (default: the built-in settings)"
@@ -98,6 +82,37 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--plot", type=Path, help="write a bar chart (PNG)")
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(handler=run_evaluate)
+
+
+def _add_episodes(commands: Any) -> None:
+    episodes = commands.add_parser("episodes", help="look after recorded episodes")
+    episodes.add_argument(
+        "action", choices=("list", "show", "stats", "validate", "recover", "export", "import")
+    )
+    episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
+    episodes.add_argument(
+        "--out",
+        type=Path,
+        help="export: where the LeRobot v3.0 dataset is written, or extended; import: where the captures go",
+    )
+    episodes.add_argument(
+        "--game", help="import: the game whose actions a LeRobot dataset of others holds (calvin)"
+    )
+    episodes.add_argument(
+        "--camera", default="", help="import: which of the dataset's cameras, where it has several"
+    )
+    episodes.add_argument(
+        "--action-column", default="action", help="import: the column with the robot's actions"
+    )
+    episodes.add_argument(
+        "--numbers",
+        type=int,
+        nargs="+",
+        default=[],
+        help="import: which numbers of that column are the game's, in its order (0 1)",
+    )
+    episodes.add_argument("--json", action="store_true")
+    episodes.set_defaults(handler=run_episodes)
 
 
 def run_record(args: argparse.Namespace) -> int:
@@ -144,7 +159,8 @@ def run_episodes(args: argparse.Namespace) -> int:
     if args.action == "import":
         target = args.out or Path("data") / args.path.name
         with progress("importing") as update:
-            done = bring_in(args.path, target, args.game, args.camera, update)
+            numbers = Numbers(args.action_column, tuple(args.numbers))
+            done = bring_in(args.path, target, args.game, args.camera, numbers, update)
         return answer(done, args.json, lambda: out.print(done))
     report = care(args.action, args.path)
 
@@ -165,8 +181,15 @@ def run_train(args: argparse.Namespace) -> int:
     report = train(load_config(args.config, args.set), args.run, resume=not args.fresh)
     if report.rank:
         return 0
-    facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(report).items()}
+    facts = {k: _plain(v) for k, v in vars(report).items()}
     return answer(facts, args.json, lambda: out.print(facts))
+
+
+def _plain(value: object) -> object:
+    """As JSON has it: a path is text, and what is no number is null."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def run_push(args: argparse.Namespace) -> int:

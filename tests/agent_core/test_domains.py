@@ -6,20 +6,27 @@ import json
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agent_core.__main__ import main
+from agent_core.agent import Agent
+from agent_core.checkpoint import SHIPPED
+from agent_core.checkpoint import load as load_checkpoint
 from agent_core.config import load_config
-from games.registry import load
-from recorder import CaptureInfo, CaptureWriter, open_episodes
+from bridges import Request
+from games.clips import SPEC as CLIPS
+from recorder import clip_frames, open_episodes
 
 RECIPES = Path("agent_core/recipes")
 SMALL = [
     "model.width=32", "model.layers=1", "model.heads=4", "model.frame_height=32", "model.frame_width=32",
-    "model.visual_grid=[2,2]", "model.positions=512", "model.mae_blocks=1", "model.mae_heads=4",
+    "model.visual_grid=[2,2]", "model.positions=1024", "model.mae_blocks=1", "model.mae_heads=4",
     "model.text_vocabulary=320", "model.vocabulary_rows=0", "data.validation=0", "train.batch=8",
-    "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=16",
+    "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=32", "train.validation_windows=16",
 ]  # fmt: skip
 SHADES = {"the patient sleeps": 40, "the patient sits up": 220}
 
@@ -28,17 +35,39 @@ def overriding(*settings: str) -> list[str]:
     return [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
 
 
-def arm(name: str, out: Path) -> Path:
-    """Two demonstrations of a robot, whose last step ends the episode."""
-    spec = load(name).spec
-    for seed in range(2):
-        about = CaptureInfo(instruction="push the star", task=name, seed=seed, success=True)
-        with CaptureWriter.create(out, spec, about) as capture:
-            for t in range(6):
-                frame = np.full(spec.frame.shape, 30 * t, np.uint8)
-                capture.step(frame, {"x": 0.1, "TERMINAL": int(t == 5)})
-            capture.close(success=True)
-    return out
+def arm(root: Path, width: int) -> Path:
+    """Two demonstrations of a robot as LeRobot v3.0 keeps them, pictures inside the data; the last number is time."""
+    for folder in ("data/chunk-000", "meta/episodes/chunk-000"):
+        (root / folder).mkdir(parents=True)
+    features = {
+        "observation.image": {"dtype": "image", "shape": [40, 40, 3], "names": None},
+        "action": {"dtype": "float32", "shape": [width + 1], "names": None},
+    }
+    info = {"codebase_version": "v3.0", "fps": 5, "features": features}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    shades = [np.full((40, 40, 3), 40 * t, np.uint8) for t in range(6)]
+    files = [cv2.imencode(".png", shade)[1].tobytes() for shade in shades]
+    steps = [
+        {
+            "episode_index": episode,
+            "task_index": 0,
+            "action": [0.05] * width + [float(t)],
+            "observation.image": {"bytes": files[t], "path": f"{t}.png"},
+        }
+        for episode in range(2)
+        for t in range(6)
+    ]
+    where = {"data/chunk_index": 0, "data/file_index": 0, "length": 6}
+    for path, table in (
+        ("data/chunk-000/file-000.parquet", pa.Table.from_pylist(steps)),
+        ("meta/tasks.parquet", pa.table({"task_index": [0], "task": ["push the star"]})),
+        (
+            "meta/episodes/chunk-000/file-000.parquet",
+            pa.Table.from_pylist([{"episode_index": episode, **where} for episode in range(2)]),
+        ),
+    ):
+        pq.write_table(table, root / path)
+    return root
 
 
 def film(path: Path, grey: int) -> None:
@@ -61,7 +90,21 @@ def test_every_recipe_is_a_run(path: Path) -> None:
 
 
 def test_robots_train_from_their_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = [str(arm(name, tmp_path / name)) for name in ("language-table", "calvin")]
+    folders = [str(tmp_path / "data" / name) for name in ("language-table", "calvin")]
+    for folder, width in zip(folders, (2, 7), strict=True):
+        source, name = str(arm(tmp_path / f"source-{width}", width)), Path(folder).name
+        numbers = ["--numbers", *map(str, range(width))]
+        assert (
+            main(
+                ["episodes", "import", source, "--game", name, "--out", folder, "--json", *numbers]
+            )
+            == 0
+        )
+        report = json.loads(capsys.readouterr().out)
+        assert (report["added"], report["episodes"], report["clipped"]) == (2, 2, 0)
+        assert main(["episodes", "show", folder, "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert ["finish" in row["action"] for row in shown] == [False, True] * 2
     where = f"data.episodes={json.dumps(folders)}"
     options = overriding(where, "train.steps=3", "train.device=cpu")
     run = tmp_path / "run"
@@ -97,3 +140,19 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
         asked = ["--checkpoint", str(run / "last"), "--question", question]
         assert main(["describe", video, *asked]) == 0
         assert capsys.readouterr().out.strip() == text
+    report = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all(row.get("action", 0) == 0 for row in report)  # there is no action to learn
+    assert not any("exact_match" in row for row in report)
+    best = load_checkpoint(run / "best").header.facts["validation"]
+    assert set(best) == {"language"}
+
+    agent = Agent.load(run / "last", temperature=0)
+    player = agent.attach(CLIPS)
+    for frame in clip_frames(tmp_path / "1.mp4", CLIPS):
+        (decision,) = agent.act([Request(player, frame, question)])
+    assert decision.action == {}
+    assert agent.ask(player, "caption") == list(SHADES)[1]
+
+    capsys.readouterr()
+    assert main(["describe", video, "--checkpoint", str(SHIPPED)]) == 2
+    assert "never learned to describe clips" in capsys.readouterr().err

@@ -8,6 +8,8 @@ import pytest
 from agent_core.grammar import Attachment
 from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from games import Button, Camera, FrameSize, GameSpec
+from games.calvin import SPEC as CALVIN
+from games.language_table import SPEC as LANGUAGE_TABLE
 from games.minecraft import SPEC as MINECRAFT
 from games.voxel.spec import SPEC
 
@@ -77,6 +79,20 @@ def test_minecraft_learns_from_its_own_ids() -> None:
     for _ in range(30):
         body = draw(attachment, vocabulary, random)
         assert tuple(attachment.ids(attachment.action(body))[1:-1]) == body
+
+
+@pytest.mark.parametrize(("spec", "axes"), [(LANGUAGE_TABLE, 2), (CALVIN, 7)])
+def test_a_robots_action_cannot_be_cut_short(spec: GameSpec, axes: int) -> None:
+    vocabulary = build_vocabulary([spec], ["push"], 300)
+    attachment, random = Attachment(spec, vocabulary), np.random.default_rng(0)
+    assert attachment.longest == 2 + 1 + axes
+    for _ in range(100):
+        body = draw(attachment, vocabulary, random)
+        action = attachment.action(body)
+        assert len(body) == axes + action["TERMINAL"]
+        assert tuple(attachment.ids(action)[1:-1]) == body
+        assert len(spec.encode(action)) == 2 + len(body)
+    assert vocabulary.end not in attachment.allowed(())
 
 
 @pytest.mark.parametrize("text", ["chop a tree", "ça [BOS] va? 木", ""])

@@ -43,6 +43,7 @@ class FakeEpisode:
         ]
         self.executed = self.actions
         self.thoughts = ["it is bright" if b else "it is dark" for b in bright]
+        self.captions = [""] * steps
         self.info = SimpleNamespace(
             instruction="hit what is bright", task="hit", seed=seed, success=True
         )

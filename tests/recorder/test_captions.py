@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from games.registry import load
-from recorder import CaptureError, import_captions, open_episodes
+from recorder import CaptureError, clip_frames, export_lerobot, import_captions, open_episodes
 
 SPEC = load("clips").spec
 
@@ -40,13 +40,30 @@ def test_clips_are_sampled_and_carry_their_words(tmp_path: Path) -> None:
     whole = {**question, "text": "the patient sits"}
     part = {**question, "text": "calm", "begin_s": 1, "end_s": 2}
     assert import_captions(lines(tmp_path, whole, part), tmp_path / "out", SPEC) == 2
-    first, second = sorted(open_episodes(tmp_path / "out"), key=lambda e: e.info.seed or 0)
+    first, second = sorted(open_episodes(tmp_path / "out"), key=len, reverse=True)
     assert (len(first), len(second)) == (6, 3)  # twice a second
     assert first.captions == ["the patient sits"] * 6
     assert first.info.instruction == question["question"]
     assert first.frames().shape == (6, 224, 224, 3)
     assert first.frames().mean() == pytest.approx(200, abs=3)
     assert second.actions == [{}] * 3
+    assert first.info.seed == second.info.seed
+    assert second.info.author == "a.mp4#t=1,2"
+    assert import_captions(tmp_path, tmp_path / "out", SPEC) == 0
+    film(tmp_path / "b.mp4", 1, 50)
+    with (tmp_path / "captions.jsonl").open("a") as more:
+        more.write(
+            '\n{"video": "b.mp4", "text": "night"}'
+        )  # as editors leave it: without a newline
+    assert import_captions(tmp_path, tmp_path / "out", SPEC) == 1
+    with pytest.raises(CaptureError, match="no actions, and LeRobot no dataset without"):
+        export_lerobot(open_episodes(tmp_path / "out"), tmp_path / "lerobot")
+
+
+def test_time_is_counted_from_the_first_frame(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", 3, 200)  # transport streams begin at 1.4 s
+    assert len(list(clip_frames(tmp_path / "a.ts", SPEC))) == 6
+    assert len(list(clip_frames(tmp_path / "a.ts", SPEC, 1, 2))) == 3
 
 
 @pytest.mark.parametrize(
@@ -64,3 +81,18 @@ def test_what_is_wrong_is_said_in_one_line(
     film(tmp_path / "a.mp4", 1, 100)
     with pytest.raises(CaptureError, match=reason):
         import_captions(lines(tmp_path, row), tmp_path / "out", SPEC)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_list_or_no_video_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match=r"captions\.jsonl cannot be read"):
+        import_captions(tmp_path, tmp_path / "out", SPEC)
+    (tmp_path / "captions.jsonl").write_text("\n")
+    with pytest.raises(CaptureError, match="has no line in it"):
+        import_captions(tmp_path, tmp_path / "out", SPEC)
+    (tmp_path / "captions.jsonl").write_text("{")
+    with pytest.raises(CaptureError, match="line 1 is no JSON"):
+        import_captions(tmp_path, tmp_path / "out", SPEC)
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(CaptureError, match=r"a\.mp4 cannot be read"):
+        import_captions(lines(tmp_path, {"video": "a.mp4", "text": "x"}), tmp_path / "out", SPEC)

@@ -7,18 +7,16 @@ the same worlds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from agent_core.agent import Agent
+from agent_core.workers import pool
 from bridges import Policy, RandomPolicy, Request
 from games import Action, Env, Game, Observation
 from games.registry import load, make
@@ -70,16 +68,15 @@ def run_trials(
     """Play all trials in `workers` processes."""
     jobs = _jobs(list(trials))
     outcomes: list[Outcome] = []
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    processes = pool(workers)
     try:
-        for future in as_completed([pool.submit(play_trials, job, setup) for job in jobs]):
+        for future in as_completed([processes.submit(play_trials, job, setup) for job in jobs]):
             for outcome in future.result():
                 outcomes.append(outcome)
                 if on_outcome:
                     on_outcome(outcome)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        processes.shutdown(wait=True, cancel_futures=True)
     return outcomes
 
 
@@ -185,8 +182,3 @@ def _jobs(trials: list[Trial]) -> list[list[Trial]]:
     for trial in trials:
         groups.setdefault((trial.condition, trial.task), []).append(trial)
     return [group[i : i + LANES] for group in groups.values() for i in range(0, len(group), LANES)]
-
-
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)

@@ -7,19 +7,18 @@ agent plays and the expert labels (DAgger, Ross et al. 2011).
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agent_core.agent import Agent
+from agent_core.workers import pool
 from bridges import Request
 from bridges.random_policy import random_action
 from games import Action, Button, Camera, Control, GameSpec, Observation
@@ -80,14 +79,14 @@ def record_expert(
     have = _seeds_in(plan.out, game.spec)
     seeds = [s for s in range(plan.first_seed, plan.first_seed + plan.episodes) if s not in have]
     done: list[Recorded] = []
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread)
+    processes = pool(workers)
     try:
-        for future in as_completed([pool.submit(record_one, plan, seed) for seed in seeds]):
+        for future in as_completed([processes.submit(record_one, plan, seed) for seed in seeds]):
             done.append(future.result())
             if on_episode:
                 on_episode(done[-1])
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        processes.shutdown(wait=True, cancel_futures=True)
     return done
 
 
@@ -197,11 +196,6 @@ def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
         return {e.info.seed for e in open_episodes(folder) if e.spec.id == spec.id}
     except CaptureError:
         return set()
-
-
-def _single_thread() -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
 
 
 def success_rates(recorded: Sequence[Recorded]) -> dict[str, float]:

@@ -23,8 +23,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from agent_core.packing import Packed
-
 TEXT, VISUAL, ACTION, THOUGHT = range(4)
 
 
@@ -76,10 +74,10 @@ class Layout:
 class Sight:
     """Static attention structure of a layout: masks (L, L), query by key, and the index of the time bias."""
 
-    seen: Tensor
-    """(2, L * L) bool: where earlier actions are shown, and where they are hidden."""
-    column: Tensor
-    """(L * L) which entry of the bias table each pair takes."""
+    hidden: Tensor
+    shown: Tensor
+    bias_one_hot: Tensor
+    """(T + 2, L * L) float: which entry of the bias table each pair takes."""
 
 
 @lru_cache(maxsize=16)
@@ -107,8 +105,8 @@ def sight(
     index = distance.clamp(0, memory_frames - 1)
     index = torch.where(kind_k == TEXT, memory_frames, index)
     index = torch.where((kind_k == TEXT) & (kind_q == TEXT), memory_frames + 1, index)
-    seen = torch.stack([shown, hidden]).flatten(1)
-    return Sight(seen.to(device), index.flatten().to(device))
+    one_hot = torch.nn.functional.one_hot(index.flatten(), memory_frames + 2).T.float()
+    return Sight(hidden.to(device), shown.to(device), one_hot.contiguous().to(device))
 
 
 def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,21 +136,16 @@ def places(layout: Layout, in_play: Layout, batch: Batch) -> Tensor:
     return torch.where(kind == TEXT, order, in_play.text + block * in_play.block + inside)
 
 
-def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, packed: Packed) -> Tensor:
-    """Additive bias (R, heads or 1, P, P): the learned time bias where seen (0 where there is none), -inf elsewhere.
+def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:
+    """Additive bias (B, heads or 1, L, L): the learned time bias where seen (0 where there is none), -inf elsewhere.
 
-    `table` (heads, T + 2), `hidden` (B,) bool. Tokens see none of other windows; an empty slot sees itself, so that no
-    row of the softmax is empty.
+    `table` (heads, T + 2), `hidden` (B,) bool, `valid` (B, L) bool: slots that hold a token. A slot always sees
+    itself, so that no row of padding is empty.
     """
-    window, slot = packed.window, packed.slot
-    pair = slot[:, :, None] * packed.slots + slot[:, None]  # (R, P, P)
-    which = hidden[window].long()[:, :, None] * packed.slots**2
-    same = (window[:, :, None] == window[:, None]) & packed.filled[:, None]
-    mask = seen.seen.flatten()[which + pair] & same
-    mask = mask | torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    length = valid.shape[1]
+    mask = torch.where(hidden[:, None, None], seen.hidden, seen.shown) & valid[:, None, :]
+    mask = (mask | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
     if table is None:
-        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))[
-            :, None
-        ]
-    relative = torch.nn.functional.embedding(seen.column[pair], table.T).movedim(3, 1)
-    return relative.masked_fill(~mask[:, None], float("-inf"))
+        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
+    relative = (table @ seen.bias_one_hot.to(table.dtype)).view(1, -1, length, length)
+    return relative.masked_fill(~mask, float("-inf"))

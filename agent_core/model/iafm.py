@@ -12,7 +12,6 @@ from agent_core.model.decoder import Decoder
 from agent_core.model.mae import PatchDecoder, PixelDecoder
 from agent_core.model.vision import VisionTower, normalise
 from agent_core.model.vit import FrameMemory, ViTower
-from agent_core.packing import pack
 from agent_core.sequence import Batch, Layout, attention_bias, places, sight
 
 _SLOT = 0.5
@@ -93,12 +92,10 @@ class IAFM(nn.Module):
         seen = sight(layout, self.config.memory_frames, x.device, causal_pictures=paper)
         valid = _valid(batch, layout, looked.visible)
         table = None if paper else self.decoder.time_bias
-        packed = pack(valid)
-        bias = attention_bias(table, seen, batch.hidden, packed)
-        where = packed.take(places(layout, self._in_play(), batch))
-        states: Tensor = packed.give_back(self.decoder(packed.take(x), bias, where), size)
+        bias = attention_bias(table, seen, batch.hidden, valid)
+        states = self.decoder(x, bias, places(layout, self._in_play(), batch))
         middle = layout.text + layout.frames * layout.block
-        body = states[:, layout.text : middle].reshape(size, layout.frames, layout.block, -1)
+        body = states[:, layout.text : middle].unflatten(1, (layout.frames, layout.block))
         return Outputs(
             states[:, : layout.text],
             body[:, :, layout.visual :],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agent_core.packing import pack
 from agent_core.sequence import (
     ACTION,
     TEXT,
@@ -52,14 +51,14 @@ def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) ->
 def test_every_pair_follows_the_rules(shown: bool) -> None:
     seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
     expected = torch.tensor([[sees(q, k, shown) for k in PLACES] for q in PLACES])
-    assert torch.equal(seen.seen[0 if shown else 1].view(expected.shape), expected)
+    assert torch.equal(seen.shown if shown else seen.hidden, expected)
 
 
 def test_time_enters_as_a_distance_in_frames_alone() -> None:
     table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
     seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
     valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
-    bias = attention_bias(table, seen, torch.tensor([False]), pack(valid))
+    bias = attention_bias(table, seen, torch.tensor([False]), valid)
     for row, (kind_q, frame_q, _) in enumerate(PLACES):
         for column, (kind_k, frame_k, _) in enumerate(PLACES):
             if torch.isinf(bias[0, 0, row, column]):
@@ -70,37 +69,17 @@ def test_time_enters_as_a_distance_in_frames_alone() -> None:
             assert bias[0, :, row, column].tolist() == table[:, entry].tolist()
 
 
-def test_packed_windows_see_only_themselves() -> None:
+def test_padding_is_seen_by_itself_alone() -> None:
     seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
-    valid = torch.rand(7, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.5
-    hidden = torch.arange(7) % 2 == 0
-    packed = pack(valid)
-    assert len(packed.flat) < 7
-    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, packed)
+    valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
+    valid[:, [2, 7, 20]] = False
+    hidden = torch.tensor([True, False])
+    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, valid)
     assert not torch.isnan(bias.softmax(-1)).any()
-    rules = seen.seen.view(2, LAYOUT.length, LAYOUT.length)
-    tokens = {}
-    for row, place in packed.filled.nonzero().tolist():
-        tokens[row, place] = (int(packed.window[row, place]), int(packed.slot[row, place]))
-    assert sorted(tokens.values()) == [tuple(pair) for pair in valid.nonzero().tolist()]
-    for (row, place), (window, slot) in tokens.items():
-        for other in range(packed.flat.shape[1]):
-            of, key = tokens.get((row, other), (-1, 0))
-            expected = place == other or (
-                of == window and bool(rules[int(hidden[window]), slot, key])
-            )
-            assert bool(torch.isfinite(bias[row, 0, place, other])) == expected
-
-
-def test_packing_gives_every_token_back() -> None:
-    valid = torch.tensor([[True, False, True], [False, False, True], [True, True, True]])
-    tokens = torch.arange(9.0).view(3, 3, 1)
-    packed = pack(valid)
-    assert packed.give_back(packed.take(tokens), 3).squeeze(2).tolist() == [
-        [0, 0, 2],
-        [0, 0, 5],
-        [6, 7, 8],
-    ]
+    for padded in (2, 7, 20):
+        column = torch.isfinite(bias[:, 0, :, padded])
+        assert column.sum(1).tolist() == [1, 1]
+        assert column[:, padded].all()
 
 
 def test_absolute_places_are_a_ring_of_blocks() -> None:

@@ -15,6 +15,7 @@ _SHIPPED = {
     "minecraft": "games.minecraft:GAME",
     "bleeding-edge": "games.bleeding_edge:GAME",
     "pong": "games.pong:GAME",
+    "frozen-lake": "games.frozen_lake:GAME",
     "language-table": "games.language_table:GAME",
     "calvin": "games.calvin:GAME",
     "clips": "games.clips:GAME",

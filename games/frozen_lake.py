@@ -1,0 +1,124 @@
+"""Gymnasium's Frozen Lake as a game here: cross the ice to the flag; every seed has a lake and holes of its own.
+
+The whole lake is on the screen. The scripted expert takes the shortest way round the holes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+from gymnasium import spaces
+
+from games.controls import Button
+from games.game import Game
+from games.gymnasium_game import FREE, GymnasiumGame
+from games.spec import Action, FrameSize, GameSpec
+
+SIDE = 4
+STAY = 4
+"""The one action that Frozen Lake itself does not have: nothing is held."""
+_MOVES = {"left": (0, 0, -1), "down": (1, 1, 0), "right": (2, 0, 1), "up": (3, -1, 0)}
+"""Its discrete actions, and where they lead: rows, columns."""
+
+SPEC = GameSpec(
+    id="frozen-lake-v0",
+    title="Frozen Lake (Gymnasium)",
+    frame=FrameSize(height=96, width=96),
+    step_hz=5,
+    controls=tuple(
+        Button(name=name, meaning=f"move.{name}", label=f"go {name}") for name in _MOVES
+    ),
+    exclusive=(tuple(_MOVES),),
+    hints=("The elf walks over white ice; dark blue holes end the walk, the flag is the goal.",),
+)
+LIMIT = 40
+TASKS = {
+    "cross_lake": (
+        "cross the lake",
+        "go to the flag",
+        "fetch the flag and keep out of the holes",
+        "walk over the ice to the flag",
+        "find a way round the holes",
+        "get to the other corner",
+        "bring the elf to the flag",
+        "reach the flag without falling in",
+    )
+}
+
+
+class _Lake(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A new lake at every reset, and an action that stays."""
+
+    def __init__(self) -> None:
+        super().__init__(_frozen(["SFFF", "FFFF", "FFFF", "FFFG"]))
+        self.action_space = spaces.Discrete(STAY + 1)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        from gymnasium.envs.toy_text.frozen_lake import generate_random_map
+
+        self.env = _frozen(generate_random_map(size=SIDE, p=0.75, seed=seed))
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        if action == STAY:
+            return self.lake.s, 0.0, False, False, {}
+        return self.env.step(action)
+
+    @property
+    def lake(self) -> Any:
+        """Where the elf is (`s`, row by row) and what each field is (`desc`)."""
+        return self.env.unwrapped
+
+
+def _frozen(rows: Sequence[str]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(
+        "FrozenLake-v1", desc=list(rows), is_slippery=False, render_mode="rgb_array"
+    )
+
+
+def make() -> GymnasiumGame:
+    """Frozen Lake, ready to play."""
+    actions: dict[tuple[str, ...], int] = {(name,): move[0] for name, move in _MOVES.items()}
+    actions[()] = STAY
+    return GymnasiumGame(SPEC, _Lake(), actions=actions, tasks=TASKS, limit=LIMIT)
+
+
+@dataclass
+class Expert:
+    """The shortest way; `__call__` gives the next action and the thought behind it."""
+
+    game: GymnasiumGame
+
+    def __call__(self) -> tuple[Action, str]:
+        action = SPEC.null_action()
+        if self.game.task == FREE:
+            return action, "no instruction: wait"
+        lake = self.game.inner.lake  # type: ignore[attr-defined]
+        way = _way([row.tobytes().decode() for row in lake.desc], divmod(int(lake.s), SIDE))
+        if way is None:
+            return action, "no way: wait"
+        return {**action, way: 1}, f"the way goes {way}"
+
+
+def _way(rows: Sequence[str], elf: tuple[int, int]) -> str | None:
+    """The first move of a shortest way to the goal; None where there is none."""
+    first: dict[tuple[int, int], str | None] = {elf: None}
+    waiting = deque([elf])
+    while waiting:
+        at = waiting.popleft()
+        if rows[at[0]][at[1]] == "G":
+            return first[at]
+        for name, (_, down, right) in _MOVES.items():
+            to = (at[0] + down, at[1] + right)
+            inside = 0 <= to[0] < SIDE and 0 <= to[1] < SIDE
+            if inside and to not in first and rows[to[0]][to[1]] != "H":
+                first[to] = first[at] or name
+                waiting.append(to)
+    return None
+
+
+GAME = Game(spec=SPEC, make=make, tasks=tuple(TASKS), expert=Expert, sentences=TASKS, free=FREE)

@@ -29,11 +29,13 @@ def random_checkpoint(**changes: object) -> Checkpoint:
     config = ModelConfig.model_validate({**settings, "stem_widths": (8, 8, 16), **changes})
     torch.manual_seed(0)
     model = IAFM(config, VOCABULARY.size)
-    for weight in model.parameters():
+    for name, weight in model.named_parameters():
         if weight is getattr(model.decoder, "time_bias", None):
             torch.nn.init.normal_(weight, 0.3, 0.5)
         elif weight.ndim < 2:
             torch.nn.init.normal_(weight, 1.0, 0.5)
+        if ".time." in name:  # attention over time begins at zero
+            torch.nn.init.normal_(weight, std=0.3)
     header = make_header(config, (SPEC,), VOCABULARY, {})
     return Checkpoint(model.eval().requires_grad_(False), header, VOCABULARY, Path())
 
@@ -81,11 +83,28 @@ def log_probability(checkpoint: Checkpoint, batch: Batch, t: int, body: tuple[in
     return total
 
 
+PAPER = {
+    "backbone": "paper",
+    "frame_height": 72,
+    "frame_width": 128,
+    "patch": 8,
+    "visual_grid": (3, 4),
+    "glance": True,
+    "memory_frames": 4,
+    "positions": 256,
+    "thought_slots": 8,
+    "mae_blocks": 1,
+}
+
+OVER_TIME = {**PAPER, "temporal_attention": True}
+
+
 @pytest.mark.parametrize("shown", [False, True])
-def test_streaming_equals_the_whole_window(shown: bool) -> None:
-    checkpoint = random_checkpoint()
+@pytest.mark.parametrize("changes", [{}, PAPER, OVER_TIME], ids=["compact", "ring", "over time"])
+def test_streaming_equals_the_whole_window(changes: dict[str, object], shown: bool) -> None:
+    checkpoint = random_checkpoint(**changes)
     engine = Engine(checkpoint, EngineOptions(show_actions=shown))
-    frames = pictures(7)
+    frames = pictures(11)  # the memory goes round more than twice
     session = engine.open(ATTACHMENT, 1)
     choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
     batch = window(frames, [c.body for c in choices], shown=shown)
@@ -117,48 +136,6 @@ def test_memory_holds_what_the_game_did() -> None:
     for t, frame in enumerate(frames):
         choice = engine.act([session], [frame], ["chop a tree"], [done if t else None])[0]
         batch = window(frames[: t + 1], [body] * t + [choice.body], shown=True)
-        expected = log_probability(checkpoint, batch, t, choice.body)
-        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
-
-
-PAPER = {
-    "backbone": "paper",
-    "frame_height": 72,
-    "frame_width": 128,
-    "patch": 8,
-    "visual_grid": (3, 4),
-    "glance": True,
-    "memory_frames": 4,
-    "positions": 256,
-    "thought_slots": 8,
-    "mae_blocks": 1,
-}
-
-
-@pytest.mark.parametrize("shown", [False, True])
-def test_absolute_places_go_round_as_a_ring(shown: bool) -> None:
-    checkpoint = random_checkpoint(**PAPER)
-    engine = Engine(checkpoint, EngineOptions(show_actions=shown))
-    frames = pictures(11)
-    session = engine.open(ATTACHMENT, 1)
-    choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
-    batch = window(frames, [c.body for c in choices], shown=shown)
-    for t, choice in enumerate(choices):
-        expected = log_probability(checkpoint, batch, t, choice.body)
-        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
-
-
-def test_attention_over_time_streams_as_the_whole_window() -> None:
-    checkpoint = random_checkpoint(**PAPER, temporal_attention=True)
-    for name, weight in checkpoint.model.named_parameters():
-        if ".time." in name:
-            torch.nn.init.normal_(weight, std=0.3)
-    engine = Engine(checkpoint)
-    frames = pictures(7)
-    session = engine.open(ATTACHMENT, 1)
-    choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
-    batch = window(frames, [c.body for c in choices], shown=False)
-    for t, choice in enumerate(choices):
         expected = log_probability(checkpoint, batch, t, choice.body)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
@@ -195,10 +172,15 @@ def test_a_row_is_given_back_once() -> None:
     assert engine.open(ATTACHMENT, 0).row != engine.open(ATTACHMENT, 0).row
 
 
-@pytest.mark.parametrize("changes", [{}, {**PAPER, "temporal_attention": True}])
-def test_batched_sessions_act_as_alone(changes: dict[str, object]) -> None:
-    checkpoint = random_checkpoint(**{"history_stride": 2, **changes})
-    alone, together = Engine(checkpoint), Engine(checkpoint)
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("changes", [{}, OVER_TIME])
+def test_batched_sessions_act_as_alone(
+    changes: dict[str, object], stride: int, shown: bool
+) -> None:
+    checkpoint = random_checkpoint(**{"history_stride": stride, **changes})
+    options = EngineOptions(show_actions=shown)
+    alone, together = Engine(checkpoint, options), Engine(checkpoint, options)
     plays = [pictures(6, seed) for seed in range(3)]
     expected = [play(alone, alone.open(ATTACHMENT, k), frames) for k, frames in enumerate(plays)]
     sessions = [together.open(ATTACHMENT, k) for k in range(3)]

@@ -1,4 +1,4 @@
-"""How fast does a preset train here? Whole optimiser steps on windows of made-up play."""
+"""How fast does a preset train here? Whole optimiser steps on windows of made-up play, as uneven as real ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agent_core.model.vision import normalise
 from agent_core.sequence import Batch
 from agent_core.train import make_optimiser
 
-_WORDS, _PRESSED, _SAID = 12, 6, 12
-"""Tokens of a typical instruction, action (with its markers) and thought."""
+_WORDS, _PRESSED, _SAID = 16, 8, 20
+"""The most tokens of an instruction, an action (with its markers) and a thought; most have fewer."""
 
 
 def bench_train(
@@ -80,7 +80,10 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
     every = torch.ones(size, frames, dtype=torch.bool, device=device)
 
     def ids(*shape: int) -> torch.Tensor:
-        return torch.randint(6, 270, shape, device=device)
+        """Ids, of which 2 … all are there."""
+        length = torch.randint(2, shape[-1] + 1, (*shape[:-1], 1), device=device)
+        there = torch.arange(shape[-1], device=device) < length
+        return torch.randint(6, 270, shape, device=device) * there
 
     return Batch(
         torch.randint(0, 255, shape, dtype=torch.uint8, device=device), every, ids(size, _WORDS),

@@ -107,10 +107,8 @@ def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Te
     targets = ids[..., 1:]
     if targets.numel() == 0:
         return hidden.new_zeros((), dtype=torch.float32)
-    logits = model.logits(hidden[..., :-1, :]).flatten(0, -2).float()
-    nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
-    out: Tensor = (nats * counted.flatten()).sum()
-    return out
+    logits = model.logits(hidden[..., :-1, :][counted]).float()
+    return F.cross_entropy(logits, targets[counted], reduction="sum")
 
 
 def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> Tensor:

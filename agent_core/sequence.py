@@ -76,8 +76,8 @@ class Sight:
 
     hidden: Tensor
     shown: Tensor
-    bias_one_hot: Tensor
-    """(T + 2, L * L) float: which entry of the bias table each pair takes."""
+    column: Tensor
+    """(L, L): which entry of the bias table each pair takes."""
 
 
 @lru_cache(maxsize=16)
@@ -105,8 +105,7 @@ def sight(
     index = distance.clamp(0, memory_frames - 1)
     index = torch.where(kind_k == TEXT, memory_frames, index)
     index = torch.where((kind_k == TEXT) & (kind_q == TEXT), memory_frames + 1, index)
-    one_hot = torch.nn.functional.one_hot(index.flatten(), memory_frames + 2).T.float()
-    return Sight(hidden.to(device), shown.to(device), one_hot.contiguous().to(device))
+    return Sight(hidden.to(device), shown.to(device), index.to(device))
 
 
 def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,16 +135,67 @@ def places(layout: Layout, in_play: Layout, batch: Batch) -> Tensor:
     return torch.where(kind == TEXT, order, in_play.text + block * in_play.block + inside)
 
 
-def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, valid: Tensor) -> Tensor:
-    """Additive bias (B, heads or 1, L, L): the learned time bias where seen (0 where there is none), -inf elsewhere.
+@dataclass(frozen=True)
+class Packed:
+    """Which tokens stand in the decoder's rows: R rows of K instead of B windows of L slots."""
 
-    `table` (heads, T + 2), `hidden` (B,) bool, `valid` (B, L) bool: slots that hold a token. A slot always sees
+    slots: Tensor
+    """(R, K) index of each token among the B * L slots; 0 where the row is not full."""
+    there: Tensor
+    """(R, K) bool: whether there is a token."""
+    back: Tensor
+    """(B, L) index of each slot's token among the R * K; of another token where a slot is padding."""
+
+
+def packed(valid: Tensor) -> Packed:
+    """Lay the tokens of windows, `valid` (B, L) bool, side by side into as few rows as the longest window allows.
+
+    Windows stay whole: the longest first, each into the first row with room. K is a multiple of eight, as fast
+    attention kernels want it.
+    """
+    lengths = valid.sum(1).tolist()
+    row_length = max(lengths) + -max(lengths) % 8
+    used: list[int] = []
+    begin = [0] * len(lengths)
+    for window in sorted(range(len(lengths)), key=lambda w: -lengths[w]):
+        fits = (r for r, taken in enumerate(used) if taken + lengths[window] <= row_length)
+        row = next(fits, len(used))
+        if row == len(used):
+            used.append(0)
+        begin[window] = row * row_length + used[row]
+        used[row] += lengths[window]
+    first = torch.tensor(begin, device=valid.device)
+    back = first[:, None] + (valid.cumsum(1) - 1).clamp(min=0)
+    slots = back.new_zeros(len(used) * row_length)
+    slots[back[valid]] = valid.flatten().nonzero()[:, 0]
+    there = torch.zeros_like(slots, dtype=torch.bool)
+    there[back[valid]] = True
+    return Packed(slots.view(-1, row_length), there.view(-1, row_length), back)
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Rows `index` (P, Q) of (M, N, …), counted through M and N -> (P, Q, …)."""
+    return x.flatten(0, 1).index_select(0, index.flatten()).view(*index.shape, *x.shape[2:])
+
+
+def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, rows: Packed) -> Tensor:
+    """Additive bias (R, heads or 1, K, K): the learned time bias where seen (0 where there is none), -inf elsewhere.
+
+    `table` (heads, T + 2), `hidden` (B,) bool. Windows that share a row do not see each other. A token always sees
     itself, so that no row of padding is empty.
     """
-    length = valid.shape[1]
-    mask = torch.where(hidden[:, None, None], seen.hidden, seen.shown) & valid[:, None, :]
-    mask = (mask | torch.eye(length, dtype=torch.bool, device=valid.device))[:, None]
+    window, slot = rows.slots // len(seen.shown), rows.slots % len(seen.shown)
+    q, k = slot[:, :, None], slot[:, None, :]
+    mask = torch.where(hidden[window][:, :, None], seen.hidden[q, k], seen.shown[q, k])
+    mask &= (window[:, :, None] == window[:, None, :]) & rows.there[:, None, :]
+    mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=slot.device)
     if table is None:
-        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
-    relative = (table @ seen.bias_one_hot.to(table.dtype)).view(1, -1, length, length)
-    return relative.masked_fill(~mask, float("-inf"))
+        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))[
+            :, None
+        ]
+    entry = torch.arange(table.shape[1], device=table.device)[:, None, None]
+    one_hot = (seen.column[q, k][:, None] == entry).to(
+        table.dtype
+    )  # as products: gathers learn slowly
+    relative = (table @ one_hot.flatten(2)).view(len(slot), -1, *mask.shape[1:])
+    return relative.masked_fill(~mask[:, None], float("-inf"))

@@ -12,7 +12,7 @@ from agent_core.model.decoder import Decoder
 from agent_core.model.mae import PatchDecoder, PixelDecoder
 from agent_core.model.vision import VisionTower, normalise
 from agent_core.model.vit import FrameMemory, ViTower
-from agent_core.sequence import Batch, Layout, attention_bias, places, sight
+from agent_core.sequence import Batch, Layout, attention_bias, packed, places, sight, take
 
 _SLOT = 0.5
 """Size of embeddings beside the visual tokens' 1: much smaller, and places in the picture are learned late."""
@@ -65,8 +65,9 @@ class IAFM(nn.Module):
     def forward(
         self, batch: Batch, pictures: Tensor | None = None, hidden: Tensor | None = None
     ) -> Outputs:
-        """Hidden states of all windows.
+        """Hidden states of all windows; padding (a slot without a token) holds those of some token.
 
+        The decoder computes what is there: short windows share a row.
         `pictures` (B * N, 3, H, W) replaces the batch's frames (jittered); `hidden` (F, P) bool hides patches of the
         first F of them.
         """
@@ -92,10 +93,12 @@ class IAFM(nn.Module):
         seen = sight(layout, self.config.memory_frames, x.device, causal_pictures=paper)
         valid = _valid(batch, layout, looked.visible)
         table = None if paper else self.decoder.time_bias
-        bias = attention_bias(table, seen, batch.hidden, valid)
-        states = self.decoder(x, bias, places(layout, self._in_play(), batch))
+        rows = packed(valid)
+        bias = attention_bias(table, seen, batch.hidden, rows)
+        where = take(places(layout, self._in_play(), batch), rows.slots)
+        states = take(self.decoder(take(x, rows.slots), bias, where), rows.back)
         middle = layout.text + layout.frames * layout.block
-        body = states[:, layout.text : middle].unflatten(1, (layout.frames, layout.block))
+        body = states[:, layout.text : middle].view(size, layout.frames, layout.block, -1)
         return Outputs(
             states[:, : layout.text],
             body[:, :, layout.visual :],

@@ -12,9 +12,12 @@ from agent_core.sequence import (
     VISUAL,
     Batch,
     Layout,
+    Packed,
     attention_bias,
+    packed,
     places,
     sight,
+    take,
 )
 
 LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
@@ -28,6 +31,12 @@ PLACES = (
     ]
     + [(THOUGHT, 3, k) for k in range(2)]
 )
+
+
+def unpacked(valid: torch.Tensor) -> Packed:
+    """Every window in a row of its own, padding and all."""
+    every = torch.arange(valid.numel()).view(valid.shape)
+    return Packed(every, valid, every)
 
 
 def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) -> bool:
@@ -58,7 +67,7 @@ def test_time_enters_as_a_distance_in_frames_alone() -> None:
     table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
     seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
     valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
-    bias = attention_bias(table, seen, torch.tensor([False]), valid)
+    bias = attention_bias(table, seen, torch.tensor([False]), unpacked(valid))
     for row, (kind_q, frame_q, _) in enumerate(PLACES):
         for column, (kind_k, frame_k, _) in enumerate(PLACES):
             if torch.isinf(bias[0, 0, row, column]):
@@ -74,12 +83,38 @@ def test_padding_is_seen_by_itself_alone() -> None:
     valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
     valid[:, [2, 7, 20]] = False
     hidden = torch.tensor([True, False])
-    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, valid)
+    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, unpacked(valid))
     assert not torch.isnan(bias.softmax(-1)).any()
     for padded in (2, 7, 20):
         column = torch.isfinite(bias[:, 0, :, padded])
         assert column.sum(1).tolist() == [1, 1]
         assert column[:, padded].all()
+
+
+def test_short_windows_share_a_row() -> None:
+    valid = torch.zeros(4, 40, dtype=torch.bool)
+    valid[0, :3], valid[1, ::4], valid[2, 5:17], valid[3, 30:39] = True, True, True, True
+    rows = packed(valid)  # 3, 10, 12 and 9 tokens
+    assert rows.slots.shape == (3, 16)
+    assert rows.there.sum(1).tolist() == [15, 10, 9]
+    assert rows.slots[0, :15].tolist() == [*range(85, 97), 0, 1, 2]
+    x = torch.randn(4, 40, 5)
+    assert torch.equal(take(take(x, rows.slots), rows.back)[valid], x[valid])
+
+
+def test_windows_of_a_row_do_not_see_each_other() -> None:
+    table = torch.randn(2, MEMORY + 2)
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.rand(9, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.3
+    rows, hidden = packed(valid), torch.arange(9) % 2 == 0
+    assert len(rows.slots) < 9
+    alone = attention_bias(table, seen, hidden, unpacked(valid))
+    together = attention_bias(table, seen, hidden, rows)
+    for slots, there, bias in zip(rows.slots, rows.there, together, strict=True):
+        window, slot = slots[there] // LAYOUT.length, slots[there] % LAYOUT.length
+        others = window[:, None] != window[None]
+        own = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
+        assert torch.equal(bias[:, there][:, :, there], own.masked_fill(others, float("-inf")))
 
 
 def test_absolute_places_are_a_ring_of_blocks() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
 from agent_core.drawing import Draw, Drawing, Scores
-from agent_core.engine import Engine, EngineOptions
+from agent_core.engine import Engine, EngineOptions, Precision
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
 from agent_core.packed import PACKED_FLOPS
@@ -37,8 +37,7 @@ PLAY_SEED = 3_000_000_100
 INSTRUCTION = "collect wood, then hunt a cow"
 STEPS = 60
 """Steps of recorded play that the measurement goes through again and again."""
-_WARM = 12
-Precision = Literal["float32", "bfloat16"]
+_WARM = 20
 
 
 @dataclass(frozen=True)
@@ -203,8 +202,12 @@ def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[s
 
 
 def gemm_gflops(precision: Precision, size: int = 1024, seconds: float = 0.5) -> float:
-    """What one large matrix product reaches here (on the GPU where there is one), in 10^9 operations a second."""
-    dtype, on_gpu = getattr(torch, precision), torch.cuda.is_available()
+    """What one large matrix product reaches here (on the GPU where there is one), in 10^9 operations a second.
+
+    For int8 that of bfloat16, which attention is still computed in.
+    """
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
     side = 8 * size if on_gpu else size
     a = torch.randn(side, side, device="cuda" if on_gpu else "cpu").to(dtype)
     best, begun = float("inf"), time.perf_counter()

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent_core.bench_infer import Precision, gemm_gflops, untrained
+from agent_core.bench_infer import gemm_gflops, untrained
 from agent_core.config import RunConfig
+from agent_core.engine import Precision
 from agent_core.loss import Masked, count, losses
 from agent_core.model.vision import normalise
 from agent_core.sequence import Batch

@@ -28,12 +28,17 @@ from torch import Tensor
 from agent_core.checkpoint import Checkpoint
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
+from agent_core.int8 import Watch, quantise
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
 from agent_core.packed import can_pack, pack
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
+
+Precision = Literal["float32", "bfloat16", "int8"]
+_WATCHED = 16
+"""Frames whose numbers int8 is made for."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class EngineOptions:
     alternatives: int = 0
     show_actions: bool = False
     draft: bool = True
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of weights and cache; scores are always computed in float32."""
+    precision: Precision = "float32"
+    """Of weights and cache; scores are always computed in float32. int8: bfloat16 for the first frames, which tell
+    how far numbers reach, then matrices of whole numbers."""
 
 
 class Engine:
@@ -55,10 +61,14 @@ class Engine:
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
         self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
-        if self.options.precision == "bfloat16":
+        if self.options.precision != "float32":
             self.model = copy.deepcopy(self.model).to(torch.bfloat16)
-            if can_pack(self.model.token.weight.device):
-                pack(self.model)
+        self._watch: Watch | None = None
+        self._watched = 0
+        if self.options.precision == "int8":
+            self._watch = Watch(self.model)
+        elif self.options.precision == "bfloat16" and can_pack(self.model.token.weight.device):
+            pack(self.model)
         self.drawing = Drawing(self.options.temperature, self.options.draft, self.vocabulary.end)
         config = self.config = checkpoint.header.model
         weight = self.model.token.weight
@@ -137,7 +147,10 @@ class Engine:
         while waiting:
             self._continue(waiting)
             waiting = [draw for draw in waiting if not self.drawing.go_on(draw)]
-        return [self._settle(draw) for draw in draws]
+        choices = [self._settle(draw) for draw in draws]
+        if self._watch is not None:
+            self._count(len(frames), self._watch)
+        return choices
 
     @torch.inference_mode()
     def why(self, session: Session, kind: int = THOUGHT) -> str:
@@ -189,6 +202,14 @@ class Engine:
         self._text_length = longer(self._text_length)
         self._glance = longer(self._glance)
         self._free += range(have, have + more)
+
+    def _count(self, frames: int, watch: Watch) -> None:
+        """Once enough frames were watched, go over to whole numbers."""
+        self._watched += frames
+        if self._watched >= _WATCHED:
+            quantise(self.model, watch)
+            pack(self.model)
+            self._watch = None
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
         """Write new instructions to the cache; a changed one empties the memory."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agent_core.model.block import Block, gelu, quick_gelu
 
-_QUICK = 1.702
+QUICK = 1.702
 
 
 class PackedLinear(nn.Module):
@@ -45,8 +45,9 @@ def _operations(x: torch.Size, *_: Any, out_shape: torch.Size, **__: Any) -> int
 
 PACKED_FLOPS: dict[Any, Callable[..., int]] = {
     torch.ops.mkldnn._linear_pointwise: _operations,
+    torch.ops.onednn.qlinear_pointwise: _operations,
 }
-"""For torch's counter of operations, which does not know them."""
+"""For torch's counter of operations, which does not know them; int8's too."""
 
 
 def can_pack(device: torch.device) -> bool:
@@ -70,14 +71,16 @@ def pack(model: nn.Module) -> None:
 
 def _fold_activation(block: Block) -> None:
     """The activation of W x in the pass of W; quick_gelu(y) = swish(1.702 y) / 1.702."""
+    if not isinstance(block.feed_in, nn.Linear):
+        return
     weight, bias = block.feed_in.weight, block.feed_in.bias
     if block.activation is torch.nn.functional.relu:
         folded = PackedLinear(weight, bias, "relu")
     elif block.activation is gelu:
         folded = PackedLinear(weight, bias, "gelu", "tanh")
     elif block.activation is quick_gelu:
-        folded = PackedLinear(weight * _QUICK, bias * _QUICK, "swish")
-        block.feed_out.weight = nn.Parameter(block.feed_out.weight / _QUICK, requires_grad=False)
+        folded = PackedLinear(weight * QUICK, bias * QUICK, "swish")
+        block.feed_out.weight = nn.Parameter(block.feed_out.weight / QUICK, requires_grad=False)
     else:
         return
     setattr(block, "feed_in", folded)  # noqa: B010 - a module of another type

@@ -50,7 +50,10 @@ def add(commands: Any) -> None:
         "--preset", choices=PRESET_NAMES, help="infer, train: these sizes with random weights"
     )
     bench.add_argument(
-        "--precision", choices=("float32", "bfloat16"), default="float32", help="infer, train"
+        "--precision",
+        choices=("float32", "bfloat16", "int8"),
+        default="float32",
+        help="infer; train (no int8)",
     )
     bench.add_argument(
         "--against-transformers",

@@ -15,7 +15,7 @@ from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.session import Choice, Session
 from agent_core.vocabulary import CAPTION
-from bridges.policy import Alternative, Decision, PolicyError
+from bridges.policy import Alternative, Decision, Following, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
 QUESTIONS = ("next_action", "why", "caption")
@@ -92,10 +92,11 @@ class Agent:
                 f"{self.name} knows none of the {len(spec.controls)} controls of {spec.id}; "
                 "give them meanings such as move.forward"
             )
-        if attachment.longest > self._engine.config.action_slots:
+        config = self._engine.config
+        if (needed := attachment.room(config.chunk)) > config.action_slots:
+            what = "an action" if config.chunk == 1 else f"a chunk of {config.chunk} actions"
             raise PolicyError(
-                f"an action of {spec.id} takes up to {attachment.longest} tokens, "
-                f"{self.name} has room for {self._engine.config.action_slots}"
+                f"{what} of {spec.id} takes up to {needed} tokens, {self.name} has room for {config.action_slots}"
             )
         self._attached += 1
         own = self._seed * 1_000_003 + self._attached if seed is None else seed
@@ -154,7 +155,9 @@ def _decide(player: AgentPlayer, choice: Choice) -> Decision:
     others = tuple(
         Alternative(spec.say(attachment.action(body)), p) for body, p in choice.alternatives
     )
-    return Decision(dict(action), words, choice.probability, others, choice.entropy)
+    foretold = [attachment.action(body) for body in choice.later]
+    later = tuple(Following(dict(action), spec.say(action)) for action in foretold)
+    return Decision(dict(action), words, choice.probability, others, choice.entropy, later)
 
 
 def _caption(player: AgentPlayer) -> str:

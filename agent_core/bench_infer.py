@@ -145,9 +145,11 @@ class _Players:
     """Sessions of one engine that replay the expert's play."""
 
     def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
-        options = EngineOptions(show_actions=True, precision=timing.precision)
+        self._chunk = checkpoint.header.model.chunk
+        options = EngineOptions(show_actions=self._chunk == 1, precision=timing.precision)
         self._engine = Engine(checkpoint, options)
-        self._told = self._engine.drawing = Told(1.0, True, checkpoint.vocabulary.end)
+        self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
+        self._engine.drawing = self._told
         self._play = _fitted(expert_play(), checkpoint.header.model)
         attachment = Attachment(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
@@ -155,8 +157,8 @@ class _Players:
 
     @property
     def tokens(self) -> float:
-        """Written per action, its end included."""
-        return round(statistics.fmean(len(body) + 1 for body in self._bodies), 2)
+        """Written per frame, the ends of actions included."""
+        return round(self._chunk * statistics.fmean(len(body) + 1 for body in self._bodies), 2)
 
     def act(self, t: int) -> None:
         self._ask(self._sessions, t)

@@ -20,7 +20,7 @@ from agent_core.vocabulary import Vocabulary
 from games import GameSpec
 
 FORMAT = 1
-_BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0}
+_BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0, "chunk": 1}
 """What a header means that was written before these settings existed."""
 WEIGHTS, HEADER = "model.safetensors", "config.json"
 HEADER_BYTES = 16 << 20

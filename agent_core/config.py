@@ -102,6 +102,9 @@ class ModelConfig(_Part):
     text_slots: int = Field(default=32, ge=4, le=4096)
     thought_slots: int = Field(default=32, ge=4, le=4096)
     action_slots: int = Field(default=12, ge=2, le=256)
+    """Room for the longest action of the games played, or for `chunk` of them behind each other."""
+    chunk: int = Field(default=1, ge=1, le=64)
+    """Actions written after every frame: its own and those of the next steps, for play slower than the game."""
     text_vocabulary: int = Field(default=384, ge=272, le=1 << 20)
     vocabulary_rows: int = Field(default=0, ge=0, le=1 << 20)
     """Rows of the token table where the vocabulary needs fewer: room for more games."""
@@ -242,6 +245,15 @@ class RunConfig(_Part):
     loss: LossConfig = LossConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="after")
+    def _no_target_in_sight(self) -> RunConfig:
+        if self.model.chunk > 1 and self.data.hide_actions < 1:
+            raise ValueError(
+                f"model.chunk={self.model.chunk} needs data.hide_actions=1, got {self.data.hide_actions:g}: "
+                "later frames would see their own actions in earlier chunks"
+            )
+        return self
+
     def toml(self) -> str:
         """The whole configuration as TOML text that `load_config` reads back."""
         lines = []
@@ -297,7 +309,8 @@ def _say(where: tuple[int | str, ...], message: str) -> str:
         return (
             f"no setting called {'.'.join(map(str, where))!r}{did_you_mean(str(where[-1]), names)}"
         )
-    return f"{'.'.join(map(str, where))}: {message.removeprefix('Value error, ')}{hint}"
+    parts = (".".join(map(str, where)), message.removeprefix("Value error, ") + hint)
+    return ": ".join(filter(None, parts))
 
 
 def _toml(value: Any) -> str:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agent_core.config import DataConfig, ModelConfig
+from agent_core.config import ConfigError, DataConfig, ModelConfig
 from agent_core.grammar import Attachment
 from agent_core.sequence import Batch
 from agent_core.vocabulary import CAPTION, THOUGHT, Vocabulary
@@ -57,7 +57,7 @@ class WindowStore:
     frames: Tensor
     """(M, H, W, 3) uint8; may stay on the CPU where the device is too small."""
     labels: Tensor
-    """(M, A) ids of the wanted actions."""
+    """(M, A) ids of the wanted actions: a chunk from each step on."""
     executed: Tensor
     """(M, A) ids of what the game did."""
     first: Tensor
@@ -74,6 +74,8 @@ class WindowStore:
     """By part ("train", "validation") and by part and game ("train/voxel"): cumulated weight of every step, float64."""
     stride: int
     memory_frames: int
+    end: int
+    """The id that closes an action."""
 
     @property
     def device(self) -> torch.device:
@@ -156,7 +158,14 @@ class WindowStore:
     def changed(self, last: Tensor) -> Tensor:
         """(B,) bool: the wanted action differs from the step before (an episode's first step does not count)."""
         before = torch.maximum(last - 1, self.first[last])
-        return (self.labels[last] != self.labels[before]).any(1)
+        now, then = self.first_action(self.labels[last]), self.first_action(self.labels[before])
+        return (now != then).any(1)
+
+    def first_action(self, ids: Tensor) -> Tensor:
+        """Of chunks (…, A) what stands up to their first END; 0 behind it."""
+        ends = (ids == self.end).long()
+        out: Tensor = ids * (ends.cumsum(-1) == ends)
+        return out
 
 
 def build_store(
@@ -174,9 +183,11 @@ def build_store(
     if total != len(frames):
         raise ValueError(f"{len(frames)} frames for {total} steps")
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    encoder = _Encoder(vocabulary, model.action_slots)
-    labels = [encoder.ids(e.spec, action) for e in episodes for action in e.actions]
-    executed = [encoder.ids(e.spec, action) for e in episodes for action in e.executed]
+    encoder = _Encoder(vocabulary, model)
+    done = [[encoder.ids(e.spec, action) for action in e.executed] for e in episodes]
+    wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
+    executed = [ids for of_one in done for ids in of_one]
+    labels = [c for pair in zip(wanted, done, strict=True) for c in _chunks(*pair, model.chunk)]
     rows = {(THOUGHT, ""): 0}
     said = [pair for e in episodes for pair in _said(e, data.thoughts)]
     thought = [rows.setdefault(pair, len(rows)) for pair in said]
@@ -220,7 +231,25 @@ def build_store(
         cumulative,
         model.history_stride,
         model.memory_frames,
+        vocabulary.end,
     )
+
+
+def _chunks(wanted: list[list[int]], done: list[list[int]], length: int) -> list[list[int]]:
+    """Each step's action and those of the `length` - 1 steps after it: START, action, END, action, END, …
+
+    Fewer at the episode's end, and none behind a step where the game did something else than was wanted: what was
+    wanted next answers to that.
+    """
+    chunks = []
+    for first in range(len(wanted)):
+        chunk = list(wanted[first])
+        for step in range(first + 1, min(first + length, len(wanted))):
+            if wanted[step - 1] != done[step - 1]:
+                break
+            chunk += wanted[step][1:]
+        chunks.append(chunk)
+    return chunks
 
 
 def _weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
@@ -270,11 +299,11 @@ def _place(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 class _Encoder:
-    """Actions to ids, each distinct action once."""
+    """Actions to ids, each distinct action once; raises `ConfigError` for a game whose actions have no room."""
 
-    def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, model: ModelConfig) -> None:
         self._vocabulary = vocabulary
-        self._slots = slots
+        self._model = model
         self._attached: dict[str, Attachment] = {}
         self._known: dict[tuple[Any, ...], list[int]] = {}
 
@@ -284,11 +313,15 @@ class _Encoder:
         key = (spec.id, *action.values())
         if key not in self._known:
             if spec.id not in self._attached:
-                self._attached[spec.id] = Attachment(spec, self._vocabulary)
-            ids = self._attached[spec.id].ids(action)
-            if len(ids) > self._slots:
-                raise ValueError(
-                    f"an action of {len(ids)} tokens; model.action_slots is {self._slots}"
-                )
-            self._known[key] = ids
+                self._attached[spec.id] = self._attach(spec)
+            self._known[key] = self._attached[spec.id].ids(action)
         return self._known[key]
+
+    def _attach(self, spec: GameSpec) -> Attachment:
+        attachment, model = Attachment(spec, self._vocabulary), self._model
+        if (needed := attachment.room(model.chunk)) > model.action_slots:
+            raise ConfigError(
+                f"model.action_slots={model.action_slots} is too few: {spec.id} needs {needed} "
+                f"for model.chunk={model.chunk}"
+            )
+        return attachment

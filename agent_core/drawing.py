@@ -1,4 +1,4 @@
-"""How does an action come from scores? Token by token, as far as scores are there; then the model must look again."""
+"""How do actions come from scores? Token by token, as far as scores are there; then the model must look again."""
 
 from __future__ import annotations
 
@@ -18,62 +18,97 @@ _TRIED = 3
 
 @dataclass
 class Draw:
-    """A half-written action: what is drawn, and which scores are already there."""
+    """A half-written chunk: what is drawn, and which scores are already there.
+
+    `log_p`, `entropy` and `path` (each decision's allowed ids and their log-probabilities) are of its first action.
+    """
 
     session: Session
     scores: Scores
-    """(1 + draft, ids from END on): row i follows START and the first i draft tokens."""
+    """(1 + draft, ids from END on): row i follows what was seen and the first i draft tokens."""
     draft: Body
-    body: list[int] = field(default_factory=list)
+    agreed: int = 0
+    """Draft tokens that were drawn."""
+    unseen: list[int] = field(default_factory=list)
+    """Tokens drawn since then; what follows them is not known yet."""
+    bodies: list[list[int]] = field(default_factory=lambda: [[]])
+    """The actions so far, the last of them under way."""
     log_p: float = 0.0
     entropy: float = 0.0
     path: list[tuple[tuple[int, ...], Scores]] = field(default_factory=list)
 
+    @property
+    def body(self) -> list[int]:
+        """The action under way."""
+        return self.bodies[-1]
+
+    @property
+    def slot(self) -> int:
+        """Of the first unseen token: behind START, the actions, and an END between each two."""
+        return len(self.bodies) + sum(map(len, self.bodies)) - len(self.unseen)
+
+    def looked(self, scores: Scores, draft: Body) -> None:
+        """The unseen tokens were seen, and `draft` behind them; `scores` as above."""
+        self.scores, self.draft, self.agreed, self.unseen = scores, draft, 0, []
+
+    def note(self, token: int) -> None:
+        """A token was drawn: does the draft still agree?"""
+        if not self.unseen and self.draft[self.agreed : self.agreed + 1] == (token,):
+            self.agreed += 1
+        else:
+            self.unseen.append(token)
+
 
 class Drawing:
-    """Draws actions at a temperature (0 is greedy); `end` is the id of END, the first that scores are for."""
+    """Draws `chunk` actions at a temperature (0 is greedy); `end` is the id of END, the first that scores are for."""
 
-    def __init__(self, temperature: float, drafts: bool, end: int) -> None:
-        self._temperature, self._drafts, self._end = temperature, drafts, end
+    def __init__(self, temperature: float, drafts: bool, end: int, chunk: int) -> None:
+        self._temperature, self._drafts = temperature, drafts
+        self._end, self._chunk = end, chunk
 
-    def draft(self, session: Session) -> Body:
-        """What the next action may begin with: the one before, which is often the next."""
-        return session.body if self._drafts and session.steps else ()
+    def draft(self, session: Session, bodies: Sequence[Sequence[int]] = ((),)) -> Body:
+        """What may follow the actions `bodies`: those foretold one step ago, the last of them once more.
 
-    def redraft(self, draw: Draw) -> Body:
-        """Tokens of the previous action that may follow what is written."""
+        Of the action under way, only what is legal after its beginning.
+        """
         if not self._drafts:
             return ()
-        written = list(draw.body)
-        for token in draw.session.body:
-            if token in draw.session.attachment.allowed(tuple(written)):
-                written.append(token)
-        return tuple(written[len(draw.body) :])
+        later = session.bodies[1:]
+        expected = (later + session.bodies[-1:] * (self._chunk - len(later)))[len(bodies) - 1 :]
+        body = list(bodies[-1])
+        for token in expected[0]:
+            if token in session.attachment.allowed(tuple(body)):
+                body.append(token)
+        rest = [token for following in expected[1:] for token in (self._end, *following)]
+        return (*body[len(bodies[-1]) :], *rest)
 
     def go_on(self, draw: Draw) -> bool:
-        """Draw tokens as far as scores are there; True when the action is complete."""
-        row = 0
+        """Draw tokens as far as scores are there; True when all actions are complete."""
         while True:
             allowed = draw.session.attachment.allowed(tuple(draw.body))
-            token = allowed[0]
-            if len(allowed) > 1:
-                log_p = self.log_p(draw.scores[row], allowed)
-                pick = self.choose(draw, allowed, log_p)
-                token = allowed[pick]
-                draw.log_p += float(log_p[pick])
-                if not draw.body:
-                    draw.entropy = float(-(np.exp(log_p) * log_p)[np.isfinite(log_p)].sum())
-                draw.path.append((allowed, log_p))
-            else:
-                draw.path.append((allowed, np.zeros(1)))
-            if token == self._end:
-                return True
-            draw.body.append(token)
-            if draw.session.attachment.allowed(tuple(draw.body)) == (self._end,):
-                continue  # END is forced and needs no scores
-            if row >= len(draw.draft) or draw.draft[row] != token:
+            if len(allowed) > 1 and draw.unseen:
                 return False
-            row += 1
+            token = self._next(draw, allowed)
+            if token != self._end:
+                draw.body.append(token)
+            elif len(draw.bodies) < self._chunk:
+                draw.bodies.append([])
+            else:
+                return True
+            draw.note(token)
+
+    def _next(self, draw: Draw, allowed: tuple[int, ...]) -> int:
+        """One of the allowed tokens; without alternative it needs no scores."""
+        log_p, pick, first = np.zeros(1), 0, len(draw.bodies) == 1
+        if len(allowed) > 1:
+            log_p = self.log_p(draw.scores[draw.agreed], allowed)
+            pick = self.choose(draw, allowed, log_p)
+            if first and not draw.path:
+                draw.entropy = float(-(np.exp(log_p) * log_p)[np.isfinite(log_p)].sum())
+        if first:
+            draw.log_p += float(log_p[pick])
+            draw.path.append((allowed, log_p))
+        return allowed[pick]
 
     def log_p(self, scores: Scores, allowed: tuple[int, ...]) -> Scores:
         """Log-probabilities of the allowed ids (at temperature 1 where greedy)."""
@@ -103,8 +138,8 @@ class Drawing:
         return total
 
     def others(self, draw: Draw, count: int) -> Sequence[Body]:
-        """The likeliest actions that differ from the drawn one in one decision."""
-        body, before = tuple(draw.body), 0.0
+        """The likeliest first actions that differ from the drawn one in one decision."""
+        body, before = tuple(draw.bodies[0]), 0.0
         guesses: list[tuple[float, Body]] = []
         for k, (allowed, log_p) in enumerate(draw.path):
             taken = body[k] if k < len(body) else self._end

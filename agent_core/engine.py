@@ -9,9 +9,10 @@ blocks as a ring, so nothing is recomputed when the window slides: in compact mo
 attention, and models with absolute places are trained at every turn of the ring. One block more than the window holds
 lets what was done before be written in one pass with the new frame, which takes the place of one it no longer sees.
 
-One pass takes what was done, the picture, [STARTACTION] and the previous action as a draft; each token is then drawn
-from the model's own distribution, and as long as it agrees with the draft its successor's distribution is already there
-(speculative decoding without loss). The grammar masks illegal tokens; a token without alternative needs no pass.
+One pass takes what was done, the picture, [STARTACTION] and a draft: the previous action, or the previous chunk a step
+further on. Each token is then drawn from the model's own distribution, and as long as it agrees with the draft its
+successor's distribution is already there (speculative decoding without loss). The grammar masks illegal tokens and
+begins anew after each [ENDOFACTION] of a chunk; a token without alternative needs no pass.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ import torch
 from torch import Tensor
 
 from agent_core.checkpoint import Checkpoint
+from agent_core.config import ConfigError
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
-from agent_core.int8 import Watch, quantise
+from agent_core.int8 import Watch, can_quantise, quantise
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
 from agent_core.packed import can_pack, pack
@@ -56,7 +58,10 @@ class EngineOptions:
 
 
 class Engine:
-    """Streaming inference over a pool of sessions; not thread-safe."""
+    """Streaming inference over a pool of sessions; not thread-safe.
+
+    Raises `ConfigError` where earlier actions are shown to a model that writes chunks, and for int8 without oneDNN.
+    """
 
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
@@ -66,11 +71,19 @@ class Engine:
         self._watch: Watch | None = None
         self._watched = 0
         if self.options.precision == "int8":
+            if not can_quantise(self.model.token.weight.device):
+                raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
             self._watch = Watch(self.model)
         elif self.options.precision == "bfloat16" and can_pack(self.model.token.weight.device):
             pack(self.model)
-        self.drawing = Drawing(self.options.temperature, self.options.draft, self.vocabulary.end)
         config = self.config = checkpoint.header.model
+        if config.chunk > 1 and self.options.show_actions:
+            raise ConfigError(
+                f"this checkpoint writes {config.chunk} actions a frame (model.chunk) and never learned to see "
+                "earlier ones; play without show_actions"
+            )
+        options, end = self.options, self.vocabulary.end
+        self.drawing = Drawing(options.temperature, options.draft, end, config.chunk)
         weight = self.model.token.weight
         self.device, self.dtype = weight.device, weight.dtype
         spoken = slice(self.vocabulary.end, self.vocabulary.size)
@@ -123,7 +136,7 @@ class Engine:
     def forget(self, session: Session) -> None:
         """Empty the memory: a new episode or a new instruction."""
         session.instruction, session.frame, session.steps = None, -1, 0
-        session.body, session.kept, session.said = (), False, None
+        session.bodies, session.kept, session.said = ((),), False, None
         self._frame_of[session.row] = -1
 
     @torch.inference_mode()
@@ -134,7 +147,7 @@ class Engine:
         instructions: Sequence[str],
         executed: Sequence[Action | None] | None = None,
     ) -> list[Choice]:
-        """One action per session from its newest frame; the sessions must be different ones.
+        """One action (or chunk of them) per session from its newest frame; the sessions must be different ones.
 
         `executed` tells what the game did last, where that was not this engine's action.
         """
@@ -247,8 +260,8 @@ class Engine:
             found.append([])
             if session.frame < 0 or not session.kept:
                 continue
-            start, end = self.vocabulary.start, self.vocabulary.end
-            ids = [start, *session.body, end] if action is None else session.attachment.ids(action)
+            own = [self.vocabulary.start, *session.bodies[0], self.vocabulary.end]
+            ids = own if action is None else session.attachment.ids(action)
             found[-1] = ids[: self._action]
             block = int(self._block_at([session]))
             self._action_length[session.row, block] = len(found[-1])
@@ -317,16 +330,16 @@ class Engine:
         return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:
-        """Go on where a draft failed: the token drawn instead, and what of the draft is still legal after it."""
+        """Go on where a draft failed: the tokens drawn instead, and what of the draft may still follow them."""
         sessions = [draw.session for draw in draws]
-        drafts = [self.drawing.redraft(draw) for draw in draws]
-        longest = 1 + max(map(len, drafts))
+        drafts = [self.drawing.draft(draw.session, draw.bodies) for draw in draws]
+        written = [[*draw.unseen, *draft] for draw, draft in zip(draws, drafts, strict=True)]
+        longest = max(map(len, written))
         ids, slots = [], []
-        for draw, draft in zip(draws, drafts, strict=True):
-            tokens = [draw.body[-1], *draft]
-            first, short = len(draw.body), longest - len(tokens)
+        for draw, tokens in zip(draws, written, strict=True):
+            short = longest - len(tokens)
             ids.append(tokens + tokens[-1:] * short)  # the last once more, at its own place
-            slots.append([first + min(k, len(draft)) for k in range(longest)])
+            slots.append([draw.slot + min(k, len(tokens) - 1) for k in range(longest)])
         rows, index = self._rows(sessions)
         order = torch.tensor(slots, device=self.device)
         x = self.model.embed_action(
@@ -336,17 +349,16 @@ class Engine:
         block = self._block_at(sessions)[:, None]
         hidden = self._write(index, x, now, order + self._visual, block, rows=rows)
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
-            draw.scores, draw.draft = scores, draft
+            draw.looked(scores[len(draw.unseen) - 1 :], draft)
 
     def _settle(self, draw: Draw) -> Choice:
-        body = tuple(draw.body)
-        draw.session.body = body
+        body, *later = draw.session.bodies = tuple(map(tuple, draw.bodies))
         probability = float(np.exp(draw.log_p))
         count = self.options.alternatives
         others = self.drawing.others(draw, count) if count else []
         known = zip(others, self._probabilities(draw.session, others), strict=True)
         ranked = sorted([(body, probability), *known], key=lambda pair: -pair[1])
-        choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]))
+        choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]), tuple(later))
         draw.session.said = choice
         return choice
 

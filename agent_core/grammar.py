@@ -74,6 +74,10 @@ class Attachment:
                 del written[name]
         return 2 + sum(written.values())
 
+    def room(self, chunk: int) -> int:
+        """The most ids that `chunk` actions can have: START, then each with its END."""
+        return 1 + chunk * (self.longest - 1)
+
     def ids(self, action: Mapping[str, Any]) -> list[int]:
         """An action as ids, START and END included; unmapped controls are left out."""
         legal = self.spec.legal(action)

@@ -37,7 +37,7 @@ class Batch:
     text: Tensor
     """(B, W) ids, padded with 0."""
     actions: Tensor
-    """(B, N, A) ids from START to END, padded with 0."""
+    """(B, N, A) ids from START to END (of a chunk's last action), padded with 0."""
     scored: Tensor
     """(B, N) bool: frames whose action is a target."""
     thought: Tensor

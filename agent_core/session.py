@@ -24,7 +24,8 @@ class Session:
     """Index of the newest frame among those kept."""
     steps: int = 0
     """Frames since memory was last emptied."""
-    body: Body = ()
+    bodies: tuple[Body, ...] = ((),)
+    """What was decided last: that step's action and those foretold for the next ones."""
     kept: bool = False
     said: Choice | None = None
     closed: bool = False
@@ -32,10 +33,14 @@ class Session:
 
 @dataclass(frozen=True)
 class Choice:
-    """A drawn action as ids, its probability as a whole, and the best alternatives with theirs."""
+    """A drawn action as ids, its probability as a whole, and the best alternatives with theirs.
+
+    `later` are the actions of the following steps, where the model writes chunks.
+    """
 
     body: Body
     probability: float
     entropy: float
     """Of the first token's distribution, in nats."""
     alternatives: tuple[tuple[Body, float], ...] = ()
+    later: tuple[Body, ...] = ()

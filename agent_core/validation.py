@@ -1,4 +1,8 @@
-"""How good are weights on episodes held out? Losses and accuracy on fixed windows, for each game and in the mean."""
+"""How good are weights on episodes held out? Losses and accuracy on fixed windows, for each game and in the mean.
+
+Where the model writes chunks, all figures are of a chunk's first action, as of a model without; `exact_chunk` is the
+share of chunks that are right as a whole.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,7 @@ def _scores(
 ) -> dict[str, float]:
     """Losses and accuracy on the newest frame of fixed windows; of words alone where nothing is done."""
     generator = torch.Generator(store.device).manual_seed(7)
-    left, sums = windows, torch.zeros(6, device=store.device)
+    left, sums = windows, torch.zeros(7, device=store.device)
     while left > 0:
         size = min(left, config.train.batch)
         left -= size
@@ -66,8 +70,10 @@ def _scores(
             outputs = model(batch)
             found = losses(model, batch, outputs, config.loss)
             logits = model.logits(outputs.actions[:, -1, :-1])
-        targets = batch.actions[:, -1, 1:]
-        right = ((logits.argmax(-1) == targets) | (targets == 0)).all(1)
+        chunk = batch.actions[:, -1]
+        targets = store.first_action(chunk)[:, 1:]
+        agrees = logits.argmax(-1) == chunk[:, 1:]
+        right = (agrees | (targets == 0)).all(1)
         nats = torch.nn.functional.cross_entropy(
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=0, reduction="sum"
         )
@@ -79,14 +85,16 @@ def _scores(
                 right.sum(),
                 (right & changed).sum(),
                 changed.sum(),
+                (agrees | (chunk[:, 1:] == 0)).all(1).sum(),
             ]
         )
-    nats_, tokens, language, right_, at_change, changes = sums.tolist()
+    nats_, tokens, language, right_, at_change, changes, whole = sums.tolist()
     if not tokens:
         return {"language": language / windows}
-    return {
+    scores = {
         "action": nats_ / tokens,
         "language": language / windows,
         "exact_match": right_ / windows,
         "change_accuracy": at_change / max(changes, 1.0),
     }
+    return scores if config.model.chunk == 1 else {**scores, "exact_chunk": whole / windows}

@@ -2,7 +2,7 @@
 
 from bridges.client import BridgeClient, ask, connect, watch
 from bridges.play import PlayReport, Start, play
-from bridges.policy import Alternative, Decision, Player, Policy, PolicyError, Request
+from bridges.policy import Alternative, Decision, Following, Player, Policy, PolicyError, Request
 from bridges.random_policy import RandomPolicy
 from bridges.server import BridgeError, BridgeServer, run
 
@@ -12,6 +12,7 @@ __all__ = [
     "BridgeError",
     "BridgeServer",
     "Decision",
+    "Following",
     "PlayReport",
     "Player",
     "Policy",

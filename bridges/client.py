@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -37,16 +37,25 @@ class BridgeClient:
     """One game attached to a server; a thread receives, so an instruction typed elsewhere arrives at once.
 
     Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `newest()` whenever a step is due.
+    `clock` tells seconds; how old an answer is, only it says.
     """
 
-    def __init__(self, held: ExitStack, connection: ClientConnection, welcome: Welcome) -> None:
+    def __init__(
+        self,
+        held: ExitStack,
+        connection: ClientConnection,
+        welcome: Welcome,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.welcome = welcome
         self.instruction = welcome.instruction
         self._held = held
         self._connection = connection
-        self._number = 0
+        self._clock = clock
+        self._number = self._ended_at = 0
+        self._sent: dict[int, float] = {}
         self._act: Act | None = None
-        self._act_at = 0.0
+        self._act_at = self._seen_at = 0.0
         self._answers: dict[int, str] = {}
         self._asked = 0
         self._error: BridgeError | None = None
@@ -56,13 +65,15 @@ class BridgeClient:
 
     def send(self, frame: Frame) -> int:
         """Send an observation (H, W, 3) uint8 RGB; returns its number."""
-        self._number += 1
+        with self._news:
+            self._number += 1
+            self._sent[self._number] = self._clock()
         data = frames.pack(frame, self._number, time.monotonic_ns(), _codec(frame))
         self._transmit(data)
         return self._number
 
     def act(self, frame: Frame, timeout_s: float = REPLY_TIMEOUT_S) -> Act:
-        """Send an observation and wait for its answer; raises `BridgeError` where none comes."""
+        """Send an observation and wait for its whole answer; raises `BridgeError` where none comes."""
         number = self.send(frame)
         with self._news:
             ready = self._news.wait_for(
@@ -74,14 +85,21 @@ class BridgeClient:
                 raise BridgeError(f"no action within {timeout_s:g} s")
             return self._act
 
-    def newest(self) -> Act | None:
-        """The newest answer, None once its time has passed: then release all keys (the failsafe)."""
+    def newest(self, step: int | None = None) -> Act | None:
+        """What to do now by the newest answer, None once its time has passed: then release all keys (the failsafe).
+
+        Of several actions that of the step now due, later on the last. Steps are counted by the clock from when the
+        picture was sent; a game that sends one at every step can name the picture that this step began with.
+        """
         with self._news:
             if self._error:
                 raise self._error
-            act = self._act
-            fresh = act is not None and 1000 * (time.monotonic() - self._act_at) <= act.valid_ms
-            return act if fresh else None
+            act, now = self._act, self._clock()
+            if act is None or 1000 * (now - self._act_at) > act.valid_ms:
+                return None
+            if step is not None:
+                return act.after(step - act.observation)
+            return act.after(int(1000 * (now - self._seen_at) / act.step_ms) if act.step_ms else 0)
 
     def instruct(self, text: str) -> None:
         """Change the goal."""
@@ -89,7 +107,13 @@ class BridgeClient:
         self._transmit(Instruct(text=text).model_dump_json())
 
     def event(self, **values: Any) -> None:
-        """Report reward, terminated, truncated, success (see `messages.Event`)."""
+        """Report reward, terminated, truncated, success (see `messages.Event`).
+
+        Behind an episode's end its answers count no more for `newest`.
+        """
+        if values.get("terminated") or values.get("truncated"):
+            with self._news:
+                self._act, self._ended_at = None, self._number
         self._transmit(Event(**values).model_dump_json())
 
     def ask(self, kind: str, timeout_s: float = REPLY_TIMEOUT_S) -> str:
@@ -124,7 +148,7 @@ class BridgeClient:
                 with self._news:
                     match message:
                         case Act():
-                            self._act, self._act_at = message, time.monotonic()
+                            self._answered(message)
                         case Instruct():
                             self.instruction = message.text
                         case Answer():
@@ -140,6 +164,13 @@ class BridgeClient:
                 _closed(reason) if reason else BridgeError("the server closed the connection")
             )
             self._news.notify_all()
+
+    def _answered(self, act: Act) -> None:
+        if act.observation <= self._ended_at:
+            return
+        self._act, self._act_at = act, self._clock()
+        self._seen_at = self._sent.get(act.observation, self._act_at)
+        self._sent = {n: at for n, at in self._sent.items() if n > act.observation}
 
     def __enter__(self) -> BridgeClient:
         return self
@@ -162,13 +193,14 @@ def connect(
     token: str | None = None,
     tasks: tuple[str, ...] = (),
     seed: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> BridgeClient:
     """Attach a game; raises `BridgeError` with one line where the server is away or refuses."""
     hello = Hello.model_validate(
         {"spec": spec, "instruction": instruction, "mode": mode, "token": token, "tasks": tasks, "seed": seed,
          "sdk": "iafm-python"}
     )  # fmt: skip
-    return BridgeClient(*_open(url, hello))
+    return BridgeClient(*_open(url, hello), clock)
 
 
 def ask(url: str, kind: str, *, session: str | None = None, token: str | None = None) -> str:

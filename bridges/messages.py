@@ -113,6 +113,13 @@ class Said(_Message):
     probability: float
 
 
+class Later(_Message):
+    """What to do at a later step, should nothing newer come."""
+
+    action: dict[str, Any]
+    words: str
+
+
 class Latency(_Message):
     """Milliseconds an observation waited, was batched, was thought about, and its whole age in the server."""
 
@@ -134,10 +141,26 @@ class Act(_Message):
     probability: float
     alternatives: tuple[Said, ...] = ()
     entropy: float = 0.0
+    later: tuple[Later, ...] = ()
+    """The actions of the steps after it, in order."""
+    step_ms: float = Field(0.0, ge=0)
+    """Length of a step; 0 where the server does not say."""
     valid_ms: float
     latency: Latency
     dropped: int = 0
     """Observations of this session skipped so far because a newer one came."""
+
+    def after(self, steps: int) -> Act:
+        """What of it counts `steps` whole steps later: the action due then, past the last one the last.
+
+        Probability, alternatives and entropy stay those of the first action.
+        """
+        if steps < 1 or not self.later:
+            return self
+        due, *rest = self.later[min(steps, len(self.later)) - 1 :]
+        return self.model_copy(
+            update={"action": due.action, "words": due.words, "later": tuple(rest)}
+        )
 
 
 class SessionState(_Message):

@@ -115,9 +115,9 @@ def _episode(
         if mode == "lockstep":
             act: Act | None = client.act(observation["frame"])
         else:
-            client.send(observation["frame"])
+            number = client.send(observation["frame"])
             _wait_until(due + (1 / pace_hz if pace_hz else 0.0))
-            act = client.newest()
+            act = client.newest(number)  # no step was made since that picture, however long it took
         if act is not None:
             report.dropped = act.dropped
             report.age_ms.append(act.latency.age_ms)

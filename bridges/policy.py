@@ -52,14 +52,26 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class Following:
+    """What is to be done at a later step, unless a newer decision comes; also in words."""
+
+    action: Action
+    words: str
+
+
+@dataclass(frozen=True)
 class Decision:
-    """The next action, in words, with its probability as a whole; entropy in nats of its first choice."""
+    """The next action, in words, with its probability as a whole; entropy in nats of its first choice.
+
+    `later` holds the actions of the steps after it, where the policy looks ahead.
+    """
 
     action: Action
     words: str
     probability: float
     alternatives: tuple[Alternative, ...] = ()
     entropy: float = 0.0
+    later: tuple[Following, ...] = ()
 
 
 class Policy(Protocol):

@@ -34,6 +34,7 @@ from bridges.messages import (
     Hello,
     Instruct,
     Latency,
+    Later,
     MessageError,
     Query,
     Said,
@@ -52,7 +53,7 @@ MAX_MESSAGE = 4 << 20
 MAX_CONNECTIONS = 64
 HELLO_TIMEOUT_S = 5.0
 VALID_STEPS = 6
-"""An action is valid for so many steps of the game."""
+"""An action, of several the last, is valid for so many steps of the game."""
 WATCH_HZ = 12.0
 STALL_BYTES, STALL_S = 1 << 20, 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -378,6 +379,7 @@ class BridgeServer:
         game.acts.append(now)
         self._answered += 1
         decision, pending = answered.decision, answered.pending
+        step_ms = 1000 / answered.session.player.spec.step_hz
         act = Act(
             session=answered.session.name,
             observation=pending.picture.number,
@@ -389,7 +391,9 @@ class BridgeServer:
                 for a in decision.alternatives
             ),
             entropy=_finite(decision.entropy),
-            valid_ms=1000 * VALID_STEPS / answered.session.player.spec.step_hz,
+            later=tuple(Later(action=then.action, words=then.words) for then in decision.later),
+            step_ms=step_ms,
+            valid_ms=(VALID_STEPS + len(decision.later)) * step_ms,
             latency=Latency(
                 queue_ms=round(1000 * (answered.begun - pending.arrived), 3),
                 infer_ms=round(1000 * (answered.ended - answered.begun), 3),

@@ -50,6 +50,7 @@ const readers = {
   },
   act(message) {
     at("words").textContent = message.words;
+    at("later").textContent = message.later.map((step) => `then ${step.words}`).join("; ");
     bars(message);
     at("age").textContent = `${message.latency.age_ms.toFixed(1)} ms`;
     at("infer").textContent = `${message.latency.infer_ms.toFixed(1)} ms`;
@@ -95,6 +96,7 @@ function show(buffer) {
 
 function forget() {
   at("words").textContent = "–";
+  at("later").textContent = "";
   at("bars").replaceChildren();
   for (const id of ["hz", "age", "infer", "queue", "entropy", "dropped"]) at(id).textContent = "–";
   state.ages = [];

@@ -18,15 +18,19 @@ from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
 
 
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    path: Path = tmp_path_factory.mktemp("checkpoint") / "random"
-    config = ModelConfig(width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=3)
+def random_agent(path: Path, **changes: int) -> Agent:
+    sizes = {"width": 32, "layers": 1, "heads": 2, "stem_widths": (8, 8, 16), "memory_frames": 3}
+    config = ModelConfig.model_validate({**sizes, **changes})
     vocabulary = build_vocabulary([SPEC], ["chop a tree"], 300)
     torch.manual_seed(0)
     model = IAFM(config, vocabulary.size)
     save(path, model.state_dict(), make_header(config, (SPEC,), vocabulary, {}))
     return Agent.load(path, seed=3)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    return random_agent(tmp_path_factory.mktemp("checkpoint") / "random")
 
 
 def test_decisions_are_legal_and_said(agent: Agent) -> None:
@@ -46,6 +50,19 @@ def test_decisions_are_legal_and_said(agent: Agent) -> None:
     assert "chop a tree" in agent.ask(players[0], "caption")
     players[0].reset()
     assert agent.ask(players[0], "why") == "nothing seen yet"
+
+
+def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
+    agent = random_agent(tmp_path / "chunks", chunk=4, action_slots=41)
+    frame = np.full((72, 128, 3), 90, np.uint8)
+    (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
+    assert len(decision.later) == 3
+    for following in decision.later:
+        assert SPEC.legal(following.action) == following.action
+        assert SPEC.hear(following.words) == following.action
+    short = random_agent(tmp_path / "short", chunk=4, action_slots=40)
+    with pytest.raises(PolicyError, match="a chunk of 4 actions of voxel-v0 takes up to 41 tokens"):
+        short.attach(SPEC)
 
 
 def test_the_same_seed_plays_the_same(agent: Agent) -> None:

@@ -20,9 +20,9 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     given = []
     before = Drawing.draft
 
-    def draft(self: Drawing, session: Session) -> tuple[int, ...]:
-        given.append(session.body)
-        return before(self, session)
+    def draft(self: Drawing, session: Session, *drawn: list[list[int]]) -> tuple[int, ...]:
+        given.append(session.bodies[0])
+        return before(self, session, *drawn)
 
     monkeypatch.setattr(Drawing, "draft", draft)
     report = bench_infer(SHIPPED, Timing(seconds=0.1, threads=torch.get_num_threads()), sessions=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent_core.config import DataConfig, ModelConfig
+from agent_core.config import ConfigError, DataConfig, ModelConfig
 from agent_core.data import WindowStore, build_store
 from agent_core.vocabulary import CAPTION, THOUGHT, build_vocabulary
 from games import Action
@@ -43,14 +43,17 @@ class Tape:
 LONG, SHORT = Tape(12, 100, "wood", "chop a tree"), Tape(4, 50, "meat", "hunt the pig")
 
 
-@pytest.fixture(scope="module")
-def store() -> WindowStore:
+def store_of(**changes: int) -> WindowStore:
     parts = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
-    model = ModelConfig(
-        frame_height=8, frame_width=8, visual_grid=(1, 1), history_stride=STRIDE, memory_frames=3
-    )
+    sizes = {"frame_height": 8, "frame_width": 8, "visual_grid": (1, 1), "memory_frames": 3}
+    model = ModelConfig.model_validate({**sizes, "history_stride": STRIDE, **changes})
     return build_store(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def store() -> WindowStore:
+    return store_of()
 
 
 def cut(store: WindowStore, last: int, offset: int, hidden: bool, length: int = 4) -> object:
@@ -122,6 +125,43 @@ def test_draws_depend_on_the_generator_alone(store: WindowStore) -> None:
 
 def test_changes_of_the_wanted_action_are_found(store: WindowStore) -> None:
     assert store.changed(torch.tensor([0, 1, 12, 13])).tolist() == [False, True, False, True]
+
+
+def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
+    store = store_of(chunk=3, action_slots=31)
+    walk, (start, end) = VOCABULARY.id_of["move.forward"], (VOCABULARY.start, VOCABULARY.end)
+    stood, walked = (end,), (walk, end)  # even and odd steps
+
+    def chunks(last: int) -> list[list[int]]:
+        batch = cut(store, last, 3, True)
+        assert batch.scored.all()
+        return [[i for i in ids if i] for ids in batch.actions[0].tolist()]
+
+    assert chunks(7)[1:] == [
+        [start, *walked, *stood, *walked],
+        [start, *stood],  # the game did something else at step 4, and 5 answers to that
+        [start, *walked, *stood, *walked],
+    ]
+    assert chunks(3)[-1] == [start, *walked, *stood]
+    assert chunks(10)[-1] == [start, *stood, *walked]  # the last but one step of "wood"
+    assert chunks(11)[-1] == [start, *walked]
+    assert chunks(12 + 1)[-1] == [start, *walked, *stood, *walked]
+
+
+def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
+    steps = torch.arange(16)
+    store = store_of(chunk=2, action_slots=21)
+    assert store.changed(steps).tolist() == store_of().changed(steps).tolist()
+    first = store.first_action(store.labels)
+    assert first[:, :3].tolist() == store_of().labels[:, :3].tolist()
+    assert not first[:, 3:].any()
+
+
+def test_actions_without_room_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"action_slots=12 .* voxel-v0 needs 31 for model\.chunk=3"
+    ):
+        store_of(chunk=3)
 
 
 def test_games_are_told_apart_and_weighed_by_name() -> None:

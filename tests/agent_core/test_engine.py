@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from agent_core.checkpoint import Checkpoint, make_header
-from agent_core.config import ModelConfig
+from agent_core.config import ConfigError, ModelConfig
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.model import IAFM
 from agent_core.sequence import Batch
-from agent_core.session import Session
+from agent_core.session import Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT, build_vocabulary
 from games.voxel.spec import SPEC
 
@@ -45,8 +45,14 @@ def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
     return list(random.integers(0, 255, (count, 72, 128, 3)).astype(np.uint8))
 
 
+def written(choice: Choice) -> tuple[int, ...]:
+    """Everything between START and the last END."""
+    rest = [token for body in choice.later for token in (VOCABULARY.end, *body)]
+    return (*choice.body, *rest)
+
+
 def play(engine: Engine, session: Session, frames: list[np.ndarray]) -> list[tuple[int, ...]]:
-    return [engine.act([session], [frame], ["chop a tree"])[0].body for frame in frames]
+    return [written(engine.act([session], [frame], ["chop a tree"])[0]) for frame in frames]
 
 
 def window(
@@ -58,7 +64,7 @@ def window(
 ) -> Batch:
     """One training window of these frames and actions, all of them present."""
     count = len(frames)
-    actions = torch.zeros(1, count, 12, dtype=torch.long)
+    actions = torch.zeros(1, count, 2 + max(map(len, bodies)), dtype=torch.long)
     for t, body in enumerate(bodies):
         ids = [VOCABULARY.start, *body, VOCABULARY.end]
         actions[0, t, : len(ids)] = torch.tensor(ids)
@@ -97,6 +103,7 @@ PAPER = {
 }
 
 OVER_TIME = {**PAPER, "temporal_attention": True}
+CHUNK = {"chunk": 3, "action_slots": ATTACHMENT.room(3)}
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -111,6 +118,47 @@ def test_streaming_equals_the_whole_window(changes: dict[str, object], shown: bo
     for t, choice in enumerate(choices):
         expected = log_probability(checkpoint, batch, t, choice.body)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def greedy(checkpoint: Checkpoint, batch: Batch, t: int) -> list[int]:
+    """The likeliest legal token at every place of the chunk of the window's frame t, by one pass."""
+    scores = checkpoint.model.logits(checkpoint.model(batch).actions[0, t])
+    found, body = [], ()
+    for k, token in enumerate(batch.actions[0, t, 1:].tolist()):
+        if not token:
+            break
+        allowed = list(ATTACHMENT.allowed(body))
+        found.append(allowed[int(scores[k, allowed].argmax())])
+        body = () if token == VOCABULARY.end else (*body, token)
+    return found
+
+
+@pytest.mark.parametrize("changes", [{}, PAPER, OVER_TIME], ids=["compact", "ring", "over time"])
+def test_a_streamed_chunk_is_that_of_the_whole_window(changes: dict[str, object]) -> None:
+    checkpoint = random_checkpoint(**changes, **CHUNK)
+    engine, frames = Engine(checkpoint, EngineOptions(temperature=0)), pictures(9)
+    session = engine.open(ATTACHMENT, 1)
+    choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
+    batch = window(frames, [written(c) for c in choices], shown=False)
+    for t, choice in enumerate(choices):
+        assert len(choice.later) == 2
+        assert greedy(checkpoint, batch, t) == [*written(choice), VOCABULARY.end]
+        expected = log_probability(checkpoint, batch, t, choice.body)
+        assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
+
+
+def test_every_action_of_a_chunk_is_legal() -> None:
+    engine = Engine(random_checkpoint(**CHUNK))
+    session = engine.open(ATTACHMENT, 2)
+    for frame in pictures(8):
+        choice = engine.act([session], [frame], ["chop a tree"])[0]
+        for body in (choice.body, *choice.later):
+            assert ATTACHMENT.ids(ATTACHMENT.action(body))[1:-1] == list(body)
+
+
+def test_a_model_of_chunks_sees_no_earlier_actions() -> None:
+    with pytest.raises(ConfigError, match="play without show_actions"):
+        Engine(random_checkpoint(**CHUNK), EngineOptions(show_actions=True))
 
 
 def test_memory_keeps_every_third_frame_as_training_windows_do() -> None:
@@ -172,9 +220,11 @@ def test_a_row_is_given_back_once() -> None:
     assert engine.open(ATTACHMENT, 0).row != engine.open(ATTACHMENT, 0).row
 
 
-@pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("changes", [{}, OVER_TIME])
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [({}, False), ({}, True), (OVER_TIME, False), (OVER_TIME, True), (CHUNK, False)],
+)
 def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, shown: bool
 ) -> None:
@@ -185,15 +235,19 @@ def test_batched_sessions_act_as_alone(
     expected = [play(alone, alone.open(ATTACHMENT, k), frames) for k, frames in enumerate(plays)]
     sessions = [together.open(ATTACHMENT, k) for k in range(3)]
     found = [
-        [c.body for c in together.act(sessions, [p[t] for p in plays], ["chop a tree"] * 3)]
+        [written(c) for c in together.act(sessions, [p[t] for p in plays], ["chop a tree"] * 3)]
         for t in range(6)
     ]
     assert [list(bodies) for bodies in zip(*found, strict=True)] == expected
 
 
-def test_the_draft_changes_nothing() -> None:
-    checkpoint = random_checkpoint()
-    with_draft, without = Engine(checkpoint), Engine(checkpoint, EngineOptions(draft=False))
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("changes", [{}, CHUNK, {**PAPER, **CHUNK}])
+def test_the_draft_changes_nothing(changes: dict[str, object], temperature: float) -> None:
+    checkpoint = random_checkpoint(**changes)
+    with_draft, without = (
+        Engine(checkpoint, EngineOptions(temperature, draft=draft)) for draft in (True, False)
+    )
     frames = pictures(2) * 4
     first = play(with_draft, with_draft.open(ATTACHMENT, 5), frames)
     assert first == play(without, without.open(ATTACHMENT, 5), frames)

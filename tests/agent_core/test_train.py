@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from agent_core.agent import Agent
 from agent_core.checkpoint import CheckpointError, load
 from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.corpus import prepare
@@ -20,6 +21,7 @@ from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
 from agent_core.train import TrainError, learning_rate, train_on
+from bridges import Request
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(
@@ -240,6 +242,40 @@ def test_a_spent_budget_adds_nothing(tmp_path: Path) -> None:
     assert read_log(tmp_path) == rows
     assert again.action_loss == first.action_loss
     assert again.steps == 2
+
+
+CYCLE = [{"forward": 1}, {"camera": (0.0, 9.0)}, {}, {"jump": 1, "attack": 1}]
+
+
+class RoundEpisode(FakeEpisode):
+    """Four actions in a fixed round; the brightness says which is due."""
+
+    def __init__(self, seed: int, steps: int = 11) -> None:
+        super().__init__(seed, steps)
+        self.at = [(seed + step) % 4 for step in range(steps)]
+        self.pictures = np.empty((steps, 16, 16, 3), np.uint8)
+        self.pictures[:] = 60 * np.array(self.at, np.uint8)[:, None, None, None]
+        self.actions = self.executed = [{**SPEC.null_action(), **CYCLE[k]} for k in self.at]
+
+
+def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
+    parts = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
+    frames = np.concatenate([e.pictures for part in parts.values() for e in part])
+    settings = config(150, batch=16, lr=1e-2, ema=0.9, validation_windows=32).model_dump()
+    settings["model"] |= {"chunk": 3, "action_slots": 31, "memory_frames": 1}
+    settings["model"] |= {"frame_height": 16, "frame_width": 16, "visual_grid": (1, 1)}
+    settings["data"] |= {"hide_actions": 1.0, "window_frames": 1, "thoughts": False}
+    settings["loss"] |= {"masked_clips": 0.0}
+    train_on(RunConfig.model_validate(settings), tmp_path, parts, frames)
+    row = [row for row in read_log(tmp_path) if row["part"] == "validation"][-1]
+    assert (row["exact_match"], row["exact_chunk"]) == (1.0, 1.0)
+    agent = Agent.load(tmp_path / "last", temperature=0)
+    player = agent.attach(SPEC)
+    seen = RoundEpisode(1)
+    for frame, due in zip(seen.pictures, seen.at, strict=True):
+        (decision,) = agent.act([Request(player, frame, seen.info.instruction)])
+        done = [decision.action, *(following.action for following in decision.later)]
+        assert done == [{**SPEC.null_action(), **CYCLE[(due + k) % 4]} for k in range(3)]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

@@ -16,7 +16,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as raw_connect
 
 import bridges
-from bridges import BridgeError, BridgeServer, Decision, PolicyError, RandomPolicy, Start, play
+from bridges import (
+    BridgeError,
+    BridgeServer,
+    Decision,
+    Following,
+    PolicyError,
+    RandomPolicy,
+    Start,
+    play,
+)
 from bridges.messages import Act, Event, Instruct, State
 from games import FrameSize, GameSpec, action_space, observation_space
 from games.controls import Button
@@ -139,6 +148,73 @@ def test_waiting_sessions_share_one_batch():
         assert max(policy.batches) >= 3
         for game in games:
             game.close()
+
+
+class Planner(Watchman):
+    """Looks two steps ahead: off, on, off."""
+
+    def act(self, requests):
+        on, off = SPEC.legal({"on": 1}), SPEC.legal({"off": 1})
+        later = (Following(on, "second"), Following(off, "third"))
+        return [Decision(off, "first", 1.0, later=later) for _ in requests]
+
+
+class Clock:
+    """Tells the seconds it is set to."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_each_client_does_what_is_due_by_its_own_clock():
+    late, fresh = Clock(), Clock()
+    with (
+        serving(Planner()) as server,
+        bridges.connect(server.url, SPEC, mode="realtime", clock=late) as behind,
+        bridges.connect(server.url, SPEC, mode="realtime", clock=fresh) as ahead,
+    ):
+        whole = ahead.act(picture(0))
+        assert [step.words for step in whole.later] == ["second", "third"]
+        assert (whole.step_ms, whole.valid_ms) == (50, 400)
+        behind.send(picture(0))
+        late.now += 0.07  # a step and a bit pass before the answer is asked for
+        until(behind.newest)
+        assert behind.newest().words == "second"
+        assert behind.newest().action == {"on": 1, "off": 0}
+        assert [step.words for step in behind.newest().later] == ["third"]
+        assert ahead.newest() == whole
+
+
+def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
+    clock = Clock()
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+        game.act(picture(0))
+        due = []
+        for clock.now in (100.04, 100.06, 100.11, 100.3, 100.399, 100.41):
+            act = game.newest()
+            due.append(act and act.words)
+        assert due == ["first", "second", "third", "third", "third", None]
+
+
+def test_a_game_may_count_its_own_steps():
+    clock = Clock()
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+        number = game.act(picture(0)).observation
+        clock.now += 0.2
+        words = [game.newest(number + passed).words for passed in (0, 1, 2, 9)]
+        assert words == ["first", "second", "third", "third"]
+
+
+def test_an_episode_that_is_over_leaves_nothing_to_do():
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC) as game:
+        game.act(picture(0))
+        assert game.newest() is not None
+        game.event(terminated=True)
+        assert game.newest() is None
+        game.act(picture(0))
+        assert game.newest() is not None
 
 
 def test_a_console_sees_everything_and_changes_the_goal_at_once():

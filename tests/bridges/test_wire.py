@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from bridges import frames
 from bridges.frames import Codec, FrameError, pack, unpack
-from bridges.messages import Hello, Instruct, MessageError, from_client, parse_json, schema
+from bridges.messages import (
+    Hello,
+    Instruct,
+    MessageError,
+    from_client,
+    from_server,
+    parse_json,
+    schema,
+)
 from games.voxel import SPEC
 
 FRAME = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
@@ -91,6 +99,15 @@ def test_unknown_fields_pass_and_wrong_types_are_named():
     assert caught.value.path == "text"
     with pytest.raises(MessageError):
         from_client("[]")
+
+
+def test_an_act_of_one_action_stays_what_it_is():
+    act = from_server(
+        '{"type": "act", "session": "a", "observation": 1, "action": {"on": 1}, "words": "on", "probability": 1,'
+        ' "valid_ms": 300, "latency": {"queue_ms": 0, "infer_ms": 1, "age_ms": 1}}'
+    )
+    assert act.later == ()
+    assert act.after(5) is act
 
 
 def test_a_hello_carries_its_spec():

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import cv2
 import torch
 
-from agent_core.checkpoint import SHIPPED, load
-from agent_core.engine import Engine, EngineOptions
+from agent_core.checkpoint import SHIPPED, Checkpoint, load
+from agent_core.device import computes_bfloat16, pick_device
+from agent_core.engine import Engine, EngineOptions, Precision
 from agent_core.grammar import Attachment
 from agent_core.session import Choice, Session
 from agent_core.vocabulary import CAPTION
@@ -19,6 +20,8 @@ from bridges.policy import Alternative, Decision, Following, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
 QUESTIONS = ("next_action", "why", "caption")
+_WIDE = 256
+"""From this width on, matrices outweigh what bfloat16 costs around them (measured on CPUs)."""
 _RECENT = 20
 """Steps that a caption looks back on."""
 
@@ -70,18 +73,24 @@ class Agent:
         cls,
         path: Path | str = SHIPPED,
         *,
-        device: str = "cpu",
+        device: str = "auto",
+        precision: Precision | Literal["auto"] = "auto",
         threads: int | None = None,
         temperature: float = 1.0,
         seed: int = 0,
         alternatives: int = 3,
         show_actions: bool = False,
     ) -> Agent:
-        """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process."""
+        """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process.
+
+        `device` auto: the GPU where there is one. `precision` auto: bfloat16 where it is the faster.
+        """
         if threads is not None:
             torch.set_num_threads(threads)
-        checkpoint = load(path, device)
-        options = EngineOptions(temperature, alternatives, show_actions)
+        checkpoint = load(path, pick_device(device))
+        if precision == "auto":
+            precision = _fastest(checkpoint)
+        options = EngineOptions(temperature, alternatives, show_actions, precision=precision)
         return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
@@ -139,6 +148,12 @@ class Agent:
             return frame
         size = (config.frame_width, config.frame_height)
         return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
+
+
+def _fastest(checkpoint: Checkpoint) -> Precision:
+    device, width = checkpoint.model.token.weight.device, checkpoint.header.model.width
+    half = computes_bfloat16(device) and (device.type == "cuda" or width >= _WIDE)
+    return "bfloat16" if half else "float32"
 
 
 def _mine(player: object) -> AgentPlayer:

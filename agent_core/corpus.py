@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from agent_core.checkpoint import load
 from agent_core.config import ConfigError, RunConfig
 from agent_core.data import EpisodeLike, WindowStore, build_store
+from agent_core.device import pick_device
 from agent_core.pretrained import opt_tokenizer
 from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from games import GameSpec
@@ -83,15 +83,6 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     device = pick_device(config.train.device)
     store = build_store(parts, frames, vocabulary, config.model, config.data, device)
     return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
-
-
-def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" takes CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"no CUDA device for train.device={name}; use cpu or auto")
-    return torch.device(name)
 
 
 def _say_decoded(done: int, total: int) -> None:

@@ -33,6 +33,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike
+from agent_core.device import computes_bfloat16
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
 from agent_core.objective import Objective, Ranks, counted, draw_part
@@ -113,9 +114,7 @@ def train_on(
 def half_precision(setting: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
     if setting == "auto":
-        return device.type == "cuda" or (  # other processors would emulate it, slower than float32
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )
+        return computes_bfloat16(device)
     return setting == "bfloat16"
 
 

@@ -73,6 +73,13 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--threads", type=int, help="CPU threads of the model")
+    parser.add_argument("--device", default="auto", help="auto: the GPU where there is one")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        help="auto: bfloat16 where it is faster; int8: large models on a CPU",
+    )
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="0 always takes the most probable action"
     )
@@ -85,7 +92,11 @@ def _policy(args: argparse.Namespace) -> Policy:
     from agent_core.checkpoint import SHIPPED
 
     return Agent.load(
-        args.checkpoint or SHIPPED, threads=args.threads, temperature=args.temperature
+        args.checkpoint or SHIPPED,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        temperature=args.temperature,
     )
 
 

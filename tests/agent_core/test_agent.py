@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from agent_core.agent import Agent
+from agent_core.bench_infer import expert_play
 from agent_core.checkpoint import make_header, save
-from agent_core.config import ModelConfig
+from agent_core.config import ConfigError, ModelConfig
+from agent_core.engine import Precision
 from agent_core.model import IAFM
 from agent_core.vocabulary import build_vocabulary
 from bridges.policy import PolicyError, Request
@@ -63,6 +65,19 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
     short = random_agent(tmp_path / "short", chunk=4, action_slots=40)
     with pytest.raises(PolicyError, match="a chunk of 4 actions of voxel-v0 takes up to 41 tokens"):
         short.attach(SPEC)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_precision_may_be_chosen(precision: Precision) -> None:
+    agent = Agent.load(precision=precision, temperature=0, device="cpu")
+    player, frames = agent.attach(SPEC), expert_play().frames
+    words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
+    assert len(set(words)) > 2
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match="no device 'gpu' here; take cpu"):
+        Agent.load(device="gpu")
 
 
 def test_the_same_seed_plays_the_same(agent: Agent) -> None:

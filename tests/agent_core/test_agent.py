@@ -72,7 +72,7 @@ def test_a_precision_may_be_chosen(precision: Precision) -> None:
     agent = Agent.load(precision=precision, temperature=0, device="cpu")
     player, frames = agent.attach(SPEC), expert_play().frames
     words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
-    assert len(set(words)) > 2
+    assert len(set(words)) > 1
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

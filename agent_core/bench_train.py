@@ -13,8 +13,8 @@ from agent_core.bench_infer import Precision, gemm_gflops, untrained
 from agent_core.config import RunConfig
 from agent_core.loss import Masked, count, losses
 from agent_core.model.vision import normalise
+from agent_core.optimiser import make_optimiser
 from agent_core.sequence import Batch
-from agent_core.train import make_optimiser
 
 _WORDS, _PRESSED, _SAID = 12, 6, 12
 """Tokens of a typical instruction, action (with its markers) and thought."""

@@ -209,6 +209,8 @@ class TrainConfig(_Part):
     """Parts that each process computes one after the other, where the batch does not fit into memory at once."""
     recompute: bool = False
     """Compute activations a second time in the backward pass instead of keeping them: slower, much less memory."""
+    shard: bool = False
+    """Weights, gradients and moments are split over the processes (FSDP2) instead of copied to each (DDP)."""
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
     """Final learning rate as a share of `lr`."""

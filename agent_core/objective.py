@@ -6,13 +6,15 @@ counts of the whole batch, so their losses and gradients add up to those of one 
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agent_core.config import RunConfig
+from agent_core.config import ConfigError, RunConfig
 from agent_core.data import WindowStore
 from agent_core.loss import Counts, Losses, Masked, count, losses
 from agent_core.model.block import Block
@@ -50,7 +52,12 @@ class Objective(nn.Module):
 
 
 def compile_layers(objective: Objective) -> None:
-    """Compile each layer in place: names of weights stay, and windows of any length share one program."""
+    """Compile each layer in place: names of weights stay, and windows of any length share one program.
+
+    Raises `ConfigError` where there is nothing to compile with.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise ConfigError("train.compile needs a C++ compiler: install g++, or name yours in CXX")
     for layer in objective.modules():
         if isinstance(layer, Block):
             layer.compile(dynamic=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,9 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from safetensors import SafetensorError
 from torch import nn
 
@@ -38,6 +34,7 @@ from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.ranks import Ranks
 from agent_core.run_state import Learned, Progress, TrainError, restore_state, save_state
 from agent_core.sharding import copied, gathered, gradients, split, whole
+from agent_core.telling import Bar, TaskID, Teller, named, new_bar
 from agent_core.validation import scores_by_game
 
 logger = logging.getLogger("iafm.train")
@@ -174,15 +171,13 @@ class _Run:
         first, interrupted = self.progress.step, False
         leads = self.ranks.leads
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
-        with logged as log, _bar(leads) as bar:
+        with logged as log, new_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
                 self._loop(log, bar, task)
             except KeyboardInterrupt:
-                if (
-                    self.is_split
-                ):  # the processes stand at different places: only what was saved fits together
-                    raise
+                if self.is_split:
+                    raise  # processes stand at different places: only what was saved fits together
                 interrupted = True
                 logger.warning(
                     "interrupted at step %d; saved, run again to go on", self.progress.step
@@ -229,20 +224,21 @@ class _Run:
         return _Due(*self.ranks.agree((share, validation, saving), self.device))
 
     def _loop(self, log: RunLog | None, bar: Bar, task: TaskID) -> None:
-        said = _Said(self.config, self.progress.step, log, bar, task)
+        batch = self.config.train.batch
+        teller = Teller(log, bar, task, batch, self.progress.step)
         self._validated = self._saved = time.monotonic()
         due = self._due()
         while due.share < 1:
             self.share = due.share
             found, norm, lr = self._step()
             if self.progress.step % self.config.train.log_every == 0:
-                self._check(numbers := _numbers(found, norm, lr))
-                said.say(self.progress.step, self.share, numbers)
+                self._check(numbers := named(found, norm, lr))
+                teller.say(self.progress.step, self.share, numbers)
             due = self._due()
             if due.validation:
                 self._validate(log)
             if due.saving:
-                self._check(_numbers(found, norm, lr))
+                self._check(named(found, norm, lr))
                 self._save_state()
         bar.update(task, completed=1.0)
 
@@ -350,44 +346,3 @@ class _Run:
         if before is not None:
             self.progress = before
             logger.info("going on from step %d", self.progress.step)
-
-
-class _Said:
-    """Tells the log, the bar and, where nobody watches the bar, a line every ten seconds how training goes."""
-
-    def __init__(
-        self, config: RunConfig, step: int, log: RunLog | None, bar: Bar, task: TaskID
-    ) -> None:
-        self.batch, self.log, self.bar, self.task = config.train.batch, log, bar, task
-        self.step, self.since = step, time.monotonic()
-        self.printed = time.monotonic()
-
-    def say(self, step: int, share: float, numbers: dict[str, float]) -> None:
-        """The numbers of one step, and the windows per second since the last ones."""
-        now = time.monotonic()
-        numbers["windows_per_s"] = (step - self.step) * self.batch / (now - self.since)
-        self.step, self.since = step, now
-        if self.log is None:
-            return
-        self.log.write(step, "train", numbers)
-        note = (
-            f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
-        )
-        self.bar.update(self.task, completed=share, note=note)
-        if not sys.stderr.isatty() and now - self.printed > 10:
-            self.printed = now
-            logger.info("%3.0f %% %s", 100 * share, note)
-
-
-def _numbers(found: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
-    values = torch.cat([found, norm[None]]).tolist()
-    names = ("total", "language", "mae", "action", "gradient_norm")
-    return {**dict(zip(names, values, strict=True)), "lr": lr}
-
-
-def _bar(shown: bool) -> Bar:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Bar(
-        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
-    )

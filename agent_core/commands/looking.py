@@ -52,6 +52,7 @@ def add(commands: Any) -> None:
     bench.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="infer, train"
     )
+    bench.add_argument("--compile", action="store_true", help="train: as with train.compile")
     bench.add_argument(
         "--against-transformers",
         action="store_true",
@@ -131,7 +132,9 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
 
     preset = args.preset or "tiny"
     if args.what == "train":
-        return bench_train(preset, args.seconds, args.threads, args.precision)
+        return bench_train(
+            preset, args.seconds, args.threads, args.precision, compiled=args.compile
+        )
     subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED
     timing = b.Timing(args.seconds, args.threads, args.precision)
     if args.against_transformers:

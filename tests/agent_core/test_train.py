@@ -14,7 +14,14 @@ import pytest
 import torch
 
 from agent_core.checkpoint import CheckpointError, load
-from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.config import (
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
 from agent_core.corpus import prepare
 from agent_core.curves import read_log
 from agent_core.loss import losses
@@ -222,6 +229,12 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="no longer finite"):
         train_on(config(30, lr=1e30), tmp_path, PARTS, FRAMES)
+
+
+def test_nothing_to_compile_with_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        train_on(config(1, compile=True), tmp_path, PARTS, FRAMES)
 
 
 def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:

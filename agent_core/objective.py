@@ -19,7 +19,7 @@ from agent_core.data import WindowStore
 from agent_core.loss import Counts, Losses, Masked, count, losses
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.model.vision import jitter, normalise
+from agent_core.model.vision import VisionTower, jitter, normalise
 from agent_core.ranks import Ranks
 from agent_core.sequence import Batch
 
@@ -54,13 +54,14 @@ class Objective(nn.Module):
 def compile_layers(objective: Objective) -> None:
     """Compile each layer in place: names of weights stay, and windows of any length share one program.
 
+    The convolutional stem always sees as many pictures and has a program for just that.
     Raises `ConfigError` where there is nothing to compile with.
     """
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
         raise ConfigError("train.compile needs a C++ compiler: install g++, or name yours in CXX")
     for layer in objective.modules():
-        if isinstance(layer, Block):
-            layer.compile(dynamic=True)
+        if isinstance(layer, (Block, VisionTower)):
+            layer.compile(dynamic=isinstance(layer, Block))
 
 
 def draw_part(

@@ -230,7 +230,9 @@ class TrainConfig(_Part):
     opt_weights: str = ""
     """Folder or hub:owner/name of OPT weights and word pieces that the decoder begins with (paper)."""
     compile: bool = False
-    """Layers are compiled (torch.compile; needs a C++ compiler): the first steps take minutes, measure before use."""
+    """Layers are compiled (torch.compile; needs a C++ compiler): the first steps wait for it.
+
+    `iafm bench train --compile` measures whether it pays."""
     log_every: int = Field(default=20, ge=1)
     validate_every_s: float = Field(default=45.0, ge=0)
     validation_windows: int = Field(default=2048, ge=1)

@@ -12,19 +12,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from agent_core.bench_infer import gemm_gflops, untrained
 from agent_core.config import RunConfig
 from agent_core.engine import Precision
-from agent_core.loss import Masked, count, losses
+from agent_core.loss import Masked, count
 from agent_core.model.vision import normalise
+from agent_core.objective import Objective, Part, compile_layers
+from agent_core.optimiser import make_optimiser
 from agent_core.sequence import Batch
-from agent_core.train import make_optimiser
 
 _WORDS, _PRESSED, _SAID = 16, 8, 20
 """The most tokens of an instruction, an action (with its markers) and a thought; most have fewer."""
 
 
 def bench_train(
-    preset: str, seconds: float, threads: int, precision: Precision, batch: int = 0
+    preset: str,
+    seconds: float,
+    threads: int,
+    precision: Precision,
+    batch: int = 0,
+    compiled: bool = False,
 ) -> dict[str, Any]:
-    """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU."""
+    """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU.
+
+    `compiled` steps run as with `train.compile`; compiling itself is not timed.
+    """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = untrained(preset).model.train().requires_grad_(True).to(device)
@@ -32,19 +41,16 @@ def bench_train(
     size = batch or (48 if preset == "tiny" else 2)
     windows = _windows(config, size, device)
     optimiser = make_optimiser(model, config)
-    masked = _masked(config, windows)
+    objective, masked = Objective(model, config), _masked(config, windows)
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             pictures = normalise(windows.frames)
-            hidden = masked.patches.flatten(0, 1)
-            outputs = model(windows, pictures, hidden)
-            found = losses(
-                model, windows, outputs, config.loss, Masked(masked.patches, pictures[: len(hidden)]),
-                count(windows, outputs.visual_tokens, masked),
-            )  # fmt: skip
+            whole = pictures[: masked.patches.shape[0] * masked.patches.shape[1]]
+            part = Part(windows, pictures, Masked(masked.patches, whole))
+            total, _ = objective(part, count(windows, config.model.visual_tokens, masked))
         optimiser.zero_grad(set_to_none=True)
-        found.total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         optimiser.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -52,6 +58,8 @@ def bench_train(
     counter = FlopCounterMode(display=False)
     with counter:
         step()
+    if compiled:
+        compile_layers(objective)
     step()
     steps, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds or not steps:
@@ -65,6 +73,7 @@ def bench_train(
         "device": str(device),
         "threads": threads,
         "precision": precision,
+        "compiled": compiled,
         "batch": size,
         "windows_per_s": round(size * steps / spent, 2),
         "frames_per_s": round(size * windows.present.shape[1] * steps / spent, 1),

@@ -212,6 +212,8 @@ class TrainConfig(_Part):
     """Parts that each process computes one after the other, where the batch does not fit into memory at once."""
     recompute: bool = False
     """Compute activations a second time in the backward pass instead of keeping them: slower, much less memory."""
+    shard: bool = False
+    """Weights, gradients and moments are split over the processes (FSDP2) instead of copied to each (DDP)."""
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
     """Final learning rate as a share of `lr`."""
@@ -231,6 +233,9 @@ class TrainConfig(_Part):
     opt_weights: str = ""
     """Folder or hub:owner/name of OPT weights and word pieces that the decoder begins with (paper)."""
     compile: bool = False
+    """Layers are compiled (torch.compile; needs a C++ compiler): the first steps wait for it.
+
+    `iafm bench train --compile` measures whether it pays."""
     log_every: int = Field(default=20, ge=1)
     validate_every_s: float = Field(default=45.0, ge=0)
     validation_windows: int = Field(default=2048, ge=1)

@@ -7,66 +7,21 @@ counts of the whole batch, so their losses and gradients add up to those of one 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from agent_core.config import RunConfig
+from agent_core.config import ConfigError, RunConfig
 from agent_core.data import WindowStore
 from agent_core.loss import Counts, Losses, Masked, count, losses
+from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.model.vision import jitter, normalise
+from agent_core.model.vision import VisionTower, jitter, normalise
+from agent_core.ranks import Ranks
 from agent_core.sequence import Batch
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Which of how many processes this is; `torchrun` sets it."""
-
-    rank: int = 0
-    world: int = 1
-
-    @classmethod
-    def join(cls) -> Ranks:
-        """This process's place, joined with the others (gloo on CPUs, NCCL on GPUs)."""
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        if world == 1:
-            return cls()
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return cls(dist.get_rank(), world)
-
-    @property
-    def leads(self) -> bool:
-        return self.rank == 0
-
-    def add(self, values: Tensor) -> Tensor:
-        """The sum over all processes."""
-        if self.world > 1:
-            dist.all_reduce(values)
-        return values
-
-    def in_turn(self, work: Callable[[], Result]) -> Result:
-        """The leader works first (what it leaves on disk is there for the others), then the others."""
-        if self.leads:
-            done = work()
-        if self.world > 1:
-            dist.barrier()
-        return done if self.leads else work()
-
-    def agree(self, value: float, device: torch.device) -> float:
-        """The leader's value, on all processes."""
-        if self.world == 1:
-            return value
-        shared = torch.tensor(value, dtype=torch.float64, device=device)
-        dist.broadcast(shared, 0)
-        return float(shared)
 
 
 @dataclass
@@ -96,10 +51,27 @@ class Objective(nn.Module):
         return found.total, said
 
 
+def compile_layers(objective: Objective) -> None:
+    """Compile each layer in place: names of weights stay, and windows of any length share one program.
+
+    The convolutional stem always sees as many pictures and has a program for just that.
+    Raises `ConfigError` where there is nothing to compile with.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise ConfigError("train.compile needs a C++ compiler: install g++, or name yours in CXX")
+    for layer in objective.modules():
+        if isinstance(layer, (Block, VisionTower)):
+            layer.compile(dynamic=isinstance(layer, Block))
+
+
 def draw_part(
     store: WindowStore, config: RunConfig, step: int, rows: slice, dtype: torch.dtype
 ) -> Part:
-    """Rows of the batch of one step; what is drawn depends on seed and step alone."""
+    """Rows of the batch of one step; what is drawn depends on seed and step alone.
+
+    Rows without hidden patches still send one window with none through the pixel decoder, which counts for nothing:
+    processes that share weights must compute the same layers.
+    """
     generator = torch.Generator(store.device).manual_seed(config.train.seed * 1_000_003 + step)
     size, loss, model = config.train.batch, config.loss, config.model
     batch = store.sample("train", size, config.data, generator, rows=rows)
@@ -118,6 +90,8 @@ def draw_part(
     shape = (chosen, count_, grid[0] * grid[1])
     draw = torch.rand(shape, generator=generator, device=store.device)
     patches = (draw < share[:, None, None])[rows]
+    if not len(patches):
+        patches = torch.zeros((1, *shape[1:]), dtype=torch.bool, device=store.device)
     patches = patches & batch.present[: len(patches), :, None]
     return Part(batch, pictures, Masked(patches, pictures[: len(patches) * count_]))
 

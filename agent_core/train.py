@@ -8,43 +8,37 @@ resume from), log.jsonl, tensorboard/, curves.png.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
-from agent_core.checkpoint import Header, load, make_header, replace_folder, save
+from agent_core.beginning import first_model, first_shadow
+from agent_core.checkpoint import Header, make_header, save
 from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike
 from agent_core.device import computes_bfloat16
-from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.objective import Objective, Ranks, counted, draw_part
-from agent_core.pretrained import import_clip, import_opt
+from agent_core.objective import Objective, compile_layers, counted, draw_part
+from agent_core.optimiser import follow, learning_rate, make_optimiser
+from agent_core.ranks import Ranks
+from agent_core.run_state import Learned, Progress, TrainError, restore_state, save_state
+from agent_core.sharding import copied, gathered, gradients, split, whole
+from agent_core.telling import Bar, TaskID, Teller, named, new_bar
 from agent_core.validation import scores_by_game
 
 logger = logging.getLogger("iafm.train")
-
-
-class TrainError(RuntimeError):
-    """Training cannot go on; the message says what is still intact."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +59,13 @@ class TrainReport:
     """Of the process that tells this; all but 0 have nothing to add."""
 
 
-@dataclass
-class _Progress:
-    """Where a run stands: what `state.json` holds."""
+class _Due(NamedTuple):
+    """What the leader's clock says, the same on all processes."""
 
-    step: int = 0
-    seconds: float = 0.0
-    best_step: int = -1
-    best: dict[str, float] = field(default_factory=dict)
-    validated_step: int = -1
+    share: float
+    """Of the budget that is spent, in [0, 1]: steps or time, whichever is further."""
+    validation: float = 0.0
+    saving: float = 0.0
 
 
 def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
@@ -124,46 +116,39 @@ class _Run:
     def __init__(self, config: RunConfig, run_dir: Path, corpus: Corpus) -> None:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.device = corpus.store.device
-        torch.manual_seed(config.train.seed)
-        if self.device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = True
-            torch.backends.cudnn.allow_tf32 = True
-            torch.backends.cudnn.benchmark = True
-        self.model = IAFM(config.model, corpus.vocabulary.size).to(self.device)
-        self.model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if config.train.clip_weights:
-            import_clip(self.model, config.train.clip_weights)
-        if config.train.opt_weights:
-            import_opt(self.model, config.train.opt_weights)
-        self.shadow = IAFM(config.model, corpus.vocabulary.size).to(self.device)
-        self.shadow.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shadow.load_state_dict(self.model.state_dict())
-        self.shadow.requires_grad_(False).eval()
-        if config.train.start_from:
-            self._start_from(Path(config.train.start_from))
-        self.half = half_precision(config.train.precision, self.device)
-        self.optimiser = make_optimiser(self.model, config)
-        for module in self.model.modules():
-            if isinstance(module, Block):
-                module.recompute = config.train.recompute
         self.ranks = Ranks.join()
         parts = self.ranks.world * config.train.accumulate
         if config.train.batch % parts:
             raise ConfigError(
                 f"train.batch={config.train.batch} is no multiple of its {parts} parts"
             )
-        objective: Any = Objective(self.model, config)
-        if config.train.compile:
-            objective = torch.compile(objective)
-        if self.ranks.world > 1:
-            objective = DistributedDataParallel(objective, find_unused_parameters=True)
-        self.objective = objective
-        self.progress = _Progress()
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        self.half = half_precision(config.train.precision, self.device)
+        self.model = first_model(config, corpus)
+        self.shadow = first_shadow(self.model, config, corpus)
+        self.is_split = config.train.shard and self.ranks.world > 1
+        self.objective = self._objective()
+        optimiser = make_optimiser(self.model, config)  # of the weights as they are held now
+        self.learned = Learned(self.model, self.shadow, optimiser)
+        self.progress = Progress()
         self.share = 0.0
         """Of the budget, spent before the present step."""
         self.has_validation = corpus.store.steps("validation") > 0
-        self._started = time.monotonic()
+        self._started = self._validated = self._saved = time.monotonic()
         self._seconds_before = 0.0
+
+    def _objective(self) -> nn.Module:
+        objective = Objective(self.model, self.config)
+        if self.config.train.compile:
+            compile_layers(objective)
+        if not self.is_split:
+            return copied(objective, self.ranks)
+        split(self.shadow, self.ranks, self.device)
+        split(objective, self.ranks, self.device)
+        return objective
 
     def go(self) -> TrainReport:
         """Train until the budget is spent; raises `TrainError` also where the disk takes no more."""
@@ -185,17 +170,18 @@ class _Run:
         first, interrupted = self.progress.step, False
         leads = self.ranks.leads
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
-        with logged as log, _bar(leads) as bar:
+        with logged as log, new_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
                 self._loop(log, bar, task)
             except KeyboardInterrupt:
+                if self.is_split:
+                    raise  # processes stand at different places: only what was saved fits together
                 interrupted = True
                 logger.warning(
                     "interrupted at step %d; saved, run again to go on", self.progress.step
                 )
-            if log is not None:
-                self._finish(log)
+            self._finish(log)
         done, spent = self.progress.step - first, self.seconds - self._seconds_before
         best = self.progress.best
         return TrainReport(
@@ -212,55 +198,47 @@ class _Run:
             self.ranks.rank,
         )
 
-    def _finish(self, log: RunLog) -> None:
+    def _finish(self, log: RunLog | None) -> None:
         if self.progress.validated_step != self.progress.step:
             self._validate(log)
         self._save_state()
-        self._save_checkpoint("last")
-        draw_curves(self.run_dir)
+        weights = gathered(self.shadow.state_dict(), self.ranks.leads)
+        if self.ranks.leads:
+            save(self.run_dir / "last", weights, self._header())
+            draw_curves(self.run_dir)
 
     @property
     def seconds(self) -> float:
         """Time spent on this run in all, over all its resumptions."""
         return self._seconds_before + time.monotonic() - self._started
 
-    def _spent(self) -> float:
-        """How much of the budget is spent, in [0, 1]: steps or the leader's time, whichever is further."""
-        budget = self.config.train
+    def _due(self) -> _Due:
+        """How much of the budget is spent, and whether it is time to validate and to save."""
+        budget, now = self.config.train, time.monotonic()
         by_steps = self.progress.step / budget.steps if budget.steps else 0.0
         by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
-        return self.ranks.agree(min(1.0, max(by_steps, by_time)), self.device)
+        share = min(1.0, max(by_steps, by_time))
+        validation = now - self._validated > budget.validate_every_s
+        saving = now - self._saved > budget.save_every_s
+        return _Due(*self.ranks.agree((share, validation, saving), self.device))
 
-    def _loop(self, log: RunLog | None, bar: Progress, task: Any) -> None:
-        settings = self.config.train
-        validated = saved = printed = time.monotonic()
-        since, at = time.monotonic(), self.progress.step
-        while (share := self._spent()) < 1:
-            self.share = share
+    def _loop(self, log: RunLog | None, bar: Bar, task: TaskID) -> None:
+        batch = self.config.train.batch
+        teller = Teller(log, bar, task, batch, self.progress.step)
+        self._validated = self._saved = time.monotonic()
+        due = self._due()
+        while due.share < 1:
+            self.share = due.share
             found, norm, lr = self._step()
-            step = self.progress.step
-            if step % settings.log_every == 0:
-                numbers = _numbers(found, norm, lr)
-                self._check(numbers)
-                numbers["windows_per_s"] = (step - at) * settings.batch / (time.monotonic() - since)
-                since, at = time.monotonic(), step
-                if log is None:
-                    continue
-                log.write(step, "train", numbers)
-                note = f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
-                bar.update(task, completed=share, note=note)
-                if not sys.stderr.isatty() and time.monotonic() - printed > 10:
-                    printed = time.monotonic()
-                    logger.info("%3.0f %% %s", 100 * share, note)
-            if log is None:
-                continue
-            if time.monotonic() - validated > settings.validate_every_s:
+            if self.progress.step % self.config.train.log_every == 0:
+                self._check(numbers := named(found, norm, lr))
+                teller.say(self.progress.step, self.share, numbers)
+            due = self._due()
+            if due.validation:
                 self._validate(log)
-                validated = time.monotonic()
-            if time.monotonic() - saved > settings.save_every_s:
-                self._check({"total": float(found[0]), "gradient_norm": norm.item()})
+            if due.saving:
+                self._check(named(found, norm, lr))
                 self._save_state()
-                saved = time.monotonic()
         bar.update(task, completed=1.0)
 
     def _step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -273,66 +251,60 @@ class _Run:
         parts = [draw_part(store, config, progress.step, rows, dtype) for rows in mine]
         counts = counted(parts, config.model.visual_tokens, ranks)
         lr = learning_rate(config, progress.step, self.share)
-        for group in self.optimiser.param_groups:
+        optimiser = self.learned.optimiser
+        for group in optimiser.param_groups:
             group["lr"] = lr
-        self.optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         said = torch.zeros(4, device=self.device)
         for k, part in enumerate(parts):
-            last = ranks.world == 1 or k == accumulate - 1
-            with nullcontext() if last else self.objective.no_sync():
+            with gradients(self.objective, last=k == accumulate - 1):
                 with self._autocast():
                     total, found = self.objective(part, counts)
                 (total * ranks.world).backward()  # processes average their gradients
             said += found
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip)
-        self.optimiser.step()
+        optimiser.step()
         progress.step += 1
-        self._average()
-        return ranks.add(said), norm, lr
-
-    def _start_from(self, folder: Path) -> None:
-        """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
-
-        Meanings that it never learned come after its own ids and begin with this run's random weights.
-        """
-        found = load(folder, self.device)
-        if found.header.model != self.config.model:
-            raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
-        for model in (self.model, self.shadow):
-            weights, own = dict(found.model.state_dict()), model.state_dict()
-            for name in ("token.weight", "output_bias"):
-                if name in weights:
-                    weights[name] = torch.cat([weights[name], own[name][len(weights[name]) :]])
-            model.load_state_dict(weights)
+        follow(self.shadow, self.model, progress.step, config.train.ema)
+        return ranks.add(said), whole(norm), lr
 
     def _autocast(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the shipped weights a little towards the trained ones."""
-        decay = min(self.config.train.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        slow = [p.detach() for p in self.shadow.parameters()]
-        fast = [p.detach() for p in self.model.parameters()]
-        torch._foreach_lerp_(slow, fast, 1 - decay)
-
-    @torch.no_grad()
-    def _validate(self, log: RunLog) -> None:
-        """Score the averaged weights; keep them as best where their loss is the lowest so far.
+    def _validate(self, log: RunLog | None) -> None:
+        """Score the averaged weights on the leader; keep them as best where their loss is the lowest so far.
 
         The loss of actions, or of words where there is nothing to press.
         """
+        model = self._averaged()
+        self.progress.validated_step = self.progress.step
+        if log is not None:
+            self._score(model, log)
+        self._validated = time.monotonic()
+
+    def _averaged(self) -> IAFM:
+        """The averaged weights as a model that computes; where they are split, whole on the leader for the moment."""
+        if not self.is_split:
+            return self.shadow
+        weights = gathered(self.shadow.state_dict(), self.ranks.leads)
+        with torch.device("meta"):
+            model = IAFM(self.config.model, self.corpus.vocabulary.size)
+        if self.ranks.leads:
+            model.load_state_dict(weights, assign=True)
+            model.to(self.device)
+        return model.requires_grad_(False).eval()
+
+    def _score(self, model: IAFM, log: RunLog) -> None:
         part = "validation" if self.has_validation else "train"
         store = self.corpus.store
-        numbers = scores_by_game(self.shadow, store, self.config, part, self._autocast)
+        numbers = scores_by_game(model, store, self.config, part, self._autocast)
         self._check(numbers)
-        self.progress.validated_step = self.progress.step
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)
         loss = "action" if store.labels.any() else "language"
         if numbers[loss] < self.progress.best.get(loss, math.inf):
             self.progress.best, self.progress.best_step = numbers, self.progress.step
-            self._save_checkpoint("best")
+            save(self.run_dir / "best", model.state_dict(), self._header())
         said = [f"{name} {value:.4f}" for name, value in numbers.items() if "/" not in name]
         logger.info("validation at step %d: %s", self.progress.step, ", ".join(said))
 
@@ -358,101 +330,18 @@ class _Run:
         }
         return make_header(self.config.model, self.corpus.specs, self.corpus.vocabulary, facts)
 
-    def _save_checkpoint(self, name: str) -> None:
-        save(self.run_dir / name, self.shadow.state_dict(), self._header())
-
     def _save_state(self) -> None:
-        """Everything needed to go on, replaced in one step."""
         self.progress.seconds = self.seconds
-        draft = self.run_dir / "state.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"shadow.{k}": v for k, v in self.shadow.state_dict().items()}
-        moments = self.optimiser.state_dict()["state"]
-        tensors |= {f"optimiser.{i}.{k}": v for i, s in moments.items() for k, v in s.items()}
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            draft / "state.safetensors",
-        )
-        words = {"progress": asdict(self.progress), "vocabulary": self._fingerprint()}
-        (draft / "state.json").write_text(json.dumps(words), encoding="utf-8")
-        replace_folder(draft, self.run_dir / "state")
-
-    def _fingerprint(self) -> str:
-        """Of what the ids mean: weights learned with other ids must not be gone on with."""
-        vocabulary = self.corpus.vocabulary
-        said = json.dumps([vocabulary.tokenizer_json, vocabulary.meanings])
-        return hashlib.sha256(said.encode()).hexdigest()
+        tensors = self.learned.tensors(self.ranks.leads)
+        if self.ranks.leads:
+            vocabulary = self.corpus.vocabulary
+            save_state(self.run_dir / "state", tensors, self.progress, vocabulary)
+        self._saved = time.monotonic()
 
     def restore(self) -> None:
-        """Go on from `state/` where there is one (or from its predecessor, when killed while replacing it)."""
-        folders = [self.run_dir / "state", self.run_dir / "state.old"]
-        folder = next((f for f in folders if (f / "state.json").exists()), None)
-        if folder is None:
-            return
-        other = TrainError(f"{folder} belongs to another model or data set; take a new run folder")
-        try:
-            words = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / "state.safetensors")
-            progress = _Progress(**words["progress"])
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-            raise TrainError(f"{folder} is damaged: {error}; begin anew with --fresh") from None
-        if words.get("vocabulary", self._fingerprint()) != self._fingerprint():
-            raise other
-        try:
-            for name, model in (("model.", self.model), ("shadow.", self.shadow)):
-                model.load_state_dict(
-                    {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
-                )
-        except RuntimeError:
-            raise other from None
-        weights = [w for group in self.optimiser.param_groups for w in group["params"]]
-        state = self.optimiser.state_dict()
-        for key, value in tensors.items():
-            if key.startswith("optimiser."):
-                _, index, moment = key.split(".")
-                like = weights[
-                    int(index)
-                ]  # the fused kernel wants moments in the weight's memory layout
-                kept = value if value.ndim == 0 else torch.empty_like(like).copy_(value)
-                state["state"].setdefault(int(index), {})[moment] = kept
-        self.optimiser.load_state_dict(state)
-        self.progress = progress
-        logger.info("going on from step %d", self.progress.step)
-
-
-def learning_rate(config: RunConfig, step: int, fraction: float) -> float:
-    """Linear warm-up by steps, then a cosine over the budget."""
-    settings = config.train
-    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    cosine = 0.5 + 0.5 * math.cos(math.pi * fraction)
-    return settings.lr * warm * (settings.lr_end + (1 - settings.lr_end) * cosine)
-
-
-def make_optimiser(model: IAFM, config: RunConfig) -> torch.optim.AdamW:
-    """AdamW; no weight decay on biases, norms, slots and embeddings."""
-    kept: list[torch.nn.Parameter] = []
-    decayed: list[torch.nn.Parameter] = []
-    for name, weight in model.named_parameters():
-        free = weight.ndim < 2 or "slot" in name or name in ("token.weight", "decoder.time_bias")
-        (kept if free or "position" in name else decayed).append(weight)
-    groups = [
-        {"params": decayed, "weight_decay": config.train.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.train.lr, betas=config.train.betas, fused=True)
-
-
-def _numbers(found: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
-    values = torch.cat([found, norm[None]]).tolist()
-    names = ("total", "language", "mae", "action", "gradient_norm")
-    return {**dict(zip(names, values, strict=True)), "lr": lr}
-
-
-def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Progress(
-        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
-    )
+        """Go on from `state/` where there is one."""
+        vocabulary = self.corpus.vocabulary
+        before = restore_state(self.run_dir / "state", self.learned, vocabulary)
+        if before is not None:
+            self.progress = before
+            logger.info("going on from step %d", self.progress.step)

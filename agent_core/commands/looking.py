@@ -55,6 +55,7 @@ def add(commands: Any) -> None:
         default="float32",
         help="infer; train (no int8)",
     )
+    bench.add_argument("--compile", action="store_true", help="train: as with train.compile")
     bench.add_argument(
         "--against-transformers",
         action="store_true",
@@ -134,7 +135,9 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
 
     preset = args.preset or "tiny"
     if args.what == "train":
-        return bench_train(preset, args.seconds, args.threads, args.precision)
+        return bench_train(
+            preset, args.seconds, args.threads, args.precision, compiled=args.compile
+        )
     subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED
     timing = b.Timing(args.seconds, args.threads, args.precision)
     if args.against_transformers:

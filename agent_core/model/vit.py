@@ -45,6 +45,13 @@ class SpaceTimeBlock(Block):
             nn.init.zeros_(self.time.attention_out.weight)
             nn.init.zeros_(self.time.attention_out.bias)
 
+    def forward(self, x: Tensor, bias: Tensor | None = None, clips: Tensor | None = None) -> Tensor:
+        """The whole layer over (F, P, D); over time too, where a bias (B, N, N) says how the pictures are clips."""
+        if clips is not None:
+            x = self.over_time(x.view(*clips.shape[:2], *x.shape[1:]), clips).flatten(0, 1)
+        out: Tensor = super().forward(x, bias)
+        return out
+
     def over_time(self, x: Tensor, bias: Tensor) -> Tensor:
         """(B, N, P, D) under a bias (B, N, N) -> the same."""
         if self.time is None:
@@ -118,9 +125,7 @@ class ViTower(nn.Module):
         own = distance == 0
         over_time = _bias(near & clips[:, None] | own, x.dtype)
         for block in self.blocks:
-            assert isinstance(block, SpaceTimeBlock)
-            x = block.over_time(x.view(*clips.shape, *x.shape[1:]), over_time).flatten(0, 1)
-            x = block(x, bias)
+            x = block(x, bias, over_time)
         return self._leave(x, blind)
 
     def look(self, pictures: Tensor, memory: FrameMemory | None) -> Tensor:

@@ -15,18 +15,33 @@ import torch
 
 from agent_core.agent import Agent
 from agent_core.checkpoint import CheckpointError, load
-from agent_core.config import DataConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.config import (
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
 from agent_core.corpus import prepare
 from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
-from agent_core.train import TrainError, learning_rate, train_on
+from agent_core.optimiser import learning_rate
+from agent_core.run_state import TrainError
+from agent_core.train import train_on
 from bridges import Request
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(
     width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=3, text_vocabulary=300
 )
+
+PAPER = ModelConfig(
+    backbone="paper", width=32, layers=2, heads=2, patch=8, visual_grid=(3, 4), glance=True,
+    temporal_attention=True, memory_frames=3, text_slots=16, thought_slots=12, action_slots=12,
+    text_vocabulary=300, mae_blocks=1, mae_heads=2,
+)  # fmt: skip
 
 
 class FakeEpisode:
@@ -163,33 +178,65 @@ def test_parts_and_recomputing_change_no_loss(
     assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
 
 
-def one_of_two(run_dir: str) -> None:
-    """What each process of the next test does."""
-    train_on(config(5, precision="float32"), Path(run_dir), PARTS, FRAMES)
+def as_one_of_two(run_dir: str, settings: str) -> None:
+    """What each process of the next tests does."""
+    train_on(RunConfig.model_validate_json(settings), Path(run_dir), PARTS, FRAMES)
 
 
-def test_two_processes_learn_as_one(tmp_path: Path) -> None:
-    one_of_two(str(tmp_path / "one"))
+def train_in_two(run_dir: Path, settings: RunConfig) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = "import runpy, sys; runpy.run_path(sys.argv[1])['one_of_two'](sys.argv[2])"
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['as_one_of_two'](*sys.argv[2:])"
     given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, __file__, str(tmp_path / "two")],
+            [sys.executable, "-c", code, __file__, str(run_dir), settings.model_dump_json()],
             env={**os.environ, **given, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
         )
         for rank in range(2)
     ]
     assert [process.wait(120) for process in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("shard", [False, True], ids=["copied", "split"])
+def test_two_processes_learn_as_one(tmp_path: Path, shard: bool) -> None:
+    train_on(config(5, precision="float32"), tmp_path / "one", PARTS, FRAMES)
+    train_in_two(tmp_path / "two", config(5, precision="float32", shard=shard))
     assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
     assert load(tmp_path / "two" / "best").header.facts["steps"] == 5
+    one, two = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
+    assert two["action"] == pytest.approx(one["action"], abs=1e-4)
+
+
+def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
+    """The paper's backbone: two processes with split weights, one process, then two again."""
+    whole = config(4, precision="float32", lr_end=1.0, ema=0.5).model_copy(update={"model": PAPER})
+    train_on(whole, tmp_path / "whole", PARTS, FRAMES)
+    changes = {"shard": True, "recompute": True, "accumulate": 2}
+
+    def up_to(steps: int, **given: object) -> RunConfig:
+        train = whole.train.model_copy(update={"steps": steps, **given})
+        return whole.model_copy(update={"train": train})
+
+    train_in_two(tmp_path / "cut", up_to(2, **changes))
+    train_on(up_to(3), tmp_path / "cut", PARTS, FRAMES)
+    train_in_two(tmp_path / "cut", up_to(4, **changes))
+    assert totals(tmp_path / "cut") == pytest.approx(totals(tmp_path / "whole"), abs=1e-4)
+    first, second = load(tmp_path / "whole" / "last"), load(tmp_path / "cut" / "last")
+    for name, weight in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], weight, atol=2e-3, rtol=1e-2)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="no longer finite"):
         train_on(config(30, lr=1e30), tmp_path, PARTS, FRAMES)
+
+
+def test_nothing_to_compile_with_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        train_on(config(1, compile=True), tmp_path, PARTS, FRAMES)
 
 
 def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:
@@ -214,7 +261,7 @@ def test_a_full_disk_is_said_and_what_was_saved_stays(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agent_core.train.save_file", full)
+    monkeypatch.setattr("agent_core.run_state.save_file", full)
     with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
         train_on(config(2), tmp_path, PARTS, FRAMES)
     monkeypatch.undo()

@@ -1,0 +1,58 @@
+"""What does training say while it runs? Rows of the log, a bar on a terminal, lines where there is none."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from agent_core.curves import RunLog
+
+logger = logging.getLogger("iafm.train")
+__all__ = ["Bar", "TaskID", "Teller", "named", "new_bar"]
+
+
+class Teller:
+    """Tells the log, the bar and, where nobody watches the bar, a line every ten seconds how training goes."""
+
+    def __init__(self, log: RunLog | None, bar: Bar, task: TaskID, batch: int, step: int) -> None:
+        self.log, self.bar, self.task, self.batch = log, bar, task, batch
+        self.step, self.since = step, time.monotonic()
+        self.printed = time.monotonic()
+
+    def say(self, step: int, share: float, numbers: dict[str, float]) -> None:
+        """The numbers of one step, and the windows per second since the last ones."""
+        now = time.monotonic()
+        numbers["windows_per_s"] = (step - self.step) * self.batch / (now - self.since)
+        self.step, self.since = step, now
+        if self.log is None:
+            return
+        self.log.write(step, "train", numbers)
+        note = (
+            f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
+        )
+        self.bar.update(self.task, completed=share, note=note)
+        if not sys.stderr.isatty() and now - self.printed > 10:
+            self.printed = now
+            logger.info("%3.0f %% %s", 100 * share, note)
+
+
+def named(found: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
+    """Losses [total, language, mae, action], the gradient's norm and the rate, as the log has them."""
+    values = torch.cat([found, norm[None]]).tolist()
+    names = ("total", "language", "mae", "action", "gradient_norm")
+    return {**dict(zip(names, values, strict=True)), "lr": lr}
+
+
+def new_bar(shown: bool) -> Bar:
+    """A progress bar on a terminal's standard error, elsewhere a silent one."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    return Bar(
+        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
+    )

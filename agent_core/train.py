@@ -186,7 +186,7 @@ class _Run:
         first, interrupted = self.progress.step, False
         leads = self.ranks.leads
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
-        with logged as log, _bar(leads) as bar:
+        with logged as log, progress_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
                 self._loop(log, bar, task)
@@ -451,7 +451,7 @@ def _numbers(found: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, fl
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 
-def _bar(shown: bool) -> Progress:
+def progress_bar(shown: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     return Progress(

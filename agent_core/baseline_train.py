@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from agent_core.baseline import Choices, CnnGru, Sizes, make_header
@@ -70,13 +71,16 @@ class Sequences:
 def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     """Train by the configuration's data, budget and optimiser; what else it says is for the IAFM.
 
-    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite).
+    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, the disk is full).
     """
     _check(config, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
     corpus = prepare(config, *open_data(config, run_dir))
-    return Cloning(config, run_dir, corpus).go()
+    try:
+        return Cloning(config, run_dir, corpus).go()
+    except (OSError, SafetensorError) as error:
+        raise TrainError(f"cannot write to {run_dir}: {error}") from None
 
 
 def _check(config: RunConfig, run_dir: Path) -> None:

@@ -6,18 +6,21 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from agent_core.config import ModelConfig
 from agent_core.hub import HubError, fetched
 from agent_core.model.iafm import IAFM
 from agent_core.vocabulary import Vocabulary
 from games import GameSpec
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 FORMAT = 1
 _BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0, "chunk": 1}
@@ -45,8 +48,14 @@ class Header(BaseModel):
     meanings: tuple[str, ...]
     facts: dict[str, Any] = {}
 
-    def vocabulary(self) -> Vocabulary:
-        return Vocabulary(json.dumps(self.tokenizer), self.meanings)
+
+class HasWords(Protocol):
+    """A header that says which ids its weights read and write."""
+
+    @property
+    def tokenizer(self) -> dict[str, Any]: ...
+    @property
+    def meanings(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def make_header(
     )
 
 
-def save(path: Path, weights: dict[str, torch.Tensor], header: Header) -> None:
+def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> None:
     """Write a checkpoint folder in one step: a reader sees the old or the new one, never a part."""
     draft = path.with_name(path.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -84,26 +93,48 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: Header) -> None:
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
     """Read a checkpoint folder or `hub:owner/name`; raises `CheckpointError` with one line."""
+    folder = folder_of(path)
+    raw = read_header(folder / HEADER)
+    if isinstance(raw.get("model"), dict):
+        raw["model"] = {**_BEFORE, **raw["model"]}
+    header = validated(Header, raw, folder / HEADER)
+    vocabulary = vocabulary_of(header, folder / HEADER)
+    with torch.device("meta"):  # a header's sizes allocate nothing, the weights' file does
+        model = IAFM(header.model, vocabulary.size)
+    fill(model, folder)
+    model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model.to(device).eval().requires_grad_(False), header, vocabulary, folder)
+
+
+def folder_of(path: Path | str) -> Path:
+    """The folder at a path or `hub:owner/name`; raises `CheckpointError` where there is none."""
     try:
         folder = fetched(str(path), (WEIGHTS, HEADER))
     except HubError as error:
         raise CheckpointError(str(error)) from None
     if not folder.is_dir():
         raise CheckpointError(f"no checkpoint folder {folder}; train one with `iafm train`")
-    header = _read_header(folder / HEADER)
-    vocabulary = header.vocabulary()
+    return folder
+
+
+def vocabulary_of(header: HasWords, path: Path) -> Vocabulary:
+    """A header's vocabulary, proven to be readable; raises `CheckpointError`."""
+    vocabulary = Vocabulary(json.dumps(header.tokenizer), header.meanings)
     try:
-        size = vocabulary.size
+        vocabulary.text_size  # noqa: B018, reads the tokenizer
     except Exception as error:  # the tokenizers package raises nothing narrower
-        raise CheckpointError(f"{folder / HEADER} holds no tokenizer: {error}") from None
+        raise CheckpointError(f"{path} holds no tokenizer: {error}") from None
+    return vocabulary
+
+
+def fill(model: nn.Module, folder: Path) -> None:
+    """Give a model (on the meta device) the folder's weights as float32; raises `CheckpointError` unless all fit."""
     try:
         weights = load_file(folder / WEIGHTS)
     except (FileNotFoundError, OSError):
         raise CheckpointError(f"{folder} has no readable {WEIGHTS}") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from None
-    with torch.device("meta"):  # a header's sizes allocate nothing, the weights' file does
-        model = IAFM(header.model, size)
     try:
         model.load_state_dict({name: w.float() for name, w in weights.items()}, assign=True)
     except RuntimeError as error:
@@ -111,8 +142,6 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
         raise CheckpointError(f"{folder / WEIGHTS} does not fit {HEADER}: {what}") from None
     if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
         raise CheckpointError(f"{folder / WEIGHTS} holds numbers that are not finite")
-    model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Checkpoint(model.to(device).eval().requires_grad_(False), header, vocabulary, folder)
 
 
 def replace_folder(draft: Path, path: Path) -> None:
@@ -125,7 +154,8 @@ def replace_folder(draft: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _read_header(path: Path) -> Header:
+def read_header(path: Path) -> dict[str, Any]:
+    """A header as plain JSON, of the format this version reads; raises `CheckpointError`."""
     if path.is_file() and path.stat().st_size > HEADER_BYTES:
         raise CheckpointError(f"{path} is larger than {HEADER_BYTES >> 20} MB: no header of ours")
     try:
@@ -137,10 +167,13 @@ def _read_header(path: Path) -> Header:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else None
         raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT}")
-    if isinstance(raw.get("model"), dict):
-        raw["model"] = {**_BEFORE, **raw["model"]}
+    return raw
+
+
+def validated(kind: type[Kind], raw: dict[str, Any], path: Path) -> Kind:
+    """Plain JSON as a header; raises `CheckpointError` with the first thing that is wrong."""
     try:
-        return Header.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         raise CheckpointError(

@@ -1,8 +1,8 @@
 """Does the player reach its goals? Whole episodes in fresh worlds, judged by the game's state.
 
 Conditions: the agent as asked; without an instruction; with the instruction of another task (where the game says which
-tasks exclude each other; the episode ends when that one is done); the scripted expert; random play. All of them meet
-the same worlds.
+tasks exclude each other; the episode ends when that one is done); the plain CNN+GRU where there is one; the scripted
+expert; random play. All of them meet the same worlds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from agent_core.agent import Agent
+from agent_core.baseline_policy import BaselinePolicy
 from agent_core.workers import pool
 from bridges import Policy, RandomPolicy, Request
 from games import Action, Env, Game, Observation
@@ -27,6 +28,8 @@ LANES = 8
 """Episodes that one process plays side by side, one batched pass per step."""
 
 CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
+BASELINE = "cnn_gru"
+"""The further condition of an evaluation with a baseline."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Setup:
     temperature: float = 1.0
     show_actions: bool = False
     game: str = "voxel"
+    baseline: Path | None = None
+    """Folder of the CNN+GRU that plays the condition `BASELINE`."""
 
 
 def run_trials(
@@ -84,21 +89,27 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
     """Play trials of one condition side by side in this process."""
     if trials[0].condition == "expert":
         return [_play_expert(trial, setup.game) for trial in trials]
-    if trials[0].condition == "random":
-        policy: Policy = RandomPolicy()
-    else:
-        policy = Agent.load(
-            setup.checkpoint,
-            temperature=setup.temperature,
-            show_actions=setup.show_actions,
-            alternatives=0,
-        )
+    policy = _policy(trials[0].condition, setup)
     lanes = [_Lane(trial, policy, setup.game) for trial in trials]
     while active := [lane for lane in lanes if lane.outcome is None]:
         decisions = policy.act([lane.request() for lane in active])
         for lane, decision in zip(active, decisions, strict=True):
             lane.step(decision.action)
     return [lane.outcome for lane in lanes if lane.outcome is not None]
+
+
+def _policy(condition: str, setup: Setup) -> Policy:
+    """Who plays a condition."""
+    if condition == "random":
+        return RandomPolicy()
+    if condition == BASELINE and setup.baseline is not None:
+        return BaselinePolicy.load(setup.baseline, temperature=setup.temperature)
+    return Agent.load(
+        setup.checkpoint,
+        temperature=setup.temperature,
+        show_actions=setup.show_actions,
+        alternatives=0,
+    )
 
 
 class _Lane:

@@ -1,4 +1,4 @@
-"""How good is a checkpoint? Success in fresh worlds beside expert and random play, and next-action figures."""
+"""How good is a checkpoint? Success in fresh worlds beside other players, and next-action figures."""
 
 from __future__ import annotations
 
@@ -12,17 +12,32 @@ from typing import Any
 from rich.table import Table
 
 from agent_core.agent import Agent
+from agent_core.baseline_policy import BaselinePolicy
 from agent_core.checkpoint import SHIPPED
-from agent_core.closed_loop import CONDITIONS, HELD_OUT, Outcome, Setup, Trial, run_trials
+from agent_core.closed_loop import (
+    BASELINE,
+    CONDITIONS,
+    HELD_OUT,
+    Outcome,
+    Setup,
+    Trial,
+    run_trials,
+)
 from agent_core.expert_recording import Plan, record_one
 from agent_core.metrics import wilson_interval
 from agent_core.next_action import next_action_report
+from bridges import Policy
+from games import did_you_mean
 from games.game import UnplayableError
 from games.registry import load
 from recorder import open_episodes
 
 NEXT_ACTION_SEED = HELD_OUT + 500_000_000
 """First seed of the episodes recorded for the next-action figures."""
+
+COLUMNS = ("agent", BASELINE, *CONDITIONS[1:])
+"""The order in which a report shows conditions."""
+TITLES = {BASELINE: "CNN+GRU"}
 
 Report = dict[str, Any]
 
@@ -44,13 +59,27 @@ class Evaluation:
     data: Path | None = None
     """Recorded episodes for the next-action figures; fresh expert play in held-out worlds where None."""
     game: str = "voxel"
+    baseline: Path | None = None
+    """Folder of a CNN+GRU (`iafm train --baseline`) that is measured beside the checkpoint."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The conditions, with the baseline's where there is one."""
+        further = () if self.baseline is None else (BASELINE,)
+        return tuple(dict.fromkeys((*self.conditions, *further)))
 
     @property
     def trials(self) -> list[Trial]:
         """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
 
-        Raises `UnplayableError` for a task that the game does not have, or where it has none or no expert.
+        Raises `UnplayableError` for a condition there is not, for a task that the game does not have, or where it has
+        none or no expert.
         """
+        known = CONDITIONS if self.baseline is None else COLUMNS
+        for condition in self.columns:
+            if condition not in known:
+                hint = did_you_mean(condition, known)
+                raise UnplayableError(f"no condition called {condition!r}{hint}")
         game = load(self.game)
         tasks = game.choose(self.tasks)
         if not tasks:
@@ -61,7 +90,7 @@ class Evaluation:
         needed = {"agent_no_instruction": 1, "agent_swapped": 2}  # tasks that exclude each other
         return [
             Trial(task, condition, self.first_seed + 10_000 * i + n)
-            for condition in self.conditions
+            for condition in self.columns
             for i, task in enumerate(tasks)
             for n in range(each)
             if len(game.sentences) >= needed.get(condition, 0)
@@ -79,7 +108,7 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
         if on_progress:
             on_progress(len(done), len(trials))
 
-    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions, plan.game)
+    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions, plan.game, plan.baseline)
     outcomes = run_trials(trials, setup, plan.workers, count)
     found = tally(outcomes)
     asked = dict.fromkeys(trial.task for trial in trials)
@@ -113,19 +142,24 @@ def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
     agent = Agent.load(
         plan.checkpoint, temperature=0.0, alternatives=0, show_actions=plan.show_actions
     )
+    policies: dict[str, Policy] = {"model": agent}
+    if plan.baseline is not None:
+        policies[BASELINE] = BaselinePolicy.load(plan.baseline, temperature=0.0)
     if plan.data is not None:
-        return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], agent)
+        return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], policies)
     with tempfile.TemporaryDirectory() as folder:
         recording = Plan(Path(folder), plan.next_action_episodes, mistakes=0.0, game=plan.game)
         for n in range(plan.next_action_episodes):
             record_one(recording, NEXT_ACTION_SEED + n)
-        return next_action_report(open_episodes(folder), agent)
+        return next_action_report(open_episodes(folder), policies)
 
 
 def table(report: Report) -> Table:
     """Success rates as a table: tasks down, conditions across."""
-    found = [c for c in CONDITIONS if any(c in row for row in report["tasks"].values())]
-    grid = Table("task", *found, title="success in held-out worlds (Wilson 95 %)")
+    found = [c for c in COLUMNS if any(c in row for row in report["tasks"].values())]
+    grid = Table(
+        "task", *(TITLES.get(c, c) for c in found), title="success in held-out worlds (Wilson 95 %)"
+    )
     for task, row in report["tasks"].items():
         cells = [
             f"{row[c]['success']:.0%}  [{row[c]['low']:.0%}–{row[c]['high']:.0%}] n={row[c]['episodes']:.0f}"
@@ -145,7 +179,7 @@ def plot(report: Report, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     tasks = list(report["tasks"])
-    found = [c for c in CONDITIONS if any(c in report["tasks"][t] for t in tasks)]
+    found = [c for c in COLUMNS if any(c in report["tasks"][t] for t in tasks)]
     figure, axis = plt.subplots(figsize=(11, 4), layout="constrained")
     for i, condition in enumerate(found):
         rows = [
@@ -157,7 +191,8 @@ def plot(report: Report, path: Path) -> None:
         heights = [row["success"] for _, row in rows]
         below = [max(0.0, row["success"] - row["low"]) for _, row in rows]
         above = [max(0.0, row["high"] - row["success"]) for _, row in rows]
-        axis.bar(places, heights, 0.8 / len(found), yerr=[below, above], label=condition, capsize=2)
+        title = TITLES.get(condition, condition)
+        axis.bar(places, heights, 0.8 / len(found), yerr=[below, above], label=title, capsize=2)
     axis.set_xticks(range(len(tasks)), tasks)
     axis.set(ylabel="success", ylim=(0, 1.05))
     axis.legend(ncols=len(found), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent_core import metrics
-from agent_core.agent import Agent
-from bridges import Request
+from bridges import Policy, Request
 from games import Action
 from recorder import Episode
 
 
 def next_action_report(
-    episodes: Sequence[Episode], agent: Agent, on_episode: Callable[[], None] | None = None
+    episodes: Sequence[Episode],
+    policies: Mapping[str, Policy],
+    on_episode: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Metrics of the agent's greedy predictions while it watches recorded play, and of both baselines."""
-    predictions: dict[str, list[list[Action]]] = {"model": [], "noop": [], "repeat_last": []}
+    """Metrics of what policies (by name) foretell while they watch recorded play, and of two that see nothing."""
+    names = (*policies, "noop", "repeat_last")
+    predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
     for episode in episodes:
         null = episode.spec.null_action()
-        predictions["model"].append(foretell(episode, agent))
+        for name, policy in policies.items():
+            predictions[name].append(foretell(episode, policy))
         predictions["noop"].append([null] * len(episode))
         predictions["repeat_last"].append([null, *episode.executed[:-1]])
         if on_episode:
@@ -27,14 +30,14 @@ def next_action_report(
     return {name: _score(episodes, runs) for name, runs in predictions.items()}
 
 
-def foretell(episode: Episode, agent: Agent) -> list[Action]:
-    """What the agent would do at every step, told after each what was really executed."""
-    player = agent.attach(episode.spec, seed=0)
+def foretell(episode: Episode, policy: Policy) -> list[Action]:
+    """What a policy would do at every step, told after each what was really executed."""
+    player = policy.attach(episode.spec, seed=0)
     predicted: list[Action] = []
     executed: Action | None = None
     for frame, really in zip(episode.frames(), episode.executed, strict=True):
         request = Request(player, frame, episode.info.instruction, executed)
-        predicted.append(agent.act([request])[0].action)
+        predicted.append(policy.act([request])[0].action)
         executed = really
     player.close()
     return predicted

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
 from agent_core.config import RunConfig
-from agent_core.model.iafm import IAFM
 from agent_core.sharding import own
 
 
-def make_optimiser(model: IAFM, config: RunConfig) -> torch.optim.AdamW:
-    """AdamW; no weight decay on biases, norms, slots and embeddings."""
-    kept: list[torch.nn.Parameter] = []
-    decayed: list[torch.nn.Parameter] = []
+def make_optimiser(model: nn.Module, config: RunConfig) -> torch.optim.AdamW:
+    """AdamW; no weight decay on biases, norms, slots, places and embeddings."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    kept: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
-        free = weight.ndim < 2 or "slot" in name or name in ("token.weight", "decoder.time_bias")
-        (kept if free or "position" in name else decayed).append(weight)
+        free = weight.ndim < 2 or id(weight) in tables
+        free = free or any(part in name for part in ("slot", "position", "time_bias"))
+        (kept if free else decayed).append(weight)
     groups = [
         {"params": decayed, "weight_decay": config.train.weight_decay},
         {"params": kept, "weight_decay": 0.0},
@@ -34,7 +36,7 @@ def learning_rate(config: RunConfig, step: int, fraction: float) -> float:
 
 
 @torch.no_grad()
-def follow(shadow: IAFM, model: IAFM, step: int, ema: float) -> None:
+def follow(shadow: nn.Module, model: nn.Module, step: int, ema: float) -> None:
     """Move the averaged weights a little towards the trained ones, faster in the first steps."""
     decay = min(ema, (1 + step) / (10 + step))
     slow = [own(p.detach()) for p in shadow.parameters()]

@@ -47,13 +47,17 @@ def add(commands: Any) -> None:
     train.add_argument(
         "--run",
         type=Path,
-        default=Path("runs/voxel"),
-        help="folder of the run; run again to resume",
+        help="folder of the run (default: runs/voxel, or runs/baseline); run again to resume",
     )
     train.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="such as train.minutes=10"
     )
     train.add_argument("--fresh", action="store_true", help="start over instead of resuming")
+    train.add_argument(
+        "--baseline",
+        action="store_true",
+        help="train a plain CNN+GRU on the same episodes for the same minutes, to compare with",
+    )
     train.add_argument("--json", action="store_true")
     train.set_defaults(handler=run_train)
 
@@ -66,6 +70,9 @@ def add(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
     evaluate.add_argument("game", nargs="?", default="voxel")
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
+    evaluate.add_argument(
+        "--baseline", type=Path, help="folder of a CNN+GRU that plays the same worlds beside it"
+    )
     evaluate.add_argument(
         "--episodes", type=int, default=200, help="per condition, spread over the tasks"
     )
@@ -175,14 +182,27 @@ def run_train(args: argparse.Namespace) -> int:
     import logging
 
     from agent_core.config import load_config
-    from agent_core.train import train
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    report = train(load_config(args.config, args.set), args.run, resume=not args.fresh)
-    if report.rank:
+    config = load_config(args.config, args.set)
+    train = _train_baseline if args.baseline else _train
+    report = train(config, args)
+    if report.get("rank"):
         return 0
-    facts = {k: _plain(v) for k, v in vars(report).items()}
+    facts = {k: _plain(v) for k, v in report.items()}
     return answer(facts, args.json, lambda: out.print(facts))
+
+
+def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
+    from agent_core.train import train
+
+    return vars(train(config, args.run or Path("runs/voxel"), resume=not args.fresh))
+
+
+def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
+    from agent_core.baseline_train import train_baseline
+
+    return vars(train_baseline(config, args.run or Path("runs/baseline")))
 
 
 def _plain(value: object) -> object:
@@ -222,6 +242,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         next_action_episodes=args.next_action_episodes,
         data=args.data,
         game=args.game,
+        baseline=args.baseline,
     )
     with progress("evaluating") as update:
         report = evaluate(plan, update)

@@ -33,6 +33,12 @@ class Ranks:
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), world)
 
+    def leave(self) -> None:
+        """The work is done: let the others go, once all are here."""
+        if self.world > 1 and dist.is_initialized():
+            dist.barrier()
+            dist.destroy_process_group()
+
     @property
     def leads(self) -> bool:
         return self.rank == 0

@@ -100,7 +100,9 @@ def train_on(
         for name in ("state", "best", "last", "log.jsonl", "tensorboard"):
             path = run_dir / name
             path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    return run.go()
+    report = run.go()
+    run.ranks.leave()
+    return report
 
 
 def half_precision(setting: str, device: torch.device) -> bool:

@@ -62,8 +62,11 @@ class SpaceTimeBlock(Block):
         y = self.time.attend(y, *self.time.project(y), wide)
         return y.view(size, places, *y.shape[1:]).transpose(1, 2)
 
-    def recall(self, x: Tensor, memory: FrameMemory, layer: int) -> Tensor:
-        """The same for one new frame per session (F, P, D), against the memory of earlier ones."""
+    def recall(self, x: Tensor, memory: FrameMemory, layer: int, bias: Tensor) -> Tensor:
+        """The same for one new frame per session (F, P, D), against the memory of earlier ones.
+
+        `bias` (F * P, 1, T) hides frames that are none.
+        """
         if self.time is None:
             return x
         size, places = x.shape[:2]
@@ -81,8 +84,7 @@ class SpaceTimeBlock(Block):
             kept.append(cache[rows].flatten(0, 1))  # (F * P, heads, T, h)
         # for one query plain products are faster than the fused attention: 7 against 18 ms for 12 layers on two cores
         scores = (kept[0] @ q.transpose(2, 3)).squeeze(3) * q.shape[3] ** -0.5
-        hidden = _bias(memory.seen, q.dtype).repeat_interleave(places, 0)[:, None]
-        shares = (scores + hidden).softmax(2)[:, :, None]  # (F * P, heads, 1, T)
+        shares = (scores + bias).softmax(2)[:, :, None]  # (F * P, heads, 1, T)
         out: Tensor = self.time.attention_out((shares @ kept[1]).view(x.shape), x)
         return out
 
@@ -131,10 +133,12 @@ class ViTower(nn.Module):
     def look(self, pictures: Tensor, memory: FrameMemory | None) -> Tensor:
         """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D)."""
         x = self.embed(pictures)
+        seen = x.new_ones(len(x), 1).bool() if memory is None else memory.seen
+        bias = _bias(seen, x.dtype).repeat_interleave(x.shape[1], 0)[:, None]
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, SpaceTimeBlock)
             if memory is not None:
-                x = block.recall(x, memory, layer)
+                x = block.recall(x, memory, layer, bias)
             x = block(x)
         return self._leave(x, None).tokens
 

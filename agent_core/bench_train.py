@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from agent_core.bench_infer import gemm_gflops, untrained
-from agent_core.config import RunConfig
+from agent_core.config import ConfigError, RunConfig
 from agent_core.engine import Precision
 from agent_core.loss import Masked, count
 from agent_core.model.vision import normalise
@@ -34,9 +34,12 @@ def bench_train(
 
     `compiled` steps run as with `train.compile`; compiling itself is not timed.
     """
+    if precision == "int8":
+        raise ConfigError("training computes in float32 or bfloat16; int8 is for play")
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = untrained(preset).model.train().requires_grad_(True).to(device)
+    model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = RunConfig.model_validate({"model": {"preset": preset}})
     size = batch or (48 if preset == "tiny" else 2)
     windows = _windows(config, size, device)

@@ -62,6 +62,10 @@ class Watch:
         low, high = self._reach.get(layer, (least, most))
         self._reach[layer] = torch.minimum(low, least), torch.maximum(high, most)
 
+    def saw(self, layer: nn.Module) -> bool:
+        """Whether it was used at all (the pixel decoder is not, in play)."""
+        return layer in self._reach
+
     def reach(self, layer: nn.Module) -> tuple[float, float]:
         """(least, most) input so far, over all channels."""
         low, high = self._reach[layer]
@@ -120,10 +124,10 @@ class Int8Linear(nn.Module):
 
 
 def quantise(model: nn.Module, watch: Watch) -> None:
-    """Replace the matrices of every block, in place; `watch` has seen what they are given."""
+    """Replace the matrices of every block in use, in place; `watch` has seen what they are given."""
     watch.end()
     for block in model.modules():
-        if isinstance(block, Block):
+        if isinstance(block, Block) and watch.saw(block.qkv):
             given = _smoothed(block.attention_norm, block.qkv, watch)
             out = block.attention_out
             _put(block, "qkv", Int8Linear(block.qkv, given))

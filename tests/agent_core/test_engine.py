@@ -13,6 +13,7 @@ from agent_core.checkpoint import Checkpoint, make_header
 from agent_core.config import ConfigError, ModelConfig
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
+from agent_core.int8 import can_quantise
 from agent_core.model import IAFM
 from agent_core.sequence import Batch
 from agent_core.session import Choice, Session
@@ -273,3 +274,18 @@ def test_alternatives_have_exact_probabilities() -> None:
     session = engine.open(ATTACHMENT, 0)
     choice = engine.act([session], pictures(1), ["chop a tree"])[0]
     assert engine._probabilities(session, [choice.body])[0] == pytest.approx(choice.probability)
+
+
+@pytest.mark.skipif(not can_quantise(torch.device("cpu")), reason="no int8 matrices here")
+@pytest.mark.parametrize("sizes", [{}, PAPER], ids=["compact", "paper"])
+def test_whole_numbers_draw_from_nearly_the_same_chances(sizes: dict[str, object]) -> None:
+    checkpoint, frames = random_checkpoint(**sizes), pictures(30)
+    choices = []
+    for precision in ("float32", "int8"):
+        engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
+        session = engine.open(ATTACHMENT, 1)
+        choices.append([engine.act([session], [frame], ["chop a tree"])[0] for frame in frames])
+    pairs = list(zip(*choices, strict=True))[16:]
+    for exact, whole in pairs:
+        assert whole.entropy == pytest.approx(exact.entropy, abs=0.05)
+    assert any(whole.entropy != exact.entropy for exact, whole in pairs)

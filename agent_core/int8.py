@@ -1,8 +1,9 @@
 """How do a model's matrices run in whole numbers? Weights and inputs as int8, a quarter of float32's memory.
 
 Every output channel of a matrix has its own scale. Inputs have one, told by what the layer was given in its first
-passes (static scales: finding them anew at every call costs what whole numbers save). The feed-forward stays in whole
-numbers from its first matrix to its second. Attention, norms and sums stay in bfloat16.
+passes (static scales: finding them anew at every call costs what whole numbers save). It is part of the norm before the
+matrix, and the feed-forward stays in whole numbers from its first matrix to its second. What attention found would have
+to be scaled for itself, which costs what is gained: that matrix, attention, norms and sums stay in bfloat16.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agent_core.model.block import Block, gelu, quick_gelu
+from agent_core.model.block import Attention, Block, gelu, quick_gelu
 from agent_core.packed import QUICK
 
-_LAYERS = ("qkv", "attention_out", "feed_in", "feed_out")
 _AFTER = {torch.nn.functional.relu: ("relu", ""), gelu: ("gelu", "tanh"), quick_gelu: ("swish", "")}
 
 
@@ -39,10 +39,8 @@ class Whole:
         scale = (high - low) / 255
         return cls(scale, round(-low / scale), torch.uint8)
 
-    @classmethod
-    def even(cls, low: float, high: float) -> Whole:
-        """For what lies on both sides of zero."""
-        return cls(max(-low, high, 1e-6) / 127, 0, torch.int8)
+
+_AS_IT_IS = Whole(1.0, 0, torch.int8)
 
 
 class Watch:
@@ -51,10 +49,13 @@ class Watch:
     def __init__(self, model: nn.Module) -> None:
         self._reach: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._hooks = [
-            getattr(block, name).register_forward_pre_hook(self._note)
-            for block in model.modules()
-            if isinstance(block, Block)
-            for name in _LAYERS
+            layer.register_forward_pre_hook(self._note)
+            for part in model.modules()
+            if isinstance(part, Attention)
+            for layer in (
+                part.qkv,
+                *((part.feed_in, part.feed_out) if isinstance(part, Block) else ()),
+            )
         ]
 
     def _note(self, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -82,7 +83,7 @@ class Watch:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer in whole numbers; takes floating numbers or, as `given` says, whole ones.
+    """A linear layer in whole numbers; takes those that `given` tells, or floating ones of their size.
 
     With `becomes` the outcome stays whole; `after` names an activation computed in the same pass.
     """
@@ -107,7 +108,6 @@ class Int8Linear(nn.Module):
         """(…, in) -> (…, out), added to `onto` where that is given."""
         given, becomes, (name, formula) = self._given, self._becomes, self._after
         if x.dtype != given.kind:
-            x = x if given.scale == 1 else x * (1 / given.scale)
             x = x.round().clamp_(-127, 127).to(given.kind)
         begin = (x, given.scale, given.zero, self._weight, self._scale, self._zero)
         run = torch.ops.onednn.qlinear_pointwise
@@ -126,16 +126,15 @@ class Int8Linear(nn.Module):
 def quantise(model: nn.Module, watch: Watch) -> None:
     """Replace the matrices of every block in use, in place; `watch` has seen what they are given."""
     watch.end()
-    for block in model.modules():
-        if isinstance(block, Block) and watch.saw(block.qkv):
-            given = _smoothed(block.attention_norm, block.qkv, watch)
-            out = block.attention_out
-            _put(block, "qkv", Int8Linear(block.qkv, given))
-            _put(block, "attention_out", Int8Linear(out, Whole.even(*watch.reach(out))))
-            _quantise_feed_forward(block, watch)
+    for part in model.modules():
+        if isinstance(part, Attention) and watch.saw(part.qkv):
+            _smooth(part.attention_norm, part.qkv, watch)
+            _put(part, "qkv", Int8Linear(part.qkv, _AS_IT_IS))
+            if isinstance(part, Block):
+                _quantise_feed_forward(part, watch)
 
 
-def _smoothed(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> Whole:
+def _smooth(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> None:
     """A norm and the matrix after it, in place, so that the norm's outcome is the whole numbers to be.
 
     Channels that reach far take their size from the norm to the matrix, half way in powers, so that the others keep
@@ -148,22 +147,21 @@ def _smoothed(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> Whole:
     layer.weight = nn.Parameter(weight * factor, requires_grad=False)
     for part in (norm.weight, norm.bias):
         part.data = (part.float() / factor).to(part.dtype)
-    return Whole(1.0, 0, torch.int8)
 
 
 def _quantise_feed_forward(block: Block, watch: Watch) -> None:
     """Both matrices and the activation between; quick_gelu(y) = swish(1.702 y) / 1.702."""
     first, second = block.feed_in, block.feed_out
-    given, between = _smoothed(block.feed_norm, first, watch), Whole.around(*watch.reach(second))
-    became, after = between, _AFTER[block.activation]
+    _smooth(block.feed_norm, first, watch)
+    became = between = Whole.around(*watch.reach(second))
     if block.activation is quick_gelu:
         for part in (first.weight, first.bias):
             part.data = part.data * QUICK
         became = Whole(between.scale * QUICK, between.zero, between.kind)
-    _put(block, "feed_in", Int8Linear(first, given, became, after))
+    _put(block, "feed_in", Int8Linear(first, _AS_IT_IS, became, _AFTER[block.activation]))
     _put(block, "feed_out", Int8Linear(second, between))
     block.activation = nn.Identity()
 
 
-def _put(block: Block, name: str, layer: Int8Linear) -> None:
-    setattr(block, name, layer)
+def _put(part: Attention, name: str, layer: Int8Linear) -> None:
+    setattr(part, name, layer)

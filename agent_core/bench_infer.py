@@ -10,7 +10,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ import torch
 
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
+from agent_core.device import pick_device
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.engine import Engine, EngineOptions, Precision
 from agent_core.grammar import Attachment
+from agent_core.int8 import Int8Linear
 from agent_core.model import IAFM
-from agent_core.packed import PACKED_FLOPS
+from agent_core.packed import PACKED_FLOPS, PackedLinear
 from agent_core.plain_route import PlainRoute
 from agent_core.session import Body, Session
 from agent_core.vocabulary import build_vocabulary
@@ -47,6 +49,7 @@ class Timing:
     seconds: float = 10.0
     threads: int = 1
     precision: Precision = "float32"
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,19 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     With several sessions also what the batch gains over asking them one after the other.
     """
     torch.set_num_threads(timing.threads)
-    checkpoint = load(what) if isinstance(what, Path) else what
+    device = pick_device(timing.device)
+    checkpoint = load(what, device) if isinstance(what, Path) else what
+    checkpoint.model.to(device)
     together = _Players(checkpoint, timing, sessions)
     times = _times(together.act, timing.seconds)
     operations = _flops(together.act, len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
-    ceiling = gemm_gflops(timing.precision)
+    ceiling = gemm_gflops(timing.precision, device)
     report = {
         "preset": checkpoint.header.model.preset,
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
+        "device": str(device),
+        "backend": together.backend,
         "threads": timing.threads,
         "precision": timing.precision,
         "sessions": sessions,
@@ -117,7 +124,7 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
         "gflop_per_action": round(operations, 3),
         "gemm_gflops": round(ceiling, 1),
         "share_of_gemm": round(rate * operations / ceiling, 3),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": peak_memory_mb(device),
     }
     if sessions > 1:
         alone = _Players(checkpoint, timing, sessions)
@@ -134,7 +141,7 @@ def compare(preset: str, timing: Timing) -> dict[str, Any]:
     for precision in ("float32", "bfloat16"):
         for cached in (False, True):
             route = bench_plain(
-                preset, Timing(timing.seconds, timing.threads, precision), cached_pictures=cached
+                preset, replace(timing, precision=precision), cached_pictures=cached
             )
             route["engine_is_faster_by"] = round(ours["actions_per_s"] / route["actions_per_s"], 1)
             report["routes"].append(route)
@@ -154,6 +161,14 @@ class _Players:
         attachment = Attachment(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
         self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
+
+    @property
+    def backend(self) -> str:
+        """What computes matrices."""
+        kinds = {type(module) for module in self._engine.model.modules()}
+        if Int8Linear in kinds:
+            return "torch, oneDNN int8"
+        return "torch, packed oneDNN" if PackedLinear in kinds else "torch"
 
     @property
     def tokens(self) -> float:
@@ -184,7 +199,7 @@ def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[s
     torch.set_num_threads(timing.threads)
     config = ModelConfig.model_validate({"preset": preset})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
-    route = PlainRoute(config, timing.precision, cached_pictures)
+    route = PlainRoute(config, timing.precision, cached_pictures, pick_device(timing.device))
     play = _fitted(expert_play(), config)
     attachment = Attachment(SPEC, vocabulary)
     bodies = [attachment.ids(action)[1:-1] for action in play.actions]
@@ -203,15 +218,15 @@ def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[s
     }
 
 
-def gemm_gflops(precision: Precision, size: int = 1024, seconds: float = 0.5) -> float:
-    """What one large matrix product reaches here (on the GPU where there is one), in 10^9 operations a second.
+def gemm_gflops(precision: Precision, device: torch.device, seconds: float = 0.5) -> float:
+    """What one large matrix product reaches on a device, in 10^9 operations a second.
 
     For int8 that of bfloat16, which attention is still computed in.
     """
-    on_gpu = torch.cuda.is_available()
+    on_gpu = device.type == "cuda"
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    side = 8 * size if on_gpu else size
-    a = torch.randn(side, side, device="cuda" if on_gpu else "cpu").to(dtype)
+    side = 8192 if on_gpu else 1024
+    a = torch.randn(side, side, device=device).to(dtype)
     best, begun = float("inf"), time.perf_counter()
     while time.perf_counter() - begun < seconds:
         start = time.perf_counter()
@@ -220,6 +235,13 @@ def gemm_gflops(precision: Precision, size: int = 1024, seconds: float = 0.5) ->
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * side**3 / best / 1e9
+
+
+def peak_memory_mb(device: torch.device) -> int:
+    """Of this process so far, or on a GPU of its tensors there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _times(step: Callable[[int], None], seconds: float, warm: int = _WARM) -> list[float]:

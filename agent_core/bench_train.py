@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent_core.bench_infer import gemm_gflops, untrained
+from agent_core.bench_infer import Timing, gemm_gflops, peak_memory_mb, untrained
 from agent_core.config import ConfigError, RunConfig
-from agent_core.engine import Precision
+from agent_core.device import pick_device
 from agent_core.loss import Masked, count
 from agent_core.model.vision import normalise
 from agent_core.objective import Objective, Part, compile_layers
@@ -23,21 +22,17 @@ _WORDS, _PRESSED, _SAID = 16, 8, 20
 
 
 def bench_train(
-    preset: str,
-    seconds: float,
-    threads: int,
-    precision: Precision,
-    batch: int = 0,
-    compiled: bool = False,
+    preset: str, timing: Timing, *, batch: int = 0, compiled: bool = False
 ) -> dict[str, Any]:
     """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU.
 
     `compiled` steps run as with `train.compile`; compiling itself is not timed.
     """
+    precision = timing.precision
     if precision == "int8":
         raise ConfigError("training computes in float32 or bfloat16; int8 is for play")
-    torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(timing.threads)
+    device = pick_device(timing.device)
     model = untrained(preset).model.train().requires_grad_(True).to(device)
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = RunConfig.model_validate({"model": {"preset": preset}})
@@ -65,16 +60,16 @@ def bench_train(
         compile_layers(objective)
     step()
     steps, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds or not steps:
+    while time.perf_counter() - begun < timing.seconds or not steps:
         step()
         steps += 1
     spent = time.perf_counter() - begun
-    ceiling = gemm_gflops(precision)
+    ceiling = gemm_gflops(precision, device)
     rate = counter.get_total_flops() * steps / spent / 1e9
     return {
         "preset": preset,
         "device": str(device),
-        "threads": threads,
+        "threads": timing.threads,
         "precision": precision,
         "compiled": compiled,
         "batch": size,
@@ -83,7 +78,7 @@ def bench_train(
         "tflops": round(rate / 1e3, 3),
         "gemm_gflops": round(ceiling, 1),
         "mfu": round(rate / ceiling, 3),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": peak_memory_mb(device),
     }
 
 

@@ -24,7 +24,9 @@ class PlainRouteError(RuntimeError):
 class PlainRoute:
     """A sliding window of T frames: text, then per frame its visual tokens and the action after it."""
 
-    def __init__(self, config: ModelConfig, precision: str, cached_pictures: bool) -> None:
+    def __init__(
+        self, config: ModelConfig, precision: str, cached_pictures: bool, device: torch.device
+    ) -> None:
         try:
             library: Any = importlib.import_module("transformers")
         except ImportError:
@@ -44,13 +46,13 @@ class PlainRoute:
             ffn_dim=4 * config.width, num_attention_heads=config.heads, word_embed_proj_dim=config.width,
             max_position_embeddings=config.positions + 64,
         )  # fmt: skip
-        self._clip = library.CLIPVisionModel(see).eval().to(dtype)
-        self._opt = library.OPTForCausalLM(tell).eval().to(dtype)
-        self._enter = nn.Linear(config.width, config.width).to(dtype)
-        self._dtype, self._cached = dtype, cached_pictures
+        self._clip = library.CLIPVisionModel(see).eval().to(device, dtype)
+        self._opt = library.OPTForCausalLM(tell).eval().to(device, dtype)
+        self._enter = nn.Linear(config.width, config.width).to(device, dtype)
+        self._device, self._dtype, self._cached = device, dtype, cached_pictures
         self._frames: deque[Tensor] = deque(maxlen=config.memory_frames)
         self._actions: deque[Tensor] = deque(maxlen=config.memory_frames - 1)
-        self._text = torch.zeros(1, 0, config.width, dtype=dtype)
+        self._text = torch.zeros(1, 0, config.width, device=device, dtype=dtype)
 
     @torch.inference_mode()
     def begin(self, text: list[int]) -> None:
@@ -62,7 +64,7 @@ class PlainRoute:
     @torch.inference_mode()
     def act(self, frame: Frame, done: list[int], start: int) -> None:
         """One frame: build the window, write as many tokens as the action `done` and its end take."""
-        picture = normalise(torch.from_numpy(frame)[None]).to(self._dtype)
+        picture = normalise(torch.from_numpy(frame)[None].to(self._device)).to(self._dtype)
         self._frames.append(self._see(picture) if self._cached else picture)
         seen = list(self._frames)
         if not self._cached:
@@ -75,7 +77,7 @@ class PlainRoute:
         count = len(done) + 1
         self._opt.generate(
             inputs_embeds=window, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True,
-            attention_mask=torch.ones(window.shape[:2], dtype=torch.long), pad_token_id=1,
+            attention_mask=window.new_ones(window.shape[:2], dtype=torch.long), pad_token_id=1,
         )  # fmt: skip
         self._actions.append(self._words([start, *done, start + 1]))
 
@@ -86,5 +88,5 @@ class PlainRoute:
 
     def _words(self, ids: list[int]) -> Tensor:
         """Ids -> (1, length, D)."""
-        out: Tensor = self._opt.get_input_embeddings()(torch.tensor([ids]))
+        out: Tensor = self._opt.get_input_embeddings()(torch.tensor([ids], device=self._device))
         return out

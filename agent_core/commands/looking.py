@@ -55,6 +55,7 @@ def add(commands: Any) -> None:
         default="float32",
         help="infer; train (no int8)",
     )
+    bench.add_argument("--device", default="auto", help="infer, train: cpu, cuda")
     bench.add_argument("--compile", action="store_true", help="train: as with train.compile")
     bench.add_argument(
         "--against-transformers",
@@ -134,12 +135,10 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.checkpoint import SHIPPED
 
     preset = args.preset or "tiny"
+    timing = b.Timing(args.seconds, args.threads, args.precision, args.device)
     if args.what == "train":
-        return bench_train(
-            preset, args.seconds, args.threads, args.precision, compiled=args.compile
-        )
+        return bench_train(preset, timing, compiled=args.compile)
     subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED
-    timing = b.Timing(args.seconds, args.threads, args.precision)
     if args.against_transformers:
         return b.compare(preset, timing)
     return b.bench_infer(subject, timing, args.sessions)

@@ -8,6 +8,7 @@ import torch
 from agent_core.bench_infer import STEPS, Timing, bench_infer, expert_play
 from agent_core.bench_train import bench_train
 from agent_core.checkpoint import SHIPPED, load
+from agent_core.config import ConfigError
 from agent_core.drawing import Drawing
 from agent_core.grammar import Attachment
 from agent_core.session import Session
@@ -34,8 +35,13 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     assert len(expert_play().actions) == STEPS
 
 
+def test_training_knows_no_whole_numbers() -> None:
+    with pytest.raises(ConfigError, match="int8 is for play"):
+        bench_train("tiny", Timing(0.01, precision="int8"))
+
+
 def test_training_is_timed_on_whole_steps() -> None:
-    report = bench_train("tiny", 0.01, torch.get_num_threads(), "float32", batch=2)
+    report = bench_train("tiny", Timing(0.01, torch.get_num_threads()), batch=2)
     assert report["batch"] == 2
     assert report["windows_per_s"] > 0
     assert report["tflops"] > 0

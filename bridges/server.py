@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import math
 import time
 import uuid
 from collections import deque
@@ -22,22 +21,19 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from bridges import frames
+from bridges.acts import act_message
 from bridges.batcher import Answered, Batcher, Session
 from bridges.messages import (
     SUBPROTOCOL,
     VERSION,
-    Act,
     Answer,
     Bye,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
-    Latency,
-    Later,
     MessageError,
     Query,
-    Said,
     SessionState,
     State,
     Subscribe,
@@ -52,8 +48,6 @@ log = logging.getLogger("iafm.bridge")
 MAX_MESSAGE = 4 << 20
 MAX_CONNECTIONS = 64
 HELLO_TIMEOUT_S = 5.0
-VALID_STEPS = 6
-"""An action, of several the last, is valid for so many steps of the game."""
 WATCH_HZ = 12.0
 STALL_BYTES, STALL_S = 1 << 20, 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -378,41 +372,19 @@ class BridgeServer:
         now = time.monotonic()
         game.acts.append(now)
         self._answered += 1
-        decision, pending = answered.decision, answered.pending
-        step_ms = 1000 / answered.session.player.spec.step_hz
-        act = Act(
-            session=answered.session.name,
-            observation=pending.picture.number,
-            action=decision.action,
-            words=decision.words,
-            probability=_finite(decision.probability),
-            alternatives=tuple(
-                Said(words=a.words, probability=_finite(a.probability))
-                for a in decision.alternatives
-            ),
-            entropy=_finite(decision.entropy),
-            later=tuple(Later(action=then.action, words=then.words) for then in decision.later),
-            step_ms=step_ms,
-            valid_ms=(VALID_STEPS + len(decision.later)) * step_ms,
-            latency=Latency(
-                queue_ms=round(1000 * (answered.begun - pending.arrived), 3),
-                infer_ms=round(1000 * (answered.ended - answered.begun), 3),
-                age_ms=round(1000 * (now - pending.arrived), 3),
-                batch=answered.batch,
-            ),
-            dropped=answered.session.dropped,
-        )
-        text = act.model_dump_json()
+        text = act_message(answered, now).model_dump_json()
         _post(game.connection, text)
         for watcher in self._watchers:
             if self._find(watcher.session) is game:
                 _post(watcher.connection, text)
                 if now - watcher.pictured >= 1 / WATCH_HZ:
                     watcher.pictured = now
-                    number, t_ns = pending.picture.number, pending.picture.t_ns
+                    picture = answered.pending.picture
                     _post(
                         watcher.connection,
-                        frames.pack(answered.frame, number, t_ns, frames.Codec.JPEG),
+                        frames.pack(
+                            answered.frame, picture.number, picture.t_ns, frames.Codec.JPEG
+                        ),
                     )
 
     def _on_error(self, session: Session, error: Exception) -> None:
@@ -505,7 +477,3 @@ def _post(connection: ServerConnection, message: Any) -> None:
     data = message if isinstance(message, str | bytes) else message.model_dump_json()
     task = asyncio.ensure_future(connection.send(data))
     task.add_done_callback(lambda t: t.cancelled() or t.exception())
-
-
-def _finite(value: float) -> float:
-    return float(value) if math.isfinite(value) else 0.0

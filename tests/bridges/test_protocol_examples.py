@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bridges
-from bridges import server
+from bridges import acts, server
 from bridges.frames import MAX_META, MAX_PIXELS, pack
 from bridges.messages import MAX_DEPTH, MAX_TEXT, Hello, from_client, from_server, schema
 
@@ -40,7 +40,7 @@ def test_the_example_act_is_legal_in_the_example_game():
     assert hello.spec.legal(act.action) == {"walk": 1, "hit": 0, "look": (0.0, 2.0)}
     assert [hello.spec.legal(then.action)["walk"] for then in act.later] == [1]
     assert act.step_ms == 1000 / hello.spec.step_hz
-    assert act.valid_ms == (server.VALID_STEPS + len(act.later)) * act.step_ms
+    assert act.valid_ms == (acts.VALID_STEPS + len(act.later)) * act.step_ms
 
 
 def test_the_example_picture_is_these_bytes():

@@ -11,7 +11,7 @@ import cv2
 import torch
 
 from agent_core.checkpoint import SHIPPED, Checkpoint, load
-from agent_core.device import computes_bfloat16, pick_device
+from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
 from agent_core.engine import Engine, EngineOptions, Precision
 from agent_core.grammar import Attachment
 from agent_core.session import Choice, Session
@@ -87,6 +87,7 @@ class Agent:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_freed_memory()
         checkpoint = load(path, pick_device(device))
         if precision == "auto":
             precision = _fastest(checkpoint)

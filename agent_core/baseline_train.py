@@ -26,6 +26,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import WindowStore
+from agent_core.device import keep_freed_memory
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.run_state import TrainError
 from agent_core.telling import new_bar
@@ -79,6 +80,7 @@ def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     _check(config, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
+    keep_freed_memory()
     corpus = prepare(config, *open_data(config, run_dir))
     try:
         return Cloning(config, run_dir, corpus).go()

@@ -21,7 +21,7 @@ import torch
 
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
-from agent_core.device import pick_device
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.engine import Engine, EngineOptions, Precision
 from agent_core.grammar import Attachment
@@ -102,6 +102,7 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     With several sessions also what the batch gains over asking them one after the other.
     """
     torch.set_num_threads(timing.threads)
+    keep_freed_memory()
     device = pick_device(timing.device)
     checkpoint = load(what, device) if isinstance(what, Path) else what
     checkpoint.model.to(device)

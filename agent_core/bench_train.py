@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agent_core.bench_infer import Timing, gemm_gflops, peak_memory_mb, untrained
 from agent_core.config import ConfigError, RunConfig
-from agent_core.device import pick_device
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.loss import Masked, count
 from agent_core.model.vision import normalise
 from agent_core.objective import Objective, Part, compile_layers
@@ -32,6 +32,7 @@ def bench_train(
     if precision == "int8":
         raise ConfigError("training computes in float32 or bfloat16; int8 is for play")
     torch.set_num_threads(timing.threads)
+    keep_freed_memory()
     device = pick_device(timing.device)
     model = untrained(preset).model.train().requires_grad_(True).to(device)
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,7 +28,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike
-from agent_core.device import computes_bfloat16
+from agent_core.device import computes_bfloat16, keep_freed_memory
 from agent_core.model.iafm import IAFM
 from agent_core.objective import Objective, compile_layers, counted, draw_part
 from agent_core.optimiser import follow, learning_rate, make_optimiser
@@ -91,6 +91,7 @@ def train_on(
 ) -> TrainReport:
     """Train on opened episodes: `parts` has "train" and "validation", `frames` all their frames in that order."""
     run_dir.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     corpus = prepare(config, parts, frames)
     del frames
     run = _Run(config, run_dir, corpus)

@@ -34,6 +34,7 @@ from games import GameSpec
 CONVOLUTIONS = ((8, 4), (4, 2), (3, 2), (3, 1))
 """Pixels of the kernel's side and the stride, of each: large steps first (as Mnih et al. 2015) show 2.5 times as many
 frames in a minute as halvings do, and learn more in it."""
+KIND = "cnn-gru"
 _Width = Annotated[int, Field(ge=1, le=8192)]
 
 
@@ -184,11 +185,16 @@ def make_header(
     )
 
 
+def is_baseline(folder: Path) -> bool:
+    """Whether a checkpoint folder is a CNN+GRU's."""
+    return (folder / HEADER).exists() and read_header(folder / HEADER).get("kind") == KIND
+
+
 def load(path: Path | str) -> Baseline:
     """Read a folder that `iafm train --baseline` wrote; raises `CheckpointError` with one line."""
     folder = folder_of(path)
     raw = read_header(folder / HEADER)
-    if raw.get("kind") != "cnn-gru":
+    if raw.get("kind") != KIND:
         raise CheckpointError(f"{folder} holds no CNN+GRU; train one with `iafm train --baseline`")
     header = validated(Header, raw, folder / HEADER)
     vocabulary = vocabulary_of(header, folder / HEADER)

@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from agent_core.baseline import is_baseline
 from agent_core.beginning import first_model, first_shadow
 from agent_core.checkpoint import Header, make_header, save
 from agent_core.config import ConfigError, RunConfig
@@ -71,9 +72,11 @@ class _Due(NamedTuple):
 def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
     """Train by the configuration; goes on where an earlier call with the same folder ended.
 
-    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite).
+    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, another's folder).
     """
     ranks = Ranks.join()
+    if is_baseline(run_dir / "last") or is_baseline(run_dir / "best"):
+        raise TrainError(f"{run_dir} holds a CNN+GRU; take another folder with --run")
     run_dir.mkdir(parents=True, exist_ok=True)
     if ranks.leads:
         (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")

@@ -241,6 +241,8 @@ def test_the_command_trains_and_ends_what_cannot_begin(
     argv += [word for each in said for word in ("--set", each)]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 1
+    assert main([word for word in argv if word != "--baseline"]) == 2
+    assert "holds a CNN+GRU" in capsys.readouterr().err
     (tmp_path / "run" / "state").mkdir()
     assert main(argv) == 2
     assert "holds a run of the IAFM" in capsys.readouterr().err

@@ -26,11 +26,10 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import WindowStore
-from agent_core.device import keep_freed_memory
+from agent_core.device import half_precision, keep_freed_memory
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.run_state import TrainError
 from agent_core.telling import new_bar
-from agent_core.train import half_precision
 
 SEQUENCE = 16
 """Consecutive steps that one training sequence has; memory is empty before them, as at an episode's beginning."""

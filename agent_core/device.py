@@ -26,6 +26,13 @@ def computes_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def half_precision(setting: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
+    if setting == "auto":
+        return computes_bfloat16(device)
+    return setting == "bfloat16"
+
+
 def keep_freed_memory() -> None:
     """Have this process keep memory that was freed, for the next step's tensors (glibc; elsewhere nothing happens).
 

@@ -221,7 +221,8 @@ class Engine:
         self._watched += frames
         if self._watched >= _WATCHED:
             quantise(self.model, watch)
-            pack(self.model)
+            if can_pack(self.device):
+                pack(self.model)
             self._watch = None
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:

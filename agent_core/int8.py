@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agent_core.model.block import Attention, Block, gelu, quick_gelu
-from agent_core.packed import QUICK
+from agent_core.model.block import QUICK, Attention, Block, gelu, quick_gelu
 
 _AFTER = {torch.nn.functional.relu: ("relu", ""), gelu: ("gelu", "tanh"), quick_gelu: ("swish", "")}
 
@@ -43,6 +42,11 @@ class Whole:
 _AS_IT_IS = Whole(1.0, 0, torch.int8)
 
 
+def _matrices(part: Attention) -> tuple[nn.Linear, ...]:
+    """Those that become whole numbers."""
+    return (part.qkv, part.feed_in, part.feed_out) if isinstance(part, Block) else (part.qkv,)
+
+
 class Watch:
     """Notes the least and the most that every matrix of a model's blocks is given, channel by channel."""
 
@@ -52,10 +56,7 @@ class Watch:
             layer.register_forward_pre_hook(self._note)
             for part in model.modules()
             if isinstance(part, Attention)
-            for layer in (
-                part.qkv,
-                *((part.feed_in, part.feed_out) if isinstance(part, Block) else ()),
-            )
+            for layer in _matrices(part)
         ]
 
     def _note(self, layer: nn.Module, given: tuple[Tensor, ...]) -> None:

@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agent_core.model.block import Block, gelu, quick_gelu
-
-QUICK = 1.702
+from agent_core.model.block import QUICK, Block, gelu, quick_gelu
 
 
 class PackedLinear(nn.Module):

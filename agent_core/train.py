@@ -29,7 +29,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike
-from agent_core.device import computes_bfloat16, keep_freed_memory
+from agent_core.device import half_precision, keep_freed_memory
 from agent_core.model.iafm import IAFM
 from agent_core.objective import Objective, compile_layers, counted, draw_part
 from agent_core.optimiser import follow, learning_rate, make_optimiser
@@ -107,13 +107,6 @@ def train_on(
     report = run.go()
     run.ranks.leave()
     return report
-
-
-def half_precision(setting: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
-    if setting == "auto":
-        return computes_bfloat16(device)
-    return setting == "bfloat16"
 
 
 class _Run:

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+QUICK = 1.702
+
 
 def quick_gelu(x: Tensor) -> Tensor:
     """CLIP's cheap GELU, x * sigmoid(1.702 x)."""
-    return x * torch.sigmoid(1.702 * x)
+    return x * torch.sigmoid(QUICK * x)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,7 +27,7 @@ from agent_core.data import WindowStore
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.run_state import TrainError
-from agent_core.telling import new_bar
+from agent_core.telling import Bar, TaskID, Teller, new_bar
 
 SEQUENCE = 16
 """Consecutive steps that one training sequence has; memory is empty before them, as at an episode's beginning."""
@@ -188,22 +186,17 @@ class Cloning:
         by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
-    def _loop(self, log: RunLog, bar: Any, task: Any) -> None:
+    def _loop(self, log: RunLog, bar: Bar, task: TaskID) -> None:
         settings = self.config.train
-        validated = printed = time.monotonic()
+        teller = Teller(log, bar, task, settings.batch * SEQUENCE, self.step, "frames")
+        validated = time.monotonic()
         while (share := self._spent()) < 1:
             lr = learning_rate(self.config, self.step, share)
             loss, norm = self._learn(lr)
             if self.step % settings.log_every == 0:
-                frames_per_s = self.step * settings.batch * SEQUENCE / self.seconds
                 numbers = {"action": loss.item(), "gradient_norm": norm.item(), "lr": lr}
                 self._finite(numbers)
-                log.write(self.step, "train", {**numbers, "frames_per_s": frames_per_s})
-                note = f"step {self.step} action {loss.item():.3f} {frames_per_s:.0f} frames/s"
-                bar.update(task, completed=share, note=note)
-                if not sys.stderr.isatty() and time.monotonic() - printed > 10:
-                    printed = time.monotonic()
-                    logger.info("%3.0f %% %s", 100 * share, note)
+                teller.say(self.step, share, numbers)
             if time.monotonic() - validated > settings.validate_every_s:
                 self._validate(log)
                 validated = time.monotonic()

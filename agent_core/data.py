@@ -199,8 +199,6 @@ def build_store(
     width = max(2, *(len(ids) for ids in (*labels, *executed)))  # 2: where nothing is ever done
     words = max(map(len, texts))
     spoken = max(1, *map(len, told)) if len(told) > 1 else 1
-    length = words + data.window_frames * (model.visual_tokens + width) + spoken
-    spoken += -length % 8  # fast attention kernels want lengths in eights
 
     def table(ids: list[list[int]], size: int) -> Tensor:
         out = np.zeros((len(ids), size), np.int64)

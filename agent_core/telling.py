@@ -20,22 +20,30 @@ __all__ = ["Bar", "TaskID", "Teller", "named", "new_bar"]
 class Teller:
     """Tells the log, the bar and, where nobody watches the bar, a line every ten seconds how training goes."""
 
-    def __init__(self, log: RunLog | None, bar: Bar, task: TaskID, batch: int, step: int) -> None:
-        self.log, self.bar, self.task, self.batch = log, bar, task, batch
+    def __init__(
+        self,
+        log: RunLog | None,
+        bar: Bar,
+        task: TaskID,
+        batch: int,
+        step: int,
+        unit: str = "windows",
+    ) -> None:
+        self.log, self.bar, self.task = log, bar, task
+        self.batch, self.unit = batch, unit
         self.step, self.since = step, time.monotonic()
         self.printed = time.monotonic()
 
     def say(self, step: int, share: float, numbers: dict[str, float]) -> None:
-        """The numbers of one step, and the windows per second since the last ones."""
+        """The numbers of one step, and how many windows (or what `unit` counts) a second since the last ones."""
         now = time.monotonic()
-        numbers["windows_per_s"] = (step - self.step) * self.batch / (now - self.since)
+        rate = (step - self.step) * self.batch / (now - self.since)
+        numbers[f"{self.unit}_per_s"] = rate
         self.step, self.since = step, now
         if self.log is None:
             return
         self.log.write(step, "train", numbers)
-        note = (
-            f"step {step} action {numbers['action']:.3f} {numbers['windows_per_s']:.0f} windows/s"
-        )
+        note = f"step {step} action {numbers['action']:.3f} {rate:.0f} {self.unit}/s"
         self.bar.update(self.task, completed=share, note=note)
         if not sys.stderr.isatty() and now - self.printed > 10:
             self.printed = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,13 @@ class Ranks:
         return cls(dist.get_rank(), world)
 
     def leave(self) -> None:
-        """The work is done: let the others go, once all are here."""
+        """The work is done: let the others go, once all are here.
+
+        Nothing else may hold the process group then: freed by DDP's reducer as its last owner, gloo (torch 2.13) waits
+        for a thread that itself waits for Python's lock.
+        """
         if self.world > 1 and dist.is_initialized():
+            gc.collect()  # the reducer is part of a cycle
             dist.barrier()
             dist.destroy_process_group()
 

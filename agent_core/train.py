@@ -104,8 +104,9 @@ def train_on(
         for name in ("state", "best", "last", "log.jsonl", "tensorboard"):
             path = run_dir / name
             path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    report = run.go()
-    run.ranks.leave()
+    report, ranks = run.go(), run.ranks
+    del run  # its process group is used no more when it ends
+    ranks.leave()
     return report
 
 

@@ -107,6 +107,7 @@ from pathlib import Path
 import numpy as np
 from games import Button, FrameSize, GameSpec
 from recorder import CaptureInfo, LiveRecorder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin with it ignored
 spec = GameSpec.model_validate_json(sys.argv[2])
 with LiveRecorder.create(Path(sys.argv[1]), spec, CaptureInfo()) as live:
     for i in range(100000):

@@ -31,9 +31,9 @@ from agent_core.config import ConfigError
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
 from agent_core.int8 import Watch, can_quantise, quantise
-from agent_core.model.vision import normalise
+from agent_core.model.vision import VisionTower, normalise
 from agent_core.model.vit import FrameMemory
-from agent_core.packed import can_pack, pack
+from agent_core.packed import can_pack, can_pack_convolutions, pack, pack_convolutions
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
@@ -66,16 +66,9 @@ class Engine:
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
         self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
-        if self.options.precision != "float32":
-            self.model = copy.deepcopy(self.model).to(torch.bfloat16)
         self._watch: Watch | None = None
         self._watched = 0
-        if self.options.precision == "int8":
-            if not can_quantise(self.model.token.weight.device):
-                raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
-            self._watch = Watch(self.model)
-        elif self.options.precision == "bfloat16" and can_pack(self.model.token.weight.device):
-            pack(self.model)
+        self._prepare()
         config = self.config = checkpoint.header.model
         if config.chunk > 1 and self.options.show_actions:
             raise ConfigError(
@@ -197,6 +190,25 @@ class Engine:
             written.append(best)
         return self.vocabulary.text(written)
 
+    @torch.inference_mode()
+    def _prepare(self) -> None:
+        """Bring a copy of the model to the precision asked for, and to the layouts that this CPU reads best."""
+        precision, device = self.options.precision, self.model.token.weight.device
+        if precision != "float32" or not self.model.config.is_paper:
+            self.model = copy.deepcopy(self.model)
+        if precision != "float32":
+            self.model.to(torch.bfloat16)
+        if precision == "int8":
+            if not can_quantise(device):
+                raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
+            self._watch = Watch(self.model)
+        elif precision == "bfloat16" and can_pack(device):
+            pack(self.model)
+        tower, config = self.model.vision, self.model.config
+        if isinstance(tower, VisionTower) and can_pack_convolutions(device):
+            blank = torch.zeros(1, config.frame_height, config.frame_width, 3, dtype=torch.uint8)
+            pack_convolutions(tower, normalise(blank).to(self.model.token.weight.dtype))
+
     def _room(self, *shape: int) -> Tensor:
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
@@ -301,7 +313,8 @@ class Engine:
         self._frame_of[index, block[:, 0]] = now[:, 0]
         self._action_length[index, block[:, 0]] = 0
         visual = self._encode(frames, index, block[:, 0], now[:, 0])
-        self._glance[index] = self.model.glance(visual)
+        if self.model.carries_glance:
+            self._glance[index] = self.model.glance(visual)
         pressed = self._pressed(sessions, [(self.vocabulary.start, *draft) for draft in drafts])
         x = torch.cat([self.model.embed_visual(visual), pressed], 1)
         order = torch.arange(x.shape[1], device=self.device).expand(len(sessions), -1)
@@ -433,7 +446,7 @@ class Engine:
         biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
         target = (self._cache if cache is None else cache)[:, :, :, :, :used]
         picked = index if rows is None else rows
-        places = self._place_at(frame, order)
+        places = self._place_at(frame, order) if self.config.is_paper else None
         return self.model.decoder.extend(
             x, biased, target, picked, self._slots(block, order), places, tail
         )

@@ -12,8 +12,9 @@ import torch
 
 from agent_core.checkpoint import SHIPPED, Checkpoint, load
 from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
-from agent_core.engine import Engine, EngineOptions, Precision
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
+from agent_core.precision import Precision
 from agent_core.session import Choice, Session
 from agent_core.vocabulary import CAPTION
 from bridges.policy import Alternative, Decision, Following, PolicyError

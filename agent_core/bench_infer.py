@@ -23,12 +23,13 @@ from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
 from agent_core.device import keep_freed_memory, pick_device
 from agent_core.drawing import Draw, Drawing, Scores
-from agent_core.engine import Engine, EngineOptions, Precision
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.int8 import Int8Linear
 from agent_core.model import IAFM
-from agent_core.packed import PACKED_FLOPS, PackedLinear
+from agent_core.packed import PACKED_FLOPS, PackedConvolution, PackedLinear
 from agent_core.plain_route import PlainRoute
+from agent_core.precision import Precision
 from agent_core.session import Body, Session
 from agent_core.vocabulary import build_vocabulary
 from games import Action, Frame
@@ -172,7 +173,7 @@ class _Players:
         kinds = {type(module) for module in self._engine.model.modules()}
         if Int8Linear in kinds:
             return "torch, oneDNN int8"
-        return "torch, packed oneDNN" if PackedLinear in kinds else "torch"
+        return "torch, packed oneDNN" if kinds & {PackedLinear, PackedConvolution} else "torch"
 
     @property
     def tokens(self) -> float:

@@ -17,10 +17,8 @@ begins anew after each [ENDOFACTION] of a chunk; a token without alternative nee
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -30,17 +28,12 @@ from agent_core.checkpoint import Checkpoint
 from agent_core.config import ConfigError
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
-from agent_core.int8 import Watch, can_quantise, quantise
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
-from agent_core.packed import can_pack, pack
+from agent_core.precision import PlayingModel, Precision
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
-
-Precision = Literal["float32", "bfloat16", "int8"]
-_WATCHED = 16
-"""Frames whose numbers int8 is made for."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +58,8 @@ class Engine:
 
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
         self.options = options or EngineOptions()
-        self.model, self.vocabulary = checkpoint.model, checkpoint.vocabulary
-        if self.options.precision != "float32":
-            self.model = copy.deepcopy(self.model).to(torch.bfloat16)
-        self._watch: Watch | None = None
-        self._watched = 0
-        if self.options.precision == "int8":
-            if not can_quantise(self.model.token.weight.device):
-                raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
-            self._watch = Watch(self.model)
-        elif self.options.precision == "bfloat16" and can_pack(self.model.token.weight.device):
-            pack(self.model)
+        self._playing = PlayingModel(checkpoint.model, self.options.precision)
+        self.model, self.vocabulary = self._playing.model, checkpoint.vocabulary
         config = self.config = checkpoint.header.model
         if config.chunk > 1 and self.options.show_actions:
             raise ConfigError(
@@ -161,8 +145,7 @@ class Engine:
             self._continue(waiting)
             waiting = [draw for draw in waiting if not self.drawing.go_on(draw)]
         choices = [self._settle(draw) for draw in draws]
-        if self._watch is not None:
-            self._count(len(frames), self._watch)
+        self._playing.saw(len(frames))
         return choices
 
     @torch.inference_mode()
@@ -215,15 +198,6 @@ class Engine:
         self._text_length = longer(self._text_length)
         self._glance = longer(self._glance)
         self._free += range(have, have + more)
-
-    def _count(self, frames: int, watch: Watch) -> None:
-        """Once enough frames were watched, go over to whole numbers."""
-        self._watched += frames
-        if self._watched >= _WATCHED:
-            quantise(self.model, watch)
-            if can_pack(self.device):
-                pack(self.model)
-            self._watch = None
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
         """Write new instructions to the cache; a changed one empties the memory."""
@@ -301,7 +275,8 @@ class Engine:
         self._frame_of[index, block[:, 0]] = now[:, 0]
         self._action_length[index, block[:, 0]] = 0
         visual = self._encode(frames, index, now[:, 0])
-        self._glance[index] = self.model.glance(visual)
+        if self.model.carries_glance:
+            self._glance[index] = self.model.glance(visual)
         pressed = self._pressed(sessions, [(self.vocabulary.start, *draft) for draft in drafts])
         x = torch.cat([self.model.embed_visual(visual), pressed], 1)
         order = torch.arange(x.shape[1], device=self.device).expand(len(sessions), -1)
@@ -435,7 +410,7 @@ class Engine:
         biased = bias.masked_fill(~(seen | mine)[:, None], float("-inf"))
         target = (self._cache if cache is None else cache)[:, :, :, :, :used]
         picked = index if rows is None else rows
-        places = self._place_at(frame, order)
+        places = self._place_at(frame, order) if self.config.is_paper else None
         return self.model.decoder.extend(
             x, biased, target, picked, self._slots(block, order), places, tail
         )

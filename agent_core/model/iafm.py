@@ -61,6 +61,8 @@ class IAFM(nn.Module):
             self.output_bias = nn.Parameter(torch.zeros(rows))
             nn.init.normal_(self.token.weight, std=_SLOT / config.embedding_scale)
         self.token_scale = config.embedding_scale
+        self.carries_glance = config.glance and not config.is_paper
+        """Whether action tokens carry the whole-picture token."""
 
     def forward(
         self, batch: Batch, pictures: Tensor | None = None, hidden: Tensor | None = None
@@ -120,8 +122,8 @@ class IAFM(nn.Module):
 
     def glance(self, visual: Tensor) -> Tensor:
         """The whole-picture token (…, D) that action tokens carry, of visual tokens (…, V, D); zeros where none."""
-        carried = self.config.glance and not self.config.is_paper
-        return visual[..., -1, :] if carried else torch.zeros_like(visual[..., -1, :])
+        last = visual[..., -1, :]
+        return last if self.carries_glance else torch.zeros_like(last)
 
     def embed_token(self, ids: Tensor) -> Tensor:
         """Ids (…) -> (…, D), scaled up from the output matrix they are tied to."""
@@ -149,8 +151,8 @@ class IAFM(nn.Module):
         if self.config.is_paper:
             return x
         slot = self.action_slot[: ids.shape[-1]] if first is None else self.action_slot[first]
-        out: Tensor = x + slot + glance[..., None, :]
-        return out
+        out: Tensor = x + slot
+        return out + glance[..., None, :] if self.carries_glance else out
 
     def embed_thought(self, ids: Tensor, first: int = 0) -> Tensor:
         """(B, K) -> (B, K, D), the ids standing from slot `first` on."""

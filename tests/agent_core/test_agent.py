@@ -12,8 +12,8 @@ from agent_core.agent import Agent
 from agent_core.bench_infer import expert_play
 from agent_core.checkpoint import make_header, save
 from agent_core.config import ConfigError, ModelConfig
-from agent_core.engine import Precision
 from agent_core.model import IAFM
+from agent_core.precision import Precision
 from agent_core.vocabulary import build_vocabulary
 from bridges.policy import PolicyError, Request
 from games import Button, FrameSize, GameSpec

@@ -9,10 +9,11 @@ import torch
 
 from agent_core.bench_infer import INSTRUCTION, expert_play
 from agent_core.checkpoint import SHIPPED, load
-from agent_core.engine import Engine, EngineOptions, Precision
+from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.int8 import Int8Linear, Watch, can_quantise, quantise
 from agent_core.model.block import Block
+from agent_core.precision import Precision
 from agent_core.session import Body
 from games.voxel import SPEC
 

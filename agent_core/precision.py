@@ -1,0 +1,55 @@
+"""In which numbers does a model play, and how do they lie in memory? A copy for inference, in the precision asked for.
+
+Whole numbers need to be told how far a model's numbers reach: the first frames are played in bfloat16 and watched.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import torch
+
+from agent_core.config import ConfigError
+from agent_core.int8 import Watch, can_quantise, quantise
+from agent_core.model import IAFM
+from agent_core.model.vision import VisionTower, normalise
+from agent_core.packed import can_pack, can_pack_convolutions, pack, pack_convolutions
+
+Precision = Literal["float32", "bfloat16", "int8"]
+_WATCHED = 16
+"""Frames whose numbers int8 is made for."""
+
+
+class PlayingModel:
+    """A model as it plays; its weights cannot be read back or trained. Raises `ConfigError` for int8 without oneDNN."""
+
+    @torch.inference_mode()
+    def __init__(self, model: IAFM, precision: Precision) -> None:
+        device, config = model.token.weight.device, model.config
+        if precision == "int8" and not can_quantise(device):
+            raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
+        half = precision != "float32"
+        self.model = copy.deepcopy(model) if half or not config.is_paper else model
+        if half:
+            self.model.to(torch.bfloat16)
+        self._can_pack = half and can_pack(device)
+        self._watch = Watch(self.model) if precision == "int8" else None
+        self._watched = 0
+        if self._can_pack and self._watch is None:
+            pack(self.model)
+        tower = self.model.vision
+        if isinstance(tower, VisionTower) and can_pack_convolutions(device):
+            blank = torch.zeros(1, config.frame_height, config.frame_width, 3, dtype=torch.uint8)
+            pack_convolutions(tower, normalise(blank).to(self.model.token.weight.dtype))
+
+    def saw(self, frames: int) -> None:
+        """It was given so many frames more; once they are enough, go over to whole numbers."""
+        if self._watch is None:
+            return
+        self._watched += frames
+        if self._watched >= _WATCHED:
+            quantise(self.model, self._watch)
+            if self._can_pack:
+                pack(self.model)
+            self._watch = None

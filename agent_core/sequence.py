@@ -105,7 +105,7 @@ def sight(
     index = distance.clamp(0, memory_frames - 1)
     index = torch.where(kind_k == TEXT, memory_frames, index)
     index = torch.where((kind_k == TEXT) & (kind_q == TEXT), memory_frames + 1, index)
-    return Sight(hidden.to(device), shown.to(device), index.to(device))
+    return Sight(hidden.to(device), shown.to(device), index.to(torch.uint8).to(device))
 
 
 def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
@@ -189,13 +189,14 @@ def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, rows: Pack
     mask = torch.where(hidden[window][:, :, None], seen.hidden[q, k], seen.shown[q, k])
     mask &= (window[:, :, None] == window[:, None, :]) & rows.there[:, None, :]
     mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=slot.device)
+    kind = mask.device.type
+    half = table is not None and torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if half else torch.float32
+    unseen = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+    unseen = unseen.masked_fill_(~mask, float("-inf"))[:, None]
     if table is None:
-        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))[
-            :, None
-        ]
-    entry = torch.arange(table.shape[1], device=table.device)[:, None, None]
-    one_hot = (seen.column[q, k][:, None] == entry).to(
-        table.dtype
-    )  # as products: gathers learn slowly
+        return unseen
+    entry = torch.arange(table.shape[1], dtype=torch.uint8, device=table.device)[:, None, None]
+    one_hot = (seen.column[q, k][:, None] == entry).to(dtype)  # as products: gathers learn slowly
     relative = (table @ one_hot.flatten(2)).view(len(slot), -1, *mask.shape[1:])
-    return relative.masked_fill(~mask[:, None], float("-inf"))
+    return relative + unseen

@@ -27,7 +27,7 @@ class Looked:
 
 
 class VisionTower(nn.Module):
-    """Three halvings with residual blocks, then one token per cell of the grid and one for the whole picture.
+    """Convolutions down to an eighth of the picture, then one token per cell of the grid and one for the whole picture.
 
     The last stands where CLIP's class token stands in the paper; it keeps places apart instead of averaging over
     them, so that "the target is left" is learned early. About 90 M multiply-adds per frame for `tiny`.
@@ -37,11 +37,10 @@ class VisionTower(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for stage, (width, blocks) in enumerate(
-            zip(config.stem_widths, config.stem_blocks, strict=True)
-        ):
-            kernel = 5 if stage == 0 else 3
-            layers.append(nn.Conv2d(channels, width, kernel, 2, kernel // 2))
+        stages = zip(config.stem_widths, config.stem_strides, config.stem_blocks, strict=True)
+        for stage, (width, stride, blocks) in enumerate(stages):
+            kernel = 2 * stride if stride > 2 else 5 if stage == 0 else 3
+            layers.append(nn.Conv2d(channels, width, kernel, stride, (kernel - stride + 1) // 2))
             layers.append(_activation(config))
             layers += [_Residual(width, config) for _ in range(blocks)]
             channels = width

@@ -147,6 +147,14 @@ def test_pictures_that_are_absent_change_no_other() -> None:
     torch.testing.assert_close(some[present.flatten()], whole[present.flatten()])
 
 
+@pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])
+def test_any_strides_lead_to_the_same_grid(strides: tuple[int, int, int]) -> None:
+    tower = VisionTower(
+        ModelConfig.model_validate({**CONFIG.model_dump(), "stem_strides": strides})
+    )
+    assert tower(torch.rand(2, 3, 24, 32)).tokens.shape == (2, 12, 32)
+
+
 @torch.no_grad()
 def test_a_glance_is_one_more_token() -> None:
     config = ModelConfig.model_validate({**CONFIG.model_dump(), "glance": True})

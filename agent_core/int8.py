@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agent_core.model.block import QUICK, Attention, Block, gelu, quick_gelu
 
-_AFTER = {torch.nn.functional.relu: ("relu", ""), gelu: ("gelu", "tanh"), quick_gelu: ("swish", "")}
+_AFTER = {torch.nn.functional.relu: ("relu", ""), gelu: ("gelu", "none"), quick_gelu: ("swish", "")}
 
 
 def can_quantise(device: torch.device) -> bool:

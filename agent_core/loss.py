@@ -12,6 +12,10 @@ from agent_core.config import LossConfig
 from agent_core.model.iafm import IAFM, Outputs
 from agent_core.sequence import Batch
 
+_ROWS = 128
+"""Tokens are scored in multiples of so many: a product of a size never seen takes a processor milliseconds to plan."""
+_NO_TARGET = -100
+
 
 @dataclass
 class Losses:
@@ -107,8 +111,11 @@ def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Te
     targets = ids[..., 1:]
     if targets.numel() == 0:
         return hidden.new_zeros((), dtype=torch.float32)
-    logits = model.logits(hidden[..., :-1, :][counted]).float()
-    return F.cross_entropy(logits, targets[counted], reduction="sum")
+    chosen, wanted = hidden[..., :-1, :][counted], targets[counted]
+    spare = -len(wanted) % _ROWS
+    logits = model.logits(F.pad(chosen, (0, 0, 0, spare))).float()
+    wanted = F.pad(wanted, (0, spare), value=_NO_TARGET)
+    return F.cross_entropy(logits, wanted, ignore_index=_NO_TARGET, reduction="sum")
 
 
 def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> Tensor:

@@ -126,7 +126,7 @@ def _fold_activation(block: Block) -> None:
     if block.activation is torch.nn.functional.relu:
         folded = PackedLinear(weight, bias, "relu")
     elif block.activation is gelu:
-        folded = PackedLinear(weight, bias, "gelu", "tanh")
+        folded = PackedLinear(weight, bias, "gelu", "none")
     elif block.activation is quick_gelu:
         folded = PackedLinear(weight * QUICK, bias * QUICK, "swish")
         block.feed_out.weight = nn.Parameter(block.feed_out.weight / QUICK, requires_grad=False)

@@ -72,12 +72,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Sight:
-    """Static attention structure of a layout: masks (L, L), query by key, and the index of the time bias."""
+    """Static attention structure of a layout: masks (L, L), query by key, and where the time bias stands."""
 
     hidden: Tensor
     shown: Tensor
+    group: Tensor
+    """(L,) of each slot: 0 is text, then come the frames."""
     column: Tensor
-    """(L, L): which entry of the bias table each pair takes."""
+    """(G, G), query's group by key's: which entry of the bias table the pair takes."""
 
 
 @lru_cache(maxsize=16)
@@ -102,10 +104,11 @@ def sight(
     own_thought = (kind_k == THOUGHT) & (kind_q == THOUGHT) & earlier
     hidden = sees_text | sees_visual | own_action | own_thought
     shown = hidden | past_action
-    index = distance.clamp(0, memory_frames - 1)
-    index = torch.where(kind_k == TEXT, memory_frames, index)
-    index = torch.where((kind_k == TEXT) & (kind_q == TEXT), memory_frames + 1, index)
-    return Sight(hidden.to(device), shown.to(device), index.to(device))
+    distance = torch.arange(layout.frames)[:, None] - torch.arange(layout.frames)
+    column = torch.full([layout.frames + 1] * 2, memory_frames)
+    column[0, 0] = memory_frames + 1
+    column[1:, 1:] = distance.clamp(0, memory_frames - 1)
+    return Sight(hidden.to(device), shown.to(device), (frame + 1).to(device), column.to(device))
 
 
 def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
@@ -184,18 +187,21 @@ def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, rows: Pack
     `table` (heads, T + 2), `hidden` (B,) bool. Windows that share a row do not see each other. A token always sees
     itself, so that no row of padding is empty.
     """
-    window, slot = rows.slots // len(seen.shown), rows.slots % len(seen.shown)
-    q, k = slot[:, :, None], slot[:, None, :]
-    mask = torch.where(hidden[window][:, :, None], seen.hidden[q, k], seen.shown[q, k])
+    length, device = len(seen.shown), rows.slots.device
+    window, slot = rows.slots // length, rows.slots % length
+    of_query = torch.stack([seen.shown, seen.hidden])[hidden[window].long(), slot]  # (R, K, L)
+    mask = of_query.gather(2, slot[:, None].expand(-1, slot.shape[1], -1))
     mask &= (window[:, :, None] == window[:, None, :]) & rows.there[:, None, :]
-    mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=slot.device)
+    mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=device)
+    half = table is not None and torch.is_autocast_enabled(device.type)
+    dtype = torch.get_autocast_dtype(device.type) if half else torch.float32
+    unseen = torch.zeros(mask.shape, dtype=dtype, device=device)
+    unseen = unseen.masked_fill_(~mask, float("-inf"))[:, None]
     if table is None:
-        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))[
-            :, None
-        ]
-    entry = torch.arange(table.shape[1], device=table.device)[:, None, None]
-    one_hot = (seen.column[q, k][:, None] == entry).to(
-        table.dtype
-    )  # as products: gathers learn slowly
-    relative = (table @ one_hot.flatten(2)).view(len(slot), -1, *mask.shape[1:])
-    return relative.masked_fill(~mask[:, None], float("-inf"))
+        return unseen
+    heads, groups = len(table), len(seen.column)
+    of_key = torch.eye(groups, dtype=dtype, device=device)[seen.group[slot]]  # (R, K, G)
+    by_group = table[:, seen.column].permute(1, 0, 2).flatten(1)  # (G, heads * G)
+    by_query = (of_key @ by_group).view(*slot.shape, heads, groups).transpose(1, 2)
+    relative = by_query.flatten(1, 2) @ of_key.transpose(1, 2)  # products: gathers learn slowly
+    return relative.view(len(slot), heads, *mask.shape[1:]) + unseen

@@ -18,8 +18,8 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU by its tanh formula."""
-    return F.gelu(x, approximate="tanh")
+    """GELU, exactly: torch computes its tanh formula in four times the time on a processor."""
+    return F.gelu(x)
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -36,6 +36,20 @@ class ResidualLinear(nn.Linear):
         """(…, in) -> (…, out)."""
         out = super().forward(x)
         return out if onto is None else onto + out
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """What queries (B, heads, Q, h) read under an additive bias (B, heads or 1, Q, L): (B, heads, Q, h).
+
+    A bias that learns has no fused kernel on a processor, and torch's way around takes three times as long as these
+    plain products (rows of 136 tokens in bfloat16, gradients included).
+    """
+    if bias is None or not bias.requires_grad or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    near, keys, values = (x.flatten(0, 1) for x in (q * q.shape[3] ** -0.5, k, v))
+    every = bias.expand(*q.shape[:3], k.shape[2]).flatten(0, 1)
+    shares = torch.baddbmm(every, near, keys.transpose(1, 2)).softmax(2)
+    return (shares @ values).view(q.shape)
 
 
 class Attention(nn.Module):
@@ -56,8 +70,7 @@ class Attention(nn.Module):
 
     def attend(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """x plus what (B, heads, L, h) keys and values say under an additive bias (B, heads or 1, Q, L)."""
-        mask = None if bias is None else bias.to(q.dtype)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        seen = attention(q, k, v, None if bias is None else bias.to(q.dtype))
         out: Tensor = self.attention_out(seen.transpose(1, 2).flatten(2), x)
         return out
 

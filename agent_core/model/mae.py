@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from agent_core.config import ModelConfig
 from agent_core.model.block import Block
@@ -31,8 +34,12 @@ class PixelDecoder(nn.Module):
     def forward(self, patches: Tensor, hidden: Tensor) -> Tensor:
         """(F, P, D) -> (F, P, pixels of a cell); what is `hidden` (F, P) was painted over before."""
         x = self.enter(patches) + self.position
-        for block in self.blocks:
-            x = block(x)
+        on_processor = (
+            x.device.type == "cpu"
+        )  # its fused kernel takes five times as long for so few
+        with sdpa_kernel(SDPBackend.MATH) if on_processor else nullcontext():
+            for block in self.blocks:
+                x = block(x)
         pixels: Tensor = self.leave(x)
         return pixels
 

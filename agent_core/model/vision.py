@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
 
+_ROUND = 16
+"""Numbers of pictures that a processor looks at are multiples of this."""
+
 
 @dataclass
 class Looked:
@@ -24,7 +27,7 @@ class Looked:
 
 
 class VisionTower(nn.Module):
-    """Three halvings with residual blocks, then one token per cell of the grid and one for the whole picture.
+    """Convolutions down to an eighth of the picture, then one token per cell of the grid and one for the whole picture.
 
     The last stands where CLIP's class token stands in the paper; it keeps places apart instead of averaging over
     them, so that "the target is left" is learned early. About 90 M multiply-adds per frame for `tiny`.
@@ -34,11 +37,10 @@ class VisionTower(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for stage, (width, blocks) in enumerate(
-            zip(config.stem_widths, config.stem_blocks, strict=True)
-        ):
-            kernel = 5 if stage == 0 else 3
-            layers.append(nn.Conv2d(channels, width, kernel, 2, kernel // 2))
+        stages = zip(config.stem_widths, config.stem_strides, config.stem_blocks, strict=True)
+        for stage, (width, stride, blocks) in enumerate(stages):
+            kernel = 2 * stride if stride > 2 else 5 if stage == 0 else 3
+            layers.append(nn.Conv2d(channels, width, kernel, stride, (kernel - stride + 1) // 2))
             layers.append(_activation(config))
             layers += [_Residual(width, config) for _ in range(blocks)]
             channels = width
@@ -61,16 +63,41 @@ class VisionTower(nn.Module):
     def forward(
         self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
     ) -> Looked:
-        """(F, 3, H, W) in about [-1, 1]; `hidden` (F', P) bool paints patches of the first F' pictures over."""
-        if hidden is not None:
-            painted = self._hide(pictures[: len(hidden)], hidden)
-            pictures = torch.cat([painted, pictures[len(hidden) :]])
-        features = self.cells(self.stem(pictures))  # (F, D, rows, columns)
-        cells: Tensor = self.norm(features.flatten(2).transpose(1, 2))
+        """(F, 3, H, W) in about [-1, 1]; `hidden` (F', P) bool paints patches of the first F' pictures over.
+
+        Where a processor computes, pictures that are not `present` (B, N) bool, F = B * N, cost nothing and get
+        another's tokens. A GPU and compiled programs want always as many.
+        """
+        parts = [pictures]
+        if hidden is not None:  # apart: only they need a gradient of their pixels, for the colour
+            whole = pictures[len(hidden) :]
+            parts = [self._hide(pictures[: len(hidden)], hidden), *([whole] if len(whole) else [])]
+        if present is None or pictures.is_cuda or torch.compiler.is_compiling():
+            features = torch.cat([self._look(part) for part in parts])
+        else:
+            there = torch.split(present.flatten(), [len(part) for part in parts])
+            looked = [self._look_at(*both) for both in zip(parts, there, strict=True)]
+            features = torch.cat(looked)
+        cells: Tensor = self.norm(features)
         if not self.has_glance:
             return Looked(cells, cells)
         glance = self.glance_norm(self.glance_out(F.gelu(self.glance_in(cells).flatten(1))))
         return Looked(torch.cat([cells, glance[:, None]], 1), cells)
+
+    def _look(self, pictures: Tensor) -> Tensor:
+        """(F, 3, H, W) -> (F, rows * columns, D), not normed."""
+        cells: Tensor = self.cells(self.stem(pictures))
+        return cells.flatten(2).transpose(1, 2)
+
+    def _look_at(self, pictures: Tensor, there: Tensor) -> Tensor:
+        """The same, but only those that are `there` (F,) bool are computed, and a few more to make the number round.
+
+        A processor plans convolutions for each number of pictures anew.
+        """
+        count = int(there.sum())
+        order = there.argsort(descending=True, stable=True)[: count + -count % _ROUND]
+        some = pictures.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # channels last, as before
+        return self._look(some).index_select(0, (there.cumsum(0) - 1).clamp(min=0))
 
     def _hide(self, pictures: Tensor, hidden: Tensor) -> Tensor:
         """Paint the hidden cells of (F, 3, H, W) pictures with the fill colour."""
@@ -104,7 +131,9 @@ def _activation(config: ModelConfig) -> nn.Module:
 def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(…, H, W, 3) uint8 -> (F, 3, H, W) in [-1, 1], stored channels last."""
     flat = frames.flatten(0, -4)
-    return flat.to(dtype).mul_(2 / 255).sub_(1).permute(0, 3, 1, 2)
+    pixels = flat.to(dtype)
+    torch.add(pixels.new_tensor(-1.0), pixels, alpha=2 / 255, out=pixels)
+    return pixels.permute(0, 3, 1, 2)
 
 
 def jitter(pictures: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:

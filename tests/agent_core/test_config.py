@@ -25,6 +25,7 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
         ("lr=1", "part.setting=value"),
         ("train.lr=-1", "train.lr: "),
         ("model.visual_grid=[5, 8]", "no grid of 5x8"),
+        ("model.stem_strides=[4, 2, 2]", "must come to 8 in all"),
         ("model.chunk=4", "model.chunk=4 needs data.hide_actions=1, got 0.75"),
     ],
 )

@@ -7,7 +7,8 @@ import torch
 
 from agent_core.config import ModelConfig
 from agent_core.model import IAFM
-from agent_core.model.vision import jitter, normalise
+from agent_core.model.block import attention
+from agent_core.model.vision import VisionTower, jitter, normalise
 from agent_core.sequence import Batch
 
 CONFIG = ModelConfig(
@@ -119,6 +120,39 @@ def test_a_window_may_begin_at_any_time() -> None:
 def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:
     size = sum(weight.numel() for weight in IAFM(ModelConfig(), 600).parameters())
     assert 2 * size < 10_000_000
+
+
+def test_attention_under_a_bias_that_learns_is_attention() -> None:
+    torch.manual_seed(0)
+    mask = torch.eye(5).bool() | (torch.rand(2, 1, 5, 5) < 0.5)
+    bias = torch.randn(2, 3, 5, 5).masked_fill(~mask, float("-inf"))
+    parts = [torch.randn(2, 3, 5, 4) for _ in range(3)]
+
+    def found(learns: bool) -> list[torch.Tensor]:
+        q, k, v = (part.clone().requires_grad_() for part in parts)
+        seen = attention(q, k, v, bias.clone().requires_grad_(learns))
+        return [seen, *torch.autograd.grad(seen.square().sum(), (q, k, v))]
+
+    for plain, fused in zip(found(True), found(False), strict=True):
+        torch.testing.assert_close(plain, fused)
+
+
+@torch.no_grad()
+def test_pictures_that_are_absent_change_no_other() -> None:
+    torch.manual_seed(0)
+    tower, pictures = VisionTower(CONFIG), torch.rand(40, 3, 24, 32)
+    hidden, present = torch.rand(20, 12) < 0.5, torch.rand(10, 4) < 0.5
+    whole = tower(pictures, hidden).tokens
+    some = tower(pictures, hidden, present).tokens
+    torch.testing.assert_close(some[present.flatten()], whole[present.flatten()])
+
+
+@pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])
+def test_any_strides_lead_to_the_same_grid(strides: tuple[int, int, int]) -> None:
+    tower = VisionTower(
+        ModelConfig.model_validate({**CONFIG.model_dump(), "stem_strides": strides})
+    )
+    assert tower(torch.rand(2, 3, 24, 32)).tokens.shape == (2, 12, 32)
 
 
 @torch.no_grad()

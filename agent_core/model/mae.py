@@ -34,9 +34,7 @@ class PixelDecoder(nn.Module):
     def forward(self, patches: Tensor, hidden: Tensor) -> Tensor:
         """(F, P, D) -> (F, P, pixels of a cell); what is `hidden` (F, P) was painted over before."""
         x = self.enter(patches) + self.position
-        on_processor = (
-            x.device.type == "cpu"
-        )  # its fused kernel takes five times as long for so few
+        on_processor = x.device.type == "cpu"  # for so few its fused kernel is five times slower
         with sdpa_kernel(SDPBackend.MATH) if on_processor else nullcontext():
             for block in self.blocks:
                 x = block(x)

@@ -23,7 +23,13 @@ from games import GameSpec
 Kind = TypeVar("Kind", bound=BaseModel)
 
 FORMAT = 1
-_BEFORE = {"activation": "relu", "glance": False, "embedding_scale": 1.0, "chunk": 1}
+_BEFORE = {
+    "activation": "relu",
+    "glance": False,
+    "embedding_scale": 1.0,
+    "chunk": 1,
+    "stem_strides": (2, 2, 2),
+}
 """What a header means that was written before these settings existed."""
 WEIGHTS, HEADER = "model.safetensors", "config.json"
 HEADER_BYTES = 16 << 20

@@ -51,6 +51,18 @@ def test_it_comes_back_as_it_was(folder: Path) -> None:
     assert not any(weight.requires_grad for weight in found.model.parameters())
 
 
+def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"stem_strides": (2, 2, 2), "stem_blocks": (0, 0, 1)})
+    weights = IAFM(config, VOCABULARY.size).state_dict()
+    save(tmp_path / "old", weights, make_header(config, (SPEC,), VOCABULARY, {}))
+    header = tmp_path / "old" / HEADER
+    raw = json.loads(header.read_text())
+    for name in ("stem_strides", "chunk", "glance", "activation", "embedding_scale"):
+        del raw["model"][name]
+    header.write_text(json.dumps(raw))
+    assert load(tmp_path / "old").header.model == config
+
+
 def test_saving_again_leaves_one_folder(folder: Path) -> None:
     before = (folder / WEIGHTS).read_bytes()
     found = load(folder)

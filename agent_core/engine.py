@@ -371,8 +371,8 @@ class Engine:
 
 def _newest(sessions: Sequence[Session], order: Indices) -> Tokens:
     """Tokens of the newest frames, at `order` (B, Q)."""
-    rows, frames = ([s.row for s in sessions], [s.frame for s in sessions])
-    return Tokens(np.array(rows), np.array(frames), order)
+    rows = np.array([s.row for s in sessions])
+    return Tokens(rows, np.array([s.frame for s in sessions]), order)
 
 
 def _padded(ids: Sequence[Sequence[int]]) -> Indices:

@@ -94,7 +94,7 @@ class VisionTower(nn.Module):
 
         A processor plans convolutions for each number of pictures anew.
         """
-        count = int(there.sum())
+        count = max(int(there.sum()), 1)
         order = there.argsort(descending=True, stable=True)[: count + -count % _ROUND]
         some = pictures.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # channels last, as before
         return self._look(some).index_select(0, (there.cumsum(0) - 1).clamp(min=0))

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agent_core.checkpoint import Checkpoint
@@ -25,7 +27,7 @@ from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
 from agent_core.precision import PlayingModel, Precision
-from agent_core.ring import UNSEEN, Columns, Indices, Ring, Tokens
+from agent_core.ring import Columns, Indices, Ring, Tokens
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
@@ -153,14 +155,12 @@ class Engine:
     def _room(self, *shape: int) -> Tensor:
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
-    def _tensor(self, indices: Indices) -> Tensor:
-        return torch.from_numpy(indices).to(self.device)
+    def _tensor(self, numbers: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(numbers).to(self.device)
 
     def _bias(self, columns: Columns) -> Tensor:
         """What is added to attention (B, heads or 1, Q, slots), of columns (B, Q, slots)."""
-        column = torch.from_numpy(columns).to(self.device)
-        bias = self.model.decoder.relative(column.long()).transpose(0, 1)
-        return bias.masked_fill((column == UNSEEN)[:, None], float("-inf"))
+        return self.model.decoder.relative(self._tensor(columns)).transpose(0, 1)
 
     def _grow(self, more: int) -> None:
         have = len(self._ring)
@@ -270,11 +270,16 @@ class Engine:
         memory = None
         if self.config.temporal_attention:
             length = self.config.memory_frames
-            ago = (now[:, None] - np.arange(length)) % length
-            seen = torch.from_numpy(ago <= now[:, None]).to(self.device)
-            memory = FrameMemory(
-                self._over_time, self._tensor(rows), self._tensor(now % length), seen
-            )
+            ago = (now - np.arange(length)[:, None]) % length
+            bias = self._room(length, len(now), 1)
+            bias.masked_fill_(self._tensor(ago > now)[:, :, None], float("-inf"))
+            block = now % length
+            if len(rows) == 1:
+                row = int(rows[0])
+                memory = FrameMemory(self._over_time, slice(row, row + 1), int(block[0]), bias)
+            else:
+                places = self._tensor(rows), self._tensor(block)
+                memory = FrameMemory(self._over_time, *places, bias)
         return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:

@@ -84,7 +84,7 @@ class Watch:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer in whole numbers; takes those that `given` tells, or floating ones of their size.
+    """A linear layer in whole numbers; takes what `given` tells, or floating ones of that size (rounded in place).
 
     With `becomes` the outcome stays whole; `after` names an activation computed in the same pass.
     """
@@ -109,7 +109,7 @@ class Int8Linear(nn.Module):
         """(…, in) -> (…, out), added to `onto` where that is given."""
         given, becomes, (name, formula) = self._given, self._becomes, self._after
         if x.dtype != given.kind:
-            x = x.round().clamp_(-127, 127).to(given.kind)
+            x = x.round_().clamp_(-127, 127).to(given.kind)
         begin = (x, given.scale, given.zero, self._weight, self._scale, self._zero)
         run = torch.ops.onednn.qlinear_pointwise
         out: Tensor

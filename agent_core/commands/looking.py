@@ -126,7 +126,34 @@ def run_bench(args: argparse.Namespace) -> int:
         case _:
             report = bench.bench_env(args.seconds)
     err.print(bench.machine())
-    return answer(report, args.json, lambda: out.print(report))
+    return answer(report, args.json, lambda: _speeds(report))
+
+
+def _speeds(report: dict[str, Any]) -> None:
+    """What was measured line by line; where several ways were, the ways side by side."""
+    if "routes" not in report:
+        _table(("", "measured"), list(report.items()))
+        return
+    ways = [
+        ("iafm", report["engine"]),
+        ("iafm, the same layers", report["engine_of_the_same_layers"]),
+    ]
+    ways += [(route["route"], route) for route in report["routes"]]
+    rows = [
+        (
+            name,
+            way["precision"],
+            *way["ms"].values(),
+            way["actions_per_s"],
+            way.get("engine_is_faster_by", "-"),
+            way.get("engine_of_the_same_layers_by", "-"),
+        )
+        for name, way in ways
+    ]
+    _table(
+        ("way", "precision", "p50 ms", "p95 ms", "actions/s", "iafm faster by", "same layers by"),
+        rows,
+    )
 
 
 def _bench_model(args: argparse.Namespace) -> dict[str, Any]:

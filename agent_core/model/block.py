@@ -62,14 +62,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.attention_out = ResidualLinear(width, width)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, Q, D) -> query, key, value, each (B, heads, Q, D / heads)."""
-        parts = self.qkv(self.attention_norm(x)).unflatten(2, (3, self.heads, -1))
-        q, k, v = parts.transpose(1, 3).unbind(2)
-        return q, k, v
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, Q, D) -> queries (B, heads, Q, D / heads); keys and values (2, B, heads, Q, D / heads)."""
+        size, count, _ = x.shape
+        parts = self.qkv(self.attention_norm(x)).view(size, count, 3, self.heads, -1)
+        parts = parts.permute(2, 0, 3, 1, 4)
+        return parts[0], parts[1:]
 
-    def attend(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """x plus what (B, heads, L, h) keys and values say under an additive bias (B, heads or 1, Q, L)."""
+    def attend(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
+        """x plus what keys and values (2, B, heads, L, h) say under an additive bias (B, heads or 1, Q, L)."""
+        k, v = kv.unbind(0)
         seen = attention(q, k, v, None if bias is None else bias.to(q.dtype))
         out: Tensor = self.attention_out(seen.transpose(1, 2).flatten(2), x)
         return out
@@ -88,9 +90,9 @@ class Block(Attention):
         self.feed_in = nn.Linear(width, 4 * width)
         self.feed_out = ResidualLinear(4 * width, width)
 
-    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    def mix(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
         """Attention and feed-forward, both added to x."""
-        x = self.attend(x, q, k, v, bias)
+        x = self.attend(x, q, kv, bias)
         out: Tensor = self.feed_out(self.activation(self.feed_in(self.feed_norm(x))), x)
         return out
 

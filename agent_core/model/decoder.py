@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
 from agent_core.model.block import Block
@@ -39,10 +40,12 @@ class Decoder(nn.Module):
                 nn.init.normal_(out.weight, std=(2 * config.layers * out.in_features) ** -0.5)
 
     def relative(self, column: Tensor) -> Tensor:
-        """The bias of columns (…) -> (heads, …); (1, …) zeros where positions are absolute."""
+        """The bias of columns (…) -> (heads, …), or (1, …) where positions are absolute; -inf for the column -1."""
         if self.is_paper:
-            return self.norm.weight.new_zeros((1, *column.shape))
-        return self.time_bias[:, column]
+            nothing = self.norm.weight.new_zeros((1, *column.shape))
+            return nothing.masked_fill_(column < 0, float("-inf"))
+        table = F.pad(self.time_bias, (0, 1), value=float("-inf"))
+        return table[:, column.long()]
 
     def place(self, x: Tensor, places: Tensor) -> Tensor:
         """Tell tokens (B, Q, D) their absolute places (B, Q), where the model has such."""
@@ -78,18 +81,18 @@ class Decoder(nn.Module):
         x = self.place(x, slots if places is None else places)
         index = torch.arange(cache.shape[2], device=x.device)[rows][:, None]
         runs = _runs(slots[0].tolist()) if len(slots) == 1 and x.device.type == "cpu" else []
-        for layer, block in enumerate(self.blocks):
+        places_of_runs = [cache[:, :, rows, :, place].unbind(0) for _, place in runs]
+        for layer, (block, kept) in enumerate(zip(self.blocks, cache.unbind(0), strict=True)):
             assert isinstance(block, Block)
-            q, k, v = block.project(x)
-            for kept, new in zip(cache[layer], (k, v), strict=True):
-                if runs:
-                    for tokens, place in runs:
-                        kept[rows, :, place] = new[:, :, tokens]
-                else:
-                    kept[index, :, slots] = new.transpose(1, 2)
+            q, kv = block.project(x)
+            if runs:
+                for (tokens, _), place in zip(runs, places_of_runs, strict=True):
+                    place[layer].copy_(kv[..., tokens, :])
+            else:
+                kept[:, index, :, slots] = kv.permute(1, 3, 0, 2, 4)
             if tail is not None and layer == len(self.blocks) - 1:
                 x, q, bias = x[:, -tail:], q[:, :, -tail:], bias[:, :, -tail:]
-            x = block.mix(x, q, cache[layer, 0][rows], cache[layer, 1][rows], bias)
+            x = block.mix(x, q, kept[:, rows], bias)
         out: Tensor = self.norm(x)
         return out
 

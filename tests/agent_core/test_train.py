@@ -308,7 +308,7 @@ class RoundEpisode(FakeEpisode):
 def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     parts = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
-    settings = config(150, batch=16, lr=1e-2, ema=0.9, validation_windows=32).model_dump()
+    settings = config(200, batch=16, lr=5e-3, ema=0.9, validation_windows=32).model_dump()
     settings["model"] |= {"chunk": 3, "action_slots": 31, "memory_frames": 1}
     settings["model"] |= {"frame_height": 16, "frame_width": 16, "visual_grid": (1, 1)}
     settings["data"] |= {"hide_actions": 1.0, "window_frames": 1, "thoughts": False}

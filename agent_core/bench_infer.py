@@ -174,7 +174,9 @@ class _Players:
 
     @property
     def backend(self) -> str:
-        """What computes matrices."""
+        """What computes matrices, and how passes are launched."""
+        if any(self._engine.recorded):
+            return "torch, CUDA graphs"
         kinds = {type(module) for module in self._engine.model.modules()}
         if Int8Linear in kinds:
             return "torch, oneDNN int8"

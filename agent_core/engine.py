@@ -11,7 +11,7 @@ begins anew after each [ENDOFACTION] of a chunk; a token without alternative nee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
 from agent_core.precision import PlayingModel, Precision
+from agent_core.replay import Replayed, can_record, record
 from agent_core.ring import Columns, Indices, Ring, Tokens
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
@@ -80,6 +81,12 @@ class Engine:
             config.layers if looks_back else 0, 2, 0, patches, heads, config.memory_frames, size
         )
         self._free: list[int] = []
+        self._see: Callable[..., Tensor] = self._see_new
+        self._extend: Callable[..., Tensor] = self._extend_cache
+        self.recorded: tuple[Replayed, ...] = ()
+        if can_record(self.device):
+            self.recorded = Replayed(self._see, record), Replayed(self._extend, record)
+            self._see, self._extend = self.recorded
 
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
@@ -174,6 +181,8 @@ class Engine:
         self._glance = longer(self._glance)
         self._ring.grow(more)
         self._free += range(have, have + more)
+        for one in self.recorded:
+            one.forget()
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
         """Write new instructions to the cache; a changed one empties the memory."""
@@ -265,21 +274,19 @@ class Engine:
         What attention over time remembers is a ring of its own, of as many frames as are seen.
         """
         pictures = normalise(torch.from_numpy(np.stack(frames)).to(self.device)).to(self.dtype)
-        if not self.config.is_paper:
-            return self.model.look(pictures)
-        memory = None
-        if self.config.temporal_attention:
-            length = self.config.memory_frames
-            ago = (now - np.arange(length)[:, None]) % length
-            bias = self._room(length, len(now), 1)
-            bias.masked_fill_(self._tensor(ago > now)[:, :, None], float("-inf"))
-            block = now % length
-            if len(rows) == 1:
-                row = int(rows[0])
-                memory = FrameMemory(self._over_time, slice(row, row + 1), int(block[0]), bias)
-            else:
-                places = self._tensor(rows), self._tensor(block)
-                memory = FrameMemory(self._over_time, *places, bias)
+        if not (self.config.is_paper and self.config.temporal_attention):
+            return self._see(pictures)
+        length = self.config.memory_frames
+        ago = (now - np.arange(length)[:, None]) % length
+        bias = self._room(length, len(now), 1)
+        bias.masked_fill_(self._tensor(ago > now)[:, :, None], float("-inf"))
+        block = now % length
+        if len(rows) == 1 and not self.recorded:
+            return self._see(pictures, bias, slice(rows[0], rows[0] + 1), int(block[0]))
+        return self._see(pictures, bias, self._tensor(rows), self._tensor(block))
+
+    def _see_new(self, pictures: Tensor, *where: Any) -> Tensor:
+        memory = FrameMemory(self._over_time, *where) if where else None
         return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:
@@ -357,19 +364,35 @@ class Engine:
         ring, used = self._ring, max(map(self._ring.used, groups))
         seen = np.concatenate([ring.sight(tokens, used) for tokens in groups], 1)
         slots = np.concatenate([ring.slots_of(tokens) for tokens in groups], 1)
-        places = None
+        here = places = self._tensor(slots)
         if self.config.is_paper:
             places = self._tensor(np.concatenate([ring.places_of(g) for g in groups], 1))
-        rows = slice(None) if copies is not None else self._rows(sessions)[0]
-        cache = (self._cache if copies is None else copies)[:, :, :, :, :used]
         bias = self._bias(seen)
-        return self.model.decoder.extend(x, bias, cache, rows, self._tensor(slots), places, tail)
+        if copies is None:
+            rows, _ = self._rows(sessions)
+            return self._extend(x, bias, rows, here, places, used=used, tail=tail)
+        cache = copies[:, :, :, :, :used]
+        return self.model.decoder.extend(x, bias, cache, slice(None), here, places, tail)
+
+    def _extend_cache(
+        self,
+        x: Tensor,
+        bias: Tensor,
+        rows: Tensor | slice,
+        slots: Tensor,
+        places: Tensor,
+        *,
+        used: int,
+        tail: int | None,
+    ) -> Tensor:
+        cache = self._cache[:, :, :, :, :used]
+        return self.model.decoder.extend(x, bias, cache, rows, slots, places, tail)
 
     def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Indices]:
-        """Rows as a slice where they follow each other (no copy), and as an index."""
+        """Rows as an index, before it as a slice where they follow each other (no copy) and nothing is recorded."""
         rows = [s.row for s in sessions]
         index = np.array(rows)
-        if rows == list(range(rows[0], rows[0] + len(rows))):
+        if not self.recorded and rows == list(range(rows[0], rows[0] + len(rows))):
             return slice(rows[0], rows[0] + len(rows)), index
         return self._tensor(index), index
 

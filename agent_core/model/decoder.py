@@ -80,7 +80,8 @@ class Decoder(nn.Module):
         """
         x = self.place(x, slots if places is None else places)
         index = torch.arange(cache.shape[2], device=x.device)[rows][:, None]
-        runs = _runs(slots[0].tolist()) if len(slots) == 1 and x.device.type == "cpu" else []
+        alone = len(slots) == 1 and isinstance(rows, slice) and x.device.type == "cpu"
+        runs = _runs(slots[0].tolist()) if alone else []
         places_of_runs = [cache[:, :, rows, :, place].unbind(0) for _, place in runs]
         for layer, (block, kept) in enumerate(zip(self.blocks, cache.unbind(0), strict=True)):
             assert isinstance(block, Block)

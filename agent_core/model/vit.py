@@ -30,12 +30,12 @@ class FrameMemory:
 
     cache: Tensor
     """(layers, 2, rows, P, heads, T, h)."""
+    bias: Tensor
+    """(T, F, 1): 0 for frames that may be looked back on, the newest included; -inf for the others."""
     rows: Tensor | slice
     """(F,) each picture's session; of a single one a slice, which copies nothing."""
     block: Tensor | int
     """(F,) where each picture's frame stands in the memory; of a single one a number."""
-    bias: Tensor
-    """(T, F, 1): 0 for frames that may be looked back on, the newest included; -inf for the others."""
 
     def fitting(self, kv: Tensor) -> Tensor:
         """Keys and values (2, F, heads, P, h) as `cache[layer][:, rows, :, :, block]` takes them."""

@@ -146,7 +146,13 @@ class ViTower(nn.Module):
 
     def embed(self, pictures: Tensor) -> Tensor:
         """Pictures in [-1, 1] -> normed patch embeddings (F, 1 + P, D), the class token first."""
-        shift, scale = pictures.new_tensor([_SHIFT, _SCALE]).view(2, 3, 1, 1)
+        shift, scale = (
+            torch.stack([pictures.new_full((1, 1), number) for number in numbers])
+            for numbers in (
+                _SHIFT,
+                _SCALE,
+            )  # made where they are used: a recorded pass may not wait for the processor
+        )
         normed = torch.addcmul(shift, pictures, scale)
         patches = self.patch_in(normed).flatten(2).transpose(1, 2)
         first = self.class_token.to(patches.dtype).expand(len(patches), 1, -1)

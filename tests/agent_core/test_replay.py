@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import agent_core.engine
 from agent_core.checkpoint import Checkpoint, make_header
@@ -31,9 +33,20 @@ PAPER = {
 }  # fmt: skip
 
 
+class NoWaiting(TorchDispatchMode):
+    """Refuses, like a recording GPU, whatever brings numbers to the processor or from it."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        refused = ("aten.lift_fresh", "aten._local_scalar_dense", "aten.item", "aten.nonzero")
+        if str(func).startswith(refused):
+            raise RuntimeError(f"{func} is not permitted when stream is capturing")
+        return func(*args, **(kwargs or {}))
+
+
 def again(run: Pass) -> tuple[Tensor, Callable[[], None]]:
     """As CUDA graphs do it: what a replay reads and writes are the tensors of the recording."""
-    outcome = run().clone()
+    with NoWaiting():
+        outcome = run().clone()
 
     def replay() -> None:
         outcome.copy_(run())

@@ -7,6 +7,7 @@ expert; random play. All of them meet the same worlds.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from agent_core.agent import Agent
 from agent_core.baseline_policy import BaselinePolicy
 from agent_core.workers import pool
-from bridges import Policy, RandomPolicy, Request
+from bridges import Decision, Policy, RandomPolicy, Request
 from games import Action, Env, Game, Observation
 from games.registry import load, make
 
@@ -62,6 +63,9 @@ class Setup:
     game: str = "voxel"
     baseline: Path | None = None
     """Folder of the CNN+GRU that plays the condition `BASELINE`."""
+    answer_takes: int = 0
+    """Steps of the game that pass until a policy's answer is there, and it can be asked again. The expert and random
+    play are never late."""
 
 
 def run_trials(
@@ -90,11 +94,15 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
     if trials[0].condition == "expert":
         return [_play_expert(trial, setup.game) for trial in trials]
     policy = _policy(trials[0].condition, setup)
-    lanes = [_Lane(trial, policy, setup.game) for trial in trials]
+    late = 0 if trials[0].condition == "random" else setup.answer_takes
+    lanes = [_Lane(trial, policy, setup.game, late) for trial in trials]
     while active := [lane for lane in lanes if lane.outcome is None]:
-        decisions = policy.act([lane.request() for lane in active])
-        for lane, decision in zip(active, decisions, strict=True):
-            lane.step(decision.action)
+        asking = [lane for lane in active if lane.steps % (late or 1) == 0]
+        decisions = policy.act([lane.request() for lane in asking])
+        for lane, decision in zip(asking, decisions, strict=True):
+            lane.hear(decision)
+        for lane in active:
+            lane.step(lane.due())
     return [lane.outcome for lane in lanes if lane.outcome is not None]
 
 
@@ -113,10 +121,13 @@ def _policy(condition: str, setup: Setup) -> Policy:
 
 
 class _Lane:
-    """One episode under way."""
+    """One episode under way; answers are there `late` steps after they were asked for."""
 
-    def __init__(self, trial: Trial, policy: Policy, game: str) -> None:
+    def __init__(self, trial: Trial, policy: Policy, game: str, late: int = 0) -> None:
         self.trial = trial
+        self.late = late
+        self.answers: deque[tuple[int, list[Action]]] = deque(maxlen=2)
+        """The last two: which step's frame was shown, the action for that step and those for the next."""
         self.env = make(game)
         self.observation: Observation
         options = options_of(trial, load(game))
@@ -134,6 +145,18 @@ class _Lane:
 
     def request(self) -> Request:
         return Request(self.player, self.observation["frame"], self.observation["instruction"])
+
+    def hear(self, decision: Decision) -> None:
+        """The answer to the newest frame."""
+        later = [following.action for following in decision.later]
+        self.answers.append((self.steps, [decision.action, *later]))
+
+    def due(self) -> Action:
+        """This step's action of the newest answer that is there; its last one where it foretold too few."""
+        for shown, actions in reversed(self.answers):
+            if (ago := self.steps - shown) >= self.late:
+                return actions[min(ago, len(actions) - 1)]
+        return self.env.game.null_action()
 
     def step(self, action: Action) -> None:
         self.observation, reward, terminated, truncated, info = self.env.step(action)

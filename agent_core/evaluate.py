@@ -55,6 +55,8 @@ class Evaluation:
     workers: int = 2
     temperature: float = 1.0
     show_actions: bool = False
+    answer_takes: int = 0
+    """Steps that pass in closed loop until an answer is there (`closed_loop.Setup`)."""
     next_action_episodes: int = 28
     data: Path | None = None
     """Recorded episodes for the next-action figures; fresh expert play in held-out worlds where None."""
@@ -108,7 +110,14 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
         if on_progress:
             on_progress(len(done), len(trials))
 
-    setup = Setup(plan.checkpoint, plan.temperature, plan.show_actions, plan.game, plan.baseline)
+    setup = Setup(
+        plan.checkpoint,
+        plan.temperature,
+        plan.show_actions,
+        plan.game,
+        plan.baseline,
+        plan.answer_takes,
+    )
     outcomes = run_trials(trials, setup, plan.workers, count)
     found = tally(outcomes)
     asked = dict.fromkeys(trial.task for trial in trials)

@@ -84,6 +84,13 @@ def add(commands: Any) -> None:
     evaluate.add_argument(
         "--show-actions", action="store_true", help="let the agent see its own past actions"
     )
+    evaluate.add_argument(
+        "--answer-takes",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="play as on a slow machine: meanwhile what earlier answers foretold, then the last of it again",
+    )
     evaluate.add_argument("--next-action-episodes", type=int, default=28)
     evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
     evaluate.add_argument("--plot", type=Path, help="write a bar chart (PNG)")
@@ -239,6 +246,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         workers=args.workers,
         temperature=args.temperature,
         show_actions=args.show_actions,
+        answer_takes=args.answer_takes,
         next_action_episodes=args.next_action_episodes,
         data=args.data,
         game=args.game,

@@ -15,12 +15,17 @@ from agent_core.metrics import (
     exact_match,
     wilson_interval,
 )
-from bridges import RandomPolicy
+from bridges import Decision, Following, RandomPolicy
 from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
 def act(**values):
     return SPEC.legal(values)
+
+
+def one(number):
+    """An action that differs from those of other numbers below nine."""
+    return act(**{SPEC.controls[number].name: 1})
 
 
 GO, JUMP, TURN, NONE = act(forward=1), act(jump=1), act(camera=(4.0, -9.0)), act()
@@ -99,3 +104,27 @@ def test_a_swapped_episode_ends_when_what_was_asked_is_done():
         lane.step(other()[0])
     assert not lane.outcome.success
     assert lane.steps < TASKS["chop_tree"].limit
+
+
+@pytest.mark.parametrize(
+    ("late", "foretold", "played"),
+    [
+        (0, 0, [0, 1, 2, 3, 4, 5]),
+        (0, 3, [0, 1, 2, 3, 4, 5]),
+        (1, 0, [None, 0, 1, 2, 3, 4]),  # each answer is a step old
+        (1, 3, [None, 1, 2, 3, 4, 5]),  # and foretold that step
+        (2, 0, [None, None, 0, 0, 2, 2]),
+        (2, 2, [None, None, 2, 2, 4, 4]),
+        (2, 3, [None, None, 2, 3, 4, 5]),
+    ],
+)
+def test_a_late_answer_gives_what_it_foretold(late, foretold, played):
+    lane = _Lane(Trial("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", late)
+    due = []
+    for step in range(6):
+        if step % (late or 1) == 0:
+            later = tuple(Following(one(step + k), "") for k in range(1, foretold + 1))
+            lane.hear(Decision(one(step), "", 1.0, later=later))
+        due.append(lane.due())
+        lane.steps += 1
+    assert due == [NONE if k is None else one(k) for k in played]

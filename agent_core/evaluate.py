@@ -75,8 +75,10 @@ class Evaluation:
         """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
 
         Raises `UnplayableError` for a condition there is not, for a task that the game does not have, or where it has
-        none or no expert.
+        none or no expert, or where an answer takes less than no time.
         """
+        if self.answer_takes < 0:
+            raise UnplayableError(f"an answer takes 0 steps or more, not {self.answer_takes}")
         known = CONDITIONS if self.baseline is None else COLUMNS
         for condition in self.columns:
             if condition not in known:

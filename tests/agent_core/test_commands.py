@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from agent_core.__main__ import main, parser
 from agent_core.checkpoint import SHIPPED
@@ -38,6 +39,7 @@ def test_help_names_every_command(capsys):
     [
         (["games", "voxle"], "did you mean 'voxel'"),
         (["play", "minecraft"], "attach it over a bridge"),
+        (["evaluate", "voxel", "--answer-takes", "-1"], "0 steps or more, not -1"),
         (["play", "--url", "ws://127.0.0.1:1/v1"], "no server at"),
         (["serve", "--policy", "random", "--host", "0.0.0.0"], "set a token"),
         (["serve", "--checkpoint", "/nowhere"], "no checkpoint folder /nowhere"),
@@ -142,3 +144,12 @@ def test_typed_goals_find_their_task():
     assert goal_of("Hunt the cow").task == "hunt_cow"
     assert goal_of("get beef, then wood").items == ("beef", "wood")
     assert goal_of("sing a song").task == "free"
+
+
+def test_speeds_come_as_a_table(capsys):
+    before = torch.get_num_threads()
+    assert main(["bench", "infer", "--seconds", "0.1", "--threads", str(before)]) == 0
+    rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    table = {name.strip(): value.strip() for name, value in rows}
+    assert table["preset"] == "tiny"
+    assert float(table["actions_per_s"]) > 0

@@ -97,7 +97,7 @@ def play_trials(trials: list[Trial], setup: Setup) -> list[Outcome]:
     late = 0 if trials[0].condition == "random" else setup.answer_takes
     lanes = [_Lane(trial, policy, setup.game, late) for trial in trials]
     while active := [lane for lane in lanes if lane.outcome is None]:
-        asking = [lane for lane in active if lane.steps % (late or 1) == 0]
+        asking = [lane for lane in active if lane.asks()]
         decisions = policy.act([lane.request() for lane in asking])
         for lane, decision in zip(asking, decisions, strict=True):
             lane.hear(decision)
@@ -128,6 +128,8 @@ class _Lane:
         self.late = late
         self.answers: deque[tuple[int, list[Action]]] = deque(maxlen=2)
         """The last two: which step's frame was shown, the action for that step and those for the next."""
+        self.executed: Action | None = None
+        """What was done at the step whose frame was shown last; None where it is as answered."""
         self.env = make(game)
         self.observation: Observation
         options = options_of(trial, load(game))
@@ -144,7 +146,12 @@ class _Lane:
         self.outcome: Outcome | None = None
 
     def request(self) -> Request:
-        return Request(self.player, self.observation["frame"], self.observation["instruction"])
+        seen = self.observation
+        return Request(self.player, seen["frame"], seen["instruction"], executed=self.executed)
+
+    def asks(self) -> bool:
+        """Whether the policy is free to look at this step's frame."""
+        return self.steps % (self.late or 1) == 0
 
     def hear(self, decision: Decision) -> None:
         """The answer to the newest frame."""
@@ -159,6 +166,8 @@ class _Lane:
         return self.env.game.null_action()
 
     def step(self, action: Action) -> None:
+        if self.late and self.asks():
+            self.executed = action
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
         self.reward += reward

@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
 
     Else every large tensor is mapped anew and cleared page by page: a fifth of a training step on two cores, and one
     part in twenty of a batch of sixteen players. Small pieces are kept like others: a list of their own is swept at
-    every large tensor that is freed, a thirtieth of the paper's sizes in play.
+    every large tensor that is freed, one to three parts in a hundred of the paper's sizes in play.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,8 +1,8 @@
 """How does a whole pass cost a GPU one launch? Recorded once for every shape of its inputs, then replayed.
 
-A pass of the paper's sizes is some 700 small kernels, and launching them one by one takes longer than computing them.
-CUDA graphs launch all of them together, but always on the same memory: inputs are copied to where the recording read
-them.
+A pass of the paper's sizes is several hundred small kernels, and launching them one by one can take longer than
+computing them. CUDA graphs launch all of them together, but always on the same memory: inputs are copied to where the
+recording read them.
 """
 
 from __future__ import annotations

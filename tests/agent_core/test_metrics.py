@@ -128,3 +128,14 @@ def test_a_late_answer_gives_what_it_foretold(late, foretold, played):
         due.append(lane.due())
         lane.steps += 1
     assert due == [NONE if k is None else one(k) for k in played]
+
+
+def test_a_late_player_is_told_what_was_done_meanwhile():
+    lane = _Lane(Trial("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", late=2)
+    told = []
+    for step in range(6):
+        if lane.asks():
+            told.append(lane.request().executed)
+            lane.hear(Decision(one(step), "", 1.0))
+        lane.step(lane.due())
+    assert told == [None, NONE, one(0)]

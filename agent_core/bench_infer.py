@@ -109,7 +109,7 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     checkpoint.model.to(device)
     together = _Players(checkpoint, timing, sessions)
     times = _times(together.act, timing.seconds)
-    operations = _flops(together.act, len(times)) / sessions / 1e9
+    operations = together.operations(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
     ceiling = gemm_gflops(timing.precision, device)
     report = {
@@ -177,6 +177,8 @@ class _Players:
         """What computes matrices, and how passes are launched."""
         if any(self._engine.recorded):
             return "torch, CUDA graphs"
+        if self._engine.own_layers:
+            return "own kernels"
         kinds = {type(module) for module in self._engine.model.modules()}
         if Int8Linear in kinds:
             return "torch, oneDNN int8"
@@ -186,6 +188,18 @@ class _Players:
     def tokens(self) -> float:
         """Written per frame, the ends of actions included."""
         return round(self._chunk * statistics.fmean(len(body) + 1 for body in self._bodies), 2)
+
+    def operations(self, after: int, steps: int = 20) -> float:
+        """Of one step, counted over some: torch's and our own."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        own = self._engine.own_layers
+        before = sum(layers.operations for layers in own)
+        with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
+            for t in range(steps):
+                self.act(_WARM + after + t)
+        done = sum(layers.operations for layers in own) - before
+        return float(counter.get_total_flops() + done) / steps
 
     def act(self, t: int) -> None:
         self._ask(self._sessions, t)
@@ -267,17 +281,6 @@ def _times(step: Callable[[int], None], seconds: float, warm: int = _WARM) -> li
         step(warm + len(times))
         times.append(1000 * (time.perf_counter() - start))
     return times
-
-
-def _flops(step: Callable[[int], None], after: int, steps: int = 20) -> float:
-    """Operations of one step, counted over some."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counter = FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS)
-    with counter:
-        for t in range(steps):
-            step(_WARM + after + t)
-    return counter.get_total_flops() / steps
 
 
 def _percentiles(times: list[float]) -> dict[str, float]:

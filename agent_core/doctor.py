@@ -41,6 +41,7 @@ def examine(port: int = 8765) -> list[Finding]:
         _libraries,
         _shadowed,
         _device,
+        _kernels,
         _checkpoint,
         _disk,
     )
@@ -81,6 +82,14 @@ def _device() -> Finding:
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
     return Finding("device", True, f"{gpu}, {torch.get_num_threads()} CPU threads")
+
+
+def _kernels() -> Finding:
+    from agent_core.native import reason_against
+
+    reason = reason_against()
+    found = "compiled and right" if reason is None else f"torch computes instead: {reason}"
+    return Finding("own kernels", True, found)
 
 
 def _checkpoint() -> Finding:

@@ -26,6 +26,7 @@ from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
+from agent_core.native import OwnLayers
 from agent_core.precision import PlayingModel, Precision
 from agent_core.replay import Replayed, can_record, record
 from agent_core.ring import Columns, Indices, Ring, Tokens
@@ -87,6 +88,11 @@ class Engine:
         if can_record(self.device):
             self.recorded = Replayed(self._see, record), Replayed(self._extend, record)
             self._see, self._extend = self.recorded
+
+    @property
+    def own_layers(self) -> tuple[OwnLayers, ...]:
+        """Layers that our own code computes, on processors that have the units for it."""
+        return self._playing.own
 
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""

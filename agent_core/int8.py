@@ -97,11 +97,9 @@ class Int8Linear(nn.Module):
         after: tuple[str, str] = ("none", ""),
     ) -> None:
         super().__init__()
-        weight = layer.weight.detach().float()
-        self._scale = weight.abs().amax(1).clamp(min=1e-8) / 127
-        whole = (weight / self._scale[:, None]).round().to(torch.int8)
+        whole, self._scale = whole_numbers(layer.weight.detach().float())
         self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
-        self._zero = torch.zeros(len(weight), dtype=torch.long)
+        self._zero = torch.zeros(len(whole), dtype=torch.long)
         self._bias = None if layer.bias is None else layer.bias.detach().float()
         self._given, self._becomes, self._after = given, becomes, after
 
@@ -126,7 +124,6 @@ class Int8Linear(nn.Module):
 
 def quantise(model: nn.Module, watch: Watch) -> None:
     """Replace the matrices of every block in use, in place; `watch` has seen what they are given."""
-    watch.end()
     for part in model.modules():
         if isinstance(part, Attention) and watch.saw(part.qkv):
             _smooth(part.attention_norm, part.qkv, watch)
@@ -135,8 +132,14 @@ def quantise(model: nn.Module, watch: Watch) -> None:
                 _quantise_feed_forward(part, watch)
 
 
-def _smooth(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> None:
-    """A norm and the matrix after it, in place, so that the norm's outcome is the whole numbers to be.
+def whole_numbers(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix (out, in) as int8, and what one is worth in each row (out,)."""
+    scale = weight.abs().amax(1).clamp(min=1e-8) / 127
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+def smoothed(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> tuple[Tensor, Tensor, Tensor]:
+    """A norm's weight and bias and the matrix after it, so that the norm's outcome is the whole numbers to be.
 
     Channels that reach far take their size from the norm to the matrix, half way in powers, so that the others keep
     their precision (SmoothQuant, Xiao et al. 2022).
@@ -145,9 +148,14 @@ def _smooth(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> None:
     size = watch.size(layer)
     factor = (size / weight.abs().amax(0).clamp(min=1e-5)).sqrt()
     factor *= (size / factor).max() / 127
-    layer.weight = nn.Parameter(weight * factor, requires_grad=False)
-    for part in (norm.weight, norm.bias):
-        part.data = (part.float() / factor).to(part.dtype)
+    return norm.weight.float() / factor, norm.bias.float() / factor, weight * factor
+
+
+def _smooth(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> None:
+    """The same in place."""
+    scale, shift, weight = smoothed(norm, layer, watch)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    norm.weight.data, norm.bias.data = scale.to(norm.weight.dtype), shift.to(norm.bias.dtype)
 
 
 def _quantise_feed_forward(block: Block, watch: Watch) -> None:

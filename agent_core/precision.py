@@ -14,6 +14,7 @@ from agent_core.config import ConfigError
 from agent_core.int8 import Watch, can_quantise, quantise
 from agent_core.model import IAFM
 from agent_core.model.vision import VisionTower, normalise
+from agent_core.native import OwnLayers, can_own, use_own_layers
 from agent_core.packed import can_pack, can_pack_convolutions, pack, pack_convolutions
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -36,8 +37,11 @@ class PlayingModel:
         self._can_pack = half and can_pack(device)
         self._watch = Watch(self.model) if precision == "int8" else None
         self._watched = 0
-        if self._can_pack and self._watch is None:
-            pack(self.model)
+        self.own: tuple[OwnLayers, ...] = ()
+        """Blocks that our own code computes."""
+        self._can_own = half and can_own(config, device)
+        if self._watch is None:
+            self._lay_out()
         tower = self.model.vision
         if isinstance(tower, VisionTower) and can_pack_convolutions(device):
             blank = torch.zeros(1, config.frame_height, config.frame_width, 3, dtype=torch.uint8)
@@ -49,7 +53,15 @@ class PlayingModel:
             return
         self._watched += frames
         if self._watched >= _WATCHED:
-            quantise(self.model, self._watch)
-            if self._can_pack:
-                pack(self.model)
+            self._watch.end()
+            self._lay_out()
             self._watch = None
+
+    def _lay_out(self) -> None:
+        """Weights as they are read in play: what our own code does not compute, torch's does."""
+        if self._can_own:
+            self.own = use_own_layers(self.model, self._watch)
+        elif self._watch is not None:
+            quantise(self.model, self._watch)
+        if self._can_pack:
+            pack(self.model)

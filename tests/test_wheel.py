@@ -25,6 +25,8 @@ def test_the_wheel_holds_four_packages_with_their_data(tmp_path):
         "agent_core/checkpoints/voxel-tiny/config.json",
         "agent_core/checkpoints/voxel-tiny/model.safetensors",
         "agent_core/recipes/voxel-tiny.toml",
+        "agent_core/kernels/attention.c",
+        "agent_core/kernels/kernels.h",
         "bridges/PROTOCOL.md",
         "bridges/console/index.html",
         "bridges/console/console.js",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +13,8 @@ from agent_core.model.block import Block
 
 _OPT_OFFSET = 2
 """OPT's position table begins with two rows that no token takes."""
+
+OwnExtend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int | None], Tensor]
 
 
 class Decoder(nn.Module):
@@ -28,6 +32,8 @@ class Decoder(nn.Module):
             Block(config.width, config.heads, activation) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
+        self.own: OwnExtend | None = None
+        """Computes all blocks in play instead of them (`agent_core.native`)."""
         self.is_paper = config.is_paper
         if self.is_paper:
             self.position = nn.Embedding(config.positions + _OPT_OFFSET, config.width)
@@ -80,6 +86,9 @@ class Decoder(nn.Module):
         """
         x = self.place(x, slots if places is None else places)
         index = torch.arange(cache.shape[2], device=x.device)[rows][:, None]
+        if self.own is not None:
+            found: Tensor = self.norm(self.own(x, bias, cache, index[:, 0], slots, tail))
+            return found
         alone = len(slots) == 1 and isinstance(rows, slice) and x.device.type == "cpu"
         runs = _runs(slots[0].tolist()) if alone else []
         places_of_runs = [cache[:, :, rows, :, place].unbind(0) for _, place in runs]

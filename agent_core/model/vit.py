@@ -6,6 +6,7 @@ patch of earlier frames only, so that in play every frame is encoded once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -91,6 +92,9 @@ class SpaceTimeBlock(Block):
         return out
 
 
+OwnLook = Callable[[Tensor, FrameMemory | None], Tensor]
+
+
 class ViTower(nn.Module):
     """Patches with fixed 2-D sin-cos positions and a class token through the layers, then pooled to the grid."""
 
@@ -111,6 +115,8 @@ class ViTower(nn.Module):
             for _ in range(config.layers)
         )
         self.leave_norm = nn.LayerNorm(width)
+        self.own: OwnLook | None = None
+        """Computes all blocks in play instead of them (`agent_core.native`)."""
 
     def forward(
         self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
@@ -135,6 +141,8 @@ class ViTower(nn.Module):
     def look(self, pictures: Tensor, memory: FrameMemory | None) -> Tensor:
         """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D)."""
         x = self.embed(pictures)
+        if self.own is not None:
+            return self._leave(self.own(x, memory), None).tokens
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, SpaceTimeBlock)
             if memory is not None:

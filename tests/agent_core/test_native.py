@@ -1,0 +1,280 @@
+"""Does our own code compute the layers that torch computes, and does play go on where it cannot?"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agent_core import native
+from agent_core.checkpoint import Checkpoint, make_header
+from agent_core.compiled import KernelError, library
+from agent_core.config import ModelConfig
+from agent_core.engine import Engine, EngineOptions
+from agent_core.grammar import Attachment
+from agent_core.int8 import Watch
+from agent_core.model import IAFM
+from agent_core.model.decoder import Decoder
+from agent_core.model.vit import FrameMemory, ViTower
+from agent_core.native import HEAD, OwnLayers
+from agent_core.session import Choice
+from agent_core.vocabulary import build_vocabulary
+from games.voxel.spec import SPEC
+
+TEXTS = ["chop a tree", "hunt the pig"]
+VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
+ATTACHMENT = Attachment(SPEC, VOCABULARY)
+
+needs_units = pytest.mark.skipif(
+    native.reason_against() is not None,
+    reason=f"torch computes all layers: {native.reason_against()}",
+)
+
+
+def config(**changes: object) -> ModelConfig:
+    sizes = {
+        "backbone": "paper", "width": 2 * HEAD, "heads": 2, "layers": 3, "frame_height": 40, "frame_width": 40,
+        "patch": 8, "visual_grid": (5, 5), "glance": True, "memory_frames": 4, "history_stride": 1,
+        "positions": 512, "thought_slots": 8, "mae_blocks": 1, "temporal_attention": True,
+    }  # fmt: skip
+    return ModelConfig.model_validate({**sizes, **changes})
+
+
+def model(**changes: object) -> IAFM:
+    torch.manual_seed(0)
+    made = IAFM(config(**changes), VOCABULARY.size)
+    for name, weight in made.named_parameters():
+        if weight.ndim < 2:
+            nn.init.normal_(weight, 1.0, 0.3)
+        elif name == "token.weight":
+            nn.init.normal_(weight, std=0.15)
+        elif "blocks" in name:  # what layers add counts for more than what they are given
+            nn.init.normal_(weight, std=0.12)
+    return made.eval().requires_grad_(False)
+
+
+def off(found: Tensor, expected: Tensor) -> float:
+    """Largest distance, in standard deviations."""
+    return float((found.float() - expected).abs().max() / expected.std())
+
+
+def by_torch_and_by_us(part: nn.Module, run: Any, *, whole: bool = False) -> tuple[float, float]:
+    """How far bfloat16 in torch, and our own code, are from float32."""
+    truth = run(copy.deepcopy(part))
+    half = copy.deepcopy(part).to(torch.bfloat16)
+    watch = Watch(half) if whole else None
+    plain = run(half)
+    if watch is not None:
+        watch.end()
+    ours = copy.deepcopy(part).to(torch.bfloat16)
+    # the watch knows the layers it has seen
+    layers = OwnLayers(half.blocks if whole else ours.blocks, watch)
+    ours.own = layers.see if isinstance(part, ViTower) else layers.extend
+    ours.blocks = nn.ModuleList()
+    return off(plain, truth), off(run(ours), truth)
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("steps", [2, 6])  # of a memory of four, which then goes round
+@pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0, 1])])
+def test_pictures_are_seen_as_torch_sees_them(
+    rows: slice | Tensor, steps: int, whole: bool
+) -> None:
+    made = model()
+    count = 1 if isinstance(rows, slice) else 3
+    places = made.config.visual_tokens
+
+    def run(tower: ViTower) -> Tensor:
+        dtype = tower.patch_in.weight.dtype
+        draw = torch.Generator().manual_seed(1)
+        earlier = torch.randn(3, 2, 3, places, 2, 4, HEAD, generator=draw).to(dtype)
+        for step in range(steps):
+            bias = torch.zeros(4, count, 1, dtype=dtype)
+            bias[step + 1 :] = -torch.inf
+            block = step % 4
+            where = block if count == 1 else torch.full((3,), block)
+            pictures = torch.randn(count, 3, 40, 40, generator=draw).to(dtype)
+            seen = tower.look(pictures, FrameMemory(earlier, bias, rows, where))
+        return seen.float()
+
+    plain, ours = by_torch_and_by_us(made.vision, run, whole=whole)
+    assert ours < (0.16 if whole else 1.2 * plain)
+    assert plain < 0.1
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
+def test_tokens_enter_the_cache_as_with_torch(queries: int, tail: int | None, whole: bool) -> None:
+    made = model(positions=2048)
+
+    def run(decoder: Decoder) -> Tensor:
+        dtype = decoder.norm.weight.dtype
+        draw = torch.Generator().manual_seed(queries)
+        cache = torch.randn(3, 2, 4, 2, 333, HEAD, generator=draw).to(dtype)
+        used = cache[:, :, :, :, :301]  # no whole number of tiles
+        slots = torch.randperm(301, generator=draw)[: 2 * queries].view(2, queries)
+        bias = torch.zeros(2, 1, queries, 301)
+        bias.masked_fill_(torch.rand(bias.shape, generator=draw) > 0.6, -torch.inf)
+        bias[..., 7] = 0
+        bias[1, :, :, 128:256] = -torch.inf  # a block nothing is seen of
+        x = torch.randn(2, queries, 2 * HEAD, generator=draw)
+        rows = torch.tensor([3, 1])
+        out = decoder.extend(x.to(dtype), bias.to(dtype), used, rows, slots, tail=tail)
+        return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
+
+    plain, ours = by_torch_and_by_us(made.decoder, run, whole=whole)
+    assert ours < (0.16 if whole else 1.2 * plain)
+    assert plain < 0.1
+
+
+@needs_units
+@torch.inference_mode()
+def test_numbers_beyond_those_seen_end_at_the_edge() -> None:
+    """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
+    decoder = model().decoder.to(torch.bfloat16)
+    bias, cache = torch.zeros(1, 1, 9, 9).bfloat16(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
+    rows, slots = torch.tensor([0]), torch.arange(9)[None]
+    x = torch.randn(1, 9, 2 * HEAD).bfloat16()
+    watch = Watch(decoder)
+    decoder.extend(x, bias, cache, rows, slots)
+    watch.end()
+    for block in decoder.blocks:
+        block.attention_norm.weight *= 3
+    far = decoder.extend(x, bias, cache.clone(), rows, slots).float()
+    layers = OwnLayers(decoder.blocks, watch)
+    found = decoder.norm(layers.extend(x, bias, cache.clone(), rows, slots, None)).float()
+    assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
+
+
+def checkpoint(**changes: object) -> Checkpoint:
+    made = model(**changes)
+    return Checkpoint(made, make_header(made.config, (SPEC,), VOCABULARY, {}), VOCABULARY, Path())
+
+
+def pictures(count: int, seed: int) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return list(random.integers(0, 255, (count, 40, 40, 3)).astype(np.uint8))
+
+
+def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Choice]]:
+    sessions = [engine.open(ATTACHMENT, seed) for seed in seeds]
+    frames = [pictures(steps, seed) for seed in seeds]
+    return [
+        engine.act(sessions, [f[t] for f in frames], ["chop a tree"] * len(seeds))
+        for t in range(steps)
+    ]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr("agent_core.precision.can_own", lambda *_: False)
+        yield
+
+
+@needs_units
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("over_time", [False, True])
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_play_is_that_of_torch(
+    precision: Any, over_time: bool, shown: bool, request: pytest.FixtureRequest
+) -> None:
+    """Greedy play of torch's bfloat16, gone along with: what would be likely next?"""
+    what = checkpoint(temporal_attention=over_time)
+    options = EngineOptions(temperature=0, show_actions=shown, precision=precision)
+    ours = Engine(what, options)
+    request.getfixturevalue("without")
+    theirs = Engine(what, EngineOptions(temperature=0, show_actions=shown, precision="bfloat16"))
+    assert not theirs.own_layers
+    found, expected = (play(engine, [0])[16:] for engine in (ours, theirs))
+    assert len(ours.own_layers) == 2
+    assert all(layers.operations > 0 for layers in ours.own_layers)
+    for (a,), (b,) in zip(found, expected, strict=True):
+        assert a.entropy == pytest.approx(b.entropy, abs=0.08)
+
+
+@needs_units
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
+    what = checkpoint(history_stride=2)
+    options = EngineOptions(show_actions=True, precision=precision, alternatives=2)
+    together = play(Engine(what, options), [1, 2, 3], steps=8)
+    alone = [play(Engine(what, options), [seed], steps=8) for seed in (1, 2, 3)]
+    for k, (choices, *_) in enumerate(zip(together, strict=True)):
+        for seed, choice in enumerate(choices):
+            assert choice.body == alone[seed][k][0].body
+
+
+@needs_units
+def test_the_number_of_threads_changes_nothing() -> None:
+    what, before = checkpoint(), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            engine = Engine(what, EngineOptions(precision="bfloat16"))
+            found.append([choice.probability for (choice,) in play(engine, [4], steps=6)])
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@needs_units
+def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library()
+    (made,) = (tmp_path / "iafm").iterdir()
+    written = made.stat().st_mtime_ns
+    monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
+    with pytest.raises(KernelError, match="no C compiler"):
+        library()
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library()
+    assert made.stat().st_mtime_ns == written
+
+
+@needs_units
+@pytest.mark.parametrize(
+    ("compiler", "reason"), [("false", "fails"), ("/no/such/cc", "cannot be compiled")]
+)
+def test_without_a_compiler_torch_plays(
+    compiler: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.reason_against.cache_clear()
+    with caplog.at_level(logging.INFO):
+        engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
+    native.reason_against.cache_clear()
+    assert reason in caplog.text
+    assert not engine.own_layers
+    assert play(engine, [0], steps=1)[0][0].probability > 0
+    assert not list((tmp_path / "iafm").iterdir())
+
+
+@needs_units
+def test_wrong_numbers_are_not_played_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(OwnLayers, "see", lambda _, x, __: torch.full_like(x, torch.nan))
+    native.reason_against.cache_clear()
+    engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
+    native.reason_against.cache_clear()
+    assert "other numbers" in caplog.text
+    assert not engine.own_layers

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from agent_core.checkpoint import Checkpoint
 from agent_core.config import ConfigError
+from agent_core.device import use_large_pages
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
 from agent_core.model.vision import normalise
@@ -185,6 +186,8 @@ class Engine:
         self._cache = longer(self._cache, 2)
         self._over_time = longer(self._over_time, 2)
         self._glance = longer(self._glance)
+        for table in (self._cache, self._over_time):
+            use_large_pages(table)
         self._ring.grow(more)
         self._free += range(have, have + more)
         for one in self.recorded:

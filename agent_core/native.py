@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agent_core.compiled import KernelError, library
 from agent_core.config import ModelConfig
+from agent_core.device import use_large_pages
 from agent_core.int8 import Watch, Whole, smoothed, whole_numbers
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
@@ -27,6 +28,7 @@ HEAD = 64
 """Numbers of a head, as CLIP and OPT have them: the only size the code knows."""
 _MOST_FRAMES = 16
 _PAGE = 4096
+_PIECE = 64 << 20
 _BFLOAT16, _INT8, _UINT8 = range(3)
 _RELU, _SWISH = range(2)
 
@@ -61,6 +63,27 @@ class _Stack(Structure):
     ]
 
 
+class _Arena:
+    """Memory for weights, in large pieces, so that large pages fit under them."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Tensor] = []
+        self._left = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, size: int) -> Tensor:
+        """(size,) bytes, not set."""
+        if size > len(self._left):
+            self._left = torch.empty(max(size, _PIECE), dtype=torch.uint8)
+            self._pieces.append(self._left)
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
+
+    def settle(self) -> None:
+        """Once all is written."""
+        for piece in self._pieces:
+            use_large_pages(piece)
+
+
 class OwnLayers:
     """Blocks as our own code computes them, in bfloat16, or with a watch in whole numbers. Weights are copied.
 
@@ -74,10 +97,12 @@ class OwnLayers:
             getattr(self._library, name).argtypes = [POINTER(_Stack)]
         self._library.stack_scratch.restype = c_int64
         self._kept: list[Tensor] = []
+        self._arena = _Arena()
         self._watch = watch
         found = [block for block in blocks if isinstance(block, Block)]
         self._heads, self._count = found[0].heads, len(found)
         self._layers = (_Layer * len(found))(*map(self._layer, found))
+        self._arena.settle()
         self._room = torch.empty(0, dtype=torch.uint8)
         self.operations = 0
         """Multiplications and additions so far."""
@@ -204,7 +229,7 @@ class OwnLayers:
         if kind == _BFLOAT16:
             weight = weight.detach().to(torch.bfloat16)
         scale = torch.ones(len(weight)) if scale is None else scale
-        packed = torch.empty(weight.nbytes, dtype=torch.uint8)
+        packed = self._arena.take(weight.nbytes)
         bytes_of_row = weight.nbytes // len(weight)
         weight = weight.contiguous()
         self._library.pack_matrix(weight.data_ptr(), len(weight), bytes_of_row, packed.data_ptr())

@@ -11,6 +11,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from agent_core.checkpoint import SHIPPED, CheckpointError, load
+from agent_core.native import reason_against
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
@@ -85,8 +86,6 @@ def _device() -> Finding:
 
 
 def _kernels() -> Finding:
-    from agent_core.native import reason_against
-
     reason = reason_against()
     found = "compiled and right" if reason is None else f"torch computes instead: {reason}"
     return Finding("own kernels", True, found)

@@ -160,10 +160,16 @@ class ViTower(nn.Module):
             )  # made where they are used: a recorded pass may not wait for the processor
         )
         normed = torch.addcmul(shift, pictures, scale)
-        patches = self.patch_in(normed).flatten(2).transpose(1, 2)
+        patches = F.linear(self._patches(normed), self.patch_in.weight.flatten(1))
         first = self.class_token.to(patches.dtype).expand(len(patches), 1, -1)
         out: Tensor = self.enter_norm(torch.cat([first, patches], 1) + self.position)
         return out
+
+    def _patches(self, pictures: Tensor) -> Tensor:
+        """(F, 3, H, W) -> (F, patches, 3 * side * side): one product with them is faster than a convolution."""
+        side, (rows, columns) = self.patch_in.kernel_size[0], self.grid
+        cells = pictures.reshape(len(pictures), 3, rows, side, columns, side)
+        return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
     def _blind(self, hidden: Tensor, count: int) -> Tensor:
         """(F', P) -> (F, 1 + P): the class token and the other pictures are seen."""

@@ -60,8 +60,10 @@ def _compiled() -> Path:
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iafm"
         path = folder / f"kernels-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
+            raise KernelError(f"others may write to {folder}; chmod 700 it")
         if not path.exists():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as room:
                 new = Path(room) / path.name
                 sources = [str(file) for file in files if file.suffix == ".c"]

@@ -17,6 +17,7 @@ from agent_core import native
 from agent_core.checkpoint import Checkpoint, make_header
 from agent_core.compiled import KernelError, library
 from agent_core.config import ModelConfig
+from agent_core.device import use_large_pages
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.int8 import Watch
@@ -243,6 +244,37 @@ def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     library()
     assert made.stat().st_mtime_ns == written
+
+
+@needs_units
+def test_code_that_others_could_have_put_there_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iafm").mkdir()
+    (tmp_path / "iafm").chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(KernelError, match="others may write"):
+        library()
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage/enabled").exists()
+    or "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text(),
+    reason="this system has no large pages",
+)
+def test_large_pages_lie_under_what_is_read_often() -> None:
+    def large_kb() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+
+    before = large_kb()
+    memory = torch.randint(0, 255, (9 << 20,), dtype=torch.uint8)
+    kept = memory.clone()
+    use_large_pages(memory)
+    assert torch.equal(memory, kept)
+    memory.fill_(1)
+    assert large_kb() > before
+    use_large_pages(memory[:5])  # too small for one
 
 
 @needs_units

@@ -21,7 +21,7 @@ import torch
 
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
-from agent_core.device import keep_freed_memory, pick_device
+from agent_core.device import keep_freed_memory, pick_device, use_large_pages
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
@@ -98,8 +98,10 @@ def untrained(preset: str, **settings: Any) -> Checkpoint:
 
 
 def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> dict[str, Any]:
-    """Milliseconds per batched action, actions a second, and the share of this machine's matrix ceiling.
+    """Milliseconds per batched action, actions a second, and the shares of this machine's ceilings.
 
+    Those are what matrix products reach, and what reading memory reaches: a step reads at least the encoder's and
+    the decoder's weights and every session's memory once.
     With several sessions also what the batch gains over asking them one after the other.
     """
     torch.set_num_threads(timing.threads)
@@ -111,7 +113,8 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     times = _times(together.act, timing.seconds)
     operations = together.operations(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
-    ceiling = gemm_gflops(timing.precision, device)
+    ceiling, bandwidth = gemm_gflops(timing.precision, device), read_gb_s(device)
+    least = together.least_read / 1e9
     report = {
         "preset": checkpoint.header.model.preset,
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
@@ -126,6 +129,9 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
         "gflop_per_action": round(operations, 3),
         "gemm_gflops": round(ceiling, 1),
         "share_of_gemm": round(rate * operations / ceiling, 3),
+        "least_read_mb": round(1000 * least, 1),
+        "read_gb_s": round(bandwidth, 1),
+        "share_of_bandwidth": round(least * rate / sessions / bandwidth, 3),
         "peak_memory_mb": peak_memory_mb(device),
     }
     if sessions > 1:
@@ -171,6 +177,13 @@ class _Players:
         attachment = Attachment(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
         self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
+        model = checkpoint.model
+        weights = [*model.vision.parameters(), *model.decoder.parameters()]
+        size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
+        self.least_read = (
+            size * sum(weight.numel() for weight in weights) + sessions * self._engine.memory_bytes
+        )
+        """Bytes of weights and memory, each once."""
 
     @property
     def backend(self) -> str:
@@ -261,6 +274,18 @@ def gemm_gflops(precision: Precision, device: torch.device, seconds: float = 0.5
             if on_gpu:
                 torch.cuda.synchronize()
             best = max(best, 2 * side**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def read_gb_s(device: torch.device, seconds: float = 0.5) -> float:
+    """What summing 256 MB reaches on a device, in 10^9 bytes a second."""
+    much = torch.ones(1 << 26, device=device)
+    use_large_pages(much)
+    best, begun = 0.0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        much.sum().item()
+        best = max(best, much.nbytes / (time.perf_counter() - start) / 1e9)
     return best
 
 

@@ -95,6 +95,12 @@ class Engine:
         """Layers that our own code computes, on processors that have the units for it."""
         return self._playing.own
 
+    @property
+    def memory_bytes(self) -> int:
+        """What one session's memory takes."""
+        tables = self._cache, self._over_time
+        return sum(table.nbytes // max(1, table.shape[2]) for table in tables)
+
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
         if not self._free:

@@ -30,6 +30,10 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     assert report["sessions"] == 2
     assert report["actions_per_s"] > 0
     assert report["batching_gain"] > 0
+    tower_and_decoder = 4e-6 * 900_000
+    assert tower_and_decoder < report["least_read_mb"] < 4 * tower_and_decoder
+    for ceiling in ("gemm", "bandwidth"):
+        assert report[f"share_of_{ceiling}"] > 0
     assert {body for body in given if body} <= known
     assert len(set(given)) > 3
     assert len(expert_play().actions) == STEPS

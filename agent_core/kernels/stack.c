@@ -47,13 +47,17 @@ static Room room_of(const Stack *s, char *at) {
   return room;
 }
 
+/* Queries, keys or values of the tokens: part 0, 1 or 2 of what the matrix before attention leaves. */
+static Rows part_of(const Stack *s, const Room *room, int64_t part) {
+  int64_t width = s->heads * HEAD;
+  Rows rows = {room->qkv + part * width, s->rows * 3 * width, HEAD, 3 * width};
+  return rows;
+}
+
 static Attention attention_of(const Stack *s, const Room *room) {
-  int64_t width = s->heads * HEAD, keys = s->cache ? s->used : s->rows;
-  Rows query = {room->qkv, s->rows * 3 * width, HEAD, 3 * width}, key = query, value = query;
-  key.data += width;
-  value.data += 2 * width;
-  Attention a = {query, key, value, s->bias, s->bias_batch, s->bias_row, s->memory, room->found, s->batch, s->heads,
-                 s->rows, keys, s->threads, room->rest};
+  int64_t keys = s->cache ? s->used : s->rows;
+  Attention a = {part_of(s, room, 0), part_of(s, room, 1), part_of(s, room, 2), s->bias, s->bias_batch, s->bias_row,
+                 s->memory, room->found, s->batch, s->heads, s->rows, keys, s->threads, room->rest};
   if (!s->cache) a.memory = 0;
   return a;
 }
@@ -96,11 +100,9 @@ static void attend_over_time(const Stack *s, const Room *room, int64_t layer) {
   Linear l = linear_of(s, room, &at->time_qkv, 0);
   l.out = room->qkv;
   linear(&l);
-  Rows query = {room->qkv, s->rows * 3 * width, HEAD, 3 * width}, key = query, value = query;
-  key.data += width;
-  value.data += 2 * width;
-  LookBack b = {query, key, value, s->earlier + 2 * layer * size, s->earlier + (2 * layer + 1) * size, s->frames_bias,
-                s->memory, s->frame, room->found, s->batch, s->rows, s->heads, s->frames, s->threads};
+  LookBack b = {part_of(s, room, 0), part_of(s, room, 1), part_of(s, room, 2), s->earlier + 2 * layer * size,
+                s->earlier + (2 * layer + 1) * size, s->frames_bias, s->memory, s->frame, room->found, s->batch, s->rows,
+                s->heads, s->frames, s->threads};
   look_back(&b);
   l = linear_of(s, room, &at->time_out, 0);
   l.x = room->found;

@@ -270,16 +270,21 @@ def test_large_pages_lie_under_what_is_read_often() -> None:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
 
-    # memory of its own: what was freed before could lie in large pages already
-    private = mmap.mmap(-1, 9 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory = torch.frombuffer(private, dtype=torch.uint8)
+    def own_memory() -> mmap.mmap:  # what was freed before could lie in large pages already
+        return mmap.mmap(-1, 9 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    control, before = own_memory(), large_kb()
+    control.madvise(mmap.MADV_HUGEPAGE)
+    torch.frombuffer(control, dtype=torch.uint8).fill_(1)
+    if large_kb() <= before:
+        pytest.skip("the kernel has no large page to give, asked by Python itself")
+    memory = torch.frombuffer(own_memory(), dtype=torch.uint8)
     memory.random_(0, 255)
     kept, before = memory.clone(), large_kb()
     use_large_pages(memory)
-    assert torch.equal(memory, kept)
     use_large_pages(memory[:5])  # too small for one
-    if large_kb() <= before:  # its right
-        pytest.skip("the kernel had no large page to give")
+    assert torch.equal(memory, kept)
+    assert large_kb() > before
 
 
 @needs_units

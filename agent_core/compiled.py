@@ -1,7 +1,7 @@
 """Our C code, compiled once for this machine: `kernels/`, by its own C compiler, kept in the user's cache.
 
-For Linux and processors with matrix tiles (AMX, Intel since 2023). Anywhere else, or without a compiler, torch
-computes.
+For Linux on x86: `tiles` needs a processor with matrix tiles (AMX, Intel since 2023), `vectors` one with AVX2 (most
+since 2013). Anywhere else, or without a compiler, torch computes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 _SOURCE = Path(__file__).with_name("kernels")
-_FLAGS = [
-    "-O3",
-    "-fPIC",
-    "-shared",
+Kind = Literal["tiles", "vectors"]
+_FLAGS = ["-O3", "-fPIC", "-shared"]
+_TILES = [
     *(f"-mavx512{unit}" for unit in ("f", "bw", "dq", "vl", "bf16")),
     *(f"-mamx-{unit}" for unit in ("tile", "bf16", "int8")),
 ]
+_VECTORS = {"AVX512": ["-mavx512f", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
+"""By what torch calls the processor's units."""
 _PATIENCE_S = 120
 
 
@@ -32,15 +34,11 @@ class KernelError(RuntimeError):
     """Our code cannot be used here; the message says why."""
 
 
-def library() -> ctypes.CDLL:
-    """What was compiled, on torch's own threads. Raises `KernelError`."""
-    supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
-    if platform.system() != "Linux" or not supported:
-        raise KernelError("this processor has no matrix tiles (AMX)")
-    if not torch.cpu._init_amx():
-        raise KernelError("the system does not let this process use matrix tiles")
+def library(kind: Kind) -> ctypes.CDLL:
+    """What was compiled of `kernels/`KIND, on torch's own threads. Raises `KernelError`."""
+    flags = [*_FLAGS, *(_for_tiles() if kind == "tiles" else _for_vectors())]
     try:
-        loaded = ctypes.CDLL(str(_compiled()))
+        loaded = ctypes.CDLL(str(_compiled(kind, flags)))
         torch_itself = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         names = "GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads"
         loaded.begin.argtypes = [ctypes.c_void_p] * len(names)
@@ -50,16 +48,32 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def _compiled() -> Path:
+def _for_tiles() -> list[str]:
+    supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
+    if platform.system() != "Linux" or not supported:
+        raise KernelError("this processor has no matrix tiles (AMX)")
+    if not torch.cpu._init_amx():
+        raise KernelError("the system does not let this process use matrix tiles")
+    return _TILES
+
+
+def _for_vectors() -> list[str]:
+    units = torch.backends.cpu.get_cpu_capability()
+    if platform.system() != "Linux" or units not in _VECTORS:
+        raise KernelError(f"it is for Linux and processors with AVX2 or AVX-512, not {units}")
+    return _VECTORS[units]
+
+
+def _compiled(kind: Kind, flags: list[str]) -> Path:
     """The file, made where it is missing."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise KernelError("there is no C compiler (cc); install gcc")
-    files = sorted(_SOURCE.glob("*.[ch]"))
-    made_of = b"".join([repr((_FLAGS, compiler)).encode(), *(file.read_bytes() for file in files)])
+    files = [file for folder in (_SOURCE, _SOURCE / kind) for file in sorted(folder.glob("*.[ch]"))]
+    made_of = b"".join([repr((flags, compiler)).encode(), *(file.read_bytes() for file in files)])
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iafm"
-        path = folder / f"kernels-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
+        path = folder / f"{kind}-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
             raise KernelError(f"others may write to {folder}; chmod 700 it")
@@ -67,7 +81,7 @@ def _compiled() -> Path:
             with tempfile.TemporaryDirectory(dir=folder) as room:
                 new = Path(room) / path.name
                 sources = [str(file) for file in files if file.suffix == ".c"]
-                command = [compiler, *_FLAGS, *sources, "-o", str(new)]
+                command = [compiler, *flags, *sources, "-o", str(new)]
                 subprocess.run(
                     command, check=True, capture_output=True, text=True, timeout=_PATIENCE_S
                 )

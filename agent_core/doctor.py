@@ -11,7 +11,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from agent_core.checkpoint import SHIPPED, CheckpointError, load
-from agent_core.native import reason_against
+from agent_core.native_paper import reason_against
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,10 +114,9 @@ class Drawing:
 
     def log_p(self, scores: Scores, allowed: tuple[int, ...]) -> Scores:
         """Log-probabilities of the allowed ids (at temperature 1 where greedy)."""
-        kept = scores[np.array(allowed) - self._end]
-        scaled = kept / (self._temperature or 1.0)
-        scaled = scaled - scaled.max()
-        out: Scores = scaled - np.log(np.exp(scaled).sum())
+        kept = scores[_places(allowed, self._end)]
+        kept = (kept - kept.max()) / (self._temperature or 1.0)
+        out: Scores = kept - math.log(np.exp(kept).sum())
         return out
 
     def choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
@@ -150,6 +151,12 @@ class Drawing:
             before += float(log_p[allowed.index(taken)])
         best = [other for _, other in sorted(guesses, reverse=True) if other != body]
         return list(dict.fromkeys(best))[:count]
+
+
+@lru_cache(maxsize=4096)
+def _places(allowed: tuple[int, ...], end: int) -> NDArray[np.int64]:
+    """Of allowed ids among the scores."""
+    return np.array(allowed) - end
 
 
 def _rest(attachment: Attachment, body: Body, k: int, token: int, end: int) -> Body:

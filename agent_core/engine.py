@@ -25,12 +25,10 @@ from agent_core.config import ConfigError
 from agent_core.device import use_large_pages
 from agent_core.drawing import Draw, Drawing, Scores
 from agent_core.grammar import Attachment
-from agent_core.model.vision import normalise
 from agent_core.model.vit import FrameMemory
-from agent_core.native import OwnLayers
-from agent_core.precision import PlayingModel, Precision
+from agent_core.precision import Own, PlayingModel, Precision
 from agent_core.replay import Replayed, can_record, record
-from agent_core.ring import Columns, Indices, Ring, Tokens
+from agent_core.ring import Indices, Ring, Tokens
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
@@ -91,7 +89,7 @@ class Engine:
             self._see, self._extend = self.recorded
 
     @property
-    def own_layers(self) -> tuple[OwnLayers, ...]:
+    def own_layers(self) -> tuple[Own, ...]:
         """Layers that our own code computes, on processors that have the units for it."""
         return self._playing.own
 
@@ -160,7 +158,7 @@ class Engine:
             seen = self._ring.sight_of_scratch(session.row, session.frame, len(written))
             hidden = self.model.decoder.extend(
                 self.model.embed_thought(self._tensor(np.array([[written[-1]]])), k),
-                self._bias(seen[None, None]),
+                self._tensor(seen[None, None]),
                 cache,
                 slice(None),
                 self._tensor(np.array([[self._ring.scratch + k]])),
@@ -177,10 +175,6 @@ class Engine:
 
     def _tensor(self, numbers: NDArray[Any]) -> Tensor:
         return torch.from_numpy(numbers).to(self.device)
-
-    def _bias(self, columns: Columns) -> Tensor:
-        """What is added to attention (B, heads or 1, Q, slots), of columns (B, Q, slots)."""
-        return self.model.decoder.relative(self._tensor(columns)).transpose(0, 1)
 
     def _grow(self, more: int) -> None:
         have = len(self._ring)
@@ -217,10 +211,10 @@ class Engine:
             ids[k, : len(written)] = written
         rows, index = self._rows([s for s, _ in new])
         self._ring.note_text(index, (ids != 0).sum(1))
-        bias = self._bias(self._ring.sight_of_text()[None]).expand(len(new), -1, -1, -1)
+        columns = self._tensor(self._ring.sight_of_text()).expand(len(new), -1, -1)
         places = self._tensor(np.arange(slots)).expand(len(new), -1)
         x = self.model.embed_text(self._tensor(ids))
-        self.model.decoder.extend(x, bias, self._cache, rows, places)
+        self.model.decoder.extend(x, columns, self._cache, rows, places)
 
     def _done_before(
         self, sessions: Sequence[Session], executed: Sequence[Action | None]
@@ -288,7 +282,7 @@ class Engine:
 
         What attention over time remembers is a ring of its own, of as many frames as are seen.
         """
-        pictures = normalise(torch.from_numpy(np.stack(frames)).to(self.device)).to(self.dtype)
+        pictures = self._tensor(np.stack(frames))
         if not (self.config.is_paper and self.config.temporal_attention):
             return self._see(pictures)
         length = self.config.memory_frames
@@ -382,17 +376,17 @@ class Engine:
         here = places = self._tensor(slots)
         if self.config.is_paper:
             places = self._tensor(np.concatenate([ring.places_of(g) for g in groups], 1))
-        bias = self._bias(seen)
+        columns = self._tensor(seen)
         if copies is None:
             rows, _ = self._rows(sessions)
-            return self._extend(x, bias, rows, here, places, used=used, tail=tail)
+            return self._extend(x, columns, rows, here, places, used=used, tail=tail)
         cache = copies[:, :, :, :, :used]
-        return self.model.decoder.extend(x, bias, cache, slice(None), here, places, tail)
+        return self.model.decoder.extend(x, columns, cache, slice(None), here, places, tail)
 
     def _extend_cache(
         self,
         x: Tensor,
-        bias: Tensor,
+        columns: Tensor,
         rows: Tensor | slice,
         slots: Tensor,
         places: Tensor,
@@ -401,7 +395,7 @@ class Engine:
         tail: int | None,
     ) -> Tensor:
         cache = self._cache[:, :, :, :, :used]
-        return self.model.decoder.extend(x, bias, cache, rows, slots, places, tail)
+        return self.model.decoder.extend(x, columns, cache, rows, slots, places, tail)
 
     def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Indices]:
         """Rows as an index, before it as a slice where they follow each other (no copy) and nothing is recorded."""

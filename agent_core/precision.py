@@ -10,14 +10,17 @@ from typing import Literal
 
 import torch
 
+from agent_core import native_compact, native_paper
 from agent_core.config import ConfigError
 from agent_core.int8 import Watch, can_quantise, quantise
 from agent_core.model import IAFM
 from agent_core.model.vision import VisionTower, normalise
-from agent_core.native import OwnLayers, can_own, use_own_layers
+from agent_core.native_compact import OwnDecoder, OwnStem
+from agent_core.native_paper import OwnLayers
 from agent_core.packed import can_pack, can_pack_convolutions, pack, pack_convolutions
 
 Precision = Literal["float32", "bfloat16", "int8"]
+Own = OwnLayers | OwnStem | OwnDecoder
 _WATCHED = 16
 """Frames whose numbers int8 is made for."""
 
@@ -37,13 +40,14 @@ class PlayingModel:
         self._can_pack = half and can_pack(device)
         self._watch = Watch(self.model) if precision == "int8" else None
         self._watched = 0
-        self.own: tuple[OwnLayers, ...] = ()
-        """Blocks that our own code computes."""
-        self._can_own = half and can_own(config, device)
+        self.own: tuple[Own, ...] = ()
+        """What our own code computes."""
+        self._owns_paper = half and native_paper.can_own(config, device)
+        self._owns_compact = not half and native_compact.can_own(config, device)
         if self._watch is None:
             self._lay_out()
         tower = self.model.vision
-        if isinstance(tower, VisionTower) and can_pack_convolutions(device):
+        if isinstance(tower, VisionTower) and tower.own is None and can_pack_convolutions(device):
             blank = torch.zeros(1, config.frame_height, config.frame_width, 3, dtype=torch.uint8)
             pack_convolutions(tower, normalise(blank).to(self.model.token.weight.dtype))
 
@@ -59,8 +63,10 @@ class PlayingModel:
 
     def _lay_out(self) -> None:
         """Weights as they are read in play: what our own code does not compute, torch's does."""
-        if self._can_own:
-            self.own = use_own_layers(self.model, self._watch)
+        if self._owns_paper:
+            self.own = native_paper.use_own_layers(self.model, self._watch)
+        elif self._owns_compact:
+            self.own = native_compact.use_own_code(self.model)
         elif self._watch is not None:
             quantise(self.model, self._watch)
         if self._can_pack:

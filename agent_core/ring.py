@@ -54,16 +54,6 @@ class Ring:
         self.scratch = self._text + self._blocks * self._room
         """First slot of what leaves no trace in play."""
         self.slots = self.scratch + config.thought_slots
-        self._place = np.arange(self.slots)
-        self._block_of = np.zeros(self.slots, np.int64)
-        self._order_of = np.full(self.slots, -1, np.int32)
-        for block in range(self._blocks):
-            order = np.arange(self._room)
-            slot = self._slot(np.full_like(order, block), order)
-            self._block_of[slot], self._order_of[slot] = block, order
-        self._is_text = self._place < self._text
-        self._is_visual = (self._order_of >= 0) & (self._order_of < self._visual)
-        self._is_action = self._order_of >= self._visual
         self._frame_of = np.zeros((0, self._blocks), np.int64)
         self._action_length = np.zeros((0, self._blocks), np.int64)
         self._text_length = np.zeros(0, np.int64)
@@ -114,20 +104,24 @@ class Ring:
 
     def sight(self, tokens: Tokens, used: int) -> Columns:
         """(B, Q, used) what each token sees of the first slots."""
-        column = self._memory_of(tokens.rows, tokens.frame, used, self._shows)[:, None]
-        order = self._order_of[:used]
-        own = self._block_of[:used] == tokens.frame[:, None, None] % self._blocks
+        size, count = tokens.order.shape
+        before = self._memory_of(tokens.rows, tokens.frame, used, self._shows)
+        column = np.repeat(before[:, None], count, 1)
+        each, block = np.arange(size), tokens.frame % self._blocks
+        later = tokens.order[:, :, None] - self._visual
+        actions = self._by_length(column)
+        written = np.arange(actions.shape[2]) <= later
+        actions[each, :, :, block] = np.where(written, np.int16(0), np.int16(UNSEEN))
         if self._is_paper:  # pictures are causal too
-            own &= order >= 0
-            column[own] = UNSEEN
-        else:
-            own &= self._is_action[:used]
-        mine = own & (order <= tokens.order.astype(np.int32)[:, :, None])
-        return np.where(mine, np.int16(0), column)
+            pictures = column[:, :, self._text : self._actions_at]
+            pictures = pictures.reshape(size, count, self._blocks, self._visual)
+            looked = np.arange(self._visual) <= tokens.order[:, :, None]
+            pictures[each, :, block] = np.where(looked, np.int16(0), np.int16(UNSEEN))
+        return column
 
     def sight_of_text(self) -> Columns:
         """(text slots, slots) what a text's tokens see: those before them."""
-        causal = self._place[None] <= self._place[: self._text, None]
+        causal = np.arange(self.slots) <= np.arange(self._text)[:, None]
         column = np.where(causal, self._memory + 1, UNSEEN)
         return column.astype(np.int16)
 
@@ -144,18 +138,27 @@ class Ring:
 
     def _memory_of(self, rows: Indices, now: Indices, used: int, actions: bool) -> Columns:
         """(B, used) what frames `now` (B,) see of text and earlier frames."""
-        block_of = self._block_of[:used]
-        held = self._frame_of[rows][:, block_of]
+        held = self._frame_of[rows]
         distance = now[:, None] - held
-        shown = np.broadcast_to(self._is_visual[:used], distance.shape)
+        seen = (held >= 0) & (distance >= 0) & (distance < self._memory)
+        of_block = np.where(seen, distance, UNSEEN).astype(np.int16)  # (B, blocks)
+        column = np.full((len(rows), used), UNSEEN, np.int16)
+        text = np.arange(self._text) < self._text_length[rows][:, None]
+        column[:, : self._text] = np.where(text, self._memory, UNSEEN)
+        column[:, self._text : self._actions_at] = of_block.repeat(self._visual, 1)
         if actions:
-            length = self._action_length[rows][:, block_of]
-            written = self._order_of[:used] - self._visual < length
-            shown = shown | (self._is_action[:used] & (distance > 0) & written)
-        seen = shown & (held >= 0) & (distance >= 0) & (distance < self._memory)
-        text = self._is_text[:used] & (self._place[:used] < self._text_length[rows][:, None])
-        column = np.where(text, self._memory, np.where(seen, distance, UNSEEN))
-        return column.astype(np.int16)
+            places = self._by_length(column)
+            length = np.where(distance > 0, self._action_length[rows], 0)
+            written = np.arange(places.shape[1])[:, None] < length[:, None]
+            places[:] = np.where(written, of_block[:, None], np.int16(UNSEEN))
+        return column
+
+    def _by_length(self, column: Columns) -> Columns:
+        """The places of action tokens in (…, used), as a view: (…, tokens of an action, blocks)."""
+        used = min(column.shape[-1], self.scratch)
+        whole = (used - self._actions_at) // self._blocks
+        places = column[..., self._actions_at : self._actions_at + whole * self._blocks]
+        return places.reshape(*column.shape[:-1], whole, self._blocks)
 
 
 def _even(used: int, most: int) -> int:

@@ -15,6 +15,7 @@ _OPT_OFFSET = 2
 """OPT's position table begins with two rows that no token takes."""
 
 OwnExtend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int | None], Tensor]
+"""Tokens, columns, cache, rows, slots and tail, as `Decoder.extend` takes them."""
 
 
 class Decoder(nn.Module):
@@ -33,7 +34,7 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
         self.own: OwnExtend | None = None
-        """Computes all blocks in play instead of them (`agent_core.native`)."""
+        """Computes all blocks in play instead of them (`agent_core.native_paper`, `agent_core.native_compact`)."""
         self.is_paper = config.is_paper
         if self.is_paper:
             self.position = nn.Embedding(config.positions + _OPT_OFFSET, config.width)
@@ -71,7 +72,7 @@ class Decoder(nn.Module):
     def extend(
         self,
         x: Tensor,
-        bias: Tensor,
+        columns: Tensor,
         cache: Tensor,
         rows: Tensor | slice,
         slots: Tensor,
@@ -81,14 +82,17 @@ class Decoder(nn.Module):
         """New tokens against a cache: (B, Q, D) -> (B, Q, D), their keys and values written to the cache.
 
         `cache` (layers, 2, rows, heads, slots, h); `rows` picks the B sessions, `slots` (B, Q) where in the cache;
-        `places` where they differ from that; `bias` (B, heads, Q, slots). Where only the last `tail` tokens are wanted,
-        (B, tail, D) comes back.
+        `places` where they differ from that; `columns` (B, Q, slots) say what each token sees, as in `relative`. Where
+        only the last `tail` tokens are wanted, (B, tail, D) comes back.
         """
         x = self.place(x, slots if places is None else places)
-        index = torch.arange(cache.shape[2], device=x.device)[rows][:, None]
+        every = torch.arange(cache.shape[2], device=x.device)
+        which = every[rows] if isinstance(rows, slice) else rows
         if self.own is not None:
-            found: Tensor = self.norm(self.own(x, bias, cache, index[:, 0], slots, tail))
+            found: Tensor = self.norm(self.own(x, columns, cache, which, slots, tail))
             return found
+        index = which[:, None]
+        bias = self.relative(columns).transpose(0, 1)
         alone = len(slots) == 1 and isinstance(rows, slice) and x.device.type == "cpu"
         runs = _runs(slots[0].tolist()) if alone else []
         places_of_runs = [cache[:, :, rows, :, place].unbind(0) for _, place in runs]

@@ -113,12 +113,13 @@ class IAFM(nn.Module):
         c = self.config
         return Layout(c.text_slots, c.memory_frames, c.visual_tokens, c.action_slots, 0)
 
-    def look(self, pictures: Tensor, memory: FrameMemory | None = None) -> Tensor:
-        """One new picture per session (F, 3, H, W) -> visual tokens (F, V, D); `memory` where time is attended to."""
+    def look(self, frames: Tensor, memory: FrameMemory | None = None) -> Tensor:
+        """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D); `memory` where time is attended
+        to.
+        """
         if isinstance(self.vision, ViTower):
-            return self.vision.look(pictures, memory)
-        tokens: Tensor = self.vision(pictures).tokens
-        return tokens
+            return self.vision.look(normalise(frames).to(self.token.weight.dtype), memory)
+        return self.vision.look(frames)
 
     def glance(self, visual: Tensor) -> Tensor:
         """The whole-picture token (…, D) that action tokens carry, of visual tokens (…, V, D); zeros where none."""
@@ -127,8 +128,8 @@ class IAFM(nn.Module):
 
     def embed_token(self, ids: Tensor) -> Tensor:
         """Ids (…) -> (…, D), scaled up from the output matrix they are tied to."""
-        out: Tensor = self.token(ids) * self.token_scale
-        return out
+        out: Tensor = self.token(ids)
+        return out if self.token_scale == 1 else out * self.token_scale
 
     def embed_visual(self, visual: Tensor) -> Tensor:
         """Visual tokens (…, V, D) as the decoder takes them (the paper's l)."""

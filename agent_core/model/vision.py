@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,8 @@ class VisionTower(nn.Module):
             self.glance_norm = nn.LayerNorm(config.width)
         self.fill = nn.Parameter(torch.zeros(3))
         """The colour that stands for a hidden patch (masked auto-encoding)."""
+        self.own: Callable[[Tensor], Tensor] | None = None
+        """Computes all convolutions in play (F, H, W, 3) -> (F, rows * columns, D) (`agent_core.native_compact`)."""
 
     def forward(
         self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
@@ -78,6 +81,16 @@ class VisionTower(nn.Module):
             there = torch.split(present.flatten(), [len(part) for part in parts])
             looked = [self._look_at(*both) for both in zip(parts, there, strict=True)]
             features = torch.cat(looked)
+        return self._tokens(features)
+
+    def look(self, frames: Tensor) -> Tensor:
+        """Pictures in play (F, H, W, 3) uint8 -> tokens (F, V, D)."""
+        if self.own is not None:
+            return self._tokens(self.own(frames)).tokens
+        return self._tokens(self._look(normalise(frames).to(self.fill.dtype))).tokens
+
+    def _tokens(self, features: Tensor) -> Looked:
+        """(F, rows * columns, D), not normed, as tokens."""
         cells: Tensor = self.norm(features)
         if not self.has_glance:
             return Looked(cells, cells)
@@ -132,7 +145,7 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(…, H, W, 3) uint8 -> (F, 3, H, W) in [-1, 1], stored channels last."""
     flat = frames.flatten(0, -4)
     pixels = flat.to(dtype)  # scaled and shifted in one pass, where it lies
-    torch.add(pixels.new_tensor(-1.0), pixels, alpha=2 / 255, out=pixels)
+    torch.add(pixels.new_full((), -1.0), pixels, alpha=2 / 255, out=pixels)
     return pixels.permute(0, 3, 1, 2)
 
 

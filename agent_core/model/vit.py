@@ -116,7 +116,7 @@ class ViTower(nn.Module):
         )
         self.leave_norm = nn.LayerNorm(width)
         self.own: OwnLook | None = None
-        """Computes all blocks in play instead of them (`agent_core.native`)."""
+        """Computes all blocks in play instead of them (`agent_core.native_paper`)."""
 
     def forward(
         self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None

@@ -102,9 +102,9 @@ def test_the_decoder_is_opts_with_and_without_a_cache(opt: tuple[nn.Module, Path
     torch.testing.assert_close(scores, expected.logits[..., 4:], atol=TOLERANCE, rtol=0)
     cache = torch.zeros(2, 2, 2, 4, 16, 12)
     for t in range(11):
-        bias = torch.zeros(2, 1, 1, 16).masked_fill(torch.arange(16) > t, float("-inf"))
+        seen = torch.zeros(2, 1, 16).masked_fill(torch.arange(16) > t, -1)
         x = model.embed_token(ids[:, t : t + 1] + 2)
-        step = model.decoder.extend(x, bias, cache, slice(None), places[:, t : t + 1])
+        step = model.decoder.extend(x, seen, cache, slice(None), places[:, t : t + 1])
         torch.testing.assert_close(step[:, 0], hidden[:, t], atol=TOLERANCE, rtol=0)
 
 

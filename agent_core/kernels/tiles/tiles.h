@@ -1,12 +1,13 @@
-/* What the kernels share. Heads have 64 numbers; floating numbers are bfloat16, sums float32. Work is split over the
-   threads that torch has (its own OpenMP), so that they do not compete with others. */
+/* What the code for matrix tiles shares. Heads have 64 numbers; floating numbers are bfloat16, sums float32. */
 
-#ifndef IAFM_KERNELS_H
-#define IAFM_KERNELS_H
+#ifndef IAFM_TILES_H
+#define IAFM_TILES_H
 
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "../threads.h"
 
 #define HEAD 64
 #define SIDE 16 /* of a tile, in numbers of 32 bits */
@@ -71,21 +72,6 @@ typedef struct {
 
 int64_t linear_scratch(const Linear *l); /* bytes for all threads */
 void linear(Linear *l);
-
-/* ---- threads ---- */
-
-typedef void (*Part)(void *);
-extern void (*run_parts)(Part, void *, unsigned, unsigned); /* GOMP_parallel */
-extern int (*part_number)(void), (*part_count)(void);       /* omp_get_thread_num, omp_get_num_threads */
-
-static inline int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-/* A thread's stretch of the work. There may be fewer threads than were asked for. */
-static inline void split(int64_t all, int64_t *from, int64_t *to) {
-  int64_t me = part_number(), parts = part_count();
-  *from = all * me / parts;
-  *to = all * (me + 1) / parts;
-}
 
 /* ---- numbers ---- */
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agent_core import native
+from agent_core import native_paper
 from agent_core.checkpoint import Checkpoint, make_header
 from agent_core.compiled import KernelError, library
 from agent_core.config import ModelConfig
@@ -25,7 +25,7 @@ from agent_core.int8 import Watch
 from agent_core.model import IAFM
 from agent_core.model.decoder import Decoder
 from agent_core.model.vit import FrameMemory, ViTower
-from agent_core.native import HEAD, OwnLayers
+from agent_core.native_paper import HEAD, OwnLayers
 from agent_core.session import Choice
 from agent_core.vocabulary import build_vocabulary
 from games.voxel.spec import SPEC
@@ -35,8 +35,8 @@ VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = Attachment(SPEC, VOCABULARY)
 
 needs_units = pytest.mark.skipif(
-    native.reason_against() is not None,
-    reason=f"torch computes all layers: {native.reason_against()}",
+    native_paper.reason_against() is not None,
+    reason=f"torch computes all layers: {native_paper.reason_against()}",
 )
 
 
@@ -126,13 +126,13 @@ def test_tokens_enter_the_cache_as_with_torch(queries: int, tail: int | None, wh
         cache = torch.randn(3, 2, 4, 2, 333, HEAD, generator=draw).to(dtype)
         used = cache[:, :, :, :, :301]  # no whole number of tiles
         slots = torch.randperm(301, generator=draw)[: 2 * queries].view(2, queries)
-        bias = torch.zeros(2, 1, queries, 301)
-        bias.masked_fill_(torch.rand(bias.shape, generator=draw) > 0.6, -torch.inf)
-        bias[..., 7] = 0
-        bias[1, :, :, 128:256] = -torch.inf  # a block nothing is seen of
+        columns = torch.zeros(2, queries, 301).short()
+        columns[torch.rand(columns.shape, generator=draw) > 0.6] = -1
+        columns[..., 7] = 0
+        columns[1, :, 128:256] = -1  # a block nothing is seen of
         x = torch.randn(2, queries, 2 * HEAD, generator=draw)
         rows = torch.tensor([3, 1])
-        out = decoder.extend(x.to(dtype), bias.to(dtype), used, rows, slots, tail=tail)
+        out = decoder.extend(x.to(dtype), columns, used, rows, slots, tail=tail)
         return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
 
     plain, ours = by_torch_and_by_us(made.decoder, run, whole=whole)
@@ -145,17 +145,17 @@ def test_tokens_enter_the_cache_as_with_torch(queries: int, tail: int | None, wh
 def test_numbers_beyond_those_seen_end_at_the_edge() -> None:
     """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
     decoder = model().decoder.to(torch.bfloat16)
-    bias, cache = torch.zeros(1, 1, 9, 9).bfloat16(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
+    seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
     rows, slots = torch.tensor([0]), torch.arange(9)[None]
     x = torch.randn(1, 9, 2 * HEAD).bfloat16()
     watch = Watch(decoder)
-    decoder.extend(x, bias, cache, rows, slots)
+    decoder.extend(x, seen, cache, rows, slots)
     watch.end()
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
-    far = decoder.extend(x, bias, cache.clone(), rows, slots).float()
+    far = decoder.extend(x, seen, cache.clone(), rows, slots).float()
     layers = OwnLayers(decoder.blocks, watch)
-    found = decoder.norm(layers.extend(x, bias, cache.clone(), rows, slots, None)).float()
+    found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
 
 
@@ -181,7 +181,7 @@ def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Choice]
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr("agent_core.precision.can_own", lambda *_: False)
+        patch.setattr("agent_core.native_paper.can_own", lambda *_: False)
         yield
 
 
@@ -235,15 +235,15 @@ def test_the_number_of_threads_changes_nothing() -> None:
 @needs_units
 def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library()
+    library("tiles")
     (made,) = (tmp_path / "iafm").iterdir()
     written = made.stat().st_mtime_ns
     monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
     with pytest.raises(KernelError, match="no C compiler"):
-        library()
+        library("tiles")
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library()
+    library("tiles")
     assert made.stat().st_mtime_ns == written
 
 
@@ -255,7 +255,7 @@ def test_code_that_others_could_have_put_there_is_not_loaded(
     (tmp_path / "iafm").chmod(0o777)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(KernelError, match="others may write"):
-        library()
+        library("tiles")
 
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -300,10 +300,10 @@ def test_without_a_compiler_torch_plays(
 ) -> None:
     monkeypatch.setenv("CC", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native.reason_against.cache_clear()
+    native_paper.reason_against.cache_clear()
     with caplog.at_level(logging.INFO):
         engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
-    native.reason_against.cache_clear()
+    native_paper.reason_against.cache_clear()
     assert reason in caplog.text
     assert not engine.own_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
@@ -315,8 +315,8 @@ def test_wrong_numbers_are_not_played_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(OwnLayers, "see", lambda _, x, __: torch.full_like(x, torch.nan))
-    native.reason_against.cache_clear()
+    native_paper.reason_against.cache_clear()
     engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
-    native.reason_against.cache_clear()
+    native_paper.reason_against.cache_clear()
     assert "other numbers" in caplog.text
     assert not engine.own_layers

@@ -3,7 +3,7 @@
    Blocks of 32 rows x 32 outcomes stay in tiles over the whole inner length; rows and matrices lie in memory as the tiles
    read them. A block's products are finished (scaled, added, rounded) while the next block's are computed. */
 
-#include "kernels.h"
+#include "tiles.h"
 
 #define PAIR 32       /* two tiles side by side, or one below the other */
 #define TALLEST 224   /* rows that go through all of a matrix before others do */

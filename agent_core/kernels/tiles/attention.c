@@ -5,7 +5,7 @@
    are taken in one after the other, as in FlashAttention (Dao et al. 2022). While one head is computed, the next one's
    keys and values are called for from memory. */
 
-#include "kernels.h"
+#include "tiles.h"
 
 #define BLOCK 128 /* keys taken in at once */
 #define MOST 4    /* tiles of queries taken in at once */

@@ -1,4 +1,4 @@
-"""The paper's layers, computed by our own code where this machine allows: `kernels/`, called with torch's tensors.
+"""The paper's layers, computed by our own code where a processor has matrix tiles: `kernels/tiles`.
 
 A stack of layers is one call. Weights are of bfloat16 or whole numbers (`agent_core.int8` tells which), laid out once.
 What attention found is multiplied in bfloat16 either way.
@@ -14,9 +14,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from agent_core.arena import Arena
 from agent_core.compiled import KernelError, library
 from agent_core.config import ModelConfig
-from agent_core.device import use_large_pages
 from agent_core.int8 import Watch, Whole, smoothed, whole_numbers
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
@@ -28,7 +28,6 @@ HEAD = 64
 """Numbers of a head, as CLIP and OPT have them: the only size the code knows."""
 _MOST_FRAMES = 16
 _PAGE = 4096
-_PIECE = 64 << 20
 _BFLOAT16, _INT8, _UINT8 = range(3)
 _RELU, _SWISH = range(2)
 
@@ -63,27 +62,6 @@ class _Stack(Structure):
     ]
 
 
-class _Arena:
-    """Memory for weights, in large pieces, so that large pages fit under them."""
-
-    def __init__(self) -> None:
-        self._pieces: list[Tensor] = []
-        self._left = torch.empty(0, dtype=torch.uint8)
-
-    def take(self, size: int) -> Tensor:
-        """(size,) bytes, not set."""
-        if size > len(self._left):
-            self._left = torch.empty(max(size, _PIECE), dtype=torch.uint8)
-            self._pieces.append(self._left)
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
-
-    def settle(self) -> None:
-        """Once all is written."""
-        for piece in self._pieces:
-            use_large_pages(piece)
-
-
 class OwnLayers:
     """Blocks as our own code computes them, in bfloat16, or with a watch in whole numbers. Weights are copied.
 
@@ -91,13 +69,13 @@ class OwnLayers:
     """
 
     def __init__(self, blocks: Iterable[nn.Module], watch: Watch | None = None) -> None:
-        self._library = library()
+        self._library = library("tiles")
         self._library.pack_matrix.argtypes = [c_void_p, c_int64, c_int64, c_void_p]
         for name in ("run_stack", "stack_scratch"):
             getattr(self._library, name).argtypes = [POINTER(_Stack)]
         self._library.stack_scratch.restype = c_int64
         self._kept: list[Tensor] = []
-        self._arena = _Arena()
+        self._arena = Arena(64 << 20)
         self._watch = watch
         found = [block for block in blocks if isinstance(block, Block)]
         self._heads, self._count = found[0].heads, len(found)
@@ -124,7 +102,7 @@ class OwnLayers:
     def extend(
         self,
         x: Tensor,
-        bias: Tensor,
+        columns: Tensor,
         cache: Tensor,
         rows: Tensor,
         slots: Tensor,
@@ -132,20 +110,21 @@ class OwnLayers:
     ) -> Tensor:
         """New tokens (B, Q, D) through a decoder's layers, against a cache (layers, 2, rows, heads, slots, h).
 
-        The bias (B, 1, Q, L) is of 0 and -inf. Of the last `tail` tokens the outcome is wanted.
+        Columns (B, Q, L) are -1 where nothing is seen. Of the last `tail` tokens the outcome is wanted.
         """
         stack = self._stack(x)
-        rows, slots, bias = rows.contiguous(), slots.contiguous(), bias.to(x.dtype)
+        rows, slots = rows.contiguous(), slots.contiguous()
+        bias = x.new_zeros(columns.shape).masked_fill_(columns < 0, float("-inf"))
         stack.cache, stack.memory, stack.slot = cache.data_ptr(), rows.data_ptr(), slots.data_ptr()
         stack.memories, stack.slots, stack.used = (
             cache.shape[2],
             cache.stride(3) // HEAD,
-            bias.shape[3],
+            bias.shape[2],
         )
         stack.bias, stack.bias_batch, stack.bias_row = (
             bias.data_ptr(),
             bias.stride(0),
-            bias.stride(2),
+            bias.stride(1),
         )
         return self._run(stack, x, tail or x.shape[1])
 

@@ -1,15 +1,6 @@
 /* All layers of an encoder or a decoder, one after the other. What is given stays as it is. */
 
-#include "kernels.h"
-
-void (*run_parts)(Part, void *, unsigned, unsigned);
-int (*part_number)(void), (*part_count)(void);
-
-void begin(void *run, void *number, void *count) {
-  run_parts = (void (*)(Part, void *, unsigned, unsigned))run;
-  part_number = (int (*)(void))number;
-  part_count = (int (*)(void))count;
-}
+#include "tiles.h"
 
 typedef struct {
   Matrix time_qkv, time_out; /* packed is nothing where there is no attention over time */

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
+from agent_core import native_compact, native_paper
 from agent_core.checkpoint import SHIPPED, CheckpointError, load
-from agent_core.native_paper import reason_against
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
@@ -86,9 +86,15 @@ def _device() -> Finding:
 
 
 def _kernels() -> Finding:
-    reason = reason_against()
-    found = "compiled and right" if reason is None else f"torch computes instead: {reason}"
-    return Finding("own kernels", True, found)
+    reasons = {
+        "compact models": native_compact.reason_against(),
+        "the paper's": native_paper.reason_against(),
+    }
+    found = [
+        f"{which}: {'compiled and right' if reason is None else f'torch computes, {reason}'}"
+        for which, reason in reasons.items()
+    ]
+    return Finding("own kernels", True, "; ".join(found))
 
 
 def _checkpoint() -> Finding:

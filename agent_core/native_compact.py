@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _STEP = 32
 """Widths and heads are multiples of this: what registers hold side by side."""
+_EPSILON = 1e-5
 _ROOM = 64
 """Where a thread's numbers begin, in bytes: at a line of memory."""
 
@@ -34,6 +35,10 @@ class _Matrix(Structure):
         *((name, c_void_p) for name in ("packed", "bias")),
         *((name, c_int64) for name in ("inner", "outer")),
     ]
+
+
+class _Norm(Structure):
+    _fields_ = [("weight", c_void_p), ("bias", c_void_p)]
 
 
 class _Convolution(Structure):
@@ -48,6 +53,7 @@ class _Convolution(Structure):
 class _Stem(Structure):
     _fields_ = [
         ("layers", POINTER(_Convolution)),
+        ("norm", _Norm),
         ("count", c_int64),
         *((name, c_void_p) for name in ("pictures", "cells")),
         *((name, c_int64) for name in ("number", "height", "width", "threads")),
@@ -57,10 +63,7 @@ class _Stem(Structure):
 
 class _Layer(Structure):
     _fields_ = [
-        *(
-            (name, c_void_p)
-            for name in ("norm_weight", "norm_bias", "feed_norm_weight", "feed_norm_bias")
-        ),
+        *((name, _Norm) for name in ("norm", "feed_norm")),
         *((name, _Matrix) for name in ("qkv", "out", "feed_in", "feed_out")),
     ]
 
@@ -68,6 +71,7 @@ class _Layer(Structure):
 class _Layers(Structure):
     _fields_ = [
         ("layers", POINTER(_Layer)),
+        ("norm", _Norm),
         *((name, c_int64) for name in ("count", "heads", "size")),
         *((name, c_void_p) for name in ("x", "y")),
         *((name, c_int64) for name in ("batch", "rows", "tail", "threads")),
@@ -107,6 +111,11 @@ class _Own:
         self._kept.append(packed)
         return _Matrix(packed.data_ptr(), self._numbers(bias), inner, outer)
 
+    def _norm(self, layer: nn.Module) -> _Norm:
+        assert isinstance(layer, nn.LayerNorm)
+        assert layer.eps == _EPSILON
+        return _Norm(self._numbers(layer.weight), self._numbers(layer.bias))
+
     def _room_for(self, numbers: int) -> int:
         """Where so many numbers may be written."""
         if len(self._room) < numbers + _ROOM // 4:
@@ -115,7 +124,10 @@ class _Own:
 
 
 class OwnStem(_Own):
-    """The convolutions of a tower, its weights copied. Raises `KernelError` where this machine cannot."""
+    """A tower's convolutions and the norm after them, weights copied.
+
+    Raises `KernelError` where this machine cannot.
+    """
 
     def __init__(self, tower: VisionTower, config: ModelConfig) -> None:
         super().__init__()
@@ -124,19 +136,20 @@ class OwnStem(_Own):
         found = [layer for layer in tower.stem if isinstance(layer, nn.Conv2d)]
         layers = [*(self._layer(layer, relu=True) for layer in found), self._layer(tower.cells)]
         self._layers = (_Convolution * len(layers))(*layers)
+        self._after = self._norm(tower.norm)
         self._size = config.frame_height, config.frame_width
         self._out = (config.visual_grid[0] * config.visual_grid[1], config.width)
         self._arena.settle()
         self._operations = _of_a_picture([*found, tower.cells], self._size)
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """(F, H, W, 3) uint8 -> (F, cells, D), not normed. Raises `ValueError` for frames of another size."""
+        """(F, H, W, 3) uint8 -> (F, cells, D). Raises `ValueError` for frames of another size."""
         if frames.shape[1:] != (*self._size, 3) or frames.dtype != torch.uint8:
             raise ValueError(f"frames are {tuple(frames.shape)}, wanted (F, {self._size}, 3) uint8")
         frames = frames.contiguous()
         cells = torch.empty(len(frames), *self._out)
         stem = _Stem(
-            self._layers, len(self._layers), frames.data_ptr(), cells.data_ptr(),
+            self._layers, self._after, len(self._layers), frames.data_ptr(), cells.data_ptr(),
             len(frames), *self._size, torch.get_num_threads(),
         )  # fmt: skip
         stem.scratch = self._room_for(self._library.stem_scratch(byref(stem)))
@@ -153,7 +166,7 @@ class OwnStem(_Own):
 
 
 class OwnDecoder(_Own):
-    """A decoder's blocks, their weights copied. Raises `KernelError` where this machine cannot."""
+    """A decoder's blocks and the norm after them, weights copied. Raises `KernelError` where this machine cannot."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
@@ -162,6 +175,7 @@ class OwnDecoder(_Own):
         self._library.layers_scratch.restype = c_int64
         found = [block for block in decoder.blocks if isinstance(block, Block)]
         self._layers = (_Layer * len(found))(*map(self._layer, found))
+        self._after = self._norm(decoder.norm)
         self._arena.settle()
         self._count, self._heads = len(found), found[0].heads
         unseen = decoder.time_bias.new_full((self._heads, 1), float("-inf"))
@@ -177,14 +191,15 @@ class OwnDecoder(_Own):
         slots: Tensor,
         tail: int | None,
     ) -> Tensor:
-        """As `Decoder.extend`, `rows` (B,) an index; the last norm is not part of it."""
+        """As `Decoder.extend`, `rows` (B,) an index."""
         x, rows, slots = x.contiguous(), rows.contiguous(), slots.contiguous()
         columns = columns if columns.stride(2) == 1 else columns.contiguous()
+        assert cache.stride()[4:] == (cache.shape[5], 1)
         batch, count, width = x.shape
         tail = tail or count
         y = x.new_empty(batch, tail, width)
         stack = _Layers(
-            self._layers, self._count, self._heads, width // self._heads, x.data_ptr(), y.data_ptr(),
+            self._layers, self._after, self._count, self._heads, width // self._heads, x.data_ptr(), y.data_ptr(),
             batch, count, tail, torch.get_num_threads(), cache.data_ptr(), *cache.stride()[:4],
             rows.data_ptr(), slots.data_ptr(), columns.data_ptr(),
             columns.shape[2], *columns.stride()[:2], self._table, self._columns,
@@ -202,12 +217,12 @@ class OwnDecoder(_Own):
 
     def _layer(self, block: Block) -> _Layer:
         """Queries are divided by the root of their length here, not at every step."""
-        norms = block.attention_norm, block.feed_norm
         size = block.qkv.weight.new_ones(block.qkv.out_features, 1)
         width = block.qkv.in_features
         size[:width] = (width // block.heads) ** -0.5
         return _Layer(
-            *(self._numbers(numbers) for norm in norms for numbers in (norm.weight, norm.bias)),
+            self._norm(block.attention_norm),
+            self._norm(block.feed_norm),
             self._matrix(block.qkv.weight * size, block.qkv.bias * size[:, 0]),
             *(
                 self._matrix(layer.weight, layer.bias)
@@ -246,13 +261,22 @@ def use_own_code(model: IAFM) -> tuple[OwnStem | OwnDecoder, ...]:
     """Have what it can be computed by our own code, in place."""
     vision, decoder = model.vision, model.decoder
     assert isinstance(vision, VisionTower)
-    layers = OwnDecoder(decoder)
-    decoder.own, decoder.blocks = layers.extend, nn.ModuleList()
-    if not can_own_stem(model.config):
-        return (layers,)
-    stem = OwnStem(vision, model.config)
-    vision.own, vision.stem = stem, nn.Sequential()
-    return stem, layers
+    layers = own_decoder(decoder)
+    return (own_stem(vision, model.config), layers) if can_own_stem(model.config) else (layers,)
+
+
+def own_decoder(decoder: Decoder) -> OwnDecoder:
+    """Put our own code in the place of a decoder's layers."""
+    own = OwnDecoder(decoder)
+    decoder.own, decoder.blocks, decoder.norm = own.extend, nn.ModuleList(), nn.Identity()
+    return own
+
+
+def own_stem(tower: VisionTower, config: ModelConfig) -> OwnStem:
+    """Put our own code in the place of a tower's convolutions."""
+    own = OwnStem(tower, config)
+    tower.own, tower.stem, tower.norm = own, nn.Sequential(), nn.Identity()
+    return own
 
 
 @lru_cache(maxsize=1)
@@ -293,7 +317,7 @@ def _distance_to_torch() -> float:
         tower.look(frames),
         decoder.extend(x, columns, earlier.clone(), slice(None), slots, tail=3),
     )
-    tower.own, decoder.own = OwnStem(tower, config), OwnDecoder(decoder).extend
+    own_stem(tower, config), own_decoder(decoder)
     ours = (
         tower.look(frames),
         decoder.extend(x, columns, earlier.clone(), slice(None), slots, tail=3),

@@ -18,4 +18,12 @@ static inline void split(int64_t all, int64_t *from, int64_t *to) {
   *to = all * (me + 1) / parts;
 }
 
+/* By all threads, or without any others: a smaller team would end threads that torch needs again at once. */
+static inline void run(Part part, void *job, int64_t threads) {
+  if (threads > 1)
+    run_parts(part, job, (unsigned)threads, 0);
+  else
+    part(job);
+}
+
 #endif

@@ -32,7 +32,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, activation) for _ in range(config.layers)
         )
-        self.norm = nn.LayerNorm(config.width)
+        self.norm: nn.Module = nn.LayerNorm(config.width)
         self.own: OwnExtend | None = None
         """Computes all blocks in play instead of them (`agent_core.native_paper`, `agent_core.native_compact`)."""
         self.is_paper = config.is_paper
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
     def relative(self, column: Tensor) -> Tensor:
         """The bias of columns (…) -> (heads, …), or (1, …) where positions are absolute; -inf for the column -1."""
         if self.is_paper:
-            nothing = self.norm.weight.new_zeros((1, *column.shape))
+            nothing = self.position.weight.new_zeros((1, *column.shape))
             return nothing.masked_fill_(column < 0, float("-inf"))
         table = F.pad(self.time_bias, (0, 1), value=float("-inf"))
         return table[:, column.long()]

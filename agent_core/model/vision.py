@@ -49,7 +49,7 @@ class VisionTower(nn.Module):
         self.grid = rows, columns = config.visual_grid
         cell = (config.frame_height // 8 // rows, config.frame_width // 8 // columns)
         self.cells = nn.Conv2d(channels, config.width, cell, cell)
-        self.norm = nn.LayerNorm(config.width)
+        self.norm: nn.Module = nn.LayerNorm(config.width)
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)

@@ -104,11 +104,15 @@ PAPER = {
 }
 
 OVER_TIME = {**PAPER, "temporal_attention": True}
+OWN = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
+"""Sizes that our own code computes, where it can."""
 CHUNK = {"chunk": 3, "action_slots": ATTACHMENT.room(3)}
 
 
 @pytest.mark.parametrize("shown", [False, True])
-@pytest.mark.parametrize("changes", [{}, PAPER, OVER_TIME], ids=["compact", "ring", "over time"])
+@pytest.mark.parametrize(
+    "changes", [{}, OWN, PAPER, OVER_TIME], ids=["compact", "own", "ring", "over time"]
+)
 def test_streaming_equals_the_whole_window(changes: dict[str, object], shown: bool) -> None:
     checkpoint = random_checkpoint(**changes)
     engine = Engine(checkpoint, EngineOptions(show_actions=shown))
@@ -134,7 +138,9 @@ def greedy(checkpoint: Checkpoint, batch: Batch, t: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("changes", [{}, PAPER, OVER_TIME], ids=["compact", "ring", "over time"])
+@pytest.mark.parametrize(
+    "changes", [{}, OWN, PAPER, OVER_TIME], ids=["compact", "own", "ring", "over time"]
+)
 def test_a_streamed_chunk_is_that_of_the_whole_window(changes: dict[str, object]) -> None:
     checkpoint = random_checkpoint(**changes, **CHUNK)
     engine, frames = Engine(checkpoint, EngineOptions(temperature=0)), pictures(9)

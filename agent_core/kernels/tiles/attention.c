@@ -295,5 +295,5 @@ static void attend_part(void *job) {
   _tile_release();
 }
 
-void attend(Attention *a) { run_parts(attend_part, a, (unsigned)a->threads, 0); }
+void attend(Attention *a) { run(attend_part, a, a->threads); }
 

@@ -197,8 +197,8 @@ static void second_part(void *job) {
 }
 
 void linear(Linear *l) {
-  run_parts(prepare_part, l, (unsigned)l->threads, 0);
-  run_parts(first_part, l, (unsigned)l->threads, 0);
-  if (l->second) run_parts(second_part, l, (unsigned)l->threads, 0);
+  run(prepare_part, l, l->threads);
+  run(first_part, l, l->threads);
+  if (l->second) run(second_part, l, l->threads);
 }
 

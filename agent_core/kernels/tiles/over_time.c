@@ -38,5 +38,5 @@ static void look_back_part(void *job) {
   }
 }
 
-void look_back(LookBack *l) { run_parts(look_back_part, l, (unsigned)l->threads, 0); }
+void look_back(LookBack *l) { run(look_back_part, l, l->threads); }
 

@@ -128,7 +128,7 @@ void run_stack(const Stack *given) {
       int64_t size = s.memories * s.heads * s.slots * HEAD;
       bf16 *cache = s.cache + 2 * layer * size;
       Keeping k = {&s, &room, cache};
-      run_parts(keep_part, &k, (unsigned)s.threads, 0);
+      run(keep_part, &k, s.threads);
       Rows keys = {cache, s.heads * s.slots * HEAD, s.slots * HEAD, HEAD}, values = keys;
       values.data += size;
       a.key = keys;

@@ -1,17 +1,16 @@
 /* All layers of a compact model's decoder against its cache. Each thread has some of the players, from the first layer to
    the last, so that none waits for another in between. */
 
-#include <math.h>
-
 #include "vectors.h"
 
 typedef struct {
-  const float *norm_weight, *norm_bias, *feed_norm_weight, *feed_norm_bias;
+  Norm norm, feed_norm;
   Matrix qkv, out, feed_in, feed_out; /* queries are scaled by their matrix */
 } Layer;
 
 typedef struct {
   const Layer *layers;
+  Norm norm;                  /* after the last */
   int64_t count, heads, size; /* of a head */
   const float *x;             /* (batch, rows, heads * size) */
   float *y;                   /* (batch, tail, heads * size) */
@@ -57,21 +56,6 @@ static int64_t room_of(const Layers *s, float *at, Room *room) {
 int64_t layers_scratch(const Layers *s) {
   Room room;
   return s->threads * room_of(s, 0, &room);
-}
-
-static void norm(const float *x, float *to, int64_t rows, int64_t width, const float *weight, const float *bias) {
-  for (int64_t row = 0; row < rows; row++, x += width, to += width) {
-    vector sum = all(0), apart = all(0);
-    for (int64_t i = 0; i < width; i += LANES) sum += load(x + i);
-    float mean = sum_of(sum) / (float)width;
-    for (int64_t i = 0; i < width; i += LANES) {
-      vector d = load(x + i) - mean;
-      apart += d * d;
-    }
-    float scale = 1 / sqrtf(sum_of(apart) / (float)width + 1e-5f);
-    for (int64_t i = 0; i < width; i += LANES)
-      store(to + i, (load(x + i) - mean) * scale * load(weight + i) + load(bias + i));
-  }
 }
 
 /* x times the share of a normal distribution below it; Abramowitz and Stegun's 7.1.26, to 2e-7. */
@@ -150,7 +134,7 @@ static void all_layers(const Layers *s, Room room, int64_t from, int64_t to) {
   spread_bias(s, &room, from, to);
   for (int64_t layer = 0; layer < s->count; layer++) {
     const Layer *at = s->layers + layer;
-    norm(room.x, room.normed, tokens, width, at->norm_weight, at->norm_bias);
+    norm(&at->norm, room.x, room.normed, tokens, width);
     Product p = by_matrix(&at->qkv, room.normed, tokens, room.qkv);
     multiply(&p);
     int64_t first = layer == s->count - 1 ? s->rows - s->tail : 0;
@@ -171,7 +155,7 @@ static void all_layers(const Layers *s, Room room, int64_t from, int64_t to) {
     p = by_matrix(&at->out, room.found, tokens, room.x);
     p.onto = room.x;
     multiply(&p);
-    norm(room.x, room.normed, tokens, width, at->feed_norm_weight, at->feed_norm_bias);
+    norm(&at->feed_norm, room.x, room.normed, tokens, width);
     p = by_matrix(&at->feed_in, room.normed, tokens, room.feed);
     multiply(&p);
     gelu(room.feed, tokens * at->feed_in.outer);
@@ -179,7 +163,7 @@ static void all_layers(const Layers *s, Room room, int64_t from, int64_t to) {
     p.onto = room.x;
     multiply(&p);
   }
-  memcpy(s->y + from * s->tail * width, room.x, (size_t)(tokens * width) * 4);
+  norm(&s->norm, room.x, s->y + from * s->tail * width, tokens, width);
 }
 
 static void layers_part(void *job) {
@@ -192,6 +176,5 @@ static void layers_part(void *job) {
 }
 
 void run_layers(const Layers *s) {
-  unsigned threads = (unsigned)(s->batch < s->threads ? s->batch : s->threads);
-  run_parts(layers_part, (void *)s, threads, 0);
+  run(layers_part, (void *)s, s->batch > 1 ? s->threads : 1);
 }

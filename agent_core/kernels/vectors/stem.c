@@ -12,6 +12,7 @@ typedef struct {
 
 typedef struct {
   const Convolution *layers;
+  Norm norm; /* of what the last layer leaves, place by place */
   int64_t count;
   const uint8_t *pictures; /* (pictures, height, width, 3) */
   float *cells;            /* (pictures, what the last layer leaves) */
@@ -93,10 +94,11 @@ static void stem_part(void *job) {
       at = i + 1 < s->count ? before + size_of(grid_of(s, i)) : s->cells + n * cells;
       convolve(s->layers + i, before, grid_of(s, i), at, grid_of(s, i + 1));
     }
+    Grid out = grid_of(s, s->count);
+    norm(&s->norm, at, at, out.height * out.width, out.channels);
   }
 }
 
 void run_stem(const Stem *s) {
-  unsigned threads = (unsigned)(s->number < s->threads ? s->number : s->threads);
-  run_parts(stem_part, (void *)s, threads, 0);
+  run(stem_part, (void *)s, s->number > 1 ? s->threads : 1);
 }

@@ -103,7 +103,15 @@ typedef struct {
 
 void multiply(const Product *p);
 
-/* ---- one after the other, from the threads' own parts ---- */
+/* ---- a norm (norm.c) ---- */
+
+typedef struct {
+  const float *weight, *bias;
+} Norm;
+
+void norm(const Norm *n, const float *x, float *to, int64_t rows, int64_t width);
+
+/* ---- a matrix of weights ---- */
 
 typedef struct {
   const float *packed; /* see pack_stripes */

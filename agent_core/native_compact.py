@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _STEP = 32
 """Widths and heads are multiples of this: what registers hold side by side."""
+_WIDEST = 256
+"""A player of a wider model is better off with all threads, which torch gives it."""
 _EPSILON = 1e-5
 _ROOM = 64
 """Where a thread's numbers begin, in bytes: at a line of memory."""
@@ -245,9 +247,9 @@ def _of_a_picture(layers: list[nn.Conv2d], size: tuple[int, int]) -> int:
 
 def can_own(config: ModelConfig, device: torch.device) -> bool:
     """Whether our own code computes such a decoder here."""
-    sizes = config.width % _STEP, config.width // config.heads % _STEP
-    fits = not config.is_paper and device.type == "cpu" and sizes == (0, 0)
-    return fits and reason_against() is None
+    whole = config.width % _STEP == 0 and config.width // config.heads % _STEP == 0
+    fits = not config.is_paper and whole and config.width <= _WIDEST
+    return fits and device.type == "cpu" and reason_against() is None
 
 
 def can_own_stem(config: ModelConfig) -> bool:

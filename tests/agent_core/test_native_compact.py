@@ -203,7 +203,9 @@ def test_play_is_that_of_torch(
 
 
 @needs_units
-@pytest.mark.parametrize("changes", [{"width": 48, "heads": 2}, {"width": 96, "heads": 6}])
+@pytest.mark.parametrize(
+    "changes", [{"width": 48, "heads": 2}, {"width": 96, "heads": 6}, {"width": 512, "heads": 8}]
+)
 def test_other_sizes_are_computed_by_torch(changes: dict[str, object]) -> None:
     engine = Engine(checkpoint(**changes))
     assert not engine.own_layers

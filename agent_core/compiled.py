@@ -60,7 +60,9 @@ def _for_tiles() -> list[str]:
 def _for_vectors() -> list[str]:
     units = torch.backends.cpu.get_cpu_capability()
     if platform.system() != "Linux" or units not in _VECTORS:
-        raise KernelError(f"it is for Linux and processors with AVX2 or AVX-512, not {units}")
+        raise KernelError(
+            f"it is for Linux on processors with AVX2, this is {platform.system()}, {units}"
+        )
     return _VECTORS[units]
 
 

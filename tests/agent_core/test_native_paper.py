@@ -234,6 +234,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 @needs_units
 def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     library("tiles")
     (made,) = (tmp_path / "iafm").iterdir()

@@ -137,7 +137,7 @@ class Ring:
         return np.where(order < self._visual, visual, action)
 
     def _memory_of(self, rows: Indices, now: Indices, used: int, actions: bool) -> Columns:
-        """(B, used) what frames `now` (B,) see of text and earlier frames."""
+        """(B, used) what frames `now` (B,) see of text and earlier frames; of their own actions, all."""
         held = self._frame_of[rows]
         distance = now[:, None] - held
         seen = (held >= 0) & (distance >= 0) & (distance < self._memory)
@@ -148,8 +148,7 @@ class Ring:
         column[:, self._text : self._actions_at] = of_block.repeat(self._visual, 1)
         if actions:
             places = self._by_length(column)
-            length = np.where(distance > 0, self._action_length[rows], 0)
-            written = np.arange(places.shape[1])[:, None] < length[:, None]
+            written = np.arange(places.shape[1])[:, None] < self._action_length[rows][:, None]
             places[:] = np.where(written, of_block[:, None], np.int16(UNSEEN))
         return column
 

@@ -31,9 +31,10 @@ VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
 ATTACHMENT = Attachment(SPEC, VOCABULARY)
 MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
 
+REASON = native_compact.reason_against()
 needs_units = pytest.mark.skipif(
-    native_compact.reason_against() is not None,
-    reason=f"torch computes compact models: {native_compact.reason_against()}",
+    REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
+    reason=f"torch computes compact models: {REASON}",
 )
 
 

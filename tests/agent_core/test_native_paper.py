@@ -34,9 +34,10 @@ TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = Attachment(SPEC, VOCABULARY)
 
+REASON = native_paper.reason_against()
 needs_units = pytest.mark.skipif(
-    native_paper.reason_against() is not None,
-    reason=f"torch computes all layers: {native_paper.reason_against()}",
+    REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
+    reason=f"torch computes all layers: {REASON}",
 )
 
 

@@ -114,8 +114,9 @@ class IAFM(nn.Module):
         return Layout(c.text_slots, c.memory_frames, c.visual_tokens, c.action_slots, 0)
 
     def look(self, frames: Tensor, memory: FrameMemory | None = None) -> Tensor:
-        """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D); `memory` where time is attended
-        to.
+        """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
+
+        `memory` is of earlier pictures, where time is attended to.
         """
         if isinstance(self.vision, ViTower):
             return self.vision.look(normalise(frames).to(self.token.weight.dtype), memory)

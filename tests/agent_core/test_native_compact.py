@@ -203,6 +203,51 @@ def test_play_is_that_of_torch(
     assert all(torch.equal(kept[name], w) for name, w in what.model.state_dict().items())
 
 
+ALONE = """
+import os
+import sys
+
+import numpy as np
+import torch
+
+from agent_core.agent import SHIPPED
+from agent_core.checkpoint import load
+from agent_core.engine import Engine
+from agent_core.grammar import Attachment
+from games.voxel.spec import SPEC
+
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+torch.set_num_threads(1)
+checkpoint = load(SHIPPED)
+engine = Engine(checkpoint)
+players = [engine.open(Attachment(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
+frame = np.zeros((72, 128, 3), np.uint8)
+torch.set_num_threads(3)
+before = threads()
+engine.act(players[:1], [frame], ["chop a tree"])
+print(threads() - before)
+engine.act(players, [frame] * 2, ["chop a tree"] * 2)
+print(threads() - before)
+"""
+
+
+@needs_units
+def test_a_player_alone_wakes_no_other_thread() -> None:
+    """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
+    found = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["0", "2"]
+
+
 @needs_units
 @pytest.mark.parametrize(
     "changes", [{"width": 48, "heads": 2}, {"width": 96, "heads": 6}, {"width": 512, "heads": 8}]

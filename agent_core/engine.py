@@ -28,7 +28,7 @@ from agent_core.grammar import Attachment
 from agent_core.model.vit import FrameMemory
 from agent_core.precision import Own, PlayingModel, Precision
 from agent_core.replay import Replayed, can_record, record
-from agent_core.ring import Indices, Ring, Tokens
+from agent_core.ring import Aside, Indices, Ring, Tokens, padded
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
@@ -71,7 +71,7 @@ class Engine:
         spoken = slice(self.vocabulary.end, self.vocabulary.size)
         self._head = weight[spoken].float()
         self._head_bias = None if config.is_paper else self.model.output_bias[spoken].float()
-        self._ring = Ring(config, options.show_actions)
+        self._ring = Ring(config, options.show_actions, options.alternatives)
         heads, size = config.heads, config.width // config.heads
         self._cache = self._room(config.layers, 2, 0, heads, self._ring.slots, size)
         self._glance = self._room(0, config.width)
@@ -140,16 +140,14 @@ class Engine:
         while waiting:
             self._continue(waiting)
             waiting = [draw for draw in waiting if not self.drawing.go_on(draw)]
-        choices = [self._settle(draw) for draw in draws]
         self._playing.saw(len(frames))
-        return choices
+        return self._settle(draws)
 
     @torch.inference_mode()
     def why(self, session: Session, kind: int = THOUGHT) -> str:
         """The thought (or `CAPTION`) that goes with the newest frame, greedily; it leaves no trace in play."""
         if session.frame < 0:
             return ""
-        cache = self._cache[:, :, session.row : session.row + 1].clone()
         first = _newest([session], np.array([[self.config.visual_tokens]]))
         place = int(self._ring.places_of(first)[0, 0])
         written = [kind]
@@ -159,8 +157,8 @@ class Engine:
             hidden = self.model.decoder.extend(
                 self.model.embed_thought(self._tensor(np.array([[written[-1]]])), k),
                 self._tensor(seen[None, None]),
-                cache,
-                slice(None),
+                self._cache,
+                slice(session.row, session.row + 1),
                 self._tensor(np.array([[self._ring.scratch + k]])),
                 self._tensor(np.array([[place + k]])),
             )
@@ -234,7 +232,7 @@ class Engine:
     def _pressed(self, sessions: Sequence[Session], ids: Sequence[Sequence[int]]) -> Tensor:
         """Embedded actions of the newest frames, (B, longest, D)."""
         rows, _ = self._rows(sessions)
-        return self.model.embed_action(self._tensor(_padded(ids)), self._glance[rows])
+        return self.model.embed_action(self._tensor(padded(ids)), self._glance[rows])
 
     def _look(
         self, sessions: Sequence[Session], frames: Sequence[Frame], before: list[list[int]]
@@ -319,33 +317,49 @@ class Engine:
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
             draw.looked(scores[len(draw.unseen) - 1 :], draft)
 
-    def _settle(self, draw: Draw) -> Choice:
-        body, *later = draw.session.bodies = tuple(map(tuple, draw.bodies))
-        probability = float(np.exp(draw.log_p))
-        count = self.options.alternatives
-        others = self.drawing.others(draw, count) if count else []
-        known = zip(others, self._probabilities(draw.session, others), strict=True)
-        ranked = sorted([(body, probability), *known], key=lambda pair: -pair[1])
-        choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]), tuple(later))
-        draw.session.said = choice
-        return choice
+    def _settle(self, draws: Sequence[Draw]) -> list[Choice]:
+        count, choices = self.options.alternatives, []
+        others = [self.drawing.others(draw, count) if count else () for draw in draws]
+        for draw, known in zip(draws, self._weighed(draws, others), strict=True):
+            body, *later = draw.session.bodies = tuple(map(tuple, draw.bodies))
+            probability = float(np.exp(draw.log_p))
+            ranked = sorted([(body, probability), *known], key=lambda pair: -pair[1])
+            choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]), tuple(later))
+            draw.session.said = choice
+            choices.append(choice)
+        return choices
 
-    def _probabilities(self, session: Session, bodies: Sequence[Body]) -> list[float]:
-        """Exact probabilities of whole actions for the newest frame, in one pass over copies of the row."""
-        if not bodies:
-            return []
-        ids = _padded([(self.vocabulary.start, *body) for body in bodies])
-        many, row = [session] * len(bodies), slice(session.row, session.row + 1)
-        glance = self._glance[row].expand(len(bodies), -1)
-        x = self.model.embed_action(self._tensor(ids), glance)
-        tokens = self._actions_of(many, x.shape[1])
-        used = self._ring.used(tokens)
-        copies = self._cache[:, :, row, :, :used].expand(-1, -1, len(bodies), -1, -1, -1).clone()
-        hidden = self._write(many, x, [tokens], copies)
-        return [
-            float(np.exp(self.drawing.log_p_of(body, scores, session.attachment)))
-            for body, scores in zip(bodies, self._scores(hidden), strict=True)
-        ]
+    def _weighed(
+        self, draws: Sequence[Draw], others: Sequence[Sequence[Body]]
+    ) -> list[list[tuple[Body, float]]]:
+        """Each draw's other actions with their exact probabilities, all players' in one pass that leaves no trace."""
+        found: list[list[tuple[Body, float]]] = [[] for _ in draws]
+        who = [k for k, bodies in enumerate(others) if bodies]
+        if not who:
+            return found
+        sessions = [draws[k].session for k in who]
+        start = self.vocabulary.start
+        aside = Aside.of([[(start, *body) for body in others[k]] for k in who])
+        rows, index = self._rows(sessions)
+        now = np.array([session.frame for session in sessions])
+        order = aside.order + self.config.visual_tokens
+        hidden = self.model.decoder.extend(
+            self.model.embed_action(
+                self._tensor(aside.ids), self._glance[rows], self._tensor(aside.order)
+            ),
+            self._tensor(self._ring.sight_aside(index, now, aside)),
+            self._cache,
+            rows,
+            self._tensor(self._ring.scratch + aside.index),
+            self._tensor(self._ring.places_of(Tokens(index, now, order))),
+        )
+        for k, session, scores in zip(who, sessions, self._scores(hidden), strict=True):
+            begin = 0
+            for body in others[k]:
+                log_p = self.drawing.log_p_of(body, scores[begin:], session.attachment)
+                found[k].append((body, float(np.exp(log_p))))
+                begin += 1 + len(body)
+        return found
 
     def _scores(self, hidden: Tensor) -> Scores:
         """(B, Q, D) -> (B, Q, ids from END on), on the CPU."""
@@ -363,10 +377,9 @@ class Engine:
         sessions: Sequence[Session],
         x: Tensor,
         groups: Sequence[Tokens],
-        copies: Tensor | None = None,
         tail: int | None = None,
     ) -> Tensor:
-        """Run tokens (B, Q, D), those of all `groups` behind each other, against the cache or `copies` of its rows.
+        """Run tokens (B, Q, D), those of all `groups` behind each other, against the cache.
 
         Of the last `tail` tokens the outcome is wanted.
         """
@@ -376,12 +389,9 @@ class Engine:
         here = places = self._tensor(slots)
         if self.config.is_paper:
             places = self._tensor(np.concatenate([ring.places_of(g) for g in groups], 1))
+        rows, _ = self._rows(sessions)
         columns = self._tensor(seen)
-        if copies is None:
-            rows, _ = self._rows(sessions)
-            return self._extend(x, columns, rows, here, places, used=used, tail=tail)
-        cache = copies[:, :, :, :, :used]
-        return self.model.decoder.extend(x, columns, cache, slice(None), here, places, tail)
+        return self._extend(x, columns, rows, here, places, used=used, tail=tail)
 
     def _extend_cache(
         self,
@@ -410,11 +420,3 @@ def _newest(sessions: Sequence[Session], order: Indices) -> Tokens:
     """Tokens of the newest frames, at `order` (B, Q)."""
     rows = np.array([s.row for s in sessions])
     return Tokens(rows, np.array([s.frame for s in sessions]), order)
-
-
-def _padded(ids: Sequence[Sequence[int]]) -> Indices:
-    """(B, longest), zeros behind the shorter ones."""
-    out = np.zeros((len(ids), max(map(len, ids))), np.int64)
-    for k, written in enumerate(ids):
-        out[k, : len(written)] = written
-    return out

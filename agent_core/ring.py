@@ -13,6 +13,7 @@ behind the longest in use takes no part in a pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,29 @@ class Tokens:
     """(B, Q) within their frame: visual tokens, then action tokens."""
 
 
+@dataclass(frozen=True)
+class Aside:
+    """Actions that are only weighed: those of a player behind each other in its scratch slots, none seeing another."""
+
+    ids: Indices
+    """(B, Q) tokens; a player with fewer writes the last once more, at its own place."""
+    order: Indices
+    """(B, Q) within their action."""
+    index: Indices
+    """(B, Q) among the player's tokens."""
+
+    @classmethod
+    def of(cls, actions: Sequence[Sequence[Sequence[int]]]) -> Aside:
+        """Of B players, each of one action or more."""
+        ids = [[token for action in each for token in action] for each in actions]
+        order = [[k for action in each for k in range(len(action))] for each in actions]
+        longest = max(map(len, ids))
+        last = np.array([len(each) - 1 for each in ids])[:, None]
+        index = np.minimum(np.arange(longest), last)
+        at = np.arange(len(ids))[:, None], index
+        return cls(padded(ids)[at], padded(order)[at], index)
+
+
 class Ring:
     """Which frame, text and action every slot of every row holds.
 
@@ -45,7 +69,7 @@ class Ring:
     more for text seen from text, `UNSEEN` for what it does not see.
     """
 
-    def __init__(self, config: ModelConfig, show_actions: bool) -> None:
+    def __init__(self, config: ModelConfig, show_actions: bool, alternatives: int = 0) -> None:
         self._shows, self._is_paper = show_actions, config.is_paper
         self._memory, self._visual = config.memory_frames, config.visual_tokens
         self._text, self._room = config.text_slots, config.visual_tokens + config.action_slots
@@ -53,7 +77,7 @@ class Ring:
         self._actions_at = self._text + self._blocks * self._visual
         self.scratch = self._text + self._blocks * self._room
         """First slot of what leaves no trace in play."""
-        self.slots = self.scratch + config.thought_slots
+        self.slots = self.scratch + max(config.thought_slots, alternatives * config.action_slots)
         self._frame_of = np.zeros((0, self._blocks), np.int64)
         self._action_length = np.zeros((0, self._blocks), np.int64)
         self._text_length = np.zeros(0, np.int64)
@@ -125,6 +149,16 @@ class Ring:
         column = np.where(causal, self._memory + 1, UNSEEN)
         return column.astype(np.int16)
 
+    def sight_aside(self, rows: Indices, frames: Indices, aside: Aside) -> Columns:
+        """(B, Q, slots) what tokens see of the newest frames `frames` (B,), and of their own action so far."""
+        before = self._memory_of(rows, frames, self.slots, self._shows)
+        column = np.repeat(before[:, None], aside.ids.shape[1], 1)
+        begin = aside.index - aside.order
+        place = np.arange(self.slots - self.scratch)
+        own = (place >= begin[:, :, None]) & (place <= aside.index[:, :, None])
+        column[:, :, self.scratch :] = np.where(own, np.int16(0), np.int16(UNSEEN))
+        return column
+
     def sight_of_scratch(self, row: int, frame: int, length: int) -> Columns:
         """(slots,) what the last of `length` tokens in the scratch slots sees of a row's newest frame."""
         column: Columns = self._memory_of(np.array([row]), np.array([frame]), self.slots, False)[0]
@@ -158,6 +192,14 @@ class Ring:
         whole = (used - self._actions_at) // self._blocks
         places = column[..., self._actions_at : self._actions_at + whole * self._blocks]
         return places.reshape(*column.shape[:-1], whole, self._blocks)
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Indices:
+    """(B, longest), zeros behind the shorter ones."""
+    out = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for k, row in enumerate(rows):
+        out[k, : len(row)] = row
+    return out
 
 
 def _even(used: int, most: int) -> int:

@@ -275,12 +275,33 @@ def test_another_instruction_empties_the_memory_and_why_changes_nothing() -> Non
     assert a.alternatives[0][1] >= a.alternatives[-1][1]
 
 
-def test_alternatives_have_exact_probabilities() -> None:
-    engine = Engine(random_checkpoint(), EngineOptions(temperature=0, alternatives=3))
-    session = engine.open(ATTACHMENT, 0)
-    choice = engine.act([session], pictures(1), ["chop a tree"])[0]
-    found = engine._probabilities(session, [choice.body])[0]
-    assert found == pytest.approx(choice.probability, rel=1e-5)
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("changes", [{}, OWN, PAPER], ids=["compact", "own", "ring"])
+def test_alternatives_have_exact_probabilities(changes: dict[str, object], shown: bool) -> None:
+    """Those of a pass over the whole window in which they were done instead, for players in one batch."""
+    checkpoint = random_checkpoint(**changes)
+    engine = Engine(checkpoint, EngineOptions(alternatives=4, show_actions=shown))
+    sessions = [engine.open(ATTACHMENT, seed) for seed in range(3)]
+    seen = [pictures(7, seed) for seed in range(3)]
+    done: list[list[tuple[int, ...]]] = [[] for _ in sessions]
+    for t in range(7):
+        choices = engine.act(sessions, [frames[t] for frames in seen], ["chop a tree"] * 3)
+        for frames, before, choice in zip(seen, done, choices, strict=True):
+            assert len(choice.alternatives) == len({body for body, _ in choice.alternatives}) > 1
+            for body, probability in choice.alternatives:
+                batch = window(frames[: t + 1], [*before, body], shown=shown)
+                expected = log_probability(checkpoint, batch, t, body)
+                assert np.log(probability) == pytest.approx(expected, abs=1e-4)
+            before.append(choice.body)
+
+
+def test_weighing_alternatives_changes_nothing() -> None:
+    checkpoint, frames = random_checkpoint(), pictures(9)
+    found = []
+    for count in (0, 5):
+        engine = Engine(checkpoint, EngineOptions(alternatives=count, show_actions=True))
+        found.append(play(engine, engine.open(ATTACHMENT, 3), frames))
+    assert found[0] == found[1]
 
 
 @pytest.mark.skipif(not can_quantise(torch.device("cpu")), reason="no int8 matrices here")

@@ -136,7 +136,7 @@ class Agent:
         if said is None:
             return "nothing seen yet"
         if question == "next_action":
-            words = mine.spec.say(mine.session.attachment.action(said.body))
+            words = mine.session.attachment.words(said.body)
             return f"{words} ({said.probability:.0%})"
         if question == "why":
             return self._engine.why(mine.session)
@@ -165,16 +165,15 @@ def _mine(player: object) -> AgentPlayer:
 
 
 def _decide(player: AgentPlayer, choice: Choice) -> Decision:
-    attachment, spec = player.session.attachment, player.spec
-    action = attachment.action(choice.body)
-    words = spec.say(action)
+    attachment = player.session.attachment
+    words = attachment.words(choice.body)
     player.recent[:] = [*player.recent, words][-_RECENT:]
-    others = tuple(
-        Alternative(spec.say(attachment.action(body)), p) for body, p in choice.alternatives
+    others = tuple(Alternative(attachment.words(body), p) for body, p in choice.alternatives)
+    later = tuple(
+        Following(dict(attachment.action(body)), attachment.words(body)) for body in choice.later
     )
-    foretold = [attachment.action(body) for body in choice.later]
-    later = tuple(Following(dict(action), spec.say(action)) for action in foretold)
-    return Decision(dict(action), words, choice.probability, others, choice.entropy, later)
+    action = dict(attachment.action(choice.body))
+    return Decision(action, words, choice.probability, others, choice.entropy, later)
 
 
 def _caption(player: AgentPlayer) -> str:

@@ -61,6 +61,16 @@ class Draw:
             self.unseen.append(token)
 
 
+@dataclass(frozen=True)
+class Other:
+    """An action that was not drawn. Up to where it differs its chances are known from the drawing."""
+
+    body: Body
+    known: int
+    """Tokens, END included, that come to `log_p`."""
+    log_p: float
+
+
 class Drawing:
     """Draws `chunk` actions at a temperature (0 is greedy); `end` is the id of END, the first that scores are for."""
 
@@ -130,27 +140,32 @@ class Drawing:
             len(log_p) - 1,
         )
 
-    def log_p_of(self, body: Body, scores: Scores, attachment: Attachment) -> float:
+    def log_p_of(self, other: Other, scores: Scores, attachment: Attachment) -> float:
         """Of a whole action, END included; `scores` (1 + length, ids from END on)."""
-        total = 0.0
-        for k, token in enumerate((*body, self._end)):
-            allowed = attachment.allowed(body[:k])
-            total += float(self.log_p(scores[k], allowed)[allowed.index(token)])
+        total, written = other.log_p, (*other.body, self._end)
+        for k in range(other.known, len(written)):
+            allowed = attachment.allowed(other.body[:k])
+            if len(allowed) > 1:
+                total += float(self.log_p(scores[k], allowed)[allowed.index(written[k])])
         return total
 
-    def others(self, draw: Draw, count: int) -> Sequence[Body]:
+    def others(self, draw: Draw, count: int) -> Sequence[Other]:
         """The likeliest first actions that differ from the drawn one in one decision."""
         body, before = tuple(draw.bodies[0]), 0.0
-        guesses: list[tuple[float, Body]] = []
+        guesses: list[Other] = []
         for k, (allowed, log_p) in enumerate(draw.path):
             taken = body[k] if k < len(body) else self._end
             for j in np.argsort(-log_p)[:_TRIED]:
                 if allowed[j] != taken:
-                    other = _rest(draw.session.attachment, body, k, allowed[j], self._end)
-                    guesses.append((before + float(log_p[j]), other))
+                    instead = _rest(draw.session.attachment, body, k, allowed[j], self._end)
+                    guesses.append(Other(instead, k + 1, before + float(log_p[j])))
             before += float(log_p[allowed.index(taken)])
-        best = [other for _, other in sorted(guesses, reverse=True) if other != body]
-        return list(dict.fromkeys(best))[:count]
+        guesses.sort(key=lambda other: -other.log_p)
+        found: dict[Body, Other] = {}
+        for other in guesses:
+            if other.body != body:
+                found.setdefault(other.body, other)
+        return list(found.values())[:count]
 
 
 @lru_cache(maxsize=4096)

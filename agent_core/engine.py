@@ -23,7 +23,7 @@ from torch import Tensor
 from agent_core.checkpoint import Checkpoint
 from agent_core.config import ConfigError
 from agent_core.device import use_large_pages
-from agent_core.drawing import Draw, Drawing, Scores
+from agent_core.drawing import Draw, Drawing, Other, Scores
 from agent_core.grammar import Attachment
 from agent_core.model.vit import FrameMemory
 from agent_core.precision import Own, PlayingModel, Precision
@@ -330,16 +330,16 @@ class Engine:
         return choices
 
     def _weighed(
-        self, draws: Sequence[Draw], others: Sequence[Sequence[Body]]
+        self, draws: Sequence[Draw], others: Sequence[Sequence[Other]]
     ) -> list[list[tuple[Body, float]]]:
         """Each draw's other actions with their exact probabilities, all players' in one pass that leaves no trace."""
         found: list[list[tuple[Body, float]]] = [[] for _ in draws]
-        who = [k for k, bodies in enumerate(others) if bodies]
+        who = [k for k, some in enumerate(others) if some]
         if not who:
             return found
         sessions = [draws[k].session for k in who]
         start = self.vocabulary.start
-        aside = Aside.of([[(start, *body) for body in others[k]] for k in who])
+        aside = Aside.of([[(start, *other.body) for other in others[k]] for k in who])
         rows, index = self._rows(sessions)
         now = np.array([session.frame for session in sessions])
         order = aside.order + self.config.visual_tokens
@@ -355,10 +355,10 @@ class Engine:
         )
         for k, session, scores in zip(who, sessions, self._scores(hidden), strict=True):
             begin = 0
-            for body in others[k]:
-                log_p = self.drawing.log_p_of(body, scores[begin:], session.attachment)
-                found[k].append((body, float(np.exp(log_p))))
-                begin += 1 + len(body)
+            for other in others[k]:
+                log_p = self.drawing.log_p_of(other, scores[begin:], session.attachment)
+                found[k].append((other.body, float(np.exp(log_p))))
+                begin += 1 + len(other.body)
         return found
 
     def _scores(self, hidden: Tensor) -> Scores:

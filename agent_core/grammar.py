@@ -59,6 +59,7 @@ class Attachment:
         self._barred = self._exclusions()
         self.allowed = lru_cache(maxsize=1 << 14)(self._allowed)
         self.action = lru_cache(maxsize=1 << 12)(self._action)
+        self.words = lru_cache(maxsize=1 << 12)(self._words)
 
     @property
     def playable(self) -> bool:
@@ -98,6 +99,10 @@ class Attachment:
             action[group.control.name] = values[0] if size == 1 else tuple(values)
             index += size
         return self.spec.legal(action)
+
+    def _words(self, body: tuple[int, ...]) -> str:
+        """The action of ids without markers in words (cached as `words`)."""
+        return self.spec.say(self._action(body))
 
     def _allowed(self, body: tuple[int, ...]) -> tuple[int, ...]:
         """The ids that may follow START and `body` (cached as `allowed`)."""

@@ -51,6 +51,8 @@ class Timing:
     threads: int = 1
     precision: Precision = "float32"
     device: str = "auto"
+    alternatives: int = 0
+    """Actions weighed beside each that is drawn, as a server does to show them."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
         "threads": timing.threads,
         "precision": timing.precision,
         "sessions": sessions,
+        "alternatives": timing.alternatives,
         "ms": _percentiles(times),
         "actions_per_s": round(rate, 2),
         "tokens_per_action": together.tokens,
@@ -169,7 +172,11 @@ class _Players:
 
     def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
         self._chunk = checkpoint.header.model.chunk
-        options = EngineOptions(show_actions=self._chunk == 1, precision=timing.precision)
+        options = EngineOptions(
+            alternatives=timing.alternatives,
+            show_actions=self._chunk == 1,
+            precision=timing.precision,
+        )
         self._engine = Engine(checkpoint, options)
         self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
         self._engine.drawing = self._told

@@ -47,6 +47,12 @@ def add(commands: Any) -> None:
         help="infer: players in one batch, and one after the other",
     )
     bench.add_argument(
+        "--alternatives",
+        type=int,
+        default=0,
+        help="infer: actions weighed beside each one drawn (`iafm serve` weighs 3 to show them)",
+    )
+    bench.add_argument(
         "--preset", choices=PRESET_NAMES, help="infer, train: these sizes with random weights"
     )
     bench.add_argument(
@@ -162,7 +168,7 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.checkpoint import SHIPPED
 
     preset = args.preset or "tiny"
-    timing = b.Timing(args.seconds, args.threads, args.precision, args.device)
+    timing = b.Timing(args.seconds, args.threads, args.precision, args.device, args.alternatives)
     if args.what == "train":
         return bench_train(preset, timing, compiled=args.compile)
     subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED

@@ -26,7 +26,9 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
         return before(self, session, *drawn)
 
     monkeypatch.setattr(Drawing, "draft", draft)
-    report = bench_infer(SHIPPED, Timing(seconds=0.1, threads=torch.get_num_threads()), sessions=2)
+    timing = Timing(seconds=0.1, threads=torch.get_num_threads(), alternatives=2)
+    report = bench_infer(SHIPPED, timing, sessions=2)
+    assert report["alternatives"] == 2
     assert report["sessions"] == 2
     assert report["actions_per_s"] > 0
     assert report["batching_gain"] > 0

@@ -70,6 +70,11 @@ class Other:
     """Tokens, END included, that come to `log_p`."""
     log_p: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether that is all of it."""
+        return self.known > len(self.body)
+
 
 class Drawing:
     """Draws `chunk` actions at a temperature (0 is greedy); `end` is the id of END, the first that scores are for."""

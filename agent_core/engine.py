@@ -333,7 +333,8 @@ class Engine:
         self, draws: Sequence[Draw], others: Sequence[Sequence[Other]]
     ) -> list[list[tuple[Body, float]]]:
         """Each draw's other actions with their exact probabilities, all players' in one pass that leaves no trace."""
-        found: list[list[tuple[Body, float]]] = [[] for _ in draws]
+        found = [[(o.body, float(np.exp(o.log_p))) for o in some if o.is_known] for some in others]
+        others = [[other for other in some if not other.is_known] for some in others]
         who = [k for k, some in enumerate(others) if some]
         if not who:
             return found

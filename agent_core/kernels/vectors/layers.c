@@ -25,15 +25,18 @@ typedef struct {
   float *scratch;
 } Layers;
 
-/* A thread's room. */
+#define MOST 4 /* players that a thread computes at once: their numbers stay near it, and weights are read seldom */
+
+/* A thread's room. `seen`: the slots that any of a player's tokens sees, `count` of them. */
 typedef struct {
-  float *x, *normed, *qkv, *found, *feed, *bias, *keys, *scores;
+  float *x, *normed, *qkv, *found, *feed, *bias, *keys, *values, *scores;
+  int32_t *seen;
+  int64_t count[MOST];
 } Room;
 
-/* Players that a thread computes at once: their numbers stay near it, and weights are read seldom. */
 static int64_t players(const Layers *s) {
   int64_t each = (s->batch + s->threads - 1) / s->threads;
-  return each < 4 ? each : 4;
+  return each < MOST ? each : MOST;
 }
 
 static int64_t slots(const Layers *s) { return up(s->used, WIDE); }
@@ -48,8 +51,11 @@ static int64_t room_of(const Layers *s, float *at, Room *room) {
   room->feed = at += tokens;
   room->bias = at += 4 * tokens;
   room->keys = at += players(s) * s->heads * s->rows * slots(s);
+  room->values = at += s->size * slots(s);
   room->scores = at += s->size * slots(s);
   at += s->rows * slots(s);
+  room->seen = (int32_t *)at;
+  at += players(s) * slots(s);
   return up(at - begin, 1024);
 }
 
@@ -71,30 +77,48 @@ static void gelu(float *x, int64_t count) {
   }
 }
 
-/* What is added to attention: (players, heads, rows, slots), the same for all layers. */
-static void spread_bias(const Layers *s, const Room *room, int64_t from, int64_t to) {
-  float *out = room->bias;
-  for (int64_t b = from; b < to; b++)
+static int64_t find_seen(const Layers *s, int64_t player, int32_t *seen) {
+  int64_t count = 0;
+  memset(seen, 0, (size_t)s->used * 4);
+  for (int64_t row = 0; row < s->rows; row++) {
+    const int16_t *column = s->column + player * s->column_batch + row * s->column_row;
+    for (int64_t k = 0; k < s->used; k++) seen[k] |= column[k] >= 0;
+  }
+  for (int64_t k = 0; k < s->used; k++)
+    if (seen[k]) seen[count++] = (int32_t)k;
+  return count;
+}
+
+/* What is added to attention, the same for all layers: for each player (heads, rows, what is seen). */
+static void spread_bias(const Layers *s, Room *room, int64_t from, int64_t to) {
+  for (int64_t b = from; b < to; b++) {
+    int32_t *seen = room->seen + (b - from) * slots(s);
+    int64_t count = room->count[b - from] = find_seen(s, b, seen);
+    float *out = room->bias + (b - from) * s->heads * s->rows * slots(s);
     for (int64_t head = 0; head < s->heads; head++) {
       const float *table = s->table + head * s->columns + 1;
       for (int64_t row = 0; row < s->rows; row++) {
         const int16_t *column = s->column + b * s->column_batch + row * s->column_row;
-        for (int64_t k = 0; k < s->used; k++) *out++ = table[column[k]];
-        for (int64_t k = s->used; k < slots(s); k++) *out++ = table[-1];
+        for (int64_t k = 0; k < count; k++) *out++ = table[column[seen[k]]];
+        for (int64_t k = count; k < up(count, WIDE); k++) *out++ = table[-1];
       }
     }
+  }
 }
 
-/* Keys (used, size) as stripes. */
-static void pack_keys(const Layers *s, const float *keys, float *to) {
-  for (int64_t n = 0; n < slots(s); n += LANES)
+/* The keys that are seen as stripes, and the values behind each other. */
+static void gather(const Layers *s, const float *keys, const int32_t *seen, int64_t count, const Room *room) {
+  for (int64_t n = 0; n < up(count, WIDE); n += LANES)
     for (int64_t h = 0; h < s->size; h += LANES) {
-      float *place = to + n / WIDE * WIDE * s->size + h * WIDE + n % WIDE;
+      float *place = room->keys + n / WIDE * WIDE * s->size + h * WIDE + n % WIDE;
       vector r[LANES];
-      for (int64_t i = 0; i < LANES; i++) r[i] = n + i < s->used ? load(keys + (n + i) * s->size + h) : all(0);
+      for (int64_t i = 0; i < LANES; i++) r[i] = n + i < count ? load(keys + seen[n + i] * s->size + h) : all(0);
       transpose(r);
       for (int64_t i = 0; i < LANES; i++) store(place + i * WIDE, r[i]);
     }
+  for (int64_t k = 0; k < count; k++)
+    for (int64_t h = 0; h < s->size; h += LANES)
+      store(room->values + k * s->size + h, load(keys + s->part + seen[k] * s->size + h));
 }
 
 /* Scores to shares that come to one. */
@@ -114,15 +138,15 @@ static void shares(float *scores, int64_t length) {
 
 /* One player's tokens, from row `first` on, for one head. */
 static void attend(const Layers *s, const Room *room, const float *keys, int64_t player, int64_t head, int64_t first) {
-  int64_t width = s->heads * s->size, length = slots(s), rows = s->rows - first;
-  pack_keys(s, keys, room->keys);
+  int64_t width = s->heads * s->size, rows = s->rows - first, count = room->count[player], length = up(count, WIDE);
+  gather(s, keys, room->seen + player * slots(s), count, room);
   Product p = {room->qkv + (player * s->rows + first) * 3 * width + head * s->size,
                3 * width, 1, s->size, 0, room->keys, WIDE, WIDE * s->size, 0,
-               room->bias + ((player * s->heads + head) * s->rows + first) * length,
+               room->bias + player * s->heads * s->rows * slots(s) + (head * s->rows + first) * length,
                room->scores, length, rows, length, AS_IT_IS};
   multiply(&p);
   for (int64_t row = 0; row < rows; row++) shares(room->scores + row * length, length);
-  Product q = {room->scores, length, 1, s->used, 0, keys + s->part, s->size, WIDE, 0, 0,
+  Product q = {room->scores, length, 1, count, 0, room->values, s->size, WIDE, 0, 0,
                room->found + player * rows * width + head * s->size, width, rows, s->size, AS_IT_IS};
   multiply(&q);
 }

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -173,8 +172,6 @@ def test_every_step_is_on_disk_at_once(tmp_path):
             rows = (capture.folder / "actions.jsonl").read_text().splitlines()
             assert len(rows) == i + 1
             assert json.loads(rows[-1])["human"] == {"jump": 1}
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 5
 
 
 def test_an_exception_closes_what_was_recorded(tmp_path):

@@ -1,7 +1,8 @@
 """Our C code, compiled once for this machine: `kernels/`, by its own C compiler, kept in the user's cache.
 
-For Linux on x86: `tiles` needs a processor with matrix tiles (AMX, Intel since 2023), `vectors` one with AVX2 (most
-since 2013). Anywhere else, or without a compiler, torch computes.
+For Linux on x86: `paper` needs a processor that multiplies bfloat16, in matrix tiles (AMX, Intel's servers since 2023)
+or in vectors (AVX-512, AMD since 2022), `compact` one with AVX2 (most since 2013). Anywhere else, or without a
+compiler, torch computes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Literal
 import torch
 
 _SOURCE = Path(__file__).with_name("kernels")
-Kind = Literal["tiles", "vectors"]
+Kind = Literal["paper", "compact"]
+Units = Literal["tiles", "vectors"]
 _FLAGS = ["-O3", "-fPIC", "-shared"]
-_TILES = [
-    *(f"-mavx512{unit}" for unit in ("f", "bw", "dq", "vl", "bf16")),
-    *(f"-mamx-{unit}" for unit in ("tile", "bf16", "int8")),
-]
-_VECTORS = {"AVX512": ["-mavx512f", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
+_WIDE = [f"-mavx512{unit}" for unit in ("f", "bw", "dq", "vl", "bf16", "vnni")]
+_TILES = [f"-mamx-{unit}" for unit in ("tile", "bf16", "int8")]
+_PAPER = {"vectors": _WIDE, "tiles": [*_WIDE, *_TILES]}
+"""All that multiply bfloat16 in vectors also multiply bytes (VNNI)."""
+_COMPACT = {"AVX512": ["-mavx512f", "-mfma"], "AVX2": ["-mavx2", "-mfma"]}
 """By what torch calls the processor's units."""
 _PATIENCE_S = 120
 
@@ -34,11 +36,14 @@ class KernelError(RuntimeError):
     """Our code cannot be used here; the message says why."""
 
 
-def library(kind: Kind) -> ctypes.CDLL:
-    """What was compiled of `kernels/`KIND, on torch's own threads. Raises `KernelError`."""
-    flags = [*_FLAGS, *(_for_tiles() if kind == "tiles" else _for_vectors())]
+def library(kind: Kind, units: Units | None = None) -> ctypes.CDLL:
+    """What was compiled of `kernels/`KIND, on torch's own threads; the paper's by the best units, or those asked for.
+
+    Raises `KernelError`.
+    """
+    flags = _for_compact() if kind == "compact" else _for_paper(units)
     try:
-        loaded = ctypes.CDLL(str(_compiled(kind, flags)))
+        loaded = ctypes.CDLL(str(_compiled(kind, [*_FLAGS, *flags])))
         torch_itself = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         names = "GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads"
         loaded.begin.argtypes = [ctypes.c_void_p] * len(names)
@@ -48,22 +53,30 @@ def library(kind: Kind) -> ctypes.CDLL:
     return loaded
 
 
-def _for_tiles() -> list[str]:
-    supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
-    if platform.system() != "Linux" or not supported:
-        raise KernelError("this processor has no matrix tiles (AMX)")
-    if not torch.cpu._init_amx():
-        raise KernelError("the system does not let this process use matrix tiles")
-    return _TILES
+def paper_units() -> tuple[Units, ...]:
+    """What can multiply for the paper's layers here, the best first."""
+    if platform.system() != "Linux" or not torch.cpu._is_avx512_bf16_supported():
+        return ()
+    tiles = torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
+    return ("tiles", "vectors") if tiles else ("vectors",)
 
 
-def _for_vectors() -> list[str]:
+def _for_paper(units: Units | None) -> list[str]:
+    there = paper_units()
+    if not there:
+        raise KernelError("this processor multiplies no bfloat16 (AVX-512 or AMX)")
+    if units not in (None, *there):
+        raise KernelError(f"this processor has no {units}")
+    return _PAPER[units or there[0]]
+
+
+def _for_compact() -> list[str]:
     units = torch.backends.cpu.get_cpu_capability()
-    if platform.system() != "Linux" or units not in _VECTORS:
+    if platform.system() != "Linux" or units not in _COMPACT:
         raise KernelError(
             f"it is for Linux on processors with AVX2, this is {platform.system()}, {units}"
         )
-    return _VECTORS[units]
+    return _COMPACT[units]
 
 
 def _compiled(kind: Kind, flags: list[str]) -> Path:

@@ -1,4 +1,4 @@
-"""The compact models' convolutions and layers in float32, computed by our own code: `kernels/vectors`.
+"""The compact models' convolutions and layers in float32, computed by our own code: `kernels/compact`.
 
 Each picture and each player is computed by one thread from beginning to end, so a player alone takes one core, whatever
 the number of threads, and in a batch gets the numbers it gets alone.
@@ -91,7 +91,7 @@ class _Own:
     """Weights laid out for the code, and room to compute in."""
 
     def __init__(self) -> None:
-        self._library = library("vectors")
+        self._library = library("compact")
         self._library.pack_stripes.argtypes = [c_void_p, c_int64, c_int64, c_void_p]
         self._kept: list[Tensor] = []
         self._arena = Arena(4 << 20)

@@ -1,4 +1,4 @@
-"""The paper's layers, computed by our own code where a processor has matrix tiles: `kernels/tiles`.
+"""The paper's layers, computed by our own code where a processor multiplies bfloat16: `kernels/paper`.
 
 A stack of layers is one call. Weights are of bfloat16 or whole numbers (`agent_core.int8` tells which), laid out once.
 What attention found is multiplied in bfloat16 either way.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.arena import Arena
-from agent_core.compiled import KernelError, library
+from agent_core.compiled import KernelError, Units, library
 from agent_core.config import ModelConfig
 from agent_core.int8 import Watch, Whole, smoothed, whole_numbers
 from agent_core.model import IAFM
@@ -28,7 +28,9 @@ HEAD = 64
 """Numbers of a head, as CLIP and OPT have them: the only size the code knows."""
 _MOST_FRAMES = 16
 _PAGE = 4096
-_BFLOAT16, _INT8, _UINT8 = range(3)
+_BFLOAT16, _UINT8 = range(2)
+_MIDDLE = 128
+"""Which whole number stands for 0 behind a norm."""
 _RELU, _SWISH = range(2)
 
 
@@ -65,11 +67,13 @@ class _Stack(Structure):
 class OwnLayers:
     """Blocks as our own code computes them, in bfloat16, or with a watch in whole numbers. Weights are copied.
 
-    Raises `KernelError` where this machine cannot.
+    By the best `units` there are, or those asked for. Raises `KernelError` where this machine cannot.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], watch: Watch | None = None) -> None:
-        self._library = library("tiles")
+    def __init__(
+        self, blocks: Iterable[nn.Module], watch: Watch | None = None, units: Units | None = None
+    ) -> None:
+        self._library = library("paper", units)
         self._library.pack_matrix.argtypes = [c_void_p, c_int64, c_int64, c_void_p]
         for name in ("run_stack", "stack_scratch"):
             getattr(self._library, name).argtypes = [POINTER(_Stack)]
@@ -167,9 +171,9 @@ class OwnLayers:
         if self._watch is None or not self._watch.saw(part.qkv):
             norm = part.attention_norm.weight, part.attention_norm.bias
             return self._matrix(part.qkv.weight, part.qkv.bias, norm=norm)
-        weight, bias, matrix = smoothed(part.attention_norm, part.qkv, self._watch)
-        whole, scale = whole_numbers(matrix)
-        return self._matrix(whole, part.qkv.bias, scale, (weight, bias), _INT8)
+        return self._whole_after_norm(
+            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._watch
+        )
 
     def _plain(self, layer: nn.Linear) -> _Matrix:
         return self._matrix(layer.weight, layer.bias)
@@ -187,14 +191,30 @@ class OwnLayers:
             size = torch.full((second.out_features,), 1 / larger)
             return into, self._matrix(second.weight, second.bias, size)
         between = Whole.around(*self._watch.reach(second))
-        weight, bias, matrix = smoothed(norm, first, self._watch)
-        whole, scale = whole_numbers(matrix)
-        into = self._matrix(whole, shift, larger * scale, (weight, bias), _INT8)
+        into = self._whole_after_norm(norm, first, shift, larger, self._watch)
         into.after, into.becomes, into.zero = after, 1 / (between.scale * larger), between.zero
         whole, scale = whole_numbers(second.weight.float())
-        scale = scale * between.scale
-        shift = second.bias.float() - between.zero * scale * whole.float().sum(1)
-        return into, self._matrix(whole, shift, scale, kind=_UINT8)
+        return into, self._whole(whole, second.bias, scale * between.scale, between.zero)
+
+    def _whole_after_norm(
+        self, norm: nn.LayerNorm, layer: nn.Linear, bias: Tensor, larger: float, watch: Watch
+    ) -> _Matrix:
+        """Outcomes `larger` times as large."""
+        weight, shift, matrix = smoothed(norm, layer, watch)
+        whole, scale = whole_numbers(matrix)
+        return self._whole(whole, bias, larger * scale, _MIDDLE, (weight, shift + _MIDDLE))
+
+    def _whole(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        scale: Tensor,
+        zero: int,
+        norm: tuple[Tensor, Tensor] | None = None,
+    ) -> _Matrix:
+        """(outer, inner) of int8, for numbers from 0 to 255 of which `zero` stands for 0."""
+        bias = bias.float() - zero * scale * weight.float().sum(1)
+        return self._matrix(weight, bias, scale, norm, _UINT8)
 
     def _matrix(
         self,

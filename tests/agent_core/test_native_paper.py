@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from agent_core import native_paper
 from agent_core.checkpoint import Checkpoint, make_header
-from agent_core.compiled import KernelError, library
+from agent_core.compiled import KernelError, Units, library, paper_units
 from agent_core.config import ModelConfig
 from agent_core.device import use_large_pages
 from agent_core.engine import Engine, EngineOptions
@@ -34,6 +34,7 @@ TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = Attachment(SPEC, VOCABULARY)
 
+UNITS = paper_units() or ("tiles",)
 REASON = native_paper.reason_against()
 needs_units = pytest.mark.skipif(
     REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
@@ -68,7 +69,9 @@ def off(found: Tensor, expected: Tensor) -> float:
     return float((found.float() - expected).std() / expected.std())
 
 
-def by_torch_and_by_us(part: nn.Module, run: Any, *, whole: bool = False) -> tuple[float, float]:
+def by_torch_and_by_us(
+    part: nn.Module, run: Any, units: Units, *, whole: bool = False
+) -> tuple[float, float]:
     """How far bfloat16 in torch, and our own code, are from float32."""
     truth = run(copy.deepcopy(part))
     half = copy.deepcopy(part).to(torch.bfloat16)
@@ -78,7 +81,7 @@ def by_torch_and_by_us(part: nn.Module, run: Any, *, whole: bool = False) -> tup
         watch.end()
     ours = copy.deepcopy(part).to(torch.bfloat16)
     # the watch knows the layers it has seen
-    layers = OwnLayers(half.blocks if whole else ours.blocks, watch)
+    layers = OwnLayers(half.blocks if whole else ours.blocks, watch, units)
     ours.own = layers.see if isinstance(part, ViTower) else layers.extend
     ours.blocks = nn.ModuleList()
     return off(plain, truth), off(run(ours), truth)
@@ -86,11 +89,12 @@ def by_torch_and_by_us(part: nn.Module, run: Any, *, whole: bool = False) -> tup
 
 @needs_units
 @torch.inference_mode()
+@pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("steps", [2, 6])  # of a memory of four, which then goes round
 @pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0, 1])])
 def test_pictures_are_seen_as_torch_sees_them(
-    rows: slice | Tensor, steps: int, whole: bool
+    rows: slice | Tensor, steps: int, whole: bool, units: Units
 ) -> None:
     made = model()
     count = 1 if isinstance(rows, slice) else 3
@@ -109,16 +113,19 @@ def test_pictures_are_seen_as_torch_sees_them(
             seen = tower.look(pictures, FrameMemory(earlier, bias, rows, where))
         return seen.float()
 
-    plain, ours = by_torch_and_by_us(made.vision, run, whole=whole)
+    plain, ours = by_torch_and_by_us(made.vision, run, units, whole=whole)
     assert ours < (0.02 if whole else 1.1 * plain)
     assert plain < 0.01
 
 
 @needs_units
 @torch.inference_mode()
+@pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
-def test_tokens_enter_the_cache_as_with_torch(queries: int, tail: int | None, whole: bool) -> None:
+def test_tokens_enter_the_cache_as_with_torch(
+    queries: int, tail: int | None, whole: bool, units: Units
+) -> None:
     made = model(positions=2048)
 
     def run(decoder: Decoder) -> Tensor:
@@ -136,14 +143,15 @@ def test_tokens_enter_the_cache_as_with_torch(queries: int, tail: int | None, wh
         out = decoder.extend(x.to(dtype), columns, used, rows, slots, tail=tail)
         return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
 
-    plain, ours = by_torch_and_by_us(made.decoder, run, whole=whole)
+    plain, ours = by_torch_and_by_us(made.decoder, run, units, whole=whole)
     assert ours < (0.02 if whole else 1.1 * plain)
     assert plain < 0.01
 
 
 @needs_units
 @torch.inference_mode()
-def test_numbers_beyond_those_seen_end_at_the_edge() -> None:
+@pytest.mark.parametrize("units", UNITS)
+def test_numbers_beyond_those_seen_end_at_the_edge(units: Units) -> None:
     """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
     decoder = model().decoder.to(torch.bfloat16)
     seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
@@ -155,7 +163,7 @@ def test_numbers_beyond_those_seen_end_at_the_edge() -> None:
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
     far = decoder.extend(x, seen, cache.clone(), rows, slots).float()
-    layers = OwnLayers(decoder.blocks, watch)
+    layers = OwnLayers(decoder.blocks, watch, units)
     found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
 
@@ -237,16 +245,24 @@ def test_the_number_of_threads_changes_nothing() -> None:
 def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library("tiles")
+    library("paper")
     (made,) = (tmp_path / "iafm").iterdir()
     written = made.stat().st_mtime_ns
     monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
     with pytest.raises(KernelError, match="no C compiler"):
-        library("tiles")
+        library("paper")
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library("tiles")
+    library("paper")
     assert made.stat().st_mtime_ns == written
+
+
+@pytest.mark.skipif(
+    UNITS != ("vectors",), reason="this processor has matrix tiles, or nothing for it"
+)
+def test_units_that_are_not_there_are_refused() -> None:
+    with pytest.raises(KernelError, match="no tiles"):
+        library("paper", "tiles")
 
 
 @needs_units
@@ -257,7 +273,7 @@ def test_code_that_others_could_have_put_there_is_not_loaded(
     (tmp_path / "iafm").chmod(0o777)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(KernelError, match="others may write"):
-        library("tiles")
+        library("paper")
 
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")

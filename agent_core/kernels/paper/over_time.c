@@ -1,7 +1,7 @@
 /* Attention over time: one query for each place and head of a picture, over that place in a few frames. Reading the memory
    is most of it. */
 
-#include "tiles.h"
+#include "paper.h"
 
 static void look_back_part(void *job) {
   const LookBack *l = job;

@@ -3,7 +3,7 @@
    Rows of a picture lie with a border of zeros around them, so that what a kernel covers is a few runs of numbers, as far
    from the next place's as its stride: rows times a matrix. */
 
-#include "vectors.h"
+#include "compact.h"
 
 typedef struct {
   Matrix matrix; /* inner: rows of the kernel, columns, channels */

@@ -1,8 +1,8 @@
 /* What the code for plain vectors shares: float32, as wide as the processor has them. Every row's numbers are summed in the
    same order however many rows there are, so a player in a batch gets the very numbers it would get alone. */
 
-#ifndef IAFM_VECTORS_H
-#define IAFM_VECTORS_H
+#ifndef IAFM_COMPACT_H
+#define IAFM_COMPACT_H
 
 #include <immintrin.h>
 #include <stdint.h>

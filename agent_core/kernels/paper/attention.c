@@ -5,7 +5,7 @@
    are taken in one after the other, as in FlashAttention (Dao et al. 2022). While one head is computed, the next one's
    keys and values are called for from memory. */
 
-#include "tiles.h"
+#include "paper.h"
 
 #define BLOCK 128 /* keys taken in at once */
 #define MOST 4    /* tiles of queries taken in at once */
@@ -103,34 +103,17 @@ static void pack_values(const bf16 *from, int64_t row, int64_t keys, bf16 *to) {
 }
 
 /* Scores of up to BLOCK keys for some tiles of queries. */
-static void multiply_keys(const bf16 *from, int64_t row, int64_t keys, int64_t tiles, const Scratch *s) {
+static void score_keys(const bf16 *from, int64_t row, int64_t keys, int64_t tiles, const Scratch *s) {
   for (int64_t i = 0; i < up(keys, 2 * SIDE); i += SIDE) {
     const bf16 *key = from + i * row;
     int64_t far = row;
     if (i + SIDE > keys) {
-      memset(s->last, 0, SIDE * HEAD * 2);
+      memset(s->last, 0, TILE * 2);
       for (int64_t k = i; k < keys; k++) memcpy(s->last + (k - i) * HEAD, from + k * row, HEAD * 2);
       key = s->last;
       far = HEAD;
     }
-    _tile_loadd(4, key, 2 * far);
-    _tile_loadd(5, key + 32, 2 * far);
-#define FIRST(tile, room)                               \
-  if (tiles > tile) {                                   \
-    _tile_zero(tile);                                   \
-    _tile_loadd(room, s->queries + tile * 1024, 64);    \
-    _tile_dpbf16ps(tile, 4, room);                      \
-  }
-#define SECOND(tile, room)                                 \
-  if (tiles > tile) {                                      \
-    _tile_loadd(room, s->queries + tile * 1024 + 512, 64); \
-    _tile_dpbf16ps(tile, 5, room);                         \
-  }
-#define LEAVE(tile) \
-  if (tiles > tile) _tile_stored(tile, s->scores + (tile * BLOCK + i) * SIDE, 64);
-    FIRST(0, 6) FIRST(1, 7) FIRST(2, 6) FIRST(3, 7)
-    SECOND(0, 6) SECOND(1, 7) SECOND(2, 6) SECOND(3, 7)
-    LEAVE(0) LEAVE(1) LEAVE(2) LEAVE(3)
+    multiply_keys(key, far, s->queries, tiles, s->scores + i * SIDE, BLOCK * SIDE);
   }
 }
 
@@ -184,29 +167,6 @@ static inline __m512 weigh(float *scores, const uint16_t *sight, int64_t keys, C
   return keep;
 }
 
-/* found += values of a block x chances of one tile of queries. */
-static void multiply_values(const bf16 *values, const bf16 *chances, int64_t keys, float *found) {
-  _tile_loadd(0, found, 64);
-  _tile_loadd(1, found + 256, 64);
-  _tile_loadd(2, found + 512, 64);
-  _tile_loadd(3, found + 768, 64);
-  for (int64_t i = 0; i < keys; i += 32) {
-    _tile_loadd(4, chances + i * SIDE, 64);
-    _tile_loadd(5, values + i * HEAD, 64);
-    _tile_dpbf16ps(0, 5, 4);
-    _tile_loadd(6, values + i * HEAD + 512, 64);
-    _tile_dpbf16ps(1, 6, 4);
-    _tile_loadd(7, values + i * HEAD + 1024, 64);
-    _tile_dpbf16ps(2, 7, 4);
-    _tile_loadd(5, values + i * HEAD + 1536, 64);
-    _tile_dpbf16ps(3, 5, 4);
-  }
-  _tile_stored(0, found, 64);
-  _tile_stored(1, found + 256, 64);
-  _tile_stored(2, found + 512, 64);
-  _tile_stored(3, found + 768, 64);
-}
-
 /* (features x queries) of one tile, divided by the sum of chances, as rows of the outcome. */
 static void leave(const float *found, __m512 sum, bf16 *to, int64_t row, int64_t queries) {
   __m512 share = _mm512_div_ps(_mm512_set1_ps(1), sum);
@@ -238,7 +198,7 @@ static void attend_tiles(const Attention *a, const Scratch *s, int64_t batch, in
   memset(s->found, 0, (size_t)tiles * HEAD * SIDE * 4);
   for (int64_t at = 0; at < a->keys; at += BLOCK) {
     int64_t keys = a->keys - at < BLOCK ? a->keys - at : BLOCK, even = up(keys, 2 * SIDE);
-    multiply_keys(key + at * a->key.row, a->key.row, keys, tiles, s);
+    score_keys(key + at * a->key.row, a->key.row, keys, tiles, s);
     for (int64_t t = 0; t < tiles; t++) {
       float *scores = s->scores + t * BLOCK * SIDE, *found = s->found + t * HEAD * SIDE;
       const uint16_t *sight = s->sight + (first + t) * padded + at;
@@ -275,7 +235,7 @@ static void attend_part(void *job) {
   int64_t packed = -1, noted = -1, from, to;
   Ahead ahead[2];
   split(heads * groups, &from, &to);
-  set_tiles();
+  begin_products();
   for (int64_t i = from; i < to; i++) {
     int64_t group = i % groups, batch = i / groups / a->heads, head = i / groups % a->heads;
     if (noted != batch) note_sight(a, a->bias ? a->bias + batch * a->bias_batch : 0, s.sight);
@@ -292,7 +252,7 @@ static void attend_part(void *job) {
     int64_t first = all * group / groups;
     attend_tiles(a, &s, batch, head, first, all * (group + 1) / groups - first, ahead);
   }
-  _tile_release();
+  end_products();
 }
 
 void attend(Attention *a) { run(attend_part, a, a->threads); }

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "vectors.h"
+#include "compact.h"
 
 void norm(const Norm *n, const float *x, float *to, int64_t rows, int64_t width) {
   for (int64_t row = 0; row < rows; row++, x += width, to += width) {

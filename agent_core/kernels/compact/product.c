@@ -1,6 +1,6 @@
 /* Rows times a matrix. A block of TALL rows x WIDE outcomes stays in registers over the whole inner length. */
 
-#include "vectors.h"
+#include "compact.h"
 
 /* (outer, inner) as stripes: of WIDE outcomes the first numbers, then the second ones, and so on. */
 void pack_stripes(const float *from, int64_t outer, int64_t inner, float *to) {

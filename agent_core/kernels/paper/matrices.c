@@ -3,9 +3,8 @@
    Blocks of 32 rows x 32 outcomes stay in tiles over the whole inner length; rows and matrices lie in memory as the tiles
    read them. A block's products are finished (scaled, added, rounded) while the next block's are computed. */
 
-#include "tiles.h"
+#include "paper.h"
 
-#define PAIR 32       /* two tiles side by side, or one below the other */
 #define TALLEST 224   /* rows that go through all of a matrix before others do */
 #define PRODUCTS 4096 /* bytes of 32 x 32 */
 
@@ -62,7 +61,7 @@ static void prepare_row(const Matrix *m, const bf16 *x, char *tiles, int64_t row
       narrow((bf16 *)in_tiles(tiles, bytes, row, 2 * i), y);
     else
       _mm_storeu_si128((__m128i *)in_tiles(tiles, bytes, row, i),
-                       _mm512_cvtsepi32_epi8(_mm512_max_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(-127))));
+                       _mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_cvtps_epi32(y), _mm512_setzero_si512())));
   }
 }
 
@@ -72,34 +71,6 @@ static void prepare_part(void *job) {
   split(l->rows, &from, &to);
   for (int64_t row = from; row < to; row++) prepare_row(l->first, l->x + row * l->first->inner, l->scratch, row);
 }
-
-/* Two by two tiles: 32 rows times 32 outcomes. While at it, some of the next tiles are called for. */
-#define MULTIPLY(name, product)                                                                            \
-  static void name(const char *rows, int64_t bytes, const uint8_t *tiles, int64_t skip, int64_t of, float *to) { \
-    _tile_zero(0);                                                                                         \
-    _tile_zero(1);                                                                                         \
-    _tile_zero(2);                                                                                         \
-    _tile_zero(3);                                                                                         \
-    for (int64_t k = 0; k < bytes; k += 64, tiles += 2048) {                                               \
-      _tile_loadd(4, rows + k * SIDE, 64);                                                                 \
-      _tile_loadd(6, tiles, 64);                                                                           \
-      product(0, 4, 6);                                                                                    \
-      _tile_loadd(7, tiles + 1024, 64);                                                                    \
-      product(1, 4, 7);                                                                                    \
-      _tile_loadd(5, rows + (bytes + k) * SIDE, 64);                                                       \
-      product(2, 5, 6);                                                                                    \
-      product(3, 5, 7);                                                                                    \
-      for (int64_t line = skip * 64; line < 2048; line += of * 64)                                         \
-        _mm_prefetch((const char *)tiles + bytes * PAIR + line, _MM_HINT_T1);                              \
-    }                                                                                                      \
-    _tile_stored(0, to, 64);                                                                               \
-    _tile_stored(1, to + 256, 64);                                                                         \
-    _tile_stored(2, to + 512, 64);                                                                         \
-    _tile_stored(3, to + 768, 64);                                                                         \
-  }
-MULTIPLY(multiply_bfloat16, _tile_dpbf16ps)
-MULTIPLY(multiply_int8, _tile_dpbssd)
-MULTIPLY(multiply_uint8, _tile_dpbusd)
 
 /* What becomes of 32 x 32 products. Loops without choices inside, so one for each way. */
 enum { OUT, ADDED, AFTER_RELU, AFTER_SWISH, WAYS };
@@ -161,29 +132,25 @@ static void multiply(const Linear *l, const Matrix *m, const char *rows, char *n
   int way = next ? (m->after == RELU ? AFTER_RELU : AFTER_SWISH) : l->onto ? ADDED : OUT;
   Finish done = FINISHES[m->kind == BFLOAT16][way];
   split(m->outer / PAIR, &from, &to);
-  set_tiles();
+  begin_products();
   for (int64_t top = 0; top < padded; top += TALLEST) {
     int64_t end = padded - top < TALLEST ? padded : top + TALLEST;
     for (int64_t n = from * PAIR; n < to * PAIR; n += PAIR)
       for (int64_t row = top; row < end; row += PAIR, count++) {
-        const uint8_t *tiles = m->packed + n * bytes;
         for (int64_t i = 0; !next && i < PAIR && row + i < l->rows; i++)
           __builtin_prefetch(l->out + (row + i) * m->outer + n, 1);
-        int64_t skip = (row - top) / PAIR, of = (end - top) / PAIR;
         float *here = products + count % 2 * PAIR * PAIR, *before = products + (count + 1) % 2 * PAIR * PAIR;
-        if (m->kind == BFLOAT16)
-          multiply_bfloat16(rows + row * bytes, bytes, tiles, skip, of, here);
-        else if (m->kind == INT8)
-          multiply_int8(rows + row * bytes, bytes, tiles, skip, of, here);
-        else
-          multiply_uint8(rows + row * bytes, bytes, tiles, skip, of, here);
+        int64_t wanted = l->rows - row < PAIR ? l->rows - row : PAIR;
+        Products p = {m->kind, bytes, wanted, (row - top) / PAIR, (end - top) / PAIR, rows + row * bytes,
+                      m->packed + n * bytes, here};
+        multiply_rows(&p);
         if (count) done(l, m, row_before, n_before, before, next);
         row_before = row;
         n_before = n;
       }
   }
   if (count) done(l, m, row_before, n_before, products + (count + 1) % 2 * PAIR * PAIR, next);
-  _tile_release();
+  end_products();
 }
 
 static void first_part(void *job) {

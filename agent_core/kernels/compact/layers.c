@@ -1,7 +1,7 @@
 /* All layers of a compact model's decoder against its cache. Each thread has some of the players, from the first layer to
    the last, so that none waits for another in between. */
 
-#include "vectors.h"
+#include "compact.h"
 
 typedef struct {
   Norm norm, feed_norm;

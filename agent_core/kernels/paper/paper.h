@@ -1,7 +1,10 @@
-/* What the code for matrix tiles shares. Heads have 64 numbers; floating numbers are bfloat16, sums float32. */
+/* What the code for the paper's layers shares. Heads have 64 numbers; floating numbers are bfloat16, sums float32.
 
-#ifndef IAFM_TILES_H
-#define IAFM_TILES_H
+   Products are of tiles, 16 rows of 64 bytes, whether a processor multiplies tiles itself (by_tiles.c) or has wide vectors
+   only (by_vectors.c). */
+
+#ifndef IAFM_PAPER_H
+#define IAFM_PAPER_H
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -11,6 +14,8 @@
 
 #define HEAD 64
 #define SIDE 16 /* of a tile, in numbers of 32 bits */
+#define TILE 1024 /* its bytes */
+#define PAIR 32 /* two tiles side by side, or one below the other */
 #define MOST_FRAMES 16
 
 typedef uint16_t bf16;
@@ -50,7 +55,7 @@ void look_back(LookBack *l);
 
 /* ---- one matrix, or a feed-forward's two (matrices.c) ---- */
 
-enum { BFLOAT16, INT8, UINT8 }; /* what is multiplied */
+enum { BFLOAT16, UINT8 }; /* what is multiplied: rows of it, by a matrix of bfloat16 or int8 */
 enum { RELU, SWISH };             /* what comes between two matrices */
 
 typedef struct {
@@ -58,7 +63,7 @@ typedef struct {
   const float *scale, *bias; /* (outer): outcome = product * scale + bias */
   const float *norm_weight, *norm_bias; /* (inner), or nothing where there is no norm before the matrix */
   float epsilon;
-  float becomes, zero; /* of whole outcomes: number * becomes + zero */
+  float becomes, zero; /* of whole outcomes between two matrices: number * becomes + zero */
   int64_t kind, after, inner, outer;
 } Matrix;
 
@@ -72,6 +77,28 @@ typedef struct {
 
 int64_t linear_scratch(const Linear *l); /* bytes for all threads */
 void linear(Linear *l);
+
+/* ---- products of tiles (by_tiles.c or by_vectors.c) ---- */
+
+void begin_products(void); /* by each thread, before its first and after its last */
+void end_products(void);
+
+/* 32 rows, of which the first `count` are wanted, x 32 outcomes, over `bytes` of each. Some of the lines that follow in the
+   matrix are called for: those at `skip` and then every `of`-th. */
+typedef struct {
+  int64_t kind, bytes, count, skip, of;
+  const char *rows;
+  const uint8_t *matrix; /* see pack_matrix */
+  float *to;             /* 2 x 2 tiles of numbers */
+} Products;
+
+void multiply_rows(const Products *p);
+
+/* Scores of 16 keys (this far from each other) for some tiles of packed queries, each tile's `apart` from the one before. */
+void multiply_keys(const bf16 *keys, int64_t row, const bf16 *queries, int64_t tiles, float *scores, int64_t apart);
+
+/* found (4 tiles of 16 features x 16 queries) += packed values x chances of one tile of queries, 32 keys at a time. */
+void multiply_values(const bf16 *values, const bf16 *chances, int64_t keys, float *found);
 
 /* ---- numbers ---- */
 
@@ -119,22 +146,6 @@ static inline void transpose(__m512i *r) {
     r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
     r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
   }
-}
-
-/* All tiles: 16 rows of 64 bytes. */
-static inline void set_tiles(void) {
-  struct {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-  } t;
-  memset(&t, 0, sizeof t);
-  t.palette = 1;
-  for (int i = 0; i < 8; i++) {
-    t.bytes[i] = 64;
-    t.rows[i] = SIDE;
-  }
-  _tile_loadconfig(&t);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* All layers of an encoder or a decoder, one after the other. What is given stays as it is. */
 
-#include "tiles.h"
+#include "paper.h"
 
 typedef struct {
   Matrix time_qkv, time_out; /* packed is nothing where there is no attention over time */

@@ -39,7 +39,9 @@ class Whole:
         return cls(scale, round(-low / scale), torch.uint8)
 
 
-_AS_IT_IS = Whole(1.0, 0, torch.int8)
+MIDDLE = 128
+"""Which whole number stands for 0 behind a norm: bytes without a sign, which every processor multiplies fast."""
+_AS_IT_IS = Whole(1.0, MIDDLE, torch.uint8)
 
 
 def _matrices(part: Attention) -> tuple[nn.Linear, ...]:
@@ -107,7 +109,7 @@ class Int8Linear(nn.Module):
         """(…, in) -> (…, out), added to `onto` where that is given."""
         given, becomes, (name, formula) = self._given, self._becomes, self._after
         if x.dtype != given.kind:
-            x = x.round_().clamp_(-127, 127).to(given.kind)
+            x = x.round_().add_(given.zero).clamp_(0, 255).to(given.kind)
         begin = (x, given.scale, given.zero, self._weight, self._scale, self._zero)
         run = torch.ops.onednn.qlinear_pointwise
         out: Tensor

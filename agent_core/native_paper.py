@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agent_core.arena import Arena
 from agent_core.compiled import KernelError, Units, library
 from agent_core.config import ModelConfig
-from agent_core.int8 import Watch, Whole, smoothed, whole_numbers
+from agent_core.int8 import MIDDLE, Watch, Whole, smoothed, whole_numbers
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
 from agent_core.model.vit import FrameMemory, SpaceTimeBlock, ViTower
@@ -29,8 +29,6 @@ HEAD = 64
 _MOST_FRAMES = 16
 _PAGE = 4096
 _BFLOAT16, _UINT8 = range(2)
-_MIDDLE = 128
-"""Which whole number stands for 0 behind a norm."""
 _RELU, _SWISH = range(2)
 
 
@@ -202,7 +200,7 @@ class OwnLayers:
         """Outcomes `larger` times as large."""
         weight, shift, matrix = smoothed(norm, layer, watch)
         whole, scale = whole_numbers(matrix)
-        return self._whole(whole, bias, larger * scale, _MIDDLE, (weight, shift + _MIDDLE))
+        return self._whole(whole, bias, larger * scale, MIDDLE, (weight, shift + MIDDLE))
 
     def _whole(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ModelConfig
@@ -69,9 +70,9 @@ class Told(Drawing):
     told: Mapping[int, Body] = {}
     """By session's row."""
 
-    def choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
-        told, place = self.told[draw.session.row], len(draw.body)
-        return allowed.index(told[place] if place < len(told) else self._end)
+    def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
+        told = [(*self.told[draw.session.row], self._end)[len(draw.body)] for draw in draws]
+        return np.array(told) - self._end
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,14 @@
-"""How do actions come from scores? Token by token, as far as scores are there; then the model must look again."""
+"""How do actions come from scores? Token by token, as far as scores are there; then the model must look again.
+
+All players' next tokens are decided at once: what a decision costs is shared by hundreds of them.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +19,16 @@ from agent_core.session import Body, Session
 Scores = NDArray[np.float64]
 _TRIED = 3
 """Tokens of each decision from which alternatives are made."""
+_NEVER = -1e30
+"""The log-probability of an illegal token; finite, so that it may be multiplied with its probability of 0."""
 
 
 @dataclass
 class Draw:
     """A half-written chunk: what is drawn, and which scores are already there.
 
-    `log_p`, `entropy` and `path` (each decision's allowed ids and their log-probabilities) are of its first action.
+    `log_p`, `entropy` and `path` are of its first action: how many tokens were allowed at each place, and (where it was
+    more than one) the log-probabilities of all ids from END on.
     """
 
     session: Session
@@ -37,7 +43,7 @@ class Draw:
     """The actions so far, the last of them under way."""
     log_p: float = 0.0
     entropy: float = 0.0
-    path: list[tuple[tuple[int, ...], Scores]] = field(default_factory=list)
+    path: list[tuple[int, Scores]] = field(default_factory=list)
 
     @property
     def body(self) -> list[int]:
@@ -92,79 +98,115 @@ class Drawing:
             return ()
         later = session.bodies[1:]
         expected = (later + session.bodies[-1:] * (self._chunk - len(later)))[len(bodies) - 1 :]
-        body = list(bodies[-1])
-        for token in expected[0]:
-            if token in session.attachment.allowed(tuple(body)):
-                body.append(token)
+        begun, first = bodies[-1], list(expected[0])
+        if begun:
+            body = list(begun)
+            for token in expected[0]:
+                if token in session.attachment.allowed(tuple(body)):
+                    body.append(token)
+            first = body[len(begun) :]
         rest = [token for following in expected[1:] for token in (self._end, *following)]
-        return (*body[len(bodies[-1]) :], *rest)
+        return (*first, *rest)
 
-    def go_on(self, draw: Draw) -> bool:
-        """Draw tokens as far as scores are there; True when all actions are complete."""
-        while True:
-            allowed = draw.session.attachment.allowed(tuple(draw.body))
-            if len(allowed) > 1 and draw.unseen:
-                return False
-            token = self._next(draw, allowed)
-            if token != self._end:
-                draw.body.append(token)
-            elif len(draw.bodies) < self._chunk:
-                draw.bodies.append([])
-            else:
-                return True
-            draw.note(token)
+    def go_on(self, draws: Sequence[Draw]) -> list[Draw]:
+        """Draw tokens as far as scores are there; those are left for which the model must look again."""
+        left: list[Draw] = []
+        while draws:
+            deciding, allowed = [], []
+            for draw in draws:
+                ids = self._without_choice(draw)
+                if len(ids) > 1 and draw.unseen:
+                    left.append(draw)
+                elif len(ids) > 1:
+                    deciding.append(draw)
+                    allowed.append(ids)
+            draws = self._decide(deciding, allowed) if deciding else ()
+        return left
 
-    def _next(self, draw: Draw, allowed: tuple[int, ...]) -> int:
-        """One of the allowed tokens; without alternative it needs no scores."""
-        log_p, pick, first = np.zeros(1), 0, len(draw.bodies) == 1
-        if len(allowed) > 1:
-            log_p = self.log_p(draw.scores[draw.agreed], allowed)
-            pick = self.choose(draw, allowed, log_p)
-            if first and not draw.path:
-                draw.entropy = float(-(np.exp(log_p) * log_p)[np.isfinite(log_p)].sum())
-        if first:
-            draw.log_p += float(log_p[pick])
-            draw.path.append((allowed, log_p))
-        return allowed[pick]
+    def _without_choice(self, draw: Draw) -> tuple[int, ...]:
+        """Write tokens that have no alternative; then what is allowed next, nothing where all is written."""
+        while len(ids := draw.session.attachment.allowed(tuple(draw.body))) == 1:
+            if len(draw.bodies) == 1:
+                draw.path.append((1, _CERTAIN))
+            if self._write(draw, ids[0]):
+                return ()
+        return ids
 
-    def log_p(self, scores: Scores, allowed: tuple[int, ...]) -> Scores:
-        """Log-probabilities of the allowed ids (at temperature 1 where greedy)."""
-        kept = scores[_places(allowed, self._end)]
-        kept = (kept - kept.max()) / (self._temperature or 1.0)
-        out: Scores = kept - math.log(np.exp(kept).sum())
+    def _write(self, draw: Draw, token: int) -> bool:
+        """Whether that completes the chunk."""
+        if token != self._end:
+            draw.body.append(token)
+        elif len(draw.bodies) < self._chunk:
+            draw.bodies.append([])
+        else:
+            return True
+        draw.note(token)
+        return False
+
+    def _decide(self, draws: Sequence[Draw], allowed: Sequence[tuple[int, ...]]) -> list[Draw]:
+        """One token each; those are left that go on."""
+        scores = _rows([draw.scores[draw.agreed] for draw in draws])
+        log_p = self.log_p(scores, allowed)
+        picks = self.choose(draws, log_p)
+        for k, draw in enumerate(draws):
+            if len(draw.bodies) == 1:
+                if not draw.path:
+                    draw.entropy = float(-(np.exp(log_p[k]) * log_p[k]).sum())
+                draw.log_p += float(log_p[k, picks[k]])
+                draw.path.append((len(allowed[k]), log_p[k]))
+        return [
+            d
+            for d, pick in zip(draws, picks, strict=True)
+            if not self._write(d, self._end + int(pick))
+        ]
+
+    def log_p(self, scores: Scores, allowed: Sequence[tuple[int, ...]]) -> Scores:
+        """(N, ids from END on) log-probabilities where each row's allowed ids can come (at temperature 1 if greedy)."""
+        legal = _rows([_legal(ids, self._end, scores.shape[1]) for ids in allowed])
+        kept = np.where(legal, scores, _NEVER)
+        kept = np.where(
+            legal, (kept - kept.max(1, keepdims=True)) / (self._temperature or 1.0), _NEVER
+        )
+        out: Scores = kept - np.log(np.exp(kept).sum(1, keepdims=True))
         return out
 
-    def choose(self, draw: Draw, allowed: tuple[int, ...], log_p: Scores) -> int:
-        """Which of the allowed ids comes next."""
+    def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
+        """(N,) which id comes next, counted from END on."""
+        picks: NDArray[np.int64] = log_p.argmax(1)
         if self._temperature == 0:
-            return int(log_p.argmax())
-        cumulated = np.exp(log_p).cumsum()
-        draw_at = draw.session.random.random() * cumulated[-1]
-        return min(
-            int(np.searchsorted(cumulated, draw_at, "right")),
-            len(log_p) - 1,
-        )
+            return picks
+        cumulated = np.exp(log_p).cumsum(1)
+        most = cumulated[:, -1]
+        drawn = np.array([draw.session.random.random() for draw in draws]) * most
+        drawn = np.minimum(drawn, np.nextafter(most, 0))
+        picks = (cumulated > drawn[:, None]).argmax(1)
+        return picks
 
     def log_p_of(self, other: Other, scores: Scores, attachment: Attachment) -> float:
         """Of a whole action, END included; `scores` (1 + length, ids from END on)."""
-        total, written = other.log_p, (*other.body, self._end)
-        for k in range(other.known, len(written)):
-            allowed = attachment.allowed(other.body[:k])
-            if len(allowed) > 1:
-                total += float(self.log_p(scores[k], allowed)[allowed.index(written[k])])
-        return total
+        written = (*other.body, self._end)
+        allowed = [attachment.allowed(other.body[:k]) for k in range(other.known, len(written))]
+        open_ = [k for k, ids in enumerate(allowed, other.known) if len(ids) > 1]
+        if not open_:
+            return other.log_p
+        log_p = self.log_p(scores[open_], [allowed[k - other.known] for k in open_])
+        return other.log_p + float(
+            log_p[range(len(open_)), [written[k] - self._end for k in open_]].sum()
+        )
 
     def others(self, draw: Draw, count: int) -> Sequence[Other]:
         """The likeliest first actions that differ from the drawn one in one decision."""
         body, before = tuple(draw.bodies[0]), 0.0
         guesses: list[Other] = []
-        for k, (allowed, log_p) in enumerate(draw.path):
-            taken = body[k] if k < len(body) else self._end
-            for j in np.argsort(-log_p)[:_TRIED]:
-                if allowed[j] != taken:
-                    instead = _rest(draw.session.attachment, body, k, allowed[j], self._end)
+        for k, (choices, log_p) in enumerate(draw.path):
+            if choices == 1:
+                continue
+            taken = (body[k] if k < len(body) else self._end) - self._end
+            for j in np.argsort(-log_p)[: min(_TRIED, choices)]:
+                if j != taken:
+                    instead = _rest(draw.session.attachment, body, k, self._end + int(j), self._end)
                     guesses.append(Other(instead, k + 1, before + float(log_p[j])))
-            before += float(log_p[allowed.index(taken)])
+            before += float(log_p[taken])
         guesses.sort(key=lambda other: -other.log_p)
         found: dict[Body, Other] = {}
         for other in guesses:
@@ -173,10 +215,20 @@ class Drawing:
         return list(found.values())[:count]
 
 
+_CERTAIN: Scores = np.zeros(0)
+
+
+def _rows(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """(N, …), without a copy where there is one."""
+    return rows[0][None] if len(rows) == 1 else np.stack(rows)
+
+
 @lru_cache(maxsize=4096)
-def _places(allowed: tuple[int, ...], end: int) -> NDArray[np.int64]:
-    """Of allowed ids among the scores."""
-    return np.array(allowed) - end
+def _legal(allowed: tuple[int, ...], end: int, size: int) -> NDArray[np.bool_]:
+    """Which of the ids from END on are allowed."""
+    legal = np.zeros(size, bool)
+    legal[np.array(allowed) - end] = True
+    return legal
 
 
 def _rest(attachment: Attachment, body: Body, k: int, token: int, end: int) -> Body:

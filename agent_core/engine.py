@@ -136,10 +136,10 @@ class Engine:
         if self.options.show_actions:
             before = self._done_before(sessions, executed or [None] * len(sessions))
         draws = self._look(sessions, frames, before)
-        waiting = [draw for draw in draws if not self.drawing.go_on(draw)]
+        waiting = self.drawing.go_on(draws)
         while waiting:
             self._continue(waiting)
-            waiting = [draw for draw in waiting if not self.drawing.go_on(draw)]
+            waiting = self.drawing.go_on(waiting)
         self._playing.saw(len(frames))
         return self._settle(draws)
 

@@ -147,18 +147,18 @@ class Drawing:
         """One token each; those are left that go on."""
         scores = _rows([draw.scores[draw.agreed] for draw in draws])
         log_p = self.log_p(scores, allowed)
-        picks = self.choose(draws, log_p)
+        places = self.choose(draws, log_p)
+        chances = log_p[np.arange(len(draws)), places].tolist()
+        picks = (places + self._end).tolist()
+        if not all(draw.path for draw in draws):
+            entropy = -(np.exp(log_p) * log_p).sum(1)
         for k, draw in enumerate(draws):
             if len(draw.bodies) == 1:
                 if not draw.path:
-                    draw.entropy = float(-(np.exp(log_p[k]) * log_p[k]).sum())
-                draw.log_p += float(log_p[k, picks[k]])
+                    draw.entropy = float(entropy[k])
+                draw.log_p += chances[k]
                 draw.path.append((len(allowed[k]), log_p[k]))
-        return [
-            d
-            for d, pick in zip(draws, picks, strict=True)
-            if not self._write(d, self._end + int(pick))
-        ]
+        return [d for d, pick in zip(draws, picks, strict=True) if not self._write(d, pick)]
 
     def log_p(self, scores: Scores, allowed: Sequence[tuple[int, ...]]) -> Scores:
         """(N, ids from END on) log-probabilities where each row's allowed ids can come (at temperature 1 if greedy)."""
@@ -172,14 +172,13 @@ class Drawing:
 
     def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
         """(N,) which id comes next, counted from END on."""
-        picks: NDArray[np.int64] = log_p.argmax(1)
-        if self._temperature == 0:
-            return picks
-        cumulated = np.exp(log_p).cumsum(1)
-        most = cumulated[:, -1]
-        drawn = np.array([draw.session.random.random() for draw in draws]) * most
-        drawn = np.minimum(drawn, np.nextafter(most, 0))
-        picks = (cumulated > drawn[:, None]).argmax(1)
+        reached = log_p
+        if self._temperature > 0:
+            cumulated = np.exp(log_p).cumsum(1)
+            most = cumulated[:, -1]
+            drawn = np.array([draw.session.random.random() for draw in draws]) * most
+            reached = cumulated > np.minimum(drawn, np.nextafter(most, 0))[:, None]
+        picks: NDArray[np.int64] = reached.argmax(1)
         return picks
 
     def log_p_of(self, other: Other, scores: Scores, attachment: Attachment) -> float:

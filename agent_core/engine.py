@@ -11,6 +11,7 @@ begins anew after each [ENDOFACTION] of a chunk; a token without alternative nee
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ from agent_core.ring import Aside, Indices, Ring, Tokens, padded
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
+
+_LENGTHS = 4
+"""Numbers of tokens are multiples of this where passes are recorded, so that shapes come again."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,15 @@ class Engine:
         """What one session's memory takes."""
         tables = self._cache, self._over_time
         return sum(table.nbytes // max(1, table.shape[2]) for table in tables)
+
+    def reserve(self, sessions: int) -> None:
+        """Room for so many sessions in all; growing step by step copies every memory each time."""
+        if (more := sessions - len(self._ring)) > 0:
+            self._grow(more)
+
+    def launch_plainly(self) -> None:
+        """Passes are recorded no more."""
+        self._see, self._extend, self.recorded = self._see_new, self._extend_cache, ()
 
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
@@ -172,14 +185,19 @@ class Engine:
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
     def _tensor(self, numbers: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(numbers).to(self.device)
+        there = torch.from_numpy(numbers)
+        if self.device.type == "cuda":  # nobody waits for copies of memory that stays in place
+            there = there.pin_memory()
+        return there.to(self.device, non_blocking=True)
 
     def _grow(self, more: int) -> None:
         have = len(self._ring)
 
         def longer(table: Tensor, dim: int = 0) -> Tensor:
-            shape = [more if d == dim else n for d, n in enumerate(table.shape)]
-            return torch.cat([table, table.new_zeros(shape)], dim)
+            shape = [n + more if d == dim else n for d, n in enumerate(table.shape)]
+            new = table.new_zeros(shape)
+            new.narrow(dim, 0, have).copy_(table)
+            return new
 
         self._cache = longer(self._cache, 2)
         self._over_time = longer(self._over_time, 2)
@@ -284,16 +302,18 @@ class Engine:
         if not (self.config.is_paper and self.config.temporal_attention):
             return self._see(pictures)
         length = self.config.memory_frames
-        ago = (now - np.arange(length)[:, None]) % length
-        bias = self._room(length, len(now), 1)
-        bias.masked_fill_(self._tensor(ago > now)[:, :, None], float("-inf"))
+        ago = (now[:, None] - np.arange(length)) % length
+        bias = self._room(len(now), length)
+        bias.masked_fill_(self._tensor(ago > now[:, None]), float("-inf"))
         block = now % length
         if len(rows) == 1 and not self.recorded:
             return self._see(pictures, bias, slice(rows[0], rows[0] + 1), int(block[0]))
         return self._see(pictures, bias, self._tensor(rows), self._tensor(block))
 
-    def _see_new(self, pictures: Tensor, *where: Any) -> Tensor:
-        memory = FrameMemory(self._over_time, *where) if where else None
+    def _see_new(self, pictures: Tensor, bias: Tensor | None = None, *where: Any) -> Tensor:
+        memory = None
+        if bias is not None:
+            memory = FrameMemory(self._over_time, bias.t()[:, :, None], *where)
         return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:
@@ -322,8 +342,9 @@ class Engine:
         others = [self.drawing.others(draw, count) if count else () for draw in draws]
         for draw, known in zip(draws, self._weighed(draws, others), strict=True):
             body, *later = draw.session.bodies = tuple(map(tuple, draw.bodies))
-            probability = float(np.exp(draw.log_p))
-            ranked = sorted([(body, probability), *known], key=lambda pair: -pair[1])
+            probability = math.exp(draw.log_p)
+            ranked = [(body, probability), *known] if count else []
+            ranked.sort(key=lambda pair: -pair[1])
             choice = Choice(body, probability, draw.entropy, tuple(ranked[:count]), tuple(later))
             draw.session.said = choice
             choices.append(choice)
@@ -387,12 +408,18 @@ class Engine:
         ring, used = self._ring, max(map(self._ring.used, groups))
         seen = np.concatenate([ring.sight(tokens, used) for tokens in groups], 1)
         slots = np.concatenate([ring.slots_of(tokens) for tokens in groups], 1)
+        more = -x.shape[1] % _LENGTHS if self.recorded else 0
+        if more:  # the last token once more, at its own place
+            x = torch.cat([x, x[:, -1:].expand(-1, more, -1)], 1)
+            seen, slots = _longer(seen, more), _longer(slots, more)
         here = places = self._tensor(slots)
         if self.config.is_paper:
-            places = self._tensor(np.concatenate([ring.places_of(g) for g in groups], 1))
+            ordered = np.concatenate([ring.places_of(tokens) for tokens in groups], 1)
+            places = self._tensor(_longer(ordered, more))
         rows, _ = self._rows(sessions)
         columns = self._tensor(seen)
-        return self._extend(x, columns, rows, here, places, used=used, tail=tail)
+        hidden = self._extend(x, columns, rows, here, places, used=used, tail=tail and tail + more)
+        return hidden[:, : hidden.shape[1] - more]
 
     def _extend_cache(
         self,
@@ -421,3 +448,8 @@ def _newest(sessions: Sequence[Session], order: Indices) -> Tokens:
     """Tokens of the newest frames, at `order` (B, Q)."""
     rows = np.array([s.row for s in sessions])
     return Tokens(rows, np.array([s.frame for s in sessions]), order)
+
+
+def _longer(numbers: NDArray[Any], more: int) -> NDArray[Any]:
+    """(B, Q, …) with the last token `more` times more."""
+    return np.concatenate([numbers, numbers[:, -1:].repeat(more, 1)], 1) if more else numbers

@@ -2,7 +2,8 @@
 
 A pass of the paper's sizes is several hundred small kernels, and launching them one by one can take longer than
 computing them. CUDA graphs launch all of them together, but always on the same memory: inputs are copied to where the
-recording read them.
+recording read them. Recording costs as much as dozens of passes, so shapes are few (numbers of players are rounded up
+to `rounded`), and one is recorded when it comes a second time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +23,10 @@ logger = logging.getLogger(__name__)
 Pass = Callable[[], Tensor]
 Record = Callable[[Pass], tuple[Tensor, Callable[[], None]]]
 """Gives where a recorded pass leaves its outcome, and what runs it once more."""
-_MOST = 64
+_MOST = 128
 """Recordings kept: lengths of drafts and memories, and numbers of players."""
+_MOST_ROWS = 512
+"""A pass of more players computes for longer than its launches take."""
 _APART = 0.05
 """How far, of the largest number, a replay may be from the pass itself: other kernels round bfloat16 otherwise."""
 
@@ -33,17 +38,24 @@ class _Recording:
     replay: Callable[[], None]
 
 
-class Replayed:
-    """A function of tensors (and of numbers by name), recorded when inputs of new shapes come.
+def rounded(count: int) -> int:
+    """Up to one of four sizes an octave: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, …"""
+    step = 1 << max(0, (count - 1).bit_length() - 3)
+    return -(-count // step) * step
 
-    What it gives is overwritten by the next call with the same shapes. What it reads and writes beside its inputs must
-    stay where it is in memory: `forget` when that moved. Where recording fails, or replays something else, it goes on
-    without and says so in the log.
+
+class Replayed:
+    """A function of tensors of B rows each (and of numbers by name), recorded when inputs of a shape come again.
+
+    The last row is repeated up to a `rounded` number of them, so computing it twice must do no harm. What it gives is
+    overwritten by the next call. What it reads and writes beside its inputs must stay where it is in memory: `forget`
+    when that moved. Where recording fails, or replays something else, it goes on without and says so in the log.
     """
 
     def __init__(self, run: Callable[..., Tensor], record: Record) -> None:
         self._run, self._record = run, record
         self._works = True
+        self._met: OrderedDict[object, None] = OrderedDict()
         self._kept: OrderedDict[object, _Recording] = OrderedDict()
 
     def __len__(self) -> int:
@@ -51,12 +63,19 @@ class Replayed:
         return len(self._kept)
 
     def __call__(self, *inputs: Tensor, **fixed: int | None) -> Tensor:
-        if not self._works:
+        count = len(inputs[0])
+        if not self._works or count > _MOST_ROWS:
             return self._run(*inputs, **fixed)
+        return self._rounded(tuple(_repeated(x, rounded(count)) for x in inputs), fixed)[:count]
+
+    def _rounded(self, inputs: tuple[Tensor, ...], fixed: dict[str, int | None]) -> Tensor:
         key = (*(x.shape for x in inputs), *fixed.items())
         found = self._kept.get(key)
+        if found is None and key in self._met:
+            return self._again(key, inputs, fixed)
         if found is None:
-            return self._first(key, inputs, fixed)
+            _remember(self._met, key, None)
+            return self._run(*inputs, **fixed)
         self._kept.move_to_end(key)
         for place, x in zip(found.inputs, inputs, strict=True):
             place.copy_(x)
@@ -67,7 +86,7 @@ class Replayed:
         """Everything recorded."""
         self._kept.clear()
 
-    def _first(
+    def _again(
         self, key: object, inputs: tuple[Tensor, ...], fixed: dict[str, int | None]
     ) -> Tensor:
         """Run it as it is, record it, and see whether the recording says the same."""
@@ -81,9 +100,7 @@ class Replayed:
             return self._without(plain, str(error))
         if not apart <= _APART:
             return self._without(plain, f"the replay is {float(apart):.3g} from the pass itself")
-        self._kept[key] = _Recording(own, outcome, replay)
-        if len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
+        _remember(self._kept, key, _Recording(own, outcome, replay))
         return outcome
 
     def _without(self, plain: Tensor, why: str) -> Tensor:
@@ -93,19 +110,40 @@ class Replayed:
         return plain
 
 
+def _repeated(x: Tensor, rows: int) -> Tensor:
+    if rows == len(x):
+        return x
+    return torch.cat([x, x[-1:].expand(rows - len(x), *x.shape[1:])])
+
+
+def _remember(what: OrderedDict[object, Any], key: object, value: Any) -> None:
+    what[key] = value
+    if len(what) > _MOST:
+        what.popitem(last=False)
+
+
 def can_record(device: torch.device) -> bool:
     """Whether passes on a device can be recorded."""
     return device.type == "cuda"
 
 
 def record(run: Pass) -> tuple[Tensor, Callable[[], None]]:
-    """With CUDA graphs. Raises `RuntimeError` where a pass waits for the processor."""
+    """With CUDA graphs, which share memory for what lies between. Raises `RuntimeError` where a pass waits."""
+    usual = torch.cuda.current_stream()
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
+    side.wait_stream(usual)
     with torch.cuda.stream(side):  # libraries make their workspaces, which may not be recorded
         run()
-    torch.cuda.current_stream().wait_stream(side)
+    usual.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outcome = run()
+    try:
+        with torch.cuda.graph(graph, pool=_pool()):
+            outcome = run()
+    finally:
+        torch.cuda.set_stream(usual)  # a recording that failed leaves its own behind
     return outcome, graph.replay
+
+
+@lru_cache(maxsize=1)
+def _pool() -> Any:
+    return torch.cuda.graph_pool_handle()

@@ -190,6 +190,8 @@ class DataConfig(_Part):
     """How often steps are drawn whose action differs from the one before: rare decisions count for more."""
     jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
+    hue: float = Field(default=0.0, ge=0, le=0.5)
+    """Hue turns by up to this share of a circle, once per window (paper: 0.05)."""
     thoughts: bool = True
 
 

@@ -1,14 +1,17 @@
 """How do checkpoints travel? Through the Hugging Face hub, and only when a name begins with `hub:`.
 
 A checkpoint folder already is what the hub expects: `model.safetensors`, `config.json`; `push` adds a model card.
+`hub:owner/name@revision` is a repository as it was at a commit, a tag or a branch.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 HUB = "hub:"
+FILES = "model.safetensors", "config.json"
 CARD = """---
 library_name: iafm
 pipeline_tag: reinforcement-learning
@@ -35,13 +38,13 @@ def fetched(source: str, patterns: tuple[str, ...]) -> Path:
     """A local path as it is; of `hub:owner/name` the files that match, downloaded once. Raises `HubError`."""
     if not source.startswith(HUB):
         return Path(source)
-    name = source.removeprefix(HUB)
+    name, revision = _named(source)
+    library = _library()
     try:
-        return Path(_library().snapshot_download(name, allow_patterns=list(patterns)))
-    except HubError:
-        raise
+        there = library.snapshot_download(name, revision=revision, allow_patterns=list(patterns))
     except Exception as error:  # network, authorisation and naming errors share no base class
-        raise HubError(f"{source} could not be downloaded: {_first_line(error)}") from None
+        raise HubError(f"{source} could not be downloaded: {_said(error)}") from None
+    return Path(there)
 
 
 def push(folder: Path, target: str, facts: dict[str, Any], *, private: bool = False) -> str:
@@ -49,23 +52,30 @@ def push(folder: Path, target: str, facts: dict[str, Any], *, private: bool = Fa
 
     `facts`: games, parameters (millions), steps, episodes, frames.
     """
-    if not target.startswith(HUB) or "/" not in target:
-        raise HubError(f"a place on the hub is written {HUB}owner/name, got {target!r}")
-    name = target.removeprefix(HUB)
+    name, revision = _named(target)
+    if revision:
+        raise HubError(f"a checkpoint is pushed to {HUB}owner/name, without @{revision}")
     card = CARD.format(name=name, hub=HUB, **facts)
     library = _library()
     try:
         api = library.HfApi()
         api.create_repo(name, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=name,
-            folder_path=str(folder),
-            allow_patterns=["model.safetensors", "config.json"],
-        )
-        api.upload_file(repo_id=name, path_or_fileobj=card.encode(), path_in_repo="README.md")
+        files: dict[str, str | bytes] = {f: str(folder / f) for f in FILES}
+        if not api.file_exists(name, "README.md"):  # a card may have been written on since
+            files["README.md"] = card.encode()
+        added = [library.CommitOperationAdd(path, what) for path, what in files.items()]
+        api.create_commit(name, added, commit_message="Checkpoint by iafm")
     except Exception as error:
-        raise HubError(f"{target} did not take {folder}: {_first_line(error)}") from None
+        raise HubError(f"{target} did not take {folder}: {_said(error)}") from None
     return f"https://huggingface.co/{name}"
+
+
+def _named(source: str) -> tuple[str, str | None]:
+    """Repository and revision."""
+    match = re.fullmatch(re.escape(HUB) + r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", source)
+    if not match:
+        raise HubError(f"a place on the hub is written {HUB}owner/name, got {source!r}")
+    return match[1], match[2]
 
 
 def _library() -> Any:
@@ -76,5 +86,7 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]
+def _said(error: Exception) -> str:
+    """In one line; the library's first one often is a status alone, and the next one says of what."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300]

@@ -77,10 +77,12 @@ def draw_part(
     batch = store.sample("train", size, config.data, generator, rows=rows)
     count_ = batch.present.shape[1]
     pictures = normalise(batch.frames, dtype)
-    if amount := config.data.jitter:
-        draw = torch.rand(2, size, generator=generator, device=store.device)[:, rows]
-        factors = (1 + amount * (2 * draw - 1)).repeat_interleave(count_, 1)
-        pictures = jitter(pictures, factors[0], factors[1])
+    if config.data.jitter or config.data.hue:
+        draw = 2 * torch.rand(3, size, generator=generator, device=store.device)[:, rows] - 1
+        bright, vivid, turn = draw.repeat_interleave(count_, 1)
+        amount, hue = config.data.jitter, config.data.hue
+        turned = hue * turn if hue else None
+        pictures = jitter(pictures, 1 + amount * bright, 1 + amount * vivid, turned)
     chosen = round(size * loss.masked_clips)
     if not chosen or not loss.mae:
         return Part(batch, pictures, None)

@@ -1,18 +1,21 @@
 """Where may the paper's backbone begin? CLIP's and OPT's public weights, read from their safetensors files.
 
 A source is a folder with `model.safetensors` (or a sharded one with its index), or a hub id such as
-`hub:openai/clip-vit-base-patch16`, which downloads through `huggingface_hub`. Every tensor is accounted for: a missing
+`hub:openai/clip-vit-base-patch16`, which downloads through `huggingface_hub` (`…@revision` where only one of them has
+safetensors). Every tensor is accounted for: a missing
 one, an unknown one or one of another shape is an error that names it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -65,7 +68,8 @@ class PretrainedError(ValueError):
 def import_clip(model: IAFM, source: str) -> None:
     """Copy a CLIP vision model into the ViT; attention over time, which CLIP lacks, stays as it is.
 
-    Raises `PretrainedError`. CLIP's learned positions replace the fixed ones.
+    Raises `PretrainedError`. CLIP's learned positions replace the fixed ones, stretched where the model has another
+    number of patches.
     """
     if not isinstance(model.vision, ViTower):
         raise PretrainedError("CLIP weights fit the paper's backbone alone; set model.preset=paper")
@@ -74,6 +78,8 @@ def import_clip(model: IAFM, source: str) -> None:
     found = {k: v for k, v in found.items() if k.split(".")[0] not in _OTHER_TOWER}
     named = _rename(found, "encoder.layers.", _CLIP, source)
     own = {k: v for k, v in model.vision.state_dict().items() if ".time." not in k}
+    if "position" in named:
+        named["position"] = _stretched(named["position"], model.vision.grid)
     _copy(own, named, source)
 
 
@@ -82,8 +88,10 @@ def import_opt(model: IAFM, source: str) -> None:
     if not model.config.is_paper:
         raise PretrainedError("OPT weights fit the paper's backbone alone; set model.preset=paper")
     found = _strip(_read(source), ("model.decoder.", "decoder."))
-    words = found.pop("embed_tokens.weight", None)
-    found.pop("lm_head.weight", None)  # tied to the embeddings
+    head = found.pop(
+        "lm_head.weight", None
+    )  # tied to the embeddings: some files have but one of them
+    words = found.pop("embed_tokens.weight", head)
     if words is None:
         raise PretrainedError(f"{source} has no embed_tokens.weight")
     _copy(model.decoder.state_dict(), _rename(found, "layers.", _OPT, source), source)
@@ -164,6 +172,16 @@ def _copy(own: dict[str, Tensor], found: dict[str, Tensor], source: str) -> None
             own[name].copy_(tensor)
 
 
+def _stretched(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """CLIP's positions (1 + side * side, D), the class token's first, for another grid of patches."""
+    side = math.isqrt(max(len(positions) - 1, 0))
+    if positions.ndim != 2 or side < 1 or 1 + side * side != len(positions) or grid == (side, side):
+        return positions
+    square = positions[1:].view(1, side, side, -1).permute(0, 3, 1, 2)
+    other = F.interpolate(square, grid, mode="bicubic", antialias=True)
+    return torch.cat([positions[:1], other[0].flatten(1).t()])
+
+
 def _strip(found: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     """Names without the prefix that a larger model's file puts before them."""
 
@@ -192,7 +210,8 @@ def _files(folder: Path) -> Iterator[Path]:
     index = folder / INDEX
     if not index.exists():
         raise PretrainedError(
-            f"{folder} has no {WEIGHTS}; convert pytorch_model.bin to safetensors first"
+            f"{folder} has no {WEIGHTS}; load it with transformers and save_pretrained() it to a folder, "
+            "or name a revision that has one (hub:owner/name@revision)"
         )
     if index.stat().st_size > INDEX_BYTES:
         raise PretrainedError(f"{index} is larger than {INDEX_BYTES >> 20} MB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -149,10 +150,21 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return pixels.permute(0, 3, 1, 2)
 
 
-def jitter(pictures: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:
-    """Scale brightness and saturation of (F, 3, H, W) pictures by factors (F,)."""
+def jitter(
+    pictures: Tensor, brightness: Tensor, saturation: Tensor, hue: Tensor | None = None
+) -> Tensor:
+    """Scale brightness and saturation of (F, 3, H, W) pictures by factors (F,); turn their hue by shares of a circle.
+
+    Hue turns around the axis of grey, in the plane of colours of equal sum; no conversion to another colour space.
+    """
     shape = (-1, 1, 1, 1)
     bright = (pictures + 1) * brightness.view(shape).to(pictures.dtype)
     grey = bright.mean(1, keepdim=True)
-    vivid = grey + (bright - grey) * saturation.view(shape).to(pictures.dtype)
-    return vivid.clamp(0, 2) - 1
+    vivid = (bright - grey) * saturation.view(shape).to(pictures.dtype)
+    if hue is not None:
+        angle = (2 * math.pi * hue).view(shape).to(pictures.dtype)
+        across = (
+            vivid.roll(1, 1) - vivid.roll(-1, 1)
+        ) * 3**-0.5  # at right angles to it and to grey
+        vivid = vivid * angle.cos() + across * angle.sin()
+    return (grey + vivid).clamp(0, 2) - 1

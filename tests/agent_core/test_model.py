@@ -179,8 +179,19 @@ def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
 
 def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:
     pictures = torch.rand(3, 3, 8, 8) * 2 - 1
-    one = torch.ones(3)
+    one, none = torch.ones(3), torch.zeros(3)
     torch.testing.assert_close(jitter(pictures, one, one), pictures)
-    assert jitter(pictures, 1.4 * one, 1.4 * one).abs().max() <= 1
-    grey = jitter(pictures, one, 0 * one)
+    torch.testing.assert_close(jitter(pictures, one, one, none), pictures)
+    assert jitter(pictures, 1.4 * one, 1.4 * one, 0.05 * one).abs().max() <= 1
+    grey = jitter(pictures, one, none)
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
+
+
+def test_a_third_of_a_circle_turns_red_to_green() -> None:
+    red = torch.tensor([1.0, -1, -1]).view(1, 3, 1, 1)
+    third, one = torch.tensor([1 / 3]), torch.ones(1)
+    green = jitter(red, one, one, third)
+    torch.testing.assert_close(green.flatten(), torch.tensor([-1.0, 1, -1]))
+    torch.testing.assert_close(jitter(green, one, one, 2 * third), red)
+    grey = torch.full((1, 3, 2, 2), 0.3)
+    torch.testing.assert_close(jitter(grey, one, one, torch.tensor([0.05])), grey)

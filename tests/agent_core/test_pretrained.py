@@ -125,6 +125,37 @@ def test_sharded_files_are_read_whole(opt: tuple[nn.Module, Path], tmp_path: Pat
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
+def test_a_file_may_hold_the_tied_words_as_its_head_alone(
+    opt: tuple[nn.Module, Path], tmp_path: Path
+) -> None:
+    whole = load_file(opt[1] / "model.safetensors")
+    name = next(name for name in whole if "embed_tokens" in name)
+    whole["lm_head.weight"] = whole.pop(name)
+    (tmp_path / "head").mkdir()
+    save_file(whole, tmp_path / "head" / "model.safetensors")
+    one, two = small_model(), small_model()
+    import_opt(one, str(opt[1]))
+    import_opt(two, str(tmp_path / "head"))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_clips_positions_are_stretched_to_fewer_patches(
+    clip: tuple[nn.Module, Path], tmp_path: Path
+) -> None:
+    narrow = {"preset": "paper", **SMALL, "frame_width": 16, "visual_grid": (2, 2)}
+    model = IAFM(ModelConfig.model_validate(narrow), 300)
+    assert isinstance(model.vision, ViTower)
+    whole = load_file(clip[1] / "model.safetensors")
+    name = next(name for name in whole if "position_embedding" in name)
+    of_class, of_rows = torch.randn(1, 48), torch.randn(4, 48)  # the same along each row
+    whole[name] = torch.cat([of_class, of_rows.repeat_interleave(4, 0)])
+    (tmp_path / "wide").mkdir()
+    save_file(whole, tmp_path / "wide" / "model.safetensors")
+    import_clip(model, str(tmp_path / "wide"))
+    expected = torch.cat([of_class, of_rows.repeat_interleave(2, 0)])
+    torch.testing.assert_close(model.vision.position.data, expected)
+
+
 def test_foreign_damaged_and_incomplete_weights_are_named(
     clip: tuple[nn.Module, Path], opt: tuple[nn.Module, Path], tmp_path: Path
 ) -> None:

@@ -72,9 +72,7 @@ class Engine:
         self.drawing = Drawing(options.temperature, options.draft, end, config.chunk)
         weight = self.model.token.weight
         self.device, self.dtype = weight.device, weight.dtype
-        spoken = slice(self.vocabulary.end, self.vocabulary.size)
-        self._head = weight[spoken].float()
-        self._head_bias = None if config.is_paper else self.model.output_bias[spoken].float()
+        self._head = self._playing.head(slice(self.vocabulary.end, self.vocabulary.size))
         self._ring = Ring(config, options.show_actions, options.alternatives)
         heads, size = config.heads, config.width // config.heads
         self._cache = self._room(config.layers, 2, 0, heads, self._ring.slots, size)
@@ -385,8 +383,7 @@ class Engine:
 
     def _scores(self, hidden: Tensor) -> Scores:
         """(B, Q, D) -> (B, Q, ids from END on), on the CPU."""
-        scores = torch.nn.functional.linear(hidden.float(), self._head, self._head_bias)
-        out: Scores = scores.double().cpu().numpy()
+        out: Scores = self._head(hidden).double().cpu().numpy()
         return out
 
     def _actions_of(self, sessions: Sequence[Session], count: int) -> Tokens:

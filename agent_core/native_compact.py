@@ -11,6 +11,7 @@ from ctypes import POINTER, Structure, byref, c_int64, c_void_p
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agent_core.arena import Arena
@@ -231,6 +232,33 @@ class OwnDecoder(_Own):
                 for layer in (block.attention_out, block.feed_in, block.feed_out)
             ),
         )
+
+
+class OwnHead(_Own):
+    """Scores of ids (V) from what the decoder leaves, weights copied: torch would wake threads for a few rows.
+
+    Raises `KernelError` where this machine cannot.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self._library.rows_by_matrix.argtypes = [POINTER(_Matrix), c_void_p, c_int64, c_void_p]
+        self._ids = len(bias)
+        more = -self._ids % _STEP
+        weight, bias = F.pad(weight, (0, 0, 0, more)), F.pad(bias, (0, more))
+        self._head = self._matrix(weight, bias)
+        self._arena.settle()
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """(B, Q, D) -> (B, Q, V)."""
+        hidden = hidden.contiguous()
+        batch, count, _ = hidden.shape
+        scores = hidden.new_empty(batch, count, self._head.outer)
+        self._library.rows_by_matrix(
+            byref(self._head), hidden.data_ptr(), batch * count, scores.data_ptr()
+        )
+        self.operations += 2 * batch * count * self._head.inner * self._ids
+        return scores[..., : self._ids]
 
 
 def _of_a_picture(layers: list[nn.Conv2d], size: tuple[int, int]) -> int:

@@ -6,21 +6,24 @@ Whole numbers need to be told how far a model's numbers reach: the first frames 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from agent_core import native_compact, native_paper
 from agent_core.config import ConfigError
 from agent_core.int8 import Watch, can_quantise, quantise
 from agent_core.model import IAFM
 from agent_core.model.vision import VisionTower, normalise
-from agent_core.native_compact import OwnDecoder, OwnStem
+from agent_core.native_compact import OwnDecoder, OwnHead, OwnStem
 from agent_core.native_paper import OwnLayers
 from agent_core.packed import can_pack, can_pack_convolutions, pack, pack_convolutions
 
 Precision = Literal["float32", "bfloat16", "int8"]
-Own = OwnLayers | OwnStem | OwnDecoder
+Own = OwnLayers | OwnStem | OwnDecoder | OwnHead
 _WATCHED = 16
 """Frames whose numbers int8 is made for."""
 
@@ -60,6 +63,18 @@ class PlayingModel:
             self._watch.end()
             self._lay_out()
             self._watch = None
+
+    @torch.inference_mode()
+    def head(self, ids: slice) -> Callable[[Tensor], Tensor]:
+        """What scores some ids in float32: (B, Q, D) -> (B, Q, ids)."""
+        model = self.model
+        weight = model.token.weight[ids].float()
+        bias = None if model.config.is_paper else model.output_bias[ids].float()
+        if self._owns_compact and bias is not None:
+            head = OwnHead(weight, bias)
+            self.own = (*self.own, head)
+            return head
+        return lambda hidden: functional.linear(hidden.float(), weight, bias)
 
     def _lay_out(self) -> None:
         """Weights as they are read in play: what our own code does not compute, torch's does."""

@@ -54,6 +54,23 @@ def test_decisions_are_legal_and_said(agent: Agent) -> None:
     assert agent.ask(players[0], "why") == "nothing seen yet"
 
 
+def test_a_game_with_other_names_for_the_same_meanings_is_played_alike(agent: Agent) -> None:
+    names = {c.name: f"key {k}" for k, c in enumerate(SPEC.controls)}
+    controls = tuple(c.model_copy(update={"name": names[c.name]}) for c in SPEC.controls)
+    exclusive = tuple(tuple(names[name] for name in pair) for pair in SPEC.exclusive)
+    renamed = GameSpec(
+        id="renamed-v0", title="Another game", frame=SPEC.frame, step_hz=20, controls=controls, exclusive=exclusive
+    )  # fmt: skip
+    random = np.random.default_rng(1)
+    frames = random.integers(0, 255, (12, 72, 128, 3)).astype(np.uint8)
+    known, other = agent.attach(SPEC, seed=5), agent.attach(renamed, seed=5)
+    assert not other.warnings
+    for frame in frames:
+        one, two = agent.act([Request(p, frame, "chop a tree") for p in (known, other)])
+        assert {names[name]: value for name, value in one.action.items()} == two.action
+        assert one.probability == pytest.approx(two.probability, rel=1e-5)
+
+
 def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
     agent = random_agent(tmp_path / "chunks", chunk=4, action_slots=41)
     frame = np.full((72, 128, 3), 90, np.uint8)

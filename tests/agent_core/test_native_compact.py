@@ -188,7 +188,7 @@ def test_play_is_that_of_torch(
     monkeypatch.setattr(native_compact, "can_own", lambda *_: False)
     theirs = Engine(what, options)
     found, expected = play(ours, [0, 1]), play(theirs, [0, 1])
-    assert len(ours.own_layers) == 1 + (not {"stem_blocks", "activation"} & set(changes))
+    assert len(ours.own_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
     assert not theirs.own_layers
     assert all(layers.operations > 0 for layers in ours.own_layers)
     for choices, wanted in zip(found, expected, strict=True):
@@ -225,12 +225,13 @@ torch.set_num_threads(1)
 checkpoint = load(SHIPPED)
 engine = Engine(checkpoint)
 players = [engine.open(Attachment(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
-frame = np.zeros((72, 128, 3), np.uint8)
+frames = np.random.default_rng(0).integers(0, 255, (9, 72, 128, 3)).astype(np.uint8)
 torch.set_num_threads(3)
 before = threads()
-engine.act(players[:1], [frame], ["chop a tree"])
+for frame in frames:
+    engine.act(players[:1], [frame], ["chop a tree"])
 print(threads() - before)
-engine.act(players, [frame] * 2, ["chop a tree"] * 2)
+engine.act(players, frames[:2], ["chop a tree"] * 2)
 print(threads() - before)
 """
 

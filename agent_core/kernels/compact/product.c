@@ -55,3 +55,9 @@ void multiply(const Product *p) {
       BLOCKS[p->rows * (b + 1) / blocks - first](p, first, n);
     }
 }
+
+/* (rows, inner) to (rows, outer), by the thread that calls. */
+void rows_by_matrix(const Matrix *m, const float *x, int64_t rows, float *out) {
+  Product p = by_matrix(m, x, rows, out);
+  multiply(&p);
+}

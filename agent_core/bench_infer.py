@@ -199,14 +199,15 @@ class _Players:
         weights = [*model.vision.parameters(), *model.decoder.parameters()]
         size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
         self.least_read = (
-            size * sum(weight.numel() for weight in weights) + sessions * self._engine.memory_bytes
+            size * sum(weight.numel() for weight in weights)
+            + sessions * self._engine.memory.bytes_of_one
         )
         """Bytes of weights and memory, each once."""
 
     @property
     def backend(self) -> str:
         """What computes matrices, and how passes are launched."""
-        if any(self._engine.recorded):
+        if any(self._engine.memory.recorded):
             return "torch, CUDA graphs"
         if self._engine.own_layers:
             return "own kernels"
@@ -224,7 +225,7 @@ class _Players:
         """Of one step, counted over some: torch's and our own."""
         from torch.utils.flop_counter import FlopCounterMode
 
-        self._engine.launch_plainly()  # what is replayed cannot be counted
+        self._engine.memory.launch_plainly()  # what is replayed cannot be counted
         own = self._engine.own_layers
         before = sum(layers.operations for layers in own)
         with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:

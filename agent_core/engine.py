@@ -12,30 +12,23 @@ begins anew after each [ENDOFACTION] of a chunk; a token without alternative nee
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from agent_core.checkpoint import Checkpoint
 from agent_core.config import ConfigError
-from agent_core.device import use_large_pages
 from agent_core.drawing import Draw, Drawing, Other, Scores
 from agent_core.grammar import Attachment
-from agent_core.model.vit import FrameMemory
+from agent_core.memory import Memory
 from agent_core.precision import Own, PlayingModel, Precision
-from agent_core.replay import Replayed, can_record, record
-from agent_core.ring import Aside, Indices, Ring, Tokens, padded
+from agent_core.ring import Aside, Indices, Tokens, padded
 from agent_core.session import Body, Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT
 from games import Action, Frame
-
-_LENGTHS = 4
-"""Numbers of tokens are multiples of this where passes are recorded, so that shapes come again."""
 
 
 @dataclass(frozen=True)
@@ -70,50 +63,26 @@ class Engine:
             )
         options, end = self.options, self.vocabulary.end
         self.drawing = Drawing(options.temperature, options.draft, end, config.chunk)
-        weight = self.model.token.weight
-        self.device, self.dtype = weight.device, weight.dtype
-        self._head = self._playing.head(slice(self.vocabulary.end, self.vocabulary.size))
-        self._ring = Ring(config, options.show_actions, options.alternatives)
-        heads, size = config.heads, config.width // config.heads
-        self._cache = self._room(config.layers, 2, 0, heads, self._ring.slots, size)
-        self._glance = self._room(0, config.width)
-        patches = config.patch_grid[0] * config.patch_grid[1] + 1
-        looks_back = config.is_paper and config.temporal_attention
-        self._over_time = self._room(
-            config.layers if looks_back else 0, 2, 0, patches, heads, config.memory_frames, size
-        )
+        self._head = self._playing.head(slice(end, self.vocabulary.size))
+        self.memory = Memory(self.model, options.show_actions, options.alternatives)
         self._free: list[int] = []
-        self._see: Callable[..., Tensor] = self._see_new
-        self._extend: Callable[..., Tensor] = self._extend_cache
-        self.recorded: tuple[Replayed, ...] = ()
-        if can_record(self.device):
-            self.recorded = Replayed(self._see, record), Replayed(self._extend, record)
-            self._see, self._extend = self.recorded
 
     @property
     def own_layers(self) -> tuple[Own, ...]:
         """Layers that our own code computes, on processors that have the units for it."""
         return self._playing.own
 
-    @property
-    def memory_bytes(self) -> int:
-        """What one session's memory takes."""
-        tables = self._cache, self._over_time
-        return sum(table.nbytes // max(1, table.shape[2]) for table in tables)
-
     def reserve(self, sessions: int) -> None:
         """Room for so many sessions in all; growing step by step copies every memory each time."""
-        if (more := sessions - len(self._ring)) > 0:
-            self._grow(more)
-
-    def launch_plainly(self) -> None:
-        """Passes are recorded no more."""
-        self._see, self._extend, self.recorded = self._see_new, self._extend_cache, ()
+        have = len(self.memory)
+        if sessions > have:
+            self.memory.grow(sessions - have)
+            self._free += range(have, sessions)
 
     def open(self, attachment: Attachment, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
         if not self._free:
-            self._grow(max(1, len(self._ring)))
+            self.reserve(max(1, 2 * len(self.memory)))
         return Session(self._free.pop(0), attachment, np.random.default_rng(seed))
 
     def close(self, session: Session) -> None:
@@ -128,7 +97,7 @@ class Engine:
         """Empty the memory: a new episode or a new instruction."""
         session.instruction, session.frame, session.steps = None, -1, 0
         session.bodies, session.kept, session.said = ((),), False, None
-        self._ring.forget(session.row)
+        self.memory.ring.forget(session.row)
 
     @torch.inference_mode()
     def act(
@@ -159,53 +128,26 @@ class Engine:
         """The thought (or `CAPTION`) that goes with the newest frame, greedily; it leaves no trace in play."""
         if session.frame < 0:
             return ""
+        memory, ring = self.memory, self.memory.ring
         first = _newest([session], np.array([[self.config.visual_tokens]]))
-        place = int(self._ring.places_of(first)[0, 0])
+        place = int(ring.places_of(first)[0, 0])
         written = [kind]
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
-            seen = self._ring.sight_of_scratch(session.row, session.frame, len(written))
+            seen = ring.sight_of_scratch(session.row, session.frame, len(written))
             hidden = self.model.decoder.extend(
-                self.model.embed_thought(self._tensor(np.array([[written[-1]]])), k),
-                self._tensor(seen[None, None]),
-                self._cache,
+                self.model.embed_thought(memory.tensor(np.array([[written[-1]]])), k),
+                memory.tensor(seen[None, None]),
+                memory.cache,
                 slice(session.row, session.row + 1),
-                self._tensor(np.array([[self._ring.scratch + k]])),
-                self._tensor(np.array([[place + k]])),
+                memory.tensor(np.array([[ring.scratch + k]])),
+                memory.tensor(np.array([[place + k]])),
             )
             best = int(self.model.logits(hidden)[0, 0, : self.vocabulary.text_size].argmax())
             if best == EOS:
                 break
             written.append(best)
         return self.vocabulary.text(written)
-
-    def _room(self, *shape: int) -> Tensor:
-        return torch.zeros(shape, device=self.device, dtype=self.dtype)
-
-    def _tensor(self, numbers: NDArray[Any]) -> Tensor:
-        there = torch.from_numpy(numbers)
-        if self.device.type == "cuda":  # nobody waits for copies of memory that stays in place
-            there = there.pin_memory()
-        return there.to(self.device, non_blocking=True)
-
-    def _grow(self, more: int) -> None:
-        have = len(self._ring)
-
-        def longer(table: Tensor, dim: int = 0) -> Tensor:
-            shape = [n + more if d == dim else n for d, n in enumerate(table.shape)]
-            new = table.new_zeros(shape)
-            new.narrow(dim, 0, have).copy_(table)
-            return new
-
-        self._cache = longer(self._cache, 2)
-        self._over_time = longer(self._over_time, 2)
-        self._glance = longer(self._glance)
-        for table in (self._cache, self._over_time):
-            use_large_pages(table)
-        self._ring.grow(more)
-        self._free += range(have, have + more)
-        for one in self.recorded:
-            one.forget()
 
     def _listen(self, sessions: Sequence[Session], instructions: Sequence[str]) -> None:
         """Write new instructions to the cache; a changed one empties the memory."""
@@ -223,12 +165,12 @@ class Engine:
             session.instruction = text
             written = self.vocabulary.text_ids(text, slots)
             ids[k, : len(written)] = written
-        rows, index = self._rows([s for s, _ in new])
-        self._ring.note_text(index, (ids != 0).sum(1))
-        columns = self._tensor(self._ring.sight_of_text()).expand(len(new), -1, -1)
-        places = self._tensor(np.arange(slots)).expand(len(new), -1)
-        x = self.model.embed_text(self._tensor(ids))
-        self.model.decoder.extend(x, columns, self._cache, rows, places)
+        memory, rows = self.memory, _rows([s for s, _ in new])
+        memory.ring.note_text(np.array(rows), (ids != 0).sum(1))
+        columns = memory.tensor(memory.ring.sight_of_text()).expand(len(new), -1, -1)
+        places = memory.tensor(np.arange(slots)).expand(len(new), -1)
+        x = self.model.embed_text(memory.tensor(ids))
+        self.model.decoder.extend(x, columns, memory.cache, memory.index(rows), places)
 
     def _done_before(
         self, sessions: Sequence[Session], executed: Sequence[Action | None]
@@ -242,13 +184,14 @@ class Engine:
             own = [self.vocabulary.start, *session.bodies[0], self.vocabulary.end]
             ids = own if action is None else session.attachment.ids(action)
             found[-1] = ids[: self.config.action_slots]
-            self._ring.note_action(session.row, session.frame, len(found[-1]))
+            self.memory.ring.note_action(session.row, session.frame, len(found[-1]))
         return found
 
     def _pressed(self, sessions: Sequence[Session], ids: Sequence[Sequence[int]]) -> Tensor:
         """Embedded actions of the newest frames, (B, longest, D)."""
-        rows, _ = self._rows(sessions)
-        return self.model.embed_action(self._tensor(padded(ids)), self._glance[rows])
+        memory = self.memory
+        glance = memory.glance[memory.index(_rows(sessions))]
+        return self.model.embed_action(memory.tensor(padded(ids)), glance)
 
     def _look(
         self, sessions: Sequence[Session], frames: Sequence[Frame], before: list[list[int]]
@@ -264,18 +207,18 @@ class Engine:
             some = [(s, ids) for s, ids in zip(sessions, before, strict=True) if ids]
             who = [s for s, _ in some]
             pressed = self._pressed(who, [ids for _, ids in some])
-            self._write(who, pressed, [self._actions_of(who, pressed.shape[1])])
+            self.memory.write(_rows(who), pressed, [self._actions_of(who, pressed.shape[1])])
         drafts = [self.drawing.draft(session) for session in sessions]
         for session in sessions:
             session.frame += int(session.kept or session.frame < 0)
             session.kept = session.steps % self.config.history_stride == 0
             session.steps += 1
-        rows, index = self._rows(sessions)
-        now = np.array([s.frame for s in sessions])
-        self._ring.enter(index, now)
-        visual = self._encode(frames, index, now)
+        memory, rows = self.memory, _rows(sessions)
+        index, now = np.array(rows), np.array([s.frame for s in sessions])
+        memory.ring.enter(index, now)
+        visual = memory.see(frames, index, now)
         if self.model.carries_glance:
-            self._glance[rows] = self.model.glance(visual)
+            memory.glance[memory.index(rows)] = self.model.glance(visual)
         pressed = self._pressed(sessions, [(self.vocabulary.start, *draft) for draft in drafts])
         x = torch.cat([self.model.embed_visual(visual), pressed], 1)
         order = np.arange(x.shape[1])[None].repeat(len(sessions), 0)
@@ -284,35 +227,12 @@ class Engine:
             done = self._actions_of(sessions, last.shape[1])
             groups.insert(0, Tokens(index, now - 1, done.order))
             x = torch.cat([last, x], 1)
-        hidden = self._write(sessions, x, groups, tail=pressed.shape[1])
+        hidden = self.memory.write(_rows(sessions), x, groups, tail=pressed.shape[1])
         scores = self._scores(hidden)
         return [
             Draw(s, scores[k], draft)
             for k, (s, draft) in enumerate(zip(sessions, drafts, strict=True))
         ]
-
-    def _encode(self, frames: Sequence[Frame], rows: Indices, now: Indices) -> Tensor:
-        """Visual tokens (B, V, D) of one new frame per session, in the light of the earlier ones.
-
-        What attention over time remembers is a ring of its own, of as many frames as are seen.
-        """
-        pictures = self._tensor(np.stack(frames))
-        if not (self.config.is_paper and self.config.temporal_attention):
-            return self._see(pictures)
-        length = self.config.memory_frames
-        ago = (now[:, None] - np.arange(length)) % length
-        bias = self._room(len(now), length)
-        bias.masked_fill_(self._tensor(ago > now[:, None]), float("-inf"))
-        block = now % length
-        if len(rows) == 1 and not self.recorded:
-            return self._see(pictures, bias, slice(rows[0], rows[0] + 1), int(block[0]))
-        return self._see(pictures, bias, self._tensor(rows), self._tensor(block))
-
-    def _see_new(self, pictures: Tensor, bias: Tensor | None = None, *where: Any) -> Tensor:
-        memory = None
-        if bias is not None:
-            memory = FrameMemory(self._over_time, bias.t()[:, :, None], *where)
-        return self.model.look(pictures, memory)
 
     def _continue(self, draws: Sequence[Draw]) -> None:
         """Go on where a draft failed: the tokens drawn instead, and what of the draft may still follow them."""
@@ -325,13 +245,11 @@ class Engine:
             short = longest - len(tokens)
             ids.append(tokens + tokens[-1:] * short)  # the last once more, at its own place
             slots.append([draw.slot + min(k, len(tokens) - 1) for k in range(longest)])
-        rows, _ = self._rows(sessions)
-        order = np.array(slots)
-        x = self.model.embed_action(
-            self._tensor(np.array(ids)), self._glance[rows], self._tensor(order)
-        )
+        memory, rows, order = self.memory, _rows(sessions), np.array(slots)
+        glance = memory.glance[memory.index(rows)]
+        x = self.model.embed_action(memory.tensor(np.array(ids)), glance, memory.tensor(order))
         tokens_at = _newest(sessions, order + self.config.visual_tokens)
-        hidden = self._write(sessions, x, [tokens_at])
+        hidden = self.memory.write(_rows(sessions), x, [tokens_at])
         for draw, draft, scores in zip(draws, drafts, self._scores(hidden), strict=True):
             draw.looked(scores[len(draw.unseen) - 1 :], draft)
 
@@ -360,18 +278,19 @@ class Engine:
         sessions = [draws[k].session for k in who]
         start = self.vocabulary.start
         aside = Aside.of([[(start, *other.body) for other in others[k]] for k in who])
-        rows, index = self._rows(sessions)
-        now = np.array([session.frame for session in sessions])
-        order = aside.order + self.config.visual_tokens
+        memory, ring, rows = self.memory, self.memory.ring, _rows(sessions)
+        index, now = np.array(rows), np.array([session.frame for session in sessions])
+        at = Tokens(index, now, aside.order + self.config.visual_tokens)
+        where = memory.index(rows)
         hidden = self.model.decoder.extend(
             self.model.embed_action(
-                self._tensor(aside.ids), self._glance[rows], self._tensor(aside.order)
+                memory.tensor(aside.ids), memory.glance[where], memory.tensor(aside.order)
             ),
-            self._tensor(self._ring.sight_aside(index, now, aside)),
-            self._cache,
-            rows,
-            self._tensor(self._ring.scratch + aside.index),
-            self._tensor(self._ring.places_of(Tokens(index, now, order))),
+            memory.tensor(ring.sight_aside(index, now, aside)),
+            memory.cache,
+            where,
+            memory.tensor(ring.scratch + aside.index),
+            memory.tensor(ring.places_of(at)),
         )
         for k, session, scores in zip(who, sessions, self._scores(hidden), strict=True):
             begin = 0
@@ -391,62 +310,11 @@ class Engine:
         order = self.config.visual_tokens + np.arange(count)
         return _newest(sessions, order[None].repeat(len(sessions), 0))
 
-    def _write(
-        self,
-        sessions: Sequence[Session],
-        x: Tensor,
-        groups: Sequence[Tokens],
-        tail: int | None = None,
-    ) -> Tensor:
-        """Run tokens (B, Q, D), those of all `groups` behind each other, against the cache.
 
-        Of the last `tail` tokens the outcome is wanted.
-        """
-        ring, used = self._ring, max(map(self._ring.used, groups))
-        seen = np.concatenate([ring.sight(tokens, used) for tokens in groups], 1)
-        slots = np.concatenate([ring.slots_of(tokens) for tokens in groups], 1)
-        more = -x.shape[1] % _LENGTHS if self.recorded else 0
-        if more:  # the last token once more, at its own place
-            x = torch.cat([x, x[:, -1:].expand(-1, more, -1)], 1)
-            seen, slots = _longer(seen, more), _longer(slots, more)
-        here = places = self._tensor(slots)
-        if self.config.is_paper:
-            ordered = np.concatenate([ring.places_of(tokens) for tokens in groups], 1)
-            places = self._tensor(_longer(ordered, more))
-        rows, _ = self._rows(sessions)
-        columns = self._tensor(seen)
-        hidden = self._extend(x, columns, rows, here, places, used=used, tail=tail and tail + more)
-        return hidden[:, : hidden.shape[1] - more]
-
-    def _extend_cache(
-        self,
-        x: Tensor,
-        columns: Tensor,
-        rows: Tensor | slice,
-        slots: Tensor,
-        places: Tensor,
-        *,
-        used: int,
-        tail: int | None,
-    ) -> Tensor:
-        cache = self._cache[:, :, :, :, :used]
-        return self.model.decoder.extend(x, columns, cache, rows, slots, places, tail)
-
-    def _rows(self, sessions: Sequence[Session]) -> tuple[Tensor | slice, Indices]:
-        """Rows as an index, before it as a slice where they follow each other (no copy) and nothing is recorded."""
-        rows = [s.row for s in sessions]
-        index = np.array(rows)
-        if not self.recorded and rows == list(range(rows[0], rows[0] + len(rows))):
-            return slice(rows[0], rows[0] + len(rows)), index
-        return self._tensor(index), index
+def _rows(sessions: Sequence[Session]) -> list[int]:
+    return [session.row for session in sessions]
 
 
 def _newest(sessions: Sequence[Session], order: Indices) -> Tokens:
     """Tokens of the newest frames, at `order` (B, Q)."""
-    rows = np.array([s.row for s in sessions])
-    return Tokens(rows, np.array([s.frame for s in sessions]), order)
-
-
-def _longer(numbers: NDArray[Any], more: int) -> NDArray[Any]:
-    """(B, Q, …) with the last token `more` times more."""
-    return np.concatenate([numbers, numbers[:, -1:].repeat(more, 1)], 1) if more else numbers
+    return Tokens(np.array(_rows(sessions)), np.array([s.frame for s in sessions]), order)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import agent_core.engine
+import agent_core.memory
 from agent_core.checkpoint import Checkpoint, make_header
 from agent_core.config import ModelConfig
 from agent_core.engine import Engine, EngineOptions
@@ -88,10 +88,10 @@ def test_recorded_passes_play_as_plain_ones(
     sizes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, _ = play(checkpoint(sizes))
-    monkeypatch.setattr(agent_core.engine, "can_record", lambda device: True)
-    monkeypatch.setattr(agent_core.engine, "record", again)
+    monkeypatch.setattr(agent_core.memory, "can_record", lambda device: True)
+    monkeypatch.setattr(agent_core.memory, "record", again)
     replayed, engine = play(checkpoint(sizes))
-    assert [len(one) > 0 for one in engine.recorded] == [True, True]
+    assert [len(one) > 0 for one in engine.memory.recorded] == [True, True]
     assert replayed == pytest.approx(plain, rel=1e-4)
 
 
@@ -103,8 +103,8 @@ def test_cuda_graphs_play_as_plain_passes(
     made = checkpoint(sizes)
     made.model.cuda()
     replayed, engine = play(made)
-    assert [len(one) > 0 for one in engine.recorded] == [True, True]
-    monkeypatch.setattr(agent_core.engine, "can_record", lambda device: False)
+    assert [len(one) > 0 for one in engine.memory.recorded] == [True, True]
+    monkeypatch.setattr(agent_core.memory, "can_record", lambda device: False)
     plain, _ = play(made)
     assert replayed == pytest.approx(plain, rel=1e-2)
 

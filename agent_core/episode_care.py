@@ -8,13 +8,14 @@ from typing import Any
 
 from games.registry import load
 from recorder import (
-    CAPTIONS,
     CaptureError,
     Episode,
     Numbers,
     export_lerobot,
     import_captions,
     import_lerobot,
+    import_vpt,
+    kind_of,
     open_episodes,
     recover,
     validate,
@@ -58,19 +59,24 @@ def bring_in(
     numbers: Numbers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write what others recorded as captures under `out`: a LeRobotDataset, or clips with captions."""
+    """Write what others recorded as captures under `out`: a LeRobotDataset, play as VPT's, or clips with captions."""
     report: dict[str, Any] = {"added": 0, "episodes": 0, "out": str(out)}
-    if (path / CAPTIONS).exists():
-        spec = load(game or "clips").spec
-        report["added"] = import_captions(path, out, spec, progress=progress)
-    elif game is None:
-        raise CaptureError(
-            f"{path} has no {CAPTIONS}; a LeRobot dataset needs --game, such as calvin"
-        )
-    else:
-        target = load(game)
-        done = import_lerobot(path, out, target, camera=camera, numbers=numbers, progress=progress)
-        report |= {"added": done.episodes, "clipped": done.clipped}
+    match kind_of(path):
+        case "captions":
+            spec = load(game or "clips").spec
+            report["added"] = import_captions(path, out, spec, progress=progress)
+        case "vpt":
+            play = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
+            report |= {"added": play.recordings, "clipped": play.clipped}
+            report |= {"dropped": play.dropped, "refused": list(play.refused)}
+        case "lerobot":
+            if game is None:
+                raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
+            target = load(game)
+            done = import_lerobot(
+                path, out, target, camera=camera, numbers=numbers, progress=progress
+            )
+            report |= {"added": done.episodes, "clipped": done.clipped}
     return report | {"episodes": len(open_episodes(out))}
 
 

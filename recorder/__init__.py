@@ -1,9 +1,10 @@
 """What happened? Captures of play, written crash-safe, and the episodes read back from them."""
 
 from recorder.cache import decode_cache
-from recorder.captions import CAPTIONS, clip_frames, import_captions
+from recorder.captions import clip_frames, import_captions
 from recorder.capture import CaptureWriter
 from recorder.episode import Episode, EpisodeSet, Window
+from recorder.foreign import kind_of
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.lerobot import export_lerobot
 from recorder.lerobot_import import Imported, Numbers, import_lerobot
@@ -13,9 +14,9 @@ from recorder.recover import Recovered, recover
 from recorder.statistics import merge_stats
 from recorder.validate import validate
 from recorder.video import LIVE, SHARP, VideoProfile
+from recorder.vpt_import import ImportedPlay, import_vpt
 
 __all__ = [
-    "CAPTIONS",
     "LIVE",
     "SHARP",
     "CaptureError",
@@ -24,6 +25,7 @@ __all__ = [
     "Episode",
     "EpisodeSet",
     "Imported",
+    "ImportedPlay",
     "LiveRecorder",
     "LiveReport",
     "Manifest",
@@ -37,6 +39,8 @@ __all__ = [
     "export_lerobot",
     "import_captions",
     "import_lerobot",
+    "import_vpt",
+    "kind_of",
     "merge_stats",
     "open_episodes",
     "recover",

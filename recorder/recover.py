@@ -50,7 +50,7 @@ def _recover_one(folder: Path) -> Recovered | None:
         manifest = read_manifest(folder)
         if manifest.status != "recording":
             return None
-        if _alive(manifest):
+        if being_written(manifest):
             return Recovered(folder, "still recording")
         steps = min(
             count_frames(folder / VIDEO, frame_rate(manifest.spec)),
@@ -87,7 +87,7 @@ def _move_texts(path: Path, steps: int) -> None:
     write_atomically(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
 
 
-def _alive(manifest: Manifest) -> bool:
+def being_written(manifest: Manifest) -> bool:
     """Whether the process that wrote it still runs (and is no younger one with the same number)."""
     if not manifest.writer:
         return False

@@ -99,7 +99,13 @@ def add(commands: Any) -> None:
 
 
 def _add_episodes(commands: Any) -> None:
-    episodes = commands.add_parser("episodes", help="look after recorded episodes")
+    episodes = commands.add_parser(
+        "episodes",
+        help="look after recorded episodes",
+        description="Look after recorded episodes. What others recorded is imported from a folder: recordings of "
+        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
+        "clips with a captions.jsonl.",
+    )
     episodes.add_argument(
         "action", choices=("list", "show", "stats", "validate", "recover", "export", "import")
     )
@@ -110,7 +116,8 @@ def _add_episodes(commands: Any) -> None:
         help="export: where the LeRobot v3.0 dataset is written, or extended; import: where the captures go",
     )
     episodes.add_argument(
-        "--game", help="import: the game whose actions a LeRobot dataset of others holds (calvin)"
+        "--game",
+        help="import: the game whose actions were recorded (minecraft for VPT's recordings, calvin)",
     )
     episodes.add_argument(
         "--camera", default="", help="import: which of the dataset's cameras, where it has several"

@@ -19,6 +19,7 @@ from agent_core.checkpoint import load as load_checkpoint
 from agent_core.config import load_config
 from bridges import Request
 from games.clips import SPEC as CLIPS
+from games.minecraft import SPEC as MINECRAFT
 from recorder import clip_frames, open_episodes
 
 RECIPES = Path("agent_core/recipes")
@@ -70,15 +71,29 @@ def arm(root: Path, width: int) -> Path:
     return root
 
 
-def film(path: Path, grey: int) -> None:
+def film(path: Path, *greys: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=4)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        picture = np.full((64, 64, 3), grey, np.uint8)
-        for _ in range(12):
+        for grey in greys:
+            picture = np.full((64, 64, 3), grey, np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def play(folder: Path, name: str) -> None:
+    """A contractor's recording of Minecraft: who stands in the dark turns right, who sees light walks and digs."""
+    film(folder / f"{name}.mp4", *(40, 40, 40, 220, 220, 220) * 4)
+    dark = {"dx": 60, "dy": 0, "buttons": [], "newButtons": []}
+    light = {"dx": 0, "dy": 0, "buttons": [0], "newButtons": []}
+    with (folder / f"{name}.jsonl").open("w") as lines:
+        for t in range(24):
+            bright = t % 6 > 2
+            mouse = {"x": 0, "y": 0, **(light if bright else dark)}
+            keys = {"keys": ["key.keyboard.w"] * bright}
+            row = {"mouse": mouse, "keyboard": keys, "hotbar": 0, "isGuiOpen": False, "tick": t}
+            lines.write(json.dumps(row) + "\n")
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
@@ -87,6 +102,74 @@ def test_every_recipe_is_a_run(path: Path) -> None:
     assert config.data.episodes
     assert config.train.steps or config.train.minutes
     assert path.read_text().startswith("#")
+
+
+def test_minecraft_trains_from_its_recipes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, data = tmp_path / "contractors", tmp_path / "minecraft"
+    source.mkdir()
+    for name in ("setter-02e4-20220421-092639", "setter-02e4-20220421-093126"):
+        play(source, name)
+    door = ["episodes", "import", str(source), "--game", "minecraft", "--out", str(data), "--json"]
+    assert main(door) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["added"], report["episodes"], report["dropped"], report["refused"]) == (
+        2,
+        2,
+        0,
+        [],
+    )
+    assert main(["episodes", "validate", str(data), "--json"]) == 0
+    assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
+
+    settings = (
+        f"data.episodes={json.dumps([str(data)])}", "data.window_frames=3", "train.accumulate=1", "train.ema=0.9",
+        "train.device=cpu", "train.log_every=5",
+    )  # fmt: skip
+    losses, before = {}, ""
+    for name, steps, rate in (("paper-scratch", 40, 1e-2), ("paper-finetune", 20, 4e-3)):
+        begin = (
+            f"train.start_from={json.dumps(before)}",
+            f"train.steps={steps}",
+            f"train.lr={rate}",
+        )
+        options = overriding(*settings, *begin)
+        recipe, run = str(RECIPES / f"{name}.toml"), tmp_path / name
+        assert main(["train", recipe, "--run", str(run), *options]) == 0
+        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        losses[name] = [row["action"] for row in rows if row["part"] == "train"]
+        before = str(run / "last")
+    scratch, tuned = losses.values()
+    assert scratch[-1] < scratch[0] / 2
+    assert tuned[-1] < tuned[0] < scratch[0] / 2
+
+    agent = Agent.load(tmp_path / "paper-finetune" / "last", temperature=0)
+    for grey, done in ((220, "walk forward, attack"), (40, "turn right 9°")):
+        frame = np.full(MINECRAFT.frame.shape, grey, np.uint8)
+        (decision,) = agent.act([Request(agent.attach(MINECRAFT), frame, "")])
+        assert MINECRAFT.legal(decision.action) == decision.action
+        assert decision.words == done
+
+
+def test_what_cannot_be_imported_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["episodes", "import", "--help"])
+    assert "NAME.mp4 beside NAME.jsonl" in " ".join(capsys.readouterr().out.split())
+    out = str(tmp_path / "out")
+    assert main(["episodes", "import", str(tmp_path), "--out", out]) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path} holds nothing to import: no captions.jsonl" in told
+    (tmp_path / "a.jsonl").write_text("")
+    assert main(["episodes", "import", str(tmp_path), "--out", out]) == 2
+    assert "has no NAME.mp4 with a NAME.jsonl" in capsys.readouterr().err
+    play(tmp_path, "b")
+    assert main(["episodes", "import", str(tmp_path), "--game", "calvin", "--out", out]) == 2
+    assert "calvin-v0 lacks controls" in capsys.readouterr().err
+    assert main(["episodes", "import", str(arm(tmp_path / "arm", 2)), "--out", out]) == 2
+    assert "needs --game, such as calvin" in capsys.readouterr().err
 
 
 def test_robots_train_from_their_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +204,7 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     question = "what is the patient doing?"
     with (tmp_path / "captions.jsonl").open("w") as lines:
         for k, (text, grey) in enumerate(SHADES.items()):
-            film(tmp_path / f"{k}.mp4", grey)
+            film(tmp_path / f"{k}.mp4", *[grey] * 12)
             lines.write(
                 json.dumps({"video": f"{k}.mp4", "question": question, "text": text}) + "\n"
             )

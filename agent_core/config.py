@@ -124,7 +124,8 @@ class ModelConfig(_Part):
     def _fill(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        return {**PRESETS.get(given.get("preset", "tiny"), {}), **given}
+        name = given.get("preset", "tiny")
+        return {**(PRESETS.get(name, {}) if isinstance(name, str) else {}), **given}
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:

@@ -83,6 +83,7 @@ def save_state(
     save_file(tensors, draft / _TENSORS)
     words = {"progress": asdict(progress), "vocabulary": _fingerprint(vocabulary)}
     (draft / _WORDS).write_text(json.dumps(words), encoding="utf-8")
+    shutil.copymode(draft / _WORDS, draft / _TENSORS)
     replace_folder(draft, folder)
 
 

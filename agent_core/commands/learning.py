@@ -232,6 +232,15 @@ def run_push(args: argparse.Namespace) -> int:
     return 0
 
 
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UnplayableError(
+            f"--seed-range is held-out or the first seed, a whole number, not {text!r}"
+        ) from None
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     from agent_core.checkpoint import SHIPPED
     from agent_core.closed_loop import CONDITIONS, HELD_OUT
@@ -242,7 +251,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         episodes=args.episodes,
         tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or CONDITIONS),
-        first_seed=HELD_OUT if args.seed_range == "held-out" else int(args.seed_range),
+        first_seed=HELD_OUT if args.seed_range == "held-out" else _seed(args.seed_range),
         workers=args.workers,
         temperature=args.temperature,
         show_actions=args.show_actions,

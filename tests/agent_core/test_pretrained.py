@@ -147,6 +147,19 @@ def test_foreign_damaged_and_incomplete_weights_are_named(
         (tmp_path / name).mkdir()
         save_file(changed, tmp_path / name / "model.safetensors")
         cases.append((import_clip, str(tmp_path / name), said))
+    words = load_file(opt[1] / "model.safetensors")
+    embedded = next(name for name in words if "embed_tokens" in name)
+    query = next(name for name in words if "q_proj.bias" in name)
+    for name, tensor, changed in (
+        ("line", embedded, torch.zeros(48)),
+        ("number", embedded, torch.tensor(1.0)),
+        ("short", embedded, torch.zeros(2, 48)),
+        ("query", query, torch.tensor(1.0)),
+    ):
+        (tmp_path / name).mkdir()
+        save_file({**words, tensor: changed}, tmp_path / name / "model.safetensors")
+        said = "the parts of blocks" if tensor == query else r"embed_tokens\.weight is \("
+        cases.append((import_opt, str(tmp_path / name), said))
     (tmp_path / "torn").mkdir()
     raw = (clip[1] / "model.safetensors").read_bytes()
     (tmp_path / "torn" / "model.safetensors").write_bytes(raw[: len(raw) // 2])

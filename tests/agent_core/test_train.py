@@ -30,6 +30,7 @@ from agent_core.corpus import prepare
 from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
+from agent_core.objective import draw_part
 from agent_core.optimiser import learning_rate
 from agent_core.run_state import TrainError
 from agent_core.train import train, train_on
@@ -347,8 +348,11 @@ def test_a_fresh_run_takes_nothing_from_before_and_needs_a_budget(run: Path) -> 
     assert saved(run, "best", "last", "state") == before
     for name in ("state", "best", "last"):
         (run / name).replace(run / f"{name}.old")
-    assert train_on(config(1), run, PARTS, FRAMES, resume=False).steps == 1
-    assert not list(run.glob("*.old"))
+    with pytest.raises(TrainError, match="no longer finite"):
+        train_on(config(9, lr=1e30), run, PARTS, FRAMES, resume=False)
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load(run / "best")
+    assert train_on(config(1), run, PARTS, FRAMES).steps == 1
 
 
 def test_only_a_run_that_begins_leaves_its_settings(
@@ -370,6 +374,25 @@ def test_only_a_run_that_begins_leaves_its_settings(
         with pytest.raises(TrainError, match=r"cannot write to .* No space left on device"):
             train_on(config(4), folder, PARTS, FRAMES)
     assert (run / "config.toml").read_text() == before
+
+
+@pytest.mark.parametrize("shares", [(0.5,), (0.75,), (0.5, 0.75)])
+def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) -> None:
+    loss = LossConfig(masked_clips=0.5, masked_shares=shares)
+    settings = config(1, batch=64).model_copy(update={"loss": loss})
+    store, hidden, shown = prepare(settings, PARTS, FRAMES).store, torch.zeros(2), torch.zeros(2)
+    for step in range(8):
+        part = draw_part(store, settings, step, slice(None), torch.float32)
+        assert part.masked is not None
+        assert len(part.masked.patches) == 32  # half of the windows
+        assert part.masked.pictures.shape[0] == 32 * part.batch.present.shape[1]
+        present = part.batch.present[:32]
+        assert not part.masked.patches[~present].any()
+        for k in range(2):
+            hidden[k] += part.masked.patches[k::2].sum()
+            shown[k] += present[k::2].sum() * MODEL.visual_tokens
+    wanted = [shares[0], shares[-1]]  # in turn
+    assert (hidden / shown).tolist() == pytest.approx(wanted, abs=0.03)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:

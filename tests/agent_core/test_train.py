@@ -395,6 +395,31 @@ def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) 
     assert (hidden / shown).tolist() == pytest.approx(wanted, abs=0.03)
 
 
+def weighing(weights: dict[str, float]) -> RunConfig:
+    data = DataConfig.model_validate({"window_frames": 4, "task_weights": weights})
+    return config(1).model_copy(update={"data": data})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"hti": 2}, "no task called 'hti'; did you mean 'hit'"),
+        ({"dig_dwon": 2}, "no task called 'dig_dwon'; did you mean 'dig_down'"),
+        ({"voxel/hti": 2}, "no task called 'voxel/hti'; did you mean 'voxel/hit'"),
+        ({"hit": 0}, "leave no step to train on"),
+    ],
+)
+def test_weights_of_no_task_are_refused(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare(weighing(weights), PARTS, FRAMES)
+
+
+def test_tasks_of_the_game_and_of_other_games_may_be_weighed() -> None:
+    """One recipe serves recordings of a few tasks and of all."""
+    names = ("hit", "voxel/hit", "dig_down", "free", "voxel/free", "pong/win_point")
+    prepare(weighing(dict.fromkeys(names, 0.5)), PARTS, FRAMES)
+
+
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):

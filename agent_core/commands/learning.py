@@ -228,7 +228,7 @@ def run_push(args: argparse.Namespace) -> int:
     size = sum(p.numel() for p in found.model.parameters()) / 1e6
     games = ", ".join(spec.title for spec in found.header.specs)
     facts = {"games": games, "parameters": size, **known}
-    out.print(push(args.checkpoint, args.target, facts, private=args.private))
+    out.print(push(found.path, args.target, facts, private=args.private))
     return 0
 
 

@@ -309,6 +309,8 @@ def test_a_full_disk_is_said_and_what_was_saved_stays(
         train_on(config(4), run, PARTS, FRAMES)
     monkeypatch.undo()
     assert (run / "state" / "state.safetensors").read_bytes() == before
+    modes = {path.stat().st_mode for path in (run / "state").iterdir()}
+    assert len(modes) == 1  # the weights' file follows the umask as the other does
     assert not list(run.glob("*.draft"))
     assert train_on(config(4), run, PARTS, FRAMES).steps == 4
 

@@ -24,6 +24,7 @@ from agent_core.checkpoint import (
     fill,
     folder_of,
     read_header,
+    standing,
     validated,
     vocabulary_of,
 )
@@ -187,7 +188,8 @@ def make_header(
 
 def is_baseline(folder: Path) -> bool:
     """Whether a checkpoint folder is a CNN+GRU's."""
-    return (folder / HEADER).exists() and read_header(folder / HEADER).get("kind") == KIND
+    header = standing(folder) / HEADER
+    return header.exists() and read_header(header).get("kind") == KIND
 
 
 def load(path: Path | str) -> Baseline:

@@ -22,11 +22,11 @@ from agent_core.baseline import Choices, CnnGru, Sizes, make_header
 from agent_core.checkpoint import save
 from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, open_data, prepare
-from agent_core.curves import RunLog, draw_curves
+from agent_core.curves import RunLog, draw_curves, write_whole
 from agent_core.data import WindowStore
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.optimiser import follow, learning_rate, make_optimiser
-from agent_core.run_state import TrainError
+from agent_core.run_state import TrainError, open_folder
 from agent_core.telling import Bar, TaskID, Teller, new_bar
 
 SEQUENCE = 16
@@ -75,12 +75,13 @@ def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, the disk is full).
     """
     _check(config, run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
+    open_folder(run_dir)
     keep_freed_memory()
     corpus = prepare(config, *open_data(config, run_dir))
+    cloning = Cloning(config, run_dir, corpus)
     try:
-        return Cloning(config, run_dir, corpus).go()
+        write_whole(run_dir / "config.toml", config.toml())
+        return cloning.go()
     except (OSError, SafetensorError) as error:
         raise TrainError(f"cannot write to {run_dir}: {error}") from None
 

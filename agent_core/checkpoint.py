@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -87,14 +88,29 @@ def make_header(
 
 
 def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> None:
-    """Write a checkpoint folder in one step: a reader sees the old or the new one, never a part."""
+    """Write a checkpoint folder in one step: a reader sees the old or the new one, never a part.
+
+    Raises `CheckpointError` where a weight does not fit into half precision; what was there stays.
+    """
+    if (name := unfit(weights)) is not None:
+        raise CheckpointError(
+            f"{path} is not written: {name} holds numbers beyond half precision "
+            f"({torch.finfo(torch.float16).max:.0f}); train again with a lower train.lr"
+        )
     draft = path.with_name(path.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     half = {name: w.detach().to("cpu", torch.float16).contiguous() for name, w in weights.items()}
     save_file(half, draft / WEIGHTS)
     (draft / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
+    shutil.copymode(draft / HEADER, draft / WEIGHTS)  # safetensors' files are their owner's alone
     replace_folder(draft, path)
+
+
+def unfit(weights: Mapping[str, torch.Tensor]) -> str | None:
+    """The first of these that a checkpoint cannot hold: half precision ends at 65,504."""
+    held = (name for name, w in weights.items() if not bool(torch.isfinite(w.half()).all()))
+    return next(held, None)
 
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
@@ -115,7 +131,7 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
 def folder_of(path: Path | str) -> Path:
     """The folder at a path or `hub:owner/name`; raises `CheckpointError` where there is none."""
     try:
-        folder = fetched(str(path), (WEIGHTS, HEADER))
+        folder = standing(fetched(str(path), (WEIGHTS, HEADER)))
     except HubError as error:
         raise CheckpointError(str(error)) from None
     if not folder.is_dir():
@@ -123,10 +139,16 @@ def folder_of(path: Path | str) -> Path:
     return folder
 
 
+def standing(folder: Path) -> Path:
+    """The folder, or its predecessor where a kill met its replacing."""
+    old = _predecessor(folder)
+    return old if old.is_dir() and not folder.exists() else folder
+
+
 def vocabulary_of(header: HasWords, path: Path) -> Vocabulary:
     """A header's vocabulary, proven to be readable; raises `CheckpointError`."""
-    vocabulary = Vocabulary(json.dumps(header.tokenizer), header.meanings)
     try:
+        vocabulary = Vocabulary(json.dumps(header.tokenizer), header.meanings)
         vocabulary.text_size  # noqa: B018, reads the tokenizer
     except Exception as error:  # the tokenizers package raises nothing narrower
         raise CheckpointError(f"{path} holds no tokenizer: {error}") from None
@@ -141,6 +163,9 @@ def fill(model: nn.Module, folder: Path) -> None:
         raise CheckpointError(f"{folder} has no readable {WEIGHTS}") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from None
+    if whole := [name for name, w in weights.items() if not w.is_floating_point()]:
+        kind = str(weights[whole[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(f"{folder / WEIGHTS}: {whole[0]} is {kind}, weights are fractions")
     try:
         model.load_state_dict({name: w.float() for name, w in weights.items()}, assign=True)
     except RuntimeError as error:
@@ -152,12 +177,16 @@ def fill(model: nn.Module, folder: Path) -> None:
 
 def replace_folder(draft: Path, path: Path) -> None:
     """Put `draft` in the place of `path`; what was there is gone only after the new one stands."""
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
+    old = _predecessor(path)
+    if path.exists():  # else the predecessor is all there is, until the draft stands
+        shutil.rmtree(old, ignore_errors=True)
         path.replace(old)
     draft.replace(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _predecessor(path: Path) -> Path:
+    return path.with_name(path.name + ".old")
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -168,7 +197,7 @@ def read_header(path: Path) -> dict[str, Any]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is no checkpoint: it has no {HEADER}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path} is no JSON: {error}") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else None

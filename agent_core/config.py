@@ -25,6 +25,8 @@ _Channels = Annotated[int, Field(ge=1, le=8192)]
 _Blocks = Annotated[int, Field(ge=0, le=96)]
 _Stride = Literal[1, 2, 4, 8]
 _Cells = Annotated[int, Field(ge=1, le=512)]
+_Decay = Annotated[float, Field(ge=0, lt=1)]
+_Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {},
@@ -124,7 +126,8 @@ class ModelConfig(_Part):
     def _fill(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        return {**PRESETS.get(given.get("preset", "tiny"), {}), **given}
+        name = given.get("preset", "tiny")
+        return {**(PRESETS.get(name, {}) if isinstance(name, str) else {}), **given}
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
@@ -182,7 +185,7 @@ class DataConfig(_Part):
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
     mixture: Literal["tasks", "steps"] = "tasks"
     """tasks: windows are drawn evenly over all tasks of all games; steps: in proportion to what was recorded."""
-    task_weights: dict[str, float] = Field(default_factory=lambda: {"free": 0.15})
+    task_weights: dict[str, _Factor] = Field(default_factory=lambda: {"free": 0.15})
     """Factor on how often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
     null_weight: float = Field(default=1.0, ge=0)
     """How often steps without any action are drawn; 0 leaves them out, as filters of idle frames do."""
@@ -228,7 +231,7 @@ class TrainConfig(_Part):
     """Final learning rate as a share of `lr`."""
     warmup_steps: int = Field(default=200, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[_Decay, _Decay] = (0.9, 0.98)
     clip: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
     seed: int = 0
@@ -289,7 +292,9 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"no configuration file {path}") from None
-        except tomllib.TOMLDecodeError as error:
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}; name a TOML file") from None
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: {error}") from None
     for override in overrides:
         _override(values, override)
@@ -307,9 +312,12 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"an override is part.setting=value, got {override!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
-    values.setdefault(part, {})[key] = value
+    settings = values.setdefault(part, {})
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{part} is a table of settings ([{part}]), not {settings!r}")
+    settings[key] = value
 
 
 def _say(where: tuple[int | str, ...], message: str) -> str:

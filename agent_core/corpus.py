@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from agent_core.data import EpisodeLike, WindowStore, build_store
 from agent_core.device import pick_device
 from agent_core.pretrained import opt_tokenizer
 from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
-from games import GameSpec
+from games import GameSpec, did_you_mean
+from games.registry import UnknownGameError
+from games.registry import load as load_game
 from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
 
 logger = logging.getLogger("iafm.train")
@@ -61,6 +64,7 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     """Build the vocabulary from the training texts, and the tensors of all windows."""
     if not parts["train"]:
         raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
+    _check_tasks(config.data.task_weights, [e for part in parts.values() for e in part])
     specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
     told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
     told |= {caption for e in parts["train"] for caption in e.captions}
@@ -82,7 +86,28 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
         )  # fmt: skip
     device = pick_device(config.train.device)
     store = build_store(parts, frames, vocabulary, config.model, config.data, device)
+    if not store.steps("train"):
+        raise ConfigError("data.task_weights and data.null_weight leave no step to train on")
     return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
+
+
+def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) -> None:
+    """Raises `ConfigError` for a task that neither these episodes nor their games have.
+
+    `free` is weighed by default and need not be there; nor need other games, as in `pong/win_point`.
+    """
+    games = {e.spec.name for e in episodes}
+    tasks = {(e.spec.name, e.info.task) for e in episodes} | {(game, "free") for game in games}
+    for game in games:
+        with suppress(UnknownGameError):  # recorded elsewhere
+            tasks |= {(game, task) for task in load_game(game).tasks}
+    known = {task for _, task in tasks} | {f"{game}/{task}" for game, task in tasks}
+    for name in weights:
+        game, slash, _ = name.partition("/")
+        if name not in known and (game in games or not slash):
+            raise ConfigError(
+                f"data.task_weights: no task called {name!r}{did_you_mean(name, known)}"
+            )
 
 
 def _say_decoded(done: int, total: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,8 @@ class RunLog:
 
         self._path = run_dir / LOG
         rows = [row for row in read_log(run_dir) if row["step"] <= step]
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_whole(self._path, "".join(json.dumps(row) + "\n" for row in rows))
+        _silence_writing_threads()
         self._events = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
     def __enter__(self) -> RunLog:
@@ -39,6 +41,27 @@ class RunLog:
             file.write(json.dumps(row) + "\n")
         for name, value in numbers.items():
             self._events.add_scalar(f"{part}/{name}", value, step)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one step; where the disk takes no more, the old one stays."""
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _silence_writing_threads() -> None:
+    """TensorBoard's next write raises what its thread met; that the thread prints it too is a traceback too many."""
+    told = threading.excepthook
+    if told.__module__ == __name__:
+        return
+
+    def tell(met: threading.ExceptHookArgs) -> None:
+        ours = type(met.thread).__module__.startswith("tensorboard.")
+        if not (ours and issubclass(met.exc_type, OSError)):
+            told(met)
+
+    threading.excepthook = tell
 
 
 def read_log(run_dir: Path) -> list[dict[str, Any]]:

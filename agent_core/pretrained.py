@@ -94,11 +94,15 @@ def import_opt(model: IAFM, source: str) -> None:
     words = found.pop("embed_tokens.weight", head)
     if words is None:
         raise PretrainedError(f"{source} has no embed_tokens.weight")
-    _copy(model.decoder.state_dict(), _rename(found, "layers.", _OPT, source), source)
-    pieces = words[OPT_SPECIAL : model.config.text_vocabulary - SHIFT]
     rows = model.token.weight
-    if pieces.shape[1] != rows.shape[1] or len(SPECIAL) + len(pieces) > len(rows):
-        raise PretrainedError(f"{source}: embed_tokens.weight is {tuple(words.shape)}")
+    fits = words.ndim == 2 and words.shape[1] == rows.shape[1] and len(words) > OPT_SPECIAL
+    pieces = words[OPT_SPECIAL : model.config.text_vocabulary - SHIFT] if fits else words
+    if not fits or len(SPECIAL) + len(pieces) > len(rows):
+        raise PretrainedError(
+            f"{source}: embed_tokens.weight is {tuple(words.shape)}, "
+            f"expected up to {len(rows)} rows of {rows.shape[1]}"
+        )
+    _copy(model.decoder.state_dict(), _rename(found, "layers.", _OPT, source), source)
     with torch.no_grad():
         for ours, theirs in enumerate((1, 2, 2)):  # padding, beginning, end: OPT begins with </s>
             rows[ours] = words[theirs]
@@ -114,7 +118,7 @@ def opt_tokenizer(source: str) -> str:
         merges = [(a, b) for a, b in (m.split(" ") for m in lines if m and not m.startswith("#"))]
         pieces = {piece: i + SHIFT for piece, i in ids.items() if i >= OPT_SPECIAL}
         pieces |= {special: i for i, special in enumerate(SPECIAL)}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise PretrainedError(f"{folder} holds no byte-pair encoding: {error}") from None
     try:
         tokenizer = Tokenizer(models.BPE(vocab=pieces, merges=merges))
@@ -152,6 +156,9 @@ def _rename(
     for name, three in parts.items():
         if len(three) < 3:
             raise PretrainedError(f"{source} lacks a part of {name}: it has {sorted(three)}")
+        shapes = [tuple(three[p].shape) for p in "qkv"]
+        if len(set(shapes)) > 1 or not shapes[0]:
+            raise PretrainedError(f"{source}: the parts of {name} are {shapes}")
         out[name] = torch.cat([three[p] for p in "qkv"])
     return out
 
@@ -217,7 +224,7 @@ def _files(folder: Path) -> Iterator[Path]:
         raise PretrainedError(f"{index} is larger than {INDEX_BYTES >> 20} MB")
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PretrainedError(f"{index} is no index of shards: {error}") from None
     for name in sorted(names):
         if Path(name).name != name:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -73,6 +74,29 @@ class Learned:
         self.optimiser.load_state_dict(state)
 
 
+def open_folder(run_dir: Path) -> None:
+    """Make sure that there is a run's folder; raises `TrainError`."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainError(
+            f"{run_dir} cannot be a run's folder ({error.strerror}); take another with --run"
+        ) from None
+
+
+@contextmanager
+def writing(run_dir: Path) -> Iterator[None]:
+    """Where the disk takes no more, drafts are taken away and a `TrainError` says so."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        for draft in run_dir.glob("*.draft"):
+            draft.unlink() if draft.is_file() else shutil.rmtree(draft, ignore_errors=True)
+        raise TrainError(
+            f"cannot write to {run_dir}: {error}; what was saved before is intact, run again to go on"
+        ) from None
+
+
 def save_state(
     folder: Path, tensors: dict[str, Tensor], progress: Progress, vocabulary: Vocabulary
 ) -> None:
@@ -83,6 +107,7 @@ def save_state(
     save_file(tensors, draft / _TENSORS)
     words = {"progress": asdict(progress), "vocabulary": _fingerprint(vocabulary)}
     (draft / _WORDS).write_text(json.dumps(words), encoding="utf-8")
+    shutil.copymode(draft / _WORDS, draft / _TENSORS)
     replace_folder(draft, folder)
 
 

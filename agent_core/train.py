@@ -19,22 +19,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from agent_core.baseline import is_baseline
 from agent_core.beginning import first_model, first_shadow
-from agent_core.checkpoint import Header, make_header, save
+from agent_core.checkpoint import Header, make_header, save, unfit
 from agent_core.config import ConfigError, RunConfig
 from agent_core.corpus import Corpus, Frames, open_data, prepare
-from agent_core.curves import RunLog, draw_curves
+from agent_core.curves import RunLog, draw_curves, write_whole
 from agent_core.data import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.model.iafm import IAFM
 from agent_core.objective import Objective, compile_layers, counted, draw_part
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.ranks import Ranks
-from agent_core.run_state import Learned, Progress, TrainError, restore_state, save_state
+from agent_core.run_state import (
+    Learned,
+    Progress,
+    TrainError,
+    open_folder,
+    restore_state,
+    save_state,
+    writing,
+)
 from agent_core.sharding import copied, gathered, gradients, split, whole
 from agent_core.telling import Bar, TaskID, Teller, named, new_bar
 from agent_core.validation import scores_by_game
@@ -77,10 +84,11 @@ def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainRepo
     ranks = Ranks.join()
     if is_baseline(run_dir / "last") or is_baseline(run_dir / "best"):
         raise TrainError(f"{run_dir} holds a CNN+GRU; take another folder with --run")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if ranks.leads:
-        (run_dir / "config.toml").write_text(config.toml(), encoding="utf-8")
-    parts, frames = ranks.in_turn(lambda: open_data(config, run_dir))
+    open_folder(run_dir)
+    try:
+        parts, frames = ranks.in_turn(lambda: open_data(config, run_dir))
+    except OSError as error:
+        raise TrainError(f"cannot read the episodes, or keep their frames: {error}") from None
     return train_on(config, run_dir, parts, frames, resume=resume)
 
 
@@ -93,21 +101,27 @@ def train_on(
     resume: bool = True,
 ) -> TrainReport:
     """Train on opened episodes: `parts` has "train" and "validation", `frames` all their frames in that order."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    open_folder(run_dir)
     keep_freed_memory()
     corpus = prepare(config, parts, frames)
     del frames
     run = _Run(config, run_dir, corpus)
-    if resume:
-        run.restore()
-    elif run.ranks.leads:
-        for name in ("state", "best", "last", "log.jsonl", "tensorboard"):
-            path = run_dir / name
-            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    report, ranks = run.go(), run.ranks
+    with writing(run_dir):
+        if resume:
+            run.restore()
+        elif run.ranks.leads:
+            _clear(run_dir)
+        report, ranks = run.go(), run.ranks
     del run  # its process group is used no more when it ends
     ranks.leave()
     return report
+
+
+def _clear(run_dir: Path) -> None:
+    """Leave nothing of an earlier run but its decoded frames."""
+    kept = [f"{name}{end}" for name in ("state", "best", "last") for end in ("", ".old")]
+    for path in (run_dir / name for name in (*kept, "log.jsonl", "tensorboard")):
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
 
 class _Run:
@@ -117,6 +131,8 @@ class _Run:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.device = corpus.store.device
         self.ranks = Ranks.join()
+        if not (config.train.steps or config.train.minutes):
+            raise ConfigError("set a budget: train.steps or train.minutes")
         parts = self.ranks.world * config.train.accumulate
         if config.train.batch % parts:
             raise ConfigError(
@@ -151,24 +167,13 @@ class _Run:
         return objective
 
     def go(self) -> TrainReport:
-        """Train until the budget is spent; raises `TrainError` also where the disk takes no more."""
-        try:
-            return self._go()
-        except (OSError, SafetensorError) as error:
-            for name in ("state", "best", "last"):
-                shutil.rmtree(self.run_dir / f"{name}.draft", ignore_errors=True)
-            raise TrainError(
-                f"cannot write to {self.run_dir}: {error}; what was saved before is intact, run again to go on"
-            ) from None
-
-    def _go(self) -> TrainReport:
-        budget = self.config.train
-        if not (budget.steps or budget.minutes):
-            raise ConfigError("set a budget: train.steps or train.minutes")
+        """Train until the budget is spent."""
         self._started = time.monotonic()
         self._seconds_before = self.progress.seconds
         first, interrupted = self.progress.step, False
         leads = self.ranks.leads
+        if leads:
+            write_whole(self.run_dir / "config.toml", self.config.toml())
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
         with logged as log, new_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
@@ -193,7 +198,7 @@ class _Run:
             best.get("exact_match", math.nan),
             best.get("change_accuracy", math.nan),
             best.get("language", math.nan),
-            done * budget.batch / max(spent, 1e-9),
+            done * self.config.train.batch / max(spent, 1e-9),
             interrupted,
             self.ranks.rank,
         )
@@ -310,14 +315,17 @@ class _Run:
 
     def _check(self, numbers: dict[str, float]) -> None:
         if not all(map(math.isfinite, numbers.values())):
-            kept = (
-                f"{self.run_dir / 'best'} is intact"
-                if self.progress.best
-                else "nothing was saved yet"
+            raise self._lost("the loss is no longer finite")
+
+    def _lost(self, why: str) -> TrainError:
+        """What has gone wrong and the way out; the state may hold weights that are on their way there already."""
+        best, way_out = self.run_dir / "best", "begin anew with --fresh and a lower train.lr"
+        if self.progress.best:
+            way_out = (
+                f"{best} is intact: run again with a lower train.lr, and where that ends here too, "
+                f"in another folder with train.start_from={best}"
             )
-            raise TrainError(
-                f"the loss is no longer finite at step {self.progress.step}; {kept}; try a lower train.lr"
-            )
+        return TrainError(f"{why} at step {self.progress.step}; {way_out}")
 
     def _header(self) -> Header:
         facts = {
@@ -334,6 +342,8 @@ class _Run:
         self.progress.seconds = self.seconds
         tensors = self.learned.tensors(self.ranks.leads)
         if self.ranks.leads:
+            if unfit({k: w for k, w in tensors.items() if not k.startswith("optimiser.")}):
+                raise self._lost("the weights are beyond half precision")
             vocabulary = self.corpus.vocabulary
             save_state(self.run_dir / "state", tensors, self.progress, vocabulary)
         self._saved = time.monotonic()

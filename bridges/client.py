@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as _connect
 from websockets.typing import Subprotocol
@@ -245,6 +245,10 @@ def _open(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise BridgeError(f"no server at {url}: {error}; start one with `iafm serve`") from None
+    except (ValueError, InvalidURI) as error:
+        raise BridgeError(
+            f"{url} is no server's address, as ws://127.0.0.1:8765/v1 is: {error}"
+        ) from None
     try:
         connection.send(hello.model_dump_json())
         problem = ""

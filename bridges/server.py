@@ -161,6 +161,8 @@ class BridgeServer:
                 if error.errno in (98, 48, 10048)
                 else f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
             ) from None
+        except OverflowError:
+            raise BridgeError(f"port {self._port} is none: choose one of 0 to 65535") from None
         self._tasks = [
             asyncio.create_task(self._batcher.run()),
             asyncio.create_task(self._report()),

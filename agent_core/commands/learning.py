@@ -235,8 +235,17 @@ def run_push(args: argparse.Namespace) -> int:
     size = sum(p.numel() for p in found.model.parameters()) / 1e6
     games = ", ".join(spec.title for spec in found.header.specs)
     facts = {"games": games, "parameters": size, **known}
-    out.print(push(args.checkpoint, args.target, facts, private=args.private))
+    out.print(push(found.path, args.target, facts, private=args.private))
     return 0
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UnplayableError(
+            f"--seed-range is held-out or the first seed, a whole number, not {text!r}"
+        ) from None
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -249,7 +258,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         episodes=args.episodes,
         tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or CONDITIONS),
-        first_seed=HELD_OUT if args.seed_range == "held-out" else int(args.seed_range),
+        first_seed=HELD_OUT if args.seed_range == "held-out" else _seed(args.seed_range),
         workers=args.workers,
         temperature=args.temperature,
         show_actions=args.show_actions,

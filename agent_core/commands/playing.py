@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.commands.output import answer, err, out
-from bridges import BridgeServer, Policy, RandomPolicy, Start, ask, play, run, watch
+from bridges import BridgeError, BridgeServer, Policy, RandomPolicy, Start, ask, play, run, watch
 from bridges.messages import Act, State
 
 URL = "ws://127.0.0.1:8765/v1"
@@ -113,12 +113,24 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    token = args.token_file.read_text().strip() if args.token_file else None
+    token = _token(args.token_file) if args.token_file else None
     server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
     run(
         server, lambda s: err.print(f"serving at {s.url}, console at {s.console_url} (Ctrl-C ends)")
     )
     return 0
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BridgeError(f"--token-file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BridgeError(f"--token-file {path} is no text") from None
+    if not token:
+        raise BridgeError(f"--token-file {path} is empty: write the token into it")
+    return token
 
 
 def run_play(args: argparse.Namespace) -> int:

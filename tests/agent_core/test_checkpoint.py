@@ -71,6 +71,70 @@ def test_saving_again_leaves_one_folder(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
 
 
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("end", [OSError(28, "No space left on device"), Killed()])
+def test_what_was_saved_stays_where_writing_ends_half_way(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    before, found = bytes_of(folder), load(folder)
+
+    def half(_: object, path: Path) -> None:
+        path.write_bytes(before[WEIGHTS][:1000])
+        raise end
+
+    monkeypatch.setattr("agent_core.checkpoint.save_file", half)
+    with pytest.raises(type(end)):
+        save(folder, {k: w + 1 for k, w in found.model.state_dict().items()}, found.header)
+    assert bytes_of(folder) == before
+    assert torch.equal(load(folder).model.token.weight, found.model.token.weight)
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = bytes_of(folder), load(folder)
+    weights, rename = found.model.state_dict(), Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.endswith(".draft"):
+            raise Killed
+        return rename(path, target)
+
+    for _ in range(2):  # the second time there is no folder to move away
+        monkeypatch.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            save(folder, {name: weight + 1 for name, weight in weights.items()}, found.header)
+        monkeypatch.undo()
+        assert not folder.exists()
+        assert bytes_of(load(folder).path) == before
+    save(folder, {name: weight + 1 for name, weight in weights.items()}, found.header)
+    assert [path.name for path in folder.parent.iterdir()] == ["one"]
+    assert bytes_of(folder) != before
+
+
+@pytest.mark.parametrize("value", [70_000.0, torch.nan])
+def test_weights_that_could_not_be_loaded_are_not_saved(folder: Path, value: float) -> None:
+    before, found = bytes_of(folder), load(folder)
+    weights = found.model.state_dict()
+    weights["output_bias"][3] = value
+    with pytest.raises(CheckpointError, match="output_bias holds numbers beyond half precision"):
+        save(folder, weights, found.header)
+    assert bytes_of(folder) == before
+
+
+def test_others_may_read_it_where_the_umask_lets_them(folder: Path) -> None:
+    ordinary = folder / "ordinary"
+    ordinary.touch()
+    assert (folder / WEIGHTS).stat().st_mode == ordinary.stat().st_mode
+
+
 def _header(**changes: Any) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         header = json.loads((folder / HEADER).read_text())
@@ -84,6 +148,12 @@ def _header(**changes: Any) -> Callable[[Path], None]:
 def _not_finite(folder: Path) -> None:
     weights = load_file(folder / WEIGHTS)
     weights["output_bias"][3] = torch.nan
+    save_file(weights, folder / WEIGHTS)
+
+
+def _whole_numbers(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["output_bias"] = weights["output_bias"].to(torch.int32)
     save_file(weights, folder / WEIGHTS)
 
 
@@ -103,6 +173,9 @@ def _not_finite(folder: Path) -> None:
         (_header(model={"visual_grid": [0, 4]}), "greater than or equal to 1"),
         (_header(extra=1), "extra"),
         (_not_finite, "not finite"),
+        (_whole_numbers, "output_bias is int32"),
+        (lambda folder: (folder / HEADER).write_text("[" * 200_000), "is no JSON"),
+        (_header(model={"preset": ["tiny"]}), "at model.preset"),
     ],
 )
 def test_what_is_wrong_is_said(folder: Path, spoil: Callable[[Path], None], message: str) -> None:

@@ -51,6 +51,15 @@ def test_help_names_every_command(capsys):
         ),
         (["record", "minecraft", "--expert"], "minecraft has no scripted expert"),
         (["record", "voxel", "--expert", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
+        (["evaluate", "voxel", "--seed-range", "abc"], "a whole number, not 'abc'"),
+        (["play", "--url", "ws://127.0.0.1:99999/v1"], "Port out of range"),
+        (["ask", "why", "--url", "localhost:8765"], "localhost:8765 is no server's address"),
+        (["serve", "--policy", "random", "--port", "99999"], "port 99999 is none"),
+        (["serve", "--policy", "random", "--token-file", "/nowhere"], "/nowhere cannot be read"),
+        (["serve", "--policy", "random", "--token-file", "/dev/null"], "/dev/null is empty"),
+        (["train", "--run", "/dev/null"], "/dev/null cannot be a run's folder (File exists)"),
+        (["train", "--baseline", "--run", "/dev/null/x", "--set", "train.steps=1"], "Not a dir"),
+        (["train", "agent_core"], "cannot read agent_core: Is a directory"),
         (["record", "minecraft"], "minecraft has no window for people"),
         (["evaluate", "minecraft"], "minecraft has no tasks"),
     ],
@@ -60,6 +69,20 @@ def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("other", ["best", "last", "last.old"])
+def test_a_refused_run_leaves_the_settings_of_another(tmp_path, capsys, other):
+    (tmp_path / "config.toml").write_text("another's")
+    assert main(["train", "--run", str(tmp_path)]) == 2
+    assert main(["train", "--baseline", "--run", str(tmp_path)]) == 2
+    (tmp_path / other).mkdir()
+    (tmp_path / other / "config.json").write_text('{"format": 1, "kind": "cnn-gru"}')
+    assert main(["train", "--run", str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert ["names no folder" in line for line in lines] == [True, True, False]
+    assert "holds a CNN+GRU" in lines[2]
+    assert (tmp_path / "config.toml").read_text() == "another's"
 
 
 def test_games_as_json(capsys):

@@ -26,6 +26,11 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
         ("train.lr=-1", "train.lr: "),
         ("model.visual_grid=[5, 8]", "no grid of 5x8"),
         ("model.stem_strides=[4, 2, 2]", "must come to 8 in all"),
+        ('model.preset=["tiny"]', "model.preset: Input should be 'tiny'"),
+        ("train.betas=[0.9, 1.5]", "train.betas.1: Input should be less than 1"),
+        ("train.betas=[-0.1, 0.9]", "train.betas.0: Input should be greater than or equal to 0"),
+        ("data.task_weights={dig_down=-1}", "data.task_weights.dig_down: "),
+        ("data.task_weights={dig_down=nan}", "data.task_weights.dig_down: "),
         ("model.chunk=4", "model.chunk=4 needs data.hide_actions=1, got 0.75"),
     ],
 )
@@ -50,3 +55,25 @@ def test_the_papers_sizes_must_fit_together(changes: dict[str, object], message:
 
 def test_small_is_larger_than_tiny() -> None:
     assert load_config(None, ["model.preset=small"]).model.width > RunConfig().model.width
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read .*: Is a directory; name a TOML file"),
+        (b"\xff\xfe", "can't decode byte 0xff"),
+        (b"train = 5\n", r"train is a table of settings \(\[train\]\), not 5"),
+        (b"x = " + b"[" * 100_000, "recursion"),
+    ],
+    ids=["a folder", "no text", "no table", "deep"],
+)
+def test_a_file_that_is_none_is_said_in_one_line(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path
+    if content is not None:
+        path = tmp_path / "run.toml"
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path, ["train.steps=3"])
+    assert len(str(caught.value).splitlines()) == 1

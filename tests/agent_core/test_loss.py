@@ -64,6 +64,29 @@ def test_equation_five() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("weight", [1.0, 0.25])
+def test_equation_five_with_hidden_patches(weight: float) -> None:
+    """L_mae joins the numerator; hidden patches are visual tokens all the same, so |V| stays."""
+    model, batch, out = example()
+    language, action = by_hand(model, out)
+    pictures = normalise(batch.frames)[:2]
+    patches = torch.tensor([[[True, False], [True, True]]])
+    found = losses(model, batch, out, LossConfig(mae=weight), Masked(patches, pictures))
+    predicted = model.pixels(out.patches[:1].flatten(0, 1), patches[0])
+    error = (predicted - model.pixels.targets(pictures)).square().mean(2)
+    mae = float(error[0, 0] + error[1, 0] + error[1, 1])
+    assert mae > 0.1
+    tokens = 5 + 3 + 3 * 2 + 7
+    total = (language + action + weight * mae) / tokens
+    assert found.total.item() == pytest.approx(total, rel=1e-5)
+    assert found.mae.item() == pytest.approx(mae / 3, rel=1e-5)
+    mean = LossConfig(mae=weight, normalization="mean")
+    total = language / 5 + action / 3 + weight * mae / 3
+    found = losses(model, batch, out, mean, Masked(patches, pictures))
+    assert found.total.item() == pytest.approx(total, rel=1e-5)
+
+
+@torch.no_grad()
 def test_mean_of_means_and_weights() -> None:
     model, batch, out = example()
     language, action = by_hand(model, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,22 @@ def test_foreign_damaged_and_incomplete_weights_are_named(
         (tmp_path / name).mkdir()
         save_file(changed, tmp_path / name / "model.safetensors")
         cases.append((import_clip, str(tmp_path / name), said))
+    words = load_file(opt[1] / "model.safetensors")
+    embedded = next(name for name in words if "embed_tokens" in name)
+    parts = [name for name in words if re.search(r"layers.0.self_attn.[qkv]_proj.bias", name)]
+    number = torch.tensor(1.0)
+    for name, changed in (
+        ("line", {embedded: torch.zeros(48)}),
+        ("number", {embedded: number}),
+        ("short", {embedded: torch.zeros(2, 48)}),
+        ("one part", {parts[0]: number}),
+        ("all parts", dict.fromkeys(parts, number)),
+    ):
+        (tmp_path / name).mkdir()
+        own = {key: tensor.clone() for key, tensor in changed.items()}
+        save_file({**words, **own}, tmp_path / name / "model.safetensors")
+        said = r"embed_tokens\.weight is \(" if embedded in changed else "the parts of blocks"
+        cases.append((import_opt, str(tmp_path / name), said))
     (tmp_path / "torn").mkdir()
     raw = (clip[1] / "model.safetensors").read_bytes()
     (tmp_path / "torn" / "model.safetensors").write_bytes(raw[: len(raw) // 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from agent_core import checkpoint
 from agent_core.agent import Agent
 from agent_core.checkpoint import CheckpointError, load
 from agent_core.config import (
@@ -22,14 +24,16 @@ from agent_core.config import (
     ModelConfig,
     RunConfig,
     TrainConfig,
+    load_config,
 )
 from agent_core.corpus import prepare
 from agent_core.curves import read_log
 from agent_core.loss import losses
 from agent_core.model import IAFM
+from agent_core.objective import draw_part
 from agent_core.optimiser import learning_rate
 from agent_core.run_state import TrainError
-from agent_core.train import train_on
+from agent_core.train import train, train_on
 from bridges import Request
 from games.voxel.spec import SPEC
 
@@ -228,46 +232,201 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
         torch.testing.assert_close(second.model.state_dict()[name], weight, atol=2e-3, rtol=1e-2)
 
 
+@pytest.fixture(scope="module")
+def three_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train_on(config(3), folder, PARTS, FRAMES)
+    return folder
+
+
+@pytest.fixture
+def run(three_steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a good run of three steps, to go on with; its curves take long to draw."""
+    monkeypatch.setattr("agent_core.train.draw_curves", lambda _: None)
+    return shutil.copytree(three_steps, tmp_path / "run")
+
+
+def saved(run_dir: Path, *names: str) -> dict[str, bytes]:
+    files = [path for name in names for path in (run_dir / name).iterdir()]
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in files}
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="no longer finite"):
+    with pytest.raises(TrainError, match=r"no longer finite at step \d+; begin anew with --fresh"):
         train_on(config(30, lr=1e30), tmp_path, PARTS, FRAMES)
 
 
-def test_nothing_to_compile_with_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "the loss is no longer finite"),
+        ({"validate_every_s": 0, "log_every": 99}, "the loss is no longer finite"),
+        ({"save_every_s": 0, "log_every": 99}, "the weights are beyond half precision"),
+    ],
+    ids=["seen in training", "seen in validation", "seen before saving"],
+)
+def test_a_run_that_blows_up_loses_nothing_and_both_ways_out_work(
+    run: Path, changes: dict[str, object], message: str
+) -> None:
+    before, best = saved(run, "best", "last", "state"), run / "best"
+    with pytest.raises(TrainError, match=f"{message} at .* intact: .* train.start_from={best}"):
+        train_on(config(30, lr=1e30, **changes), run, PARTS, FRAMES)
+    assert saved(run, "best", "last", "state") == before
+    assert load(best).header.facts["steps"] == 3
+    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+    again = config(1, start_from=str(best))
+    assert train_on(again, run.parent / "other", PARTS, FRAMES).steps == 1
+
+
+def test_nothing_to_compile_with_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
-        train_on(config(1, compile=True), tmp_path, PARTS, FRAMES)
+        train_on(config(1, compile=True), run, PARTS, FRAMES)
 
 
-def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:
+def test_bad_checkpoints_say_what_is_wrong(run: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
-        load(tmp_path / "missing")
-    train_on(config(1), tmp_path, PARTS, FRAMES)
-    weights = tmp_path / "last" / "model.safetensors"
+        load(run / "missing")
+    weights = run / "last" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="damaged"):
-        load(tmp_path / "last")
-    (tmp_path / "last" / "config.json").write_text('{"format": 99}')
+        load(run / "last")
+    (run / "last" / "config.json").write_text('{"format": 99}')
     with pytest.raises(CheckpointError, match="format 99"):
-        load(tmp_path / "last")
+        load(run / "last")
 
 
 def test_a_full_disk_is_said_and_what_was_saved_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_on(config(1), tmp_path, PARTS, FRAMES)
-    before = (tmp_path / "state" / "state.safetensors").read_bytes()
+    before = (run / "state" / "state.safetensors").read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("agent_core.run_state.save_file", full)
     with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
-        train_on(config(2), tmp_path, PARTS, FRAMES)
+        train_on(config(4), run, PARTS, FRAMES)
     monkeypatch.undo()
-    assert (tmp_path / "state" / "state.safetensors").read_bytes() == before
-    assert not list(tmp_path.glob("*.draft"))
-    assert train_on(config(2), tmp_path, PARTS, FRAMES).steps == 2
+    assert (run / "state" / "state.safetensors").read_bytes() == before
+    modes = {path.stat().st_mode for path in (run / "state").iterdir()}
+    assert len(modes) == 1  # the weights' file follows the umask as the other does
+    assert not list(run.glob("*.draft"))
+    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_checkpoint_stays_where_writing_the_next_ends_half_way(
+    run: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before, write = saved(run, name), checkpoint.save_file
+
+    def half(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        if not path.parent.name.startswith(name):
+            return write(tensors, path)
+        path.write_bytes(before[f"{name}/model.safetensors"][:999])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", half)
+    with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
+        train_on(config(6), run, PARTS, FRAMES)
+    assert saved(run, name) == before
+    assert load(run / name).header.facts["steps"] == 3
+    assert not list(run.glob("*.draft"))
+
+
+def test_a_run_goes_on_after_a_kill_between_the_two_renames(run: Path) -> None:
+    for name in ("state", "best", "last"):
+        (run / name).replace(run / f"{name}.old")
+    assert load(run / "best").header.facts["steps"] == 3
+    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+    assert load(run / "last").header.facts["steps"] == 4
+
+
+def test_a_fresh_run_takes_nothing_from_before_and_needs_a_budget(run: Path) -> None:
+    before = saved(run, "best", "last", "state")
+    with pytest.raises(ConfigError, match="set a budget"):
+        train_on(config(0), run, PARTS, FRAMES, resume=False)
+    assert saved(run, "best", "last", "state") == before
+    for name in ("state", "best", "last"):
+        (run / name).replace(run / f"{name}.old")
+    with pytest.raises(TrainError, match="no longer finite"):
+        train_on(config(9, lr=1e30), run, PARTS, FRAMES, resume=False)
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load(run / "best")
+    assert train_on(config(1), run, PARTS, FRAMES).steps == 1
+
+
+def test_only_a_run_that_begins_leaves_its_settings(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (run / "config.toml").read_text()
+    assert load_config(run / "config.toml") == config(3)
+    smaller = config(4).model_copy(update={"model": MODEL.model_copy(update={"width": 16})})
+    with pytest.raises(TrainError, match="another model"):
+        train_on(smaller, run, PARTS, FRAMES)
+    assert (run / "config.toml").read_text() == before
+
+    def full(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text.encode()[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    for folder in (run, run.parent / "new"):
+        with pytest.raises(TrainError, match=r"cannot write to .* No space left on device"):
+            train_on(config(4), folder, PARTS, FRAMES)
+    assert (run / "config.toml").read_text() == before
+
+
+@pytest.mark.parametrize("shares", [(0.5,), (0.75,), (0.5, 0.75)])
+def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) -> None:
+    loss = LossConfig(masked_clips=0.5, masked_shares=shares)
+    settings = config(1, batch=64).model_copy(update={"loss": loss})
+    store, hidden, shown = prepare(settings, PARTS, FRAMES).store, torch.zeros(2), torch.zeros(2)
+    for step in range(8):
+        part = draw_part(store, settings, step, slice(None), torch.float32)
+        assert part.masked is not None
+        assert len(part.masked.patches) == 32  # half of the windows
+        assert part.masked.pictures.shape[0] == 32 * part.batch.present.shape[1]
+        present = part.batch.present[:32]
+        assert not part.masked.patches[~present].any()
+        for k in range(2):
+            hidden[k] += part.masked.patches[k::2].sum()
+            shown[k] += present[k::2].sum() * MODEL.visual_tokens
+    wanted = [shares[0], shares[-1]]  # in turn
+    assert (hidden / shown).tolist() == pytest.approx(wanted, abs=0.03)
+
+
+def weighing(weights: dict[str, float]) -> RunConfig:
+    data = DataConfig.model_validate({"window_frames": 4, "task_weights": weights})
+    return config(1).model_copy(update={"data": data})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"hti": 2}, "no task called 'hti'; did you mean 'hit'"),
+        ({"dig_dwon": 2}, "no task called 'dig_dwon'; did you mean 'dig_down'"),
+        ({"voxel/hti": 2}, "no task called 'voxel/hti'; did you mean 'voxel/hit'"),
+        ({"hit": 0}, "leave no step to train on"),
+    ],
+)
+def test_weights_of_no_task_are_refused(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare(weighing(weights), PARTS, FRAMES)
+
+
+def test_tasks_of_the_game_and_of_other_games_may_be_weighed() -> None:
+    """One recipe serves recordings of a few tasks and of all."""
+    names = ("hit", "voxel/hit", "dig_down", "free", "voxel/free", "pong/win_point")
+    prepare(weighing(dict.fromkeys(names, 0.5)), PARTS, FRAMES)
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(TrainError, match=f"^{folder} cannot be a run's folder"):
+            train(config(1), folder)
 
 
 def test_a_foreign_or_damaged_state_is_refused(tmp_path: Path) -> None:

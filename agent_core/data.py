@@ -143,9 +143,8 @@ class WindowStore:
         same = (labels == executed).all(2)
         newest = torch.arange(count, device=self.device) == count - 1
         wanted = hidden[:, None] | newest[None]
-        frames = self.frames[steps.to(self.frames.device)].to(self.device, non_blocking=True)
         return Batch(
-            frames,
+            self.look(steps),
             present,
             self.texts[self.episode[last]],
             torch.where(wanted[:, :, None], labels, executed),
@@ -154,6 +153,19 @@ class WindowStore:
             hidden,
             torch.where(present[:, 0], turn, 0),
         )
+
+    def look(self, steps: Tensor) -> Tensor:
+        """The frames of steps (…): (…, H, W, 3) uint8 on the device.
+
+        From main memory they go to a GPU through pages that it can fetch itself, while the processor goes on.
+        """
+        if self.frames.device == self.device:
+            return self.frames[steps]
+        wanted = steps.flatten().to(self.frames.device)
+        size = (len(wanted), *self.frames.shape[1:])
+        found = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        torch.index_select(self.frames, 0, wanted, out=found)
+        return found.to(self.device, non_blocking=True).view(*steps.shape, *size[1:])
 
     def changed(self, last: Tensor) -> Tensor:
         """(B,) bool: the wanted action differs from the step before (an episode's first step does not count)."""

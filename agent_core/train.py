@@ -30,8 +30,9 @@ from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves
 from agent_core.data import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
+from agent_core.feeding import Feeder, can_draw_ahead
 from agent_core.model.iafm import IAFM
-from agent_core.objective import Objective, compile_layers, counted, draw_part
+from agent_core.objective import Objective, Part, compile_layers, counted, draw_part
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.ranks import Ranks
 from agent_core.run_state import Learned, Progress, TrainError, restore_state, save_state
@@ -173,7 +174,9 @@ class _Run:
         with logged as log, new_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
-                self._loop(log, bar, task)
+                ahead = can_draw_ahead(self.device)
+                with Feeder(self._parts, self.device, ahead) as feeder:
+                    self._loop(feeder, log, bar, task)
             except KeyboardInterrupt:
                 if self.is_split:
                     raise  # processes stand at different places: only what was saved fits together
@@ -222,17 +225,17 @@ class _Run:
         saving = now - self._saved > budget.save_every_s
         return _Due(*self.ranks.agree((share, validation, saving), self.device))
 
-    def _loop(self, log: RunLog | None, bar: Bar, task: TaskID) -> None:
+    def _loop(self, feeder: Feeder[list[Part]], log: RunLog | None, bar: Bar, task: TaskID) -> None:
         batch = self.config.train.batch
         teller = Teller(log, bar, task, batch, self.progress.step)
         self._validated = self._saved = time.monotonic()
         due = self._due()
         while due.share < 1:
             self.share = due.share
-            found, norm, lr = self._step()
+            found, norm, lr = self._step(feeder.take(self.progress.step))
             if self.progress.step % self.config.train.log_every == 0:
                 self._check(numbers := named(found, norm, lr))
-                teller.say(self.progress.step, self.share, numbers)
+                teller.say(self.progress.step, self.share, numbers, feeder.waited_s)
             due = self._due()
             if due.validation:
                 self._validate(log)
@@ -241,14 +244,17 @@ class _Run:
                 self._save_state()
         bar.update(task, completed=1.0)
 
-    def _step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
-        config, progress, ranks = self.config, self.progress, self.ranks
-        accumulate = config.train.accumulate
+    def _parts(self, step: int) -> list[Part]:
+        """This process's share of one step's batch, in parts that are computed one after the other."""
+        ranks, accumulate = self.ranks, self.config.train.accumulate
         dtype = torch.bfloat16 if self.half else torch.float32
         stride, store = ranks.world * accumulate, self.corpus.store
         mine = [slice(ranks.rank * accumulate + k, None, stride) for k in range(accumulate)]
-        parts = [draw_part(store, config, progress.step, rows, dtype) for rows in mine]
+        return [draw_part(store, self.config, step, rows, dtype) for rows in mine]
+
+    def _step(self, parts: list[Part]) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
+        config, progress, ranks = self.config, self.progress, self.ranks
         counts = counted(parts, config.model.visual_tokens, ranks)
         lr = learning_rate(config, progress.step, self.share)
         optimiser = self.learned.optimiser
@@ -257,7 +263,7 @@ class _Run:
         optimiser.zero_grad(set_to_none=True)
         said = torch.zeros(4, device=self.device)
         for k, part in enumerate(parts):
-            with gradients(self.objective, last=k == accumulate - 1):
+            with gradients(self.objective, last=k == len(parts) - 1):
                 with self._autocast():
                     total, found = self.objective(part, counts)
                 (total * ranks.world).backward()  # processes average their gradients

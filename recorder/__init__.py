@@ -4,6 +4,7 @@ from recorder.cache import decode_cache
 from recorder.captions import CAPTIONS, clip_frames, import_captions
 from recorder.capture import CaptureWriter
 from recorder.episode import Episode, EpisodeSet, Window
+from recorder.jpeg_cache import JpegFrames, jpeg_cache
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.lerobot import export_lerobot
 from recorder.lerobot_import import Imported, Numbers, import_lerobot
@@ -24,6 +25,7 @@ __all__ = [
     "Episode",
     "EpisodeSet",
     "Imported",
+    "JpegFrames",
     "LiveRecorder",
     "LiveReport",
     "Manifest",
@@ -37,6 +39,7 @@ __all__ = [
     "export_lerobot",
     "import_captions",
     "import_lerobot",
+    "jpeg_cache",
     "merge_stats",
     "open_episodes",
     "recover",

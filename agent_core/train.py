@@ -75,7 +75,7 @@ def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainRepo
 
     Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, another's folder).
     """
-    ranks = Ranks.join()
+    ranks = Ranks.join(config.train.device)
     if is_baseline(run_dir / "last") or is_baseline(run_dir / "best"):
         raise TrainError(f"{run_dir} holds a CNN+GRU; take another folder with --run")
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ class _Run:
     def __init__(self, config: RunConfig, run_dir: Path, corpus: Corpus) -> None:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.device = corpus.store.device
-        self.ranks = Ranks.join()
+        self.ranks = Ranks.join(config.train.device)
         parts = self.ranks.world * config.train.accumulate
         if config.train.batch % parts:
             raise ConfigError(
@@ -351,3 +351,9 @@ class _Run:
         if before is not None:
             self.progress = before
             logger.info("going on from step %d", self.progress.step)
+        (step,) = self.ranks.agree((self.progress.step,), self.device)
+        if step != self.progress.step:
+            raise TrainError(
+                f"{self.run_dir / 'state'} is at step {self.progress.step} here, at {step:.0f} on the first machine: "
+                "machines that do not share the folder need a copy of it to go on"
+            )

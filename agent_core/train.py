@@ -303,7 +303,8 @@ class _Run:
     def _score(self, model: IAFM, log: RunLog) -> None:
         part = "validation" if self.has_validation else "train"
         store = self.corpus.store
-        numbers = scores_by_game(model, store, self.config, part, self._autocast)
+        at_once = self.config.train.batch // (self.ranks.world * self.config.train.accumulate)
+        numbers = scores_by_game(model, store, self.config, part, self._autocast, at_once)
         self._check(numbers)
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)

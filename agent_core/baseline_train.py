@@ -106,9 +106,8 @@ def draw(store: WindowStore, part: str, size: int, generator: torch.Generator) -
     inside = steps.clamp(max=len(store.episode) - 1)
     episode = store.episode[last]
     present = (steps == inside) & (store.episode[inside] == episode[:, None])
-    frames = store.frames[inside.to(store.frames.device)].to(store.device, non_blocking=True)
     return Sequences(
-        frames,
+        store.look(inside),
         store.texts[episode],
         store.first_action(store.labels[inside]),
         present,

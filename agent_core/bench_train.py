@@ -15,10 +15,18 @@ from agent_core.loss import Masked, count
 from agent_core.model.vision import normalise
 from agent_core.objective import Objective, Part, compile_layers
 from agent_core.optimiser import make_optimiser
+from agent_core.precision import Precision
 from agent_core.sequence import Batch
 
+_BATCH = {"tiny": 48}
+"""Windows of a step where nobody says how many; 2 of larger presets, which fit everywhere."""
 _WORDS, _PRESSED, _SAID = 16, 8, 20
 """The most tokens of an instruction, an action (with its markers) and a thought; most have fewer."""
+
+
+def usual_precision(device: str) -> Precision:
+    """bfloat16 on a GPU, as in training; float32 on a processor, of which few compute with bfloat16."""
+    return "bfloat16" if pick_device(device).type == "cuda" else "float32"
 
 
 def bench_train(
@@ -26,18 +34,21 @@ def bench_train(
 ) -> dict[str, Any]:
     """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU.
 
-    `compiled` steps run as with `train.compile`; compiling itself is not timed.
+    A window has the frames that a run's would: the paper's T of 9 for its presets, 6 for others. `batch` 0 is the
+    preset's usual one. `compiled` steps run as with `train.compile`; compiling itself is not timed.
     """
     precision = timing.precision
     if precision == "int8":
         raise ConfigError("training computes in float32 or bfloat16; int8 is for play")
+    if batch < 0:
+        raise ConfigError(f"a step has at least one window, got --batch {batch}")
     torch.set_num_threads(timing.threads)
     keep_freed_memory()
     device = pick_device(timing.device)
     model = untrained(preset).model.train().requires_grad_(True).to(device)
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    config = RunConfig.model_validate({"model": {"preset": preset}})
-    size = batch or (48 if preset == "tiny" else 2)
+    config = _config(preset)
+    size = batch or _BATCH.get(preset, 2)
     windows = _windows(config, size, device)
     optimiser = make_optimiser(model, config)
     objective, masked = Objective(model, config), _masked(config, windows)
@@ -74,6 +85,7 @@ def bench_train(
         "precision": precision,
         "compiled": compiled,
         "batch": size,
+        "window_frames": config.data.window_frames,
         "windows_per_s": round(size * steps / spent, 2),
         "frames_per_s": round(size * windows.present.shape[1] * steps / spent, 1),
         "tflops": round(rate / 1e3, 3),
@@ -81,6 +93,14 @@ def bench_train(
         "mfu": round(rate / ceiling, 3),
         "peak_memory_mb": peak_memory_mb(device),
     }
+
+
+def _config(preset: str) -> RunConfig:
+    config = RunConfig.model_validate({"model": {"preset": preset}})
+    if not config.model.is_paper:
+        return config
+    data = config.data.model_copy(update={"window_frames": config.model.memory_frames})
+    return config.model_copy(update={"data": data})
 
 
 def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:

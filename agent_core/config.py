@@ -174,6 +174,8 @@ class DataConfig(_Part):
     """Folders of captures."""
     cache: str = ""
     """Folder of the decoded frames; the run's own where empty."""
+    cache_format: Literal["raw", "jpeg"] = "raw"
+    """jpeg: about a ninth of the room, for some processor time at every step and slightly other pixels (quality 95)."""
     validation: float = Field(default=0.05, ge=0, lt=1)
     """Share of seeds held out."""
     only_successful: bool = True

@@ -8,22 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agent_core.checkpoint import load
 from agent_core.config import ConfigError, RunConfig
-from agent_core.data import EpisodeLike, WindowStore, build_store
+from agent_core.data import EpisodeLike, Frames, WindowStore, build_store
 from agent_core.device import pick_device
 from agent_core.pretrained import opt_tokenizer
 from agent_core.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from games import GameSpec, did_you_mean
 from games.registry import UnknownGameError
 from games.registry import load as load_game
-from recorder import CaptureError, EpisodeSet, decode_cache, open_episodes
+from recorder import CaptureError, EpisodeSet, decode_cache, jpeg_cache, open_episodes
 
 logger = logging.getLogger("iafm.train")
-Frames = NDArray[np.uint8]
+__all__ = ["Corpus", "Frames", "open_data", "prepare"]
 
 
 @dataclass
@@ -54,9 +51,10 @@ def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[Epis
         )
     size = (config.model.frame_height, config.model.frame_width)
     training, validation = episodes.split(config.data.validation)
-    cache = Path(config.data.cache or run_dir / "cache") / "frames.u8"
+    cache = Path(config.data.cache or run_dir / "cache") / "frames"
     ordered = EpisodeSet([*training, *validation])
-    frames = decode_cache(ordered, cache, size=size, progress=_say_decoded)
+    decode = jpeg_cache if config.data.cache_format == "jpeg" else decode_cache
+    frames: Frames = decode(ordered, cache, size=size, progress=_say_decoded)
     return {"train": list(training), "validation": list(validation)}, frames
 
 

@@ -50,12 +50,25 @@ class EpisodeLike(Protocol):
     def __len__(self) -> int: ...
 
 
+class Readable(Protocol):
+    """Frames (M, H, W, 3) that are read when they are asked for, as `recorder.JpegFrames` gives them."""
+
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int: ...
+    def read(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
+Frames = NDArray[np.uint8] | Readable
+"""(M, H, W, 3)."""
+
+
 @dataclass
 class WindowStore:
     """All steps (M) of all episodes (E) as tensors."""
 
-    frames: Tensor
-    """(M, H, W, 3) uint8; may stay on the CPU where the device is too small."""
+    frames: Tensor | Readable
+    """(M, H, W, 3) uint8; may stay on the CPU where the device is too small, or on the disk as JPEGs."""
     labels: Tensor
     """(M, A) ids of the wanted actions: a chunk from each step on."""
     executed: Tensor
@@ -143,9 +156,8 @@ class WindowStore:
         same = (labels == executed).all(2)
         newest = torch.arange(count, device=self.device) == count - 1
         wanted = hidden[:, None] | newest[None]
-        frames = self.frames[steps.to(self.frames.device)].to(self.device, non_blocking=True)
         return Batch(
-            frames,
+            self.look(steps),
             present,
             self.texts[self.episode[last]],
             torch.where(wanted[:, :, None], labels, executed),
@@ -154,6 +166,22 @@ class WindowStore:
             hidden,
             torch.where(present[:, 0], turn, 0),
         )
+
+    def look(self, steps: Tensor) -> Tensor:
+        """The frames of steps (…): (…, H, W, 3) uint8 on the device.
+
+        From main memory they go to a GPU through pages that it can fetch itself, while the processor goes on.
+        """
+        if isinstance(self.frames, Tensor) and self.frames.device == self.device:
+            return self.frames[steps]
+        wanted = steps.flatten().cpu()
+        size, on_gpu = (len(wanted), *self.frames.shape[1:]), self.device.type == "cuda"
+        found = torch.empty(size, dtype=torch.uint8, pin_memory=on_gpu)
+        if isinstance(self.frames, Tensor):
+            torch.index_select(self.frames, 0, wanted, out=found)
+        else:
+            found.copy_(torch.from_numpy(self.frames.read(wanted.numpy())))
+        return found.to(self.device, non_blocking=True).view(*steps.shape, *size[1:])
 
     def changed(self, last: Tensor) -> Tensor:
         """(B,) bool: the wanted action differs from the step before (an episode's first step does not count)."""
@@ -170,7 +198,7 @@ class WindowStore:
 
 def build_store(
     parts: dict[str, Sequence[EpisodeLike]],
-    frames: NDArray[np.uint8],
+    frames: Frames,
     vocabulary: Vocabulary,
     model: ModelConfig,
     data: DataConfig,
@@ -218,7 +246,7 @@ def build_store(
             chosen = np.where(game_of == game, weights, 0)
             cumulative[f"{name}/{game}"] = torch.from_numpy(np.cumsum(chosen)).to(device)
     return WindowStore(
-        _place(frames, device),
+        _place(frames, device) if isinstance(frames, np.ndarray) else frames,
         table(labels, width),
         table(executed, width),
         torch.from_numpy(np.repeat(starts, lengths)).to(device),

@@ -6,13 +6,18 @@ import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from agent_core.device import pick_device
+
 Result = TypeVar("Result")
+PATIENCE = timedelta(hours=24)
+"""How long processes wait for each other: one may decode a corpus for hours. `torchrun` ends all where one ends."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,25 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    local_rank: int = 0
+    """Its number among the processes of its machine."""
 
     @classmethod
-    def join(cls) -> Ranks:
-        """This process's place, joined with the others (gloo on CPUs, NCCL on GPUs, each process its own)."""
+    def join(cls, device: str) -> Ranks:
+        """This process's place, joined with the others: NCCL where `device` is a GPU, each process its own, else gloo.
+
+        All run on one machine where `LOCAL_RANK` is not set. Raises `ConfigError` where there is no such device.
+        """
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls()
+        local = int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
         if not dist.is_initialized():
-            if torch.cuda.is_available():
-                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return cls(dist.get_rank(), world)
+            if device in ("auto", "cuda") and torch.cuda.is_available():
+                torch.cuda.set_device(local)  # first: to look at a device is to take memory there
+            backend = "nccl" if pick_device(device).type == "cuda" else "gloo"
+            dist.init_process_group(backend, timeout=PATIENCE)
+        return cls(dist.get_rank(), world, local)
 
     def leave(self) -> None:
         """The work is done: let the others go, once all are here.
@@ -56,12 +68,17 @@ class Ranks:
         return values
 
     def in_turn(self, work: Callable[[], Result]) -> Result:
-        """The leader works first (what it leaves on disk is there for the others), then the others."""
-        if self.leads:
-            done = work()
-        if self.world > 1:
-            dist.barrier()
-        return done if self.leads else work()
+        """The leader works first, then one process of every other machine, then the rest.
+
+        What one leaves on disk is there for those after it, whether machines share the disk or not.
+        """
+        mine = 0 if self.leads else 1 if self.local_rank == 0 else 2
+        for turn in range(3):
+            if turn == mine:
+                done = work()
+            if self.world > 1 and turn < 2:
+                dist.barrier()
+        return done
 
     def agree(self, values: Sequence[float], device: torch.device) -> list[float]:
         """The leader's values, on all processes."""

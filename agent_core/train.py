@@ -29,8 +29,9 @@ from agent_core.corpus import Corpus, Frames, open_data, prepare
 from agent_core.curves import RunLog, draw_curves, write_whole
 from agent_core.data import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
+from agent_core.feeding import Feeder, can_draw_ahead
 from agent_core.model.iafm import IAFM
-from agent_core.objective import Objective, compile_layers, counted, draw_part
+from agent_core.objective import Objective, Part, compile_layers, counted, draw_part
 from agent_core.optimiser import follow, learning_rate, make_optimiser
 from agent_core.ranks import Ranks
 from agent_core.run_state import (
@@ -81,7 +82,7 @@ def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainRepo
 
     Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, another's folder).
     """
-    ranks = Ranks.join()
+    ranks = Ranks.join(config.train.device)
     if is_baseline(run_dir / "last") or is_baseline(run_dir / "best"):
         raise TrainError(f"{run_dir} holds a CNN+GRU; take another folder with --run")
     open_folder(run_dir)
@@ -130,7 +131,7 @@ class _Run:
     def __init__(self, config: RunConfig, run_dir: Path, corpus: Corpus) -> None:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.device = corpus.store.device
-        self.ranks = Ranks.join()
+        self.ranks = Ranks.join(config.train.device)
         if not (config.train.steps or config.train.minutes):
             raise ConfigError("set a budget: train.steps or train.minutes")
         parts = self.ranks.world * config.train.accumulate
@@ -178,7 +179,9 @@ class _Run:
         with logged as log, new_bar(leads) as bar:
             task = bar.add_task("training", total=1.0, note="")
             try:
-                self._loop(log, bar, task)
+                ahead = can_draw_ahead(self.device)
+                with Feeder(self._parts, self.device, ahead) as feeder:
+                    self._loop(feeder, log, bar, task)
             except KeyboardInterrupt:
                 if self.is_split:
                     raise  # processes stand at different places: only what was saved fits together
@@ -227,17 +230,17 @@ class _Run:
         saving = now - self._saved > budget.save_every_s
         return _Due(*self.ranks.agree((share, validation, saving), self.device))
 
-    def _loop(self, log: RunLog | None, bar: Bar, task: TaskID) -> None:
+    def _loop(self, feeder: Feeder[list[Part]], log: RunLog | None, bar: Bar, task: TaskID) -> None:
         batch = self.config.train.batch
         teller = Teller(log, bar, task, batch, self.progress.step)
         self._validated = self._saved = time.monotonic()
         due = self._due()
         while due.share < 1:
             self.share = due.share
-            found, norm, lr = self._step()
+            found, norm, lr = self._step(feeder.take(self.progress.step))
             if self.progress.step % self.config.train.log_every == 0:
                 self._check(numbers := named(found, norm, lr))
-                teller.say(self.progress.step, self.share, numbers)
+                teller.say(self.progress.step, self.share, numbers, feeder.waited_s)
             due = self._due()
             if due.validation:
                 self._validate(log)
@@ -246,14 +249,17 @@ class _Run:
                 self._save_state()
         bar.update(task, completed=1.0)
 
-    def _step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
-        config, progress, ranks = self.config, self.progress, self.ranks
-        accumulate = config.train.accumulate
+    def _parts(self, step: int) -> list[Part]:
+        """This process's share of one step's batch, in parts that are computed one after the other."""
+        ranks, accumulate = self.ranks, self.config.train.accumulate
         dtype = torch.bfloat16 if self.half else torch.float32
         stride, store = ranks.world * accumulate, self.corpus.store
         mine = [slice(ranks.rank * accumulate + k, None, stride) for k in range(accumulate)]
-        parts = [draw_part(store, config, progress.step, rows, dtype) for rows in mine]
+        return [draw_part(store, self.config, step, rows, dtype) for rows in mine]
+
+    def _step(self, parts: list[Part]) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
+        config, progress, ranks = self.config, self.progress, self.ranks
         counts = counted(parts, config.model.visual_tokens, ranks)
         lr = learning_rate(config, progress.step, self.share)
         optimiser = self.learned.optimiser
@@ -262,7 +268,7 @@ class _Run:
         optimiser.zero_grad(set_to_none=True)
         said = torch.zeros(4, device=self.device)
         for k, part in enumerate(parts):
-            with gradients(self.objective, last=k == accumulate - 1):
+            with gradients(self.objective, last=k == len(parts) - 1):
                 with self._autocast():
                     total, found = self.objective(part, counts)
                 (total * ranks.world).backward()  # processes average their gradients
@@ -302,7 +308,8 @@ class _Run:
     def _score(self, model: IAFM, log: RunLog) -> None:
         part = "validation" if self.has_validation else "train"
         store = self.corpus.store
-        numbers = scores_by_game(model, store, self.config, part, self._autocast)
+        at_once = self.config.train.batch // (self.ranks.world * self.config.train.accumulate)
+        numbers = scores_by_game(model, store, self.config, part, self._autocast, at_once)
         self._check(numbers)
         if self.has_validation:
             log.write(self.progress.step, "validation", numbers)
@@ -355,3 +362,9 @@ class _Run:
         if before is not None:
             self.progress = before
             logger.info("going on from step %d", self.progress.step)
+        (step,) = self.ranks.agree((self.progress.step,), self.device)
+        if step != self.progress.step:
+            raise TrainError(
+                f"{self.run_dir / 'state'} is at step {self.progress.step} here, at {step:.0f} on the first machine: "
+                "machines that do not share the folder need a copy of it to go on"
+            )

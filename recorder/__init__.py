@@ -5,6 +5,7 @@ from recorder.captions import clip_frames, import_captions
 from recorder.capture import CaptureWriter
 from recorder.episode import Episode, EpisodeSet, Window
 from recorder.foreign import kind_of
+from recorder.jpeg_cache import JpegFrames, jpeg_cache
 from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.lerobot import export_lerobot
 from recorder.lerobot_import import Imported, Numbers, import_lerobot
@@ -26,6 +27,7 @@ __all__ = [
     "EpisodeSet",
     "Imported",
     "ImportedPlay",
+    "JpegFrames",
     "LiveRecorder",
     "LiveReport",
     "Manifest",
@@ -40,6 +42,7 @@ __all__ = [
     "import_captions",
     "import_lerobot",
     "import_vpt",
+    "jpeg_cache",
     "kind_of",
     "merge_stats",
     "open_episodes",

@@ -97,6 +97,16 @@ def play(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
+def test_large_models_are_seldom_saved_and_scored(path: Path) -> None:
+    """State of the paper's sizes is 4.4 GB, and their validation takes minutes."""
+    config = load_config(path)
+    if config.model.is_paper:
+        assert min(config.train.validate_every_s, config.train.save_every_s) >= 1800
+    else:
+        assert config.train.validate_every_s <= 300
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_recipe_is_a_run(path: Path) -> None:
     config = load_config(path, [])
     assert config.data.episodes

@@ -33,6 +33,7 @@ from agent_core.model import IAFM
 from agent_core.objective import draw_part
 from agent_core.optimiser import learning_rate
 from agent_core.run_state import TrainError
+from agent_core.sequence import Batch
 from agent_core.train import train, train_on
 from bridges import Request
 from games.voxel.spec import SPEC
@@ -180,6 +181,29 @@ def test_parts_and_recomputing_change_no_loss(
         loss = LossConfig.model_validate({"normalization": normalization, "masked_clips": 0.5})
         train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, PARTS, FRAMES)
     assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
+
+
+def test_validation_computes_no_more_at_once_than_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And scores the same windows: here ten, of which training has four at once or one."""
+    sizes, rows, before = [], [], IAFM.forward
+
+    def forward(self: IAFM, batch: Batch, *rest: object) -> object:
+        if not torch.is_grad_enabled():
+            sizes[-1].append(len(batch))
+        return before(self, batch, *rest)
+
+    monkeypatch.setattr(IAFM, "forward", forward)
+    for name, accumulate in (("plain", 1), ("parts", 4)):
+        sizes.append([])
+        settings = config(1, accumulate=accumulate, validation_windows=10, precision="float32")
+        train_on(settings, tmp_path / name, PARTS, FRAMES)
+        rows.append(read_log(tmp_path / name)[-1])
+    assert sizes == [[4, 4, 2], [1] * 10]
+    assert rows[0]["part"] == rows[1]["part"] == "validation"
+    for name in ("action", "language", "exact_match", "change_accuracy"):
+        assert rows[1][name] == pytest.approx(rows[0][name], abs=1e-4)
 
 
 def as_one_of_two(run_dir: str, settings: str) -> None:

@@ -220,11 +220,19 @@ def test_play_is_that_of_torch(
 def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
     what = checkpoint(history_stride=2)
     options = EngineOptions(show_actions=True, precision=precision, alternatives=2)
-    together = play(Engine(what, options), [1, 2, 3], steps=8)
-    alone = [play(Engine(what, options), [seed], steps=8) for seed in (1, 2, 3)]
-    for k, (choices, *_) in enumerate(zip(together, strict=True)):
+
+    def after_others(seeds: list[int]) -> list[list[Choice]]:
+        engine = Engine(what, options)
+        play(engine, [9], steps=16)  # of these whole numbers are told how far they reach
+        assert engine.own_layers
+        return play(engine, seeds, steps=8)
+
+    together = after_others([1, 2, 3])
+    alone = [after_others([seed]) for seed in (1, 2, 3)]
+    for k, choices in enumerate(together):
         for seed, choice in enumerate(choices):
             assert choice.body == alone[seed][k][0].body
+            assert choice.probability == pytest.approx(alone[seed][k][0].probability, rel=1e-4)
 
 
 @needs_units

@@ -175,7 +175,8 @@ class DataConfig(_Part):
     cache: str = ""
     """Folder of the decoded frames; the run's own where empty."""
     cache_format: Literal["raw", "jpeg"] = "raw"
-    """jpeg: about a ninth of the room, for some processor time at every step and slightly other pixels (quality 95)."""
+    """jpeg: about a ninth of the room (a sixth where pictures have sharp edges), for some processor time at every step
+    and slightly other pixels: quality 95, colour not halved."""
     validation: float = Field(default=0.05, ge=0, lt=1)
     """Share of seeds held out."""
     only_successful: bool = True

@@ -36,23 +36,26 @@ class Teller:
         self.waited_s = 0.0
 
     def say(
-        self, step: int, share: float, numbers: dict[str, float], waited_s: float = 0.0
+        self, step: int, share: float, numbers: dict[str, float], waited_s: float | None = None
     ) -> None:
         """The numbers of one step, and how many windows (or what `unit` counts) a second since the last ones.
 
-        `waited_s` is how long training has waited for data in all; said is the share of the time since the last ones.
+        `waited_s` is how long training has waited for data in all, where that is known; said is the share of the time
+        since the last ones.
         """
         now = time.monotonic()
         spent = now - self.since
         rate = (step - self.step) * self.batch / spent
         numbers[f"{self.unit}_per_s"] = rate
-        numbers["data_wait"] = waiting = (waited_s - self.waited_s) / spent
-        self.step, self.since, self.waited_s = step, now, waited_s
+        note = f"step {step} action {numbers['action']:.3f} {rate:.0f} {self.unit}/s"
+        if waited_s is not None:
+            numbers["data_wait"] = waiting = (waited_s - self.waited_s) / spent
+            note += f" waiting for data {100 * waiting:.0f} %"
+            self.waited_s = waited_s
+        self.step, self.since = step, now
         if self.log is None:
             return
         self.log.write(step, "train", numbers)
-        note = f"step {step} action {numbers['action']:.3f} {rate:.0f} {self.unit}/s"
-        note += f" waiting for data {100 * waiting:.0f} %"
         self.bar.update(self.task, completed=share, note=note)
         if not sys.stderr.isatty() and now - self.printed > 10:
             self.printed = now

@@ -30,7 +30,7 @@ def record(root: Path, steps: int, seed: int) -> EpisodeSet:
     with CaptureWriter.create(root, SPEC, CaptureInfo(seed=seed)) as capture:
         for step in range(steps):
             frame = np.zeros(SPEC.frame.shape, np.uint8)
-            frame[..., 0], frame[..., 1], frame[..., 2] = across[::-1], 12 * step, across
+            frame[..., 0], frame[..., 1], frame[..., 2] = across[::-1], 12 * (step % 20), across
             capture.step(frame, {})
     return open_episodes(root)
 
@@ -89,6 +89,15 @@ def test_frames_are_encoded_by_several_processes_in_order(
     monkeypatch.setattr("recorder.cache.FEW", 1)
     two = jpeg_cache(episodes, tmp_path / "two", workers=2)
     assert (one.read(range(12)) == two.read(range(12))).all()
+
+
+def test_a_long_episode_is_decoded_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes = record(tmp_path / "data", 45, 0)
+    monkeypatch.setattr("recorder.cache._PIECE", 7)
+    cache = decode_cache(episodes, tmp_path / "raw", workers=1)
+    assert (cache == episodes[0].frames()).all()
 
 
 @pytest.mark.parametrize("damaged", ["frames.jpegs", "frames.npy"])

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from agent_core.checkpoint import Checkpoint, make_header
+from agent_core.agent import SHIPPED
+from agent_core.bench_infer import expert_play
+from agent_core.checkpoint import Checkpoint, load, make_header
 from agent_core.config import ConfigError, ModelConfig
+from agent_core.drawing import Scores
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment
 from agent_core.int8 import can_quantise
 from agent_core.model import IAFM
+from agent_core.precision import Precision
 from agent_core.sequence import Batch
 from agent_core.session import Choice, Session
 from agent_core.vocabulary import EOS, THOUGHT, build_vocabulary
@@ -318,3 +322,27 @@ def test_whole_numbers_draw_from_nearly_the_same_chances(sizes: dict[str, object
     for half, whole in pairs:
         assert whole.entropy == pytest.approx(half.entropy, abs=0.05)
     assert any(whole.entropy != half.entropy for half, whole in pairs)
+
+
+@pytest.mark.parametrize(("precision", "apart"), [("float32", 1e-5), ("bfloat16", 0.02)])
+def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
+    precision: Precision, apart: float
+) -> None:
+    """Of the first token's chances, in nats: how far a batch is from each player alone."""
+    checkpoint, frames = load(SHIPPED), expert_play().frames
+    engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
+
+    def entropies(players: range) -> Scores:
+        sessions = [engine.open(Attachment(SPEC, checkpoint.vocabulary), k) for k in players]
+        found = [
+            engine.act(sessions, [frames[(t + 3 * k) % len(frames)] for k in players], ["chop a tree"] * len(players))
+            for t in range(6)
+        ]  # fmt: skip
+        for session in sessions:
+            engine.close(session)
+        return np.array([[choice.entropy for choice in choices] for choices in found])
+
+    together = entropies(range(16))
+    alone = np.concatenate([entropies(range(k, k + 1)) for k in range(16)], 1)
+    assert np.abs(together - alone).max() < apart
+    assert together.std() > 0.3  # they are unlike each other

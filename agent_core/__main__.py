@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from agent_core.commands import learning, looking, playing
+from agent_core.cli import data_and_training, inspect, serving
 from bridges import BridgeError, PolicyError
 from games import ActionError, UnplayableError
 from games.registry import UnknownGameError
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (playing, learning, looking):
+    for module in (serving, data_and_training, inspect):
         module.add(commands)
     return top
 

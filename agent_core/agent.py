@@ -10,13 +10,13 @@ from typing import Literal, Protocol
 import cv2
 import torch
 
-from agent_core.checkpoint import SHIPPED, Checkpoint, load
+from agent_core.cpu.inference_model import Precision
 from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
-from agent_core.engine import Engine, EngineOptions
-from agent_core.grammar import Attachment
-from agent_core.precision import Precision
-from agent_core.session import Choice, Session
-from agent_core.vocabulary import CAPTION
+from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.engine.session import Choice, Session
+from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.vocabulary import CAPTION
+from agent_core.weights.checkpoint import SHIPPED, Checkpoint, load
 from bridges.policy import Alternative, Decision, Following, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 

@@ -3,8 +3,8 @@
 from bridges.client import BridgeClient, ask, connect, watch
 from bridges.play import PlayReport, Start, play
 from bridges.policy import Alternative, Decision, Following, Player, Policy, PolicyError, Request
-from bridges.random_policy import RandomPolicy
-from bridges.server import BridgeError, BridgeServer, run
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeError, BridgeServer, run
 
 __all__ = [
     "Alternative",

@@ -14,8 +14,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as _connect
 from websockets.typing import Subprotocol
 
-from bridges import frames
-from bridges.messages import (
+from bridges.protocol import frames
+from bridges.protocol.messages import (
     SUBPROTOCOL,
     Act,
     Answer,
@@ -27,7 +27,7 @@ from bridges.messages import (
     Welcome,
     from_server,
 )
-from bridges.server import MAX_MESSAGE, BridgeError
+from bridges.serving.server import MAX_MESSAGE, BridgeError
 from games import Frame, GameSpec
 
 REPLY_TIMEOUT_S = 30.0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bridges.client import BridgeClient, connect
-from bridges.messages import Act
+from bridges.protocol.messages import Act
 from games import Action, Env
 
 

@@ -1,21 +1,21 @@
 """What happened? Captures of play, written crash-safe, and the episodes read back from them."""
 
-from recorder.cache import decode_cache
-from recorder.captions import clip_frames, import_captions
-from recorder.capture import CaptureWriter
-from recorder.episode import Episode, EpisodeSet, Window
-from recorder.foreign import kind_of
-from recorder.jpeg_cache import JpegFrames, jpeg_cache
-from recorder.layout import CaptureError, CaptureInfo, Manifest, TextSpan
-from recorder.lerobot import export_lerobot
-from recorder.lerobot_import import Imported, Numbers, import_lerobot
-from recorder.live import LiveRecorder, LiveReport
-from recorder.opening import open_episodes
-from recorder.recover import Recovered, recover
-from recorder.statistics import merge_stats
-from recorder.validate import validate
-from recorder.video import LIVE, SHARP, VideoProfile
-from recorder.vpt_import import ImportedPlay, import_vpt
+from recorder.capture.live import LiveRecorder, LiveReport
+from recorder.capture.recover import Recovered, recover
+from recorder.capture.writer import CaptureWriter
+from recorder.episodes.episode import Episode, EpisodeSet, Window
+from recorder.episodes.frame_cache import decode_cache
+from recorder.episodes.jpeg_cache import JpegFrames, jpeg_cache
+from recorder.episodes.validate import validate
+from recorder.format.manifest import CaptureError, CaptureInfo, Manifest, TextSpan
+from recorder.format.video import LIVE, SHARP, VideoProfile
+from recorder.formats.clips import clip_frames, import_captions
+from recorder.formats.detect import kind_of
+from recorder.formats.lerobot.export import export_lerobot
+from recorder.formats.lerobot.importer import Imported, Numbers, import_lerobot
+from recorder.formats.lerobot.statistics import merge_stats
+from recorder.formats.vpt.importer import ImportedPlay, import_vpt
+from recorder.open import open_episodes
 
 __all__ = [
     "LIVE",

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "agent_core": {"games", "bridges", "recorder"},
 }
 HEAVY = {"torch", "safetensors", "tokenizers"}
-LAZY = ("agent_core/commands/", "agent_core/__main__.py")
+LAZY = ("agent_core/cli/", "agent_core/__main__.py")
 FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 
 

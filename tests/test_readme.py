@@ -60,20 +60,27 @@ def test_the_test_command_is_what_ci_runs():
     assert ci in commands
 
 
-def test_the_tree_names_every_file():
-    tree = next(block for kind, block in BLOCKS if kind == "text" and "agent_core/" in block)
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for name in tracked.split():
-        path = Path(name)
-        if (
-            path.parts[0] in ("agent_core", "bridges", "games", "recorder", "examples")
-            and path.name != "__init__.py"
-        ):
-            if path.parts[:2] == ("agent_core", "checkpoints"):
-                continue
-            assert path.name in tree, f"{name} is missing in the README's tree"
+def paths_of_tree(tree: str) -> set[Path]:
+    """Every path that an indented tree names."""
+    paths: set[Path] = set()
+    parents: list[str] = []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        parents[depth:] = [name.rstrip("/")]
+        paths.add(Path(*parents))
+    return paths
+
+
+def test_the_tree_is_the_tree():
+    (tree,) = [block for kind, block in BLOCKS if kind == "text" and "agent_core/" in block]
+    git = ["git", "ls-files", "agent_core", "bridges", "games", "recorder", "examples"]
+    tracked = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {folder for name in tracked.split() for folder in Path(name).parents} - {Path()}
+    shipped = {f for f in folders if f.parent == Path("agent_core/checkpoints")}
+    named = paths_of_tree(tree)
+    assert folders - shipped <= named, "folders are missing in the README's tree"
+    assert named <= folders | {Path(name) for name in tracked.split()}
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
@@ -92,7 +99,7 @@ def test_examples_run(example):
 def test_protocol_examples_are_real_messages():
     import json
 
-    from bridges.messages import from_client, from_server
+    from bridges.protocol.messages import from_client, from_server
 
     examples = re.findall(r"```json (client|server)\n(.*?)```", PROTOCOL, re.S)
     assert len(examples) >= 8

@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class ResidualLinear(nn.Linear):
-    """A linear layer whose outcome is added to something; one step for packed weights (`agent_core.packed`)."""
+    """A linear layer whose outcome is added to something; one step for packed weights (`agent_core.cpu.onednn`)."""
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """(…, in) -> (…, out)."""

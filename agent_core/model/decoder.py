@@ -34,7 +34,7 @@ class Decoder(nn.Module):
         )
         self.norm: nn.Module = nn.LayerNorm(config.width)
         self.own: OwnExtend | None = None
-        """Computes all blocks in play instead of them (`agent_core.native_paper`, `agent_core.native_compact`)."""
+        """Computes all blocks in play instead of them (`agent_core.cpu.paper`, `agent_core.cpu.compact`)."""
         self.is_paper = config.is_paper
         if self.is_paper:
             self.position = nn.Embedding(config.positions + _OPT_OFFSET, config.width)

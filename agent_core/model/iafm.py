@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
+from agent_core.model.attention_mask import attention_bias, places, sight
+from agent_core.model.batch import Batch, Layout
+from agent_core.model.conv_stem import VisionTower, normalise
 from agent_core.model.decoder import Decoder
 from agent_core.model.mae import PatchDecoder, PixelDecoder
-from agent_core.model.vision import VisionTower, normalise
+from agent_core.model.packing import packed, take
 from agent_core.model.vit import FrameMemory, ViTower
-from agent_core.sequence import Batch, Layout, attention_bias, packed, places, sight, take
 
 _SLOT = 0.5
 """Size of embeddings beside the visual tokens' 1: much smaller, and places in the picture are learned late."""

@@ -1,7 +1,7 @@
 """What is in one picture? CLIP's ViT with divided space-time attention, as the paper's encoder E.
 
-Parameters carry our names; `agent_core.pretrained` knows CLIP's. Time flows one way: a frame attends to the same
-patch of earlier frames only, so that in play every frame is encoded once.
+Parameters carry our names; `agent_core.weights.pretrained` knows CLIP's. Time flows one way: a frame attends to the
+same patch of earlier frames only, so that in play every frame is encoded once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
 from agent_core.model.block import Attention, Block
-from agent_core.model.vision import Looked
+from agent_core.model.conv_stem import Looked
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
@@ -116,7 +116,7 @@ class ViTower(nn.Module):
         )
         self.leave_norm = nn.LayerNorm(width)
         self.own: OwnLook | None = None
-        """Computes all blocks in play instead of them (`agent_core.native_paper`)."""
+        """Computes all blocks in play instead of them (`agent_core.cpu.paper`)."""
 
     def forward(
         self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from agent_core.agent import Agent
-from agent_core.bench_infer import expert_play
-from agent_core.checkpoint import make_header, save
+from agent_core.bench.infer import expert_play
 from agent_core.config import ConfigError, ModelConfig
+from agent_core.cpu.inference_model import Precision
 from agent_core.model import IAFM
-from agent_core.precision import Precision
-from agent_core.vocabulary import build_vocabulary
+from agent_core.tokens.vocabulary import build_vocabulary
+from agent_core.weights.checkpoint import make_header, save
 from bridges.policy import PolicyError, Request
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC

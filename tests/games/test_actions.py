@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridges.random_policy import random_action
+from bridges.serving.random_policy import random_action
 from games import END, START, ActionError, GameSpec
 from games.registry import UnknownGameError, load, names
 

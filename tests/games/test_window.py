@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from agent_core.human_recording import record_human
+from agent_core.recording.human import record_human
 from games.voxel import SPEC
 from games.voxel.window import DEGREES_PER_PIXEL, Hands
 from recorder import open_episodes

@@ -1,0 +1,1 @@
+"""Behaviour-cloning baseline: a CNN+GRU on the same episodes."""

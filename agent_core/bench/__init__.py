@@ -1,0 +1,1 @@
+"""Benchmarks: play, inference, training."""

@@ -1,0 +1,342 @@
+"""How fast is the model without any wire, and how fast is the plain route a user would otherwise take?
+
+Frames are those of a scripted expert's play, and the engine is made to give the expert's actions, so that the number
+of tokens and the share of accepted drafts are those of real play, whatever the weights.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent_core.bench.transformers_reference import PlainRoute
+from agent_core.config import ModelConfig
+from agent_core.cpu.inference_model import Precision
+from agent_core.cpu.int8 import Int8Linear
+from agent_core.cpu.onednn import PACKED_FLOPS, PackedConvolution, PackedLinear
+from agent_core.device import keep_freed_memory, pick_device, use_large_pages
+from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.engine.sampling import Draw, Drawing, Scores
+from agent_core.engine.session import Body, Session
+from agent_core.model import IAFM
+from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.vocabulary import build_vocabulary
+from agent_core.weights.checkpoint import Checkpoint, load, make_header
+from games import Action, Frame
+from games.voxel import SPEC, Goal, VoxelEnv
+from games.voxel.expert import Expert
+
+PLAY_SEED = 3_000_000_100
+INSTRUCTION = "collect wood, then hunt a cow"
+STEPS = 60
+"""Steps of recorded play that the measurement goes through again and again."""
+_WARM = 20
+_IN_TURN = 16
+"""Players that are asked one after the other, at the most: their number changes nothing."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How to measure."""
+
+    seconds: float = 10.0
+    threads: int = 1
+    precision: Precision = "float32"
+    device: str = "auto"
+    alternatives: int = 0
+    """Actions weighed beside each that is drawn, as a server does to show them."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Consecutive steps: frames and the actions that follow them."""
+
+    frames: list[Frame]
+    actions: list[Action]
+
+
+class Told(Drawing):
+    """Decides as it is told; all the engine's computation stays the same."""
+
+    told: Mapping[int, Body] = {}
+    """By session's row."""
+
+    def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
+        told = [(*self.told[draw.session.row], self._end)[len(draw.body)] for draw in draws]
+        return np.array(told) - self._end
+
+
+@lru_cache(maxsize=1)
+def expert_play(steps: int = STEPS) -> Play:
+    """The first steps of a scripted expert in one world."""
+    env = VoxelEnv()
+    observation, _ = env.reset(seed=PLAY_SEED, options={"task": "hunt_cow"})
+    expert = Expert(Goal("hunt_cow", INSTRUCTION))
+    frames, actions = [], []
+    for _ in range(steps):
+        action, _ = expert.act(env.view(), env.player)
+        frames.append(observation["frame"])
+        actions.append(action)
+        observation, *_ = env.step(action)
+    return Play(frames, actions)
+
+
+def untrained(preset: str, **settings: Any) -> Checkpoint:
+    """A preset with random weights: as fast as a trained one, and as clever as chance."""
+    config = ModelConfig.model_validate({"preset": preset, **settings})
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    torch.manual_seed(0)
+    model = IAFM(config, vocabulary.size).eval().requires_grad_(False)
+    header = make_header(config, (SPEC,), vocabulary, {})
+    return Checkpoint(model, header, vocabulary, Path(preset))
+
+
+def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> dict[str, Any]:
+    """Milliseconds per batched action, actions a second, and the shares of this machine's ceilings.
+
+    Those are what matrix products reach, and what reading memory reaches: a step reads at least the encoder's and
+    the decoder's weights and every session's memory once.
+    With several sessions also what the batch gains over asking them one after the other.
+    """
+    torch.set_num_threads(timing.threads)
+    keep_freed_memory()
+    device = pick_device(timing.device)
+    checkpoint = load(what, device) if isinstance(what, Path) else what
+    checkpoint.model.to(device)
+    warm = (
+        _WARM if device.type == "cpu" else 3 * STEPS
+    )  # every shape is recorded when it comes again
+    together = _Players(checkpoint, timing, sessions)
+    times = _times(together.act, timing.seconds, warm)
+    backend = together.backend
+    operations = together.operations(len(times)) / sessions / 1e9
+    rate = 1000 * sessions / statistics.fmean(times)
+    memory, least = peak_memory_mb(device), together.least_read / 1e9
+    ceiling, bandwidth = gemm_gflops(timing.precision, device), read_gb_s(device)
+    report = {
+        "preset": checkpoint.header.model.preset,
+        "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
+        "device": str(device),
+        "backend": backend,
+        "threads": timing.threads,
+        "precision": timing.precision,
+        "sessions": sessions,
+        "alternatives": timing.alternatives,
+        "ms": _percentiles(times),
+        "actions_per_s": round(rate, 2),
+        "tokens_per_action": together.tokens,
+        "gflop_per_action": round(operations, 3),
+        "gemm_gflops": round(ceiling, 1),
+        "share_of_gemm": round(rate * operations / ceiling, 3),
+        "least_read_mb": round(1000 * least, 1),
+        "read_gb_s": round(bandwidth, 1),
+        "share_of_bandwidth": round(least * rate / sessions / bandwidth, 3),
+        "peak_memory_mb": memory,
+    }
+    if sessions > 1:
+        del together  # its memory may be most of what there is
+        few = min(sessions, _IN_TURN)
+        alone = _Players(checkpoint, timing, few)
+        in_turn = _times(alone.act_in_turn, timing.seconds, warm)
+        one_by_one = 1000 * few / statistics.fmean(in_turn)
+        report["sequential_actions_per_s"] = round(one_by_one, 2)
+        report["batching_gain"] = round(rate / one_by_one, 2)
+    return report
+
+
+def compare(preset: str, timing: Timing) -> dict[str, Any]:
+    """The engine beside the plain route in one run: actions a second and ratios.
+
+    The paper's encoder attends over time as well, which `transformers`' CLIP cannot; so the engine is also timed
+    without that, when both compute the same layers. The routes come first, in a process as its user starts it:
+    `keep_freed_memory` would make them a seventh faster.
+    """
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    ways = [(precision, cached) for precision in precisions for cached in (False, True)]
+    routes = [
+        bench_plain(preset, replace(timing, precision=precision), cached_pictures=cached)
+        for precision, cached in ways
+    ]
+    ours = bench_infer(untrained(preset), timing)
+    same = bench_infer(untrained(preset, temporal_attention=False), timing)
+    for route in routes:
+        rate = route["actions_per_s"]
+        route["engine_is_faster_by"] = round(ours["actions_per_s"] / rate, 1)
+        route["engine_of_the_same_layers_by"] = round(same["actions_per_s"] / rate, 1)
+    return {"engine": ours, "engine_of_the_same_layers": same, "routes": routes}
+
+
+class _Players:
+    """Sessions of one engine that replay the expert's play."""
+
+    def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
+        self._chunk = checkpoint.header.model.chunk
+        options = EngineOptions(
+            alternatives=timing.alternatives,
+            show_actions=self._chunk == 1,
+            precision=timing.precision,
+        )
+        self._engine = Engine(checkpoint, options)
+        self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
+        self._engine.drawing = self._told
+        self._play = _fitted(expert_play(), checkpoint.header.model)
+        attachment = Attachment(SPEC, checkpoint.vocabulary)
+        self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
+        self._engine.reserve(sessions)
+        self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
+        model = checkpoint.model
+        weights = [*model.vision.parameters(), *model.decoder.parameters()]
+        size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
+        self.least_read = (
+            size * sum(weight.numel() for weight in weights)
+            + sessions * self._engine.memory.bytes_of_one
+        )
+        """Bytes of weights and memory, each once."""
+
+    @property
+    def backend(self) -> str:
+        """What computes matrices, and how passes are launched."""
+        if any(self._engine.memory.recorded):
+            return "torch, CUDA graphs"
+        if self._engine.own_layers:
+            return "own kernels"
+        kinds = {type(module) for module in self._engine.model.modules()}
+        if Int8Linear in kinds:
+            return "torch, oneDNN int8"
+        return "torch, packed oneDNN" if kinds & {PackedLinear, PackedConvolution} else "torch"
+
+    @property
+    def tokens(self) -> float:
+        """Written per frame, the ends of actions included."""
+        return round(self._chunk * statistics.fmean(len(body) + 1 for body in self._bodies), 2)
+
+    def operations(self, after: int, steps: int = 20) -> float:
+        """Of one step, counted over some: torch's and our own."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self._engine.memory.launch_plainly()  # what is replayed cannot be counted
+        own = self._engine.own_layers
+        before = sum(layers.operations for layers in own)
+        with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
+            for t in range(steps):
+                self.act(_WARM + after + t)
+        done = sum(layers.operations for layers in own) - before
+        return float(counter.get_total_flops() + done) / steps
+
+    def act(self, t: int) -> None:
+        self._ask(self._sessions, t)
+
+    def act_in_turn(self, t: int) -> None:
+        for session in self._sessions:
+            self._ask([session], t)
+
+    def _ask(self, sessions: list[Session], t: int) -> None:
+        """Each session is somewhere else in the play, so that their tokens differ."""
+        at = [(t + 7 * session.row) % STEPS for session in sessions]
+        self._told.told = {s.row: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
+        frames = [self._play.frames[k] for k in at]
+        self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
+
+
+def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[str, Any]:
+    """The same sizes, frames and output tokens through `transformers`: CLIP and OPT's `generate` with its KV cache.
+
+    As its user would: the window of T frames is built anew for every action; with `cached_pictures` the visual
+    embeddings of earlier frames are kept.
+    """
+    torch.set_num_threads(timing.threads)
+    config = ModelConfig.model_validate({"preset": preset})
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    route = PlainRoute(config, timing.precision, cached_pictures, pick_device(timing.device))
+    play = _fitted(expert_play(), config)
+    attachment = Attachment(SPEC, vocabulary)
+    bodies = [attachment.ids(action)[1:-1] for action in play.actions]
+    route.begin(vocabulary.text_ids(INSTRUCTION, config.text_slots))
+
+    def step(t: int) -> None:
+        route.act(play.frames[t % STEPS], bodies[t % STEPS], vocabulary.start)
+
+    times = _times(step, timing.seconds, warm=config.memory_frames)
+    return {
+        "route": "transformers" + (", cached pictures" if cached_pictures else ""),
+        "threads": timing.threads,
+        "precision": timing.precision,
+        "ms": _percentiles(times),
+        "actions_per_s": round(1000 / statistics.fmean(times), 3),
+    }
+
+
+def gemm_gflops(precision: Precision, device: torch.device, seconds: float = 0.5) -> float:
+    """What a large matrix product reaches on a device, in 10^9 operations a second: the best of some sizes.
+
+    For int8 that of bfloat16, which attention is still computed in.
+    """
+    on_gpu = device.type == "cuda"
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    best = 0.0
+    for side in (8192,) if on_gpu else (1024, 2048, 4096):
+        a = torch.randn(side, side, device=device).to(dtype)
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            start = time.perf_counter()
+            torch.mm(a, a)
+            if on_gpu:
+                torch.cuda.synchronize()
+            best = max(best, 2 * side**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def read_gb_s(device: torch.device, seconds: float = 0.5) -> float:
+    """What summing 256 MB (on a GPU 4 GB) reaches on a device, in 10^9 bytes a second."""
+    much = torch.ones(1 << (26 if device.type == "cpu" else 30), device=device)
+    use_large_pages(much)
+    best, begun = 0.0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        much.sum().item()
+        best = max(best, much.nbytes / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def peak_memory_mb(device: torch.device) -> int:
+    """Of this process so far, or on a GPU of its tensors there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def _times(step: Callable[[int], None], seconds: float, warm: int = _WARM) -> list[float]:
+    """Milliseconds of each step after the warm-up, for some seconds but at least five steps."""
+    times: list[float] = []
+    for t in range(warm):
+        step(t)
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds or len(times) < 5:
+        start = time.perf_counter()
+        step(warm + len(times))
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def _percentiles(times: list[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def _fitted(play: Play, config: ModelConfig) -> Play:
+    size = (config.frame_width, config.frame_height)
+    frames = [
+        cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for f in play.frames
+    ]
+    return Play(frames, play.actions)

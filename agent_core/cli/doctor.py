@@ -1,0 +1,121 @@
+"""Is this installation all right? Each check says what it found and, where it is not well, the way out."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+
+from agent_core.cpu import compact as native_compact
+from agent_core.cpu import paper as native_paper
+from agent_core.weights.checkpoint import SHIPPED, CheckpointError, load
+
+PACKAGES = ("agent_core", "bridges", "games", "recorder")
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "gymnasium",
+    "opencv-python-headless",
+    "websockets",
+    "av",
+    "pygame",
+    "tokenizers",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def examine(port: int = 8765) -> list[Finding]:
+    """Run all checks."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _python,
+        _libraries,
+        _shadowed,
+        _device,
+        _kernels,
+        _checkpoint,
+        _disk,
+    )
+    return [check() for check in checks] + [_port(port)]
+
+
+def _python() -> Finding:
+    return Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
+
+
+def _libraries() -> Finding:
+    found, missing = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    detail = ", ".join(found) + (f"; missing: {', '.join(missing)}" if missing else "")
+    return Finding("libraries", not missing, detail)
+
+
+def _shadowed() -> Finding:
+    """Our import names are common words: another distribution could stand before ours."""
+    home = Path(__file__).resolve().parents[2]
+    foreign = []
+    for name in PACKAGES:
+        path = Path(str(import_module(name).__file__)).resolve()
+        if path.parent.parent != home:
+            foreign.append(f"{name} comes from {path.parent}")
+    detail = (
+        "; ".join(foreign) + ": use an environment of its own" if foreign else f"all from {home}"
+    )
+    return Finding("packages", not foreign, detail)
+
+
+def _device() -> Finding:
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
+    return Finding("device", True, f"{gpu}, {torch.get_num_threads()} CPU threads")
+
+
+def _kernels() -> Finding:
+    reasons = {
+        "compact models": native_compact.reason_against(),
+        "the paper's": native_paper.reason_against(),
+    }
+    found = [
+        f"{which}: {'compiled and right' if reason is None else f'torch computes, {reason}'}"
+        for which, reason in reasons.items()
+    ]
+    return Finding("own kernels", True, "; ".join(found))
+
+
+def _checkpoint() -> Finding:
+    try:
+        checkpoint = load(SHIPPED)
+    except CheckpointError as error:
+        return Finding("checkpoint", False, str(error))
+    size = sum(p.numel() for p in checkpoint.model.parameters())
+    return Finding("checkpoint", True, f"{SHIPPED.name}, {size:,} parameters")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    return Finding("disk", free > 2, f"{free:.0f} GB free here; recording needs 2")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    return Finding(
+        "port", not taken, f"{port} is {'taken: choose another with --port' if taken else 'free'}"
+    )

@@ -1,1 +1,0 @@
-"""What can be typed after `iafm`? One function per subcommand: parse, call one function, print."""

@@ -1,0 +1,1 @@
+"""CPU inference: precisions, int8, oneDNN, and kernels in C."""

@@ -1,0 +1,1 @@
+"""Training data: windows of episodes, their vocabulary, prefetching."""

@@ -1,0 +1,1 @@
+"""Streaming inference: sessions, KV cache, sampling."""

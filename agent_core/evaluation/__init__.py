@@ -1,0 +1,1 @@
+"""Evaluation: closed loop, teacher forcing, metrics, report."""

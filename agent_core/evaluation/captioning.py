@@ -1,0 +1,36 @@
+"""What does a checkpoint say about a video? Its frames go through the engine as play does, then it tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.vocabulary import CAPTION
+from agent_core.weights.checkpoint import CheckpointError, load
+from games import GameSpec
+from recorder import CaptureError, clip_frames
+
+
+def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec) -> str:
+    """The caption (or label) of a clip, greedily.
+
+    Raises `CheckpointError` for a model that never learned from clips, `CaptureError` where the video has no frames.
+    """
+    found = load(checkpoint)
+    if spec.id not in {known.id for known in found.header.specs}:
+        raise CheckpointError(
+            f"{checkpoint} never learned to describe {spec.name}; train one with recipes/captions.toml"
+        )
+    engine = Engine(found, EngineOptions(temperature=0))
+    session = engine.open(Attachment(spec, found.vocabulary), 0)
+    size = (found.header.model.frame_width, found.header.model.frame_height)
+    for frame in clip_frames(video, spec):
+        fitted = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+        engine.act([session], [fitted], [question])
+    if session.frame < 0:
+        raise CaptureError(f"{video} has no frames")
+    return engine.why(session, CAPTION)

@@ -1,0 +1,61 @@
+"""How well are the next actions of held-out play foretold, beside doing nothing and repeating the last action?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from agent_core.evaluation import metrics
+from bridges import Policy, Request
+from games import Action
+from recorder import Episode
+
+
+def next_action_report(
+    episodes: Sequence[Episode],
+    policies: Mapping[str, Policy],
+    on_episode: Callable[[], None] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Metrics of what policies (by name) foretell while they watch recorded play, and of two that see nothing."""
+    names = (*policies, "noop", "repeat_last")
+    predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
+    for episode in episodes:
+        null = episode.spec.null_action()
+        for name, policy in policies.items():
+            predictions[name].append(foretell(episode, policy))
+        predictions["noop"].append([null] * len(episode))
+        predictions["repeat_last"].append([null, *episode.executed[:-1]])
+        if on_episode:
+            on_episode()
+    return {name: _score(episodes, runs) for name, runs in predictions.items()}
+
+
+def foretell(episode: Episode, policy: Policy) -> list[Action]:
+    """What a policy would do at every step, told after each what was really executed."""
+    player = policy.attach(episode.spec, seed=0)
+    predicted: list[Action] = []
+    executed: Action | None = None
+    for frame, really in zip(episode.frames(), episode.executed, strict=True):
+        request = Request(player, frame, episode.info.instruction, executed)
+        predicted.append(policy.act([request])[0].action)
+        executed = really
+    player.close()
+    return predicted
+
+
+def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dict[str, float]:
+    spec = episodes[0].spec
+    predicted = [action for run in runs for action in run]
+    wanted = [action for episode in episodes for action in episode.actions]
+    changes = [
+        metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)
+    ]
+    known = [value for value in changes if not math.isnan(value)]
+    camera = metrics.camera_mae_deg(spec, predicted, wanted)
+    found = {
+        "bleu4": round(metrics.bleu4(spec, predicted, wanted), 4),
+        "exact": round(metrics.exact_match(predicted, wanted), 4),
+        "button_f1": round(metrics.button_f1(spec, predicted, wanted), 4),
+        "change_f1": round(sum(known) / len(known), 4) if known else 0.0,
+    }
+    return found if math.isnan(camera) else {**found, "camera_mae_deg": round(camera, 4)}

@@ -1,0 +1,1 @@
+"""Recording: expert and human play as episodes."""

@@ -1,0 +1,1 @@
+"""Token ids: the text vocabulary, and actions as tokens under a grammar."""

@@ -1,0 +1,1 @@
+"""Training: loop, losses, optimizer, validation, checkpoints of a run."""

@@ -1,0 +1,61 @@
+"""What does a run begin with? Random weights, a checkpoint's, or CLIP's and OPT's; on the training device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from agent_core.config import RunConfig
+from agent_core.data.corpus import Corpus
+from agent_core.model.block import Block
+from agent_core.model.iafm import IAFM
+from agent_core.training.resume import TrainError
+from agent_core.weights.checkpoint import load
+from agent_core.weights.pretrained import import_clip, import_opt
+
+
+def first_model(config: RunConfig, corpus: Corpus) -> IAFM:
+    """The model before its first step, the same on every process."""
+    torch.manual_seed(config.train.seed)
+    model = IAFM(config.model, corpus.vocabulary.size).to(corpus.store.device)
+    in_channels_last(model)
+    if config.train.clip_weights:
+        import_clip(model, config.train.clip_weights)
+    if config.train.opt_weights:
+        import_opt(model, config.train.opt_weights)
+    if config.train.start_from:
+        _start_from(model, config, corpus.store.device)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.recompute = config.train.recompute
+    return model
+
+
+def first_shadow(model: IAFM, config: RunConfig, corpus: Corpus) -> IAFM:
+    """A copy of the model for the moving average: never trained, always in evaluation mode."""
+    shadow = IAFM(config.model, corpus.vocabulary.size).to(corpus.store.device)
+    in_channels_last(shadow)
+    shadow.load_state_dict(model.state_dict())
+    return shadow.requires_grad_(False).eval()
+
+
+def in_channels_last(model: IAFM) -> None:
+    """Convolutions in the layout that pictures come in."""
+    model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _start_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
+    """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
+
+    Meanings that it never learned come after its own ids and begin with this run's random weights.
+    """
+    folder = Path(config.train.start_from)
+    found = load(folder, device)
+    if found.header.model != config.model:
+        raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
+    weights, own = dict(found.model.state_dict()), model.state_dict()
+    for name in ("token.weight", "output_bias"):
+        if name in weights:
+            weights[name] = torch.cat([weights[name], own[name][len(weights[name]) :]])
+    model.load_state_dict(weights)

@@ -1,0 +1,130 @@
+"""How wrong is the model? The paper's three losses and their joint normalisation (Eq. 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from agent_core.config import LossConfig
+from agent_core.model.batch import Batch
+from agent_core.model.iafm import IAFM, Outputs
+
+_ROWS = 128
+"""Tokens are scored in multiples of so many: a product of a size never seen takes a processor milliseconds to plan."""
+_NO_TARGET = -100
+
+
+@dataclass
+class Losses:
+    """The number to minimise, and each loss as a mean over its own tokens or patches (nats, squared error)."""
+
+    total: Tensor
+    language: Tensor
+    mae: Tensor
+    action: Tensor
+
+
+@dataclass
+class Masked:
+    """The first M windows of a batch had patches hidden: which ones (M, N, V), and their whole pictures."""
+
+    patches: Tensor
+    pictures: Tensor
+    """(M * N, 3, H, W) before hiding."""
+
+
+@dataclass
+class Counts:
+    """How many of each a batch holds; the parts of a batch add up to the whole's."""
+
+    words: Tensor
+    patches: Tensor
+    presses: Tensor
+    everything: Tensor
+    """|W| + sum(|V| + |A|) of Eq. 5."""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.words + other.words,
+            self.patches + other.patches,
+            self.presses + other.presses,
+            self.everything + other.everything,
+        )
+
+
+def count(batch: Batch, visual_tokens: int, masked: Masked | None = None) -> Counts:
+    """Of a batch, from its ids alone."""
+    words = _spoken(batch.text).sum() + _spoken(batch.thought).sum()
+    patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
+    held = (batch.text != 0).sum() + (batch.thought != 0).sum()
+    shown = batch.present.sum() * visual_tokens
+    pressed = ((batch.actions != 0) & batch.present[:, :, None]).sum()
+    return Counts(words, patches, _scored(batch).sum(), held + shown + pressed)
+
+
+def losses(
+    model: IAFM,
+    batch: Batch,
+    outputs: Outputs,
+    config: LossConfig,
+    masked: Masked | None = None,
+    counts: Counts | None = None,
+) -> Losses:
+    """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch, or the mean of means.
+
+    With the `counts` of a whole batch of which this is a part, the parts' losses add up to the whole's.
+    """
+    n = counts or count(batch, outputs.visual_tokens, masked)
+    text = _token_loss(model, outputs.text, batch.text, _spoken(batch.text))
+    thought = _token_loss(model, outputs.thought, batch.thought, _spoken(batch.thought))
+    action = _token_loss(model, outputs.actions, batch.actions, _scored(batch))
+    language, mae = text + thought, _pixel_loss(model, outputs, masked)
+    means = (
+        language / n.words.clamp(min=1),
+        mae / n.patches.clamp(min=1),
+        action / n.presses.clamp(min=1),
+    )
+    weights = (config.language, config.mae, config.action)
+    if config.normalization == "paper":
+        sums = zip(weights, (language, mae, action), strict=True)
+        total = torch.stack([weight * part for weight, part in sums]).sum() / n.everything
+    else:
+        total = torch.stack([w * part for w, part in zip(weights, means, strict=True)]).sum()
+    return Losses(total, *(part.detach() for part in means))
+
+
+def _spoken(ids: Tensor) -> Tensor:
+    """Which tokens of texts (B, S) are predicted: all but the first of each, (B, S - 1) bool."""
+    return ids[:, 1:] != 0
+
+
+def _scored(batch: Batch) -> Tensor:
+    """Which action tokens are targets, (B, N, A - 1) bool."""
+    return (batch.actions[..., 1:] != 0) & (batch.scored & batch.present)[:, :, None]
+
+
+def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Tensor:
+    """Sum of -log p of the counted tokens after the first of their segment: (…, S, D) and (…, S)."""
+    targets = ids[..., 1:]
+    if targets.numel() == 0:
+        return hidden.new_zeros((), dtype=torch.float32)
+    chosen, wanted = hidden[..., :-1, :][counted], targets[counted]
+    spare = -len(wanted) % _ROWS
+    logits = model.logits(F.pad(chosen, (0, 0, 0, spare))).float()
+    wanted = F.pad(wanted, (0, spare), value=_NO_TARGET)
+    return F.cross_entropy(logits, wanted, ignore_index=_NO_TARGET, reduction="sum")
+
+
+def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> Tensor:
+    """Sum over hidden patches of the mean squared error of their pixels."""
+    if masked is None or not len(masked.patches):
+        return outputs.patches.new_zeros((), dtype=torch.float32)
+    tokens = outputs.patches[: len(masked.patches)].flatten(0, 1)
+    patches = masked.patches.flatten(0, 1)
+    found = model.pixels(tokens, patches).float()
+    error = (found - model.pixels.targets(masked.pictures).float()).square()
+    out: Tensor = (error.mean(2) * patches).sum()
+    return out

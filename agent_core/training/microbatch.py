@@ -1,0 +1,108 @@
+"""How is one optimiser step's batch cut into parts that add up, over micro-batches and processes?
+
+Every process draws the same windows from seed and step and takes its own rows of them. Parts are scored against the
+counts of the whole batch, so their losses and gradients add up to those of one process with everything at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agent_core.config import ConfigError, RunConfig
+from agent_core.data.dataset import WindowStore
+from agent_core.model.batch import Batch
+from agent_core.model.block import Block
+from agent_core.model.conv_stem import VisionTower, jitter, normalise
+from agent_core.model.iafm import IAFM
+from agent_core.training.distributed import Ranks
+from agent_core.training.loss import Counts, Losses, Masked, count, losses
+
+
+@dataclass
+class Part:
+    """Some rows of a step's batch, ready for the model."""
+
+    batch: Batch
+    pictures: Tensor
+    masked: Masked | None
+
+
+class Objective(nn.Module):
+    """The model and its loss as one module, so that parallel training sees every weight in use."""
+
+    def __init__(self, model: IAFM, config: RunConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, part: Part, counts: Counts) -> tuple[Tensor, Tensor]:
+        """The part's share of the loss, and [total, language, mae, action] for the log."""
+        hidden = None if part.masked is None else part.masked.patches.flatten(0, 1)
+        outputs = self.model(part.batch, part.pictures, hidden)
+        found: Losses = losses(
+            self.model, part.batch, outputs, self.config.loss, part.masked, counts
+        )
+        said = torch.stack([found.total.detach(), found.language, found.mae, found.action])
+        return found.total, said
+
+
+def compile_layers(objective: Objective) -> None:
+    """Compile each layer in place: names of weights stay, and windows of any length share one program.
+
+    The convolutional stem always sees as many pictures and has a program for just that.
+    Raises `ConfigError` where there is nothing to compile with.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise ConfigError("train.compile needs a C++ compiler: install g++, or name yours in CXX")
+    for layer in objective.modules():
+        if isinstance(layer, (Block, VisionTower)):
+            layer.compile(dynamic=isinstance(layer, Block))
+
+
+def draw_part(
+    store: WindowStore, config: RunConfig, step: int, rows: slice, dtype: torch.dtype
+) -> Part:
+    """Rows of the batch of one step; what is drawn depends on seed and step alone.
+
+    Rows without hidden patches still send one window with none through the pixel decoder, which counts for nothing:
+    processes that share weights must compute the same layers.
+    """
+    generator = torch.Generator(store.device).manual_seed(config.train.seed * 1_000_003 + step)
+    size, loss, model = config.train.batch, config.loss, config.model
+    batch = store.sample("train", size, config.data, generator, rows=rows)
+    count_ = batch.present.shape[1]
+    pictures = normalise(batch.frames, dtype)
+    if config.data.jitter or config.data.hue:
+        draw = 2 * torch.rand(3, size, generator=generator, device=store.device)[:, rows] - 1
+        bright, vivid, turn = draw.repeat_interleave(count_, 1)
+        amount, hue = config.data.jitter, config.data.hue
+        turned = hue * turn if hue else None
+        pictures = jitter(pictures, 1 + amount * bright, 1 + amount * vivid, turned)
+    chosen = round(size * loss.masked_clips)
+    if not chosen or not loss.mae:
+        return Part(batch, pictures, None)
+    grid = model.patch_grid if model.is_paper else model.visual_grid
+    shares = torch.tensor(loss.masked_shares, device=store.device)
+    share = shares[torch.arange(chosen, device=store.device) % len(shares)]
+    shape = (chosen, count_, grid[0] * grid[1])
+    draw = torch.rand(shape, generator=generator, device=store.device)
+    patches = (draw < share[:, None, None])[rows]
+    if not len(patches):
+        patches = torch.zeros((1, *shape[1:]), dtype=torch.bool, device=store.device)
+    patches = patches & batch.present[: len(patches), :, None]
+    return Part(batch, pictures, Masked(patches, pictures[: len(patches) * count_]))
+
+
+def counted(parts: list[Part], visual_tokens: int, ranks: Ranks) -> Counts:
+    """Counts of the whole batch over all parts of all processes."""
+    mine = count(parts[0].batch, visual_tokens, parts[0].masked)
+    for part in parts[1:]:
+        mine = mine + count(part.batch, visual_tokens, part.masked)
+    names = [f.name for f in fields(Counts)]
+    values: Any = ranks.add(torch.stack([getattr(mine, name).double() for name in names]))
+    return Counts(*values.float().unbind())

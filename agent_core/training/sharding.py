@@ -1,0 +1,80 @@
+"""How do processes hold the weights? Each a copy of all (DDP), or each a part of every one (FSDP2).
+
+Where weights are split, so are their gradients, moments and average: a process keeps 1 / processes of each, and a
+layer's weights are whole only while it computes. Reading a whole one is work of all processes together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from agent_core.model.block import Block
+from agent_core.training.distributed import Ranks
+
+
+def split(module: nn.Module, ranks: Ranks, device: torch.device) -> None:
+    """Split a module's weights over the processes, in place: each layer on its own, then all the rest at once.
+
+    Convolutions lose their channels-last layout: only contiguous weights can be split.
+    """
+    module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    mesh = init_device_mesh(device.type, (ranks.world,))
+    for layer in module.modules():
+        if isinstance(layer, Block):
+            fully_shard(layer, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+
+
+def copied(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module with its gradients averaged over the processes, its weights on each."""
+    if ranks.world == 1:
+        return module
+    return DistributedDataParallel(module, find_unused_parameters=True)
+
+
+@contextmanager
+def gradients(module: nn.Module, last: bool) -> Iterator[None]:
+    """Around one part's two passes: gradients stay on this process until the last part's, then all are averaged."""
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(last)
+        yield
+    elif isinstance(module, DistributedDataParallel) and not last:
+        with module.no_sync():
+            yield
+    else:
+        yield
+
+
+def own(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor; where it is split, every process must ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """Whole tensors in main memory where `keep`, nothing elsewhere; one after the other, so that one fits is enough."""
+    found = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor.detach())
+        if keep:
+            found[name] = full.cpu().contiguous()
+    return found
+
+
+def held_like(weight: Tensor, value: Tensor) -> Tensor:
+    """A whole value in a weight's memory layout, on its device, split where the weight is."""
+    if isinstance(weight, DTensor):
+        return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)
+    return torch.empty_like(weight).copy_(value)

@@ -1,0 +1,1 @@
+"""Weights on disk: checkpoints, the Hugging Face hub, CLIP and OPT."""

@@ -1,0 +1,1 @@
+"""Wire protocol: messages, frames, actions; no I/O."""

@@ -1,0 +1,1 @@
+"""Server: sessions, batching, websocket and HTTP."""

@@ -1,0 +1,1 @@
+"""Capture: writing episodes, safe against kill -9."""

@@ -1,0 +1,203 @@
+"""How is play recorded without ever holding up the game? By a process of its own.
+
+The game's side hands steps over through a pipe; a thread of the recording process takes them out at once, so that they
+outlive the game, and puts them into a bounded queue in front of the encoder. When that queue fills up the encoder
+lowers its quality; when it is full, a lockstep game waits, and of any other game a step is left out and counted: the
+next frame's line carries `dropped_before`, and events.jsonl what was pressed. Ctrl-C reaches only the game; when the
+game is gone, also by `kill -9`, the recording process writes what it has and closes the capture as "interrupted".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from games import Frame, GameSpec
+from recorder.capture.pipe import write_message
+from recorder.capture.writer import DISK_NEEDED, DISK_PAUSE
+from recorder.format.manifest import CaptureError, CaptureInfo, Style
+from recorder.format.video import VideoProfile
+
+QUEUE = 64
+"""Steps that may wait in front of the encoder: 3 s at 20 Hz."""
+CLOSE_WITHIN_S = 120.0
+"""How long `close` waits for the recording process to finish its file."""
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How a recording went: frames written, steps left out, how often quality was lowered, longest queue."""
+
+    steps: int
+    dropped: int
+    lowered: int
+    queued: int
+
+
+class LiveRecorder:
+    """`CaptureWriter`'s step, text, event and close, done by another process.
+
+    Steps are numbered by the game: `step` returns the number of its own, and `text` takes those numbers, also when
+    steps in between were left out. Not for use by several threads at once.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], spec: GameSpec) -> None:
+        self._process = process
+        self._spec = spec
+        self._pipe = _pipe(process.stdin)
+        self._answers = _pipe(process.stdout)
+        self._report: LiveReport | None = None
+        self._torn = False
+        self._texts = 0
+        self.steps = 0
+        self.folder = Path(self._answer()["folder"])
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        spec: GameSpec,
+        info: CaptureInfo,
+        *,
+        profile: VideoProfile | None = None,
+        queue: int = QUEUE,
+        disk_needed: int = DISK_NEEDED,
+        disk_pause: int = DISK_PAUSE,
+    ) -> LiveRecorder:
+        """Start a recording process and a capture under `root`; raises `CaptureError` as `CaptureWriter` does."""
+        package_root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(
+            part for part in (package_root, os.environ.get("PYTHONPATH")) if part
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "recorder.capture.live_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        start = {
+            "root": str(root.resolve()),
+            "spec": spec.model_dump(mode="json"),
+            "info": info.model_dump(mode="json"),
+            "profile": None if profile is None else asdict(profile),
+            "queue": queue,
+            "disk_needed": disk_needed,
+            "disk_pause": disk_pause,
+        }
+        write_message(_pipe(process.stdin), start)
+        return cls(process, spec)
+
+    def step(
+        self,
+        frame: Frame,
+        action: Mapping[str, Any],
+        *,
+        executed_action: Mapping[str, Any] | None = None,
+        reward: float = 0.0,
+        t_ns: int | None = None,
+        known: bool = True,
+    ) -> int:
+        """Hand over the game's next frame and the action active after it; returns the step's number."""
+        if frame.shape != self._spec.frame.shape or frame.dtype != np.uint8:
+            raise CaptureError(
+                f"{self._spec.id} has uint8 frames of {self._spec.frame.shape}, got {frame.dtype} {frame.shape}"
+            )
+        other = None if executed_action is None else self._spec.legal(executed_action)
+        values = {
+            "action": self._spec.legal(action),
+            "executed_action": other,
+            "reward": reward,
+            "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
+            "known": known,
+        }
+        self._send({"do": "step", "tick": self.steps, "values": values}, frame.tobytes())
+        self.steps += 1
+        return self.steps - 1
+
+    def text(
+        self,
+        *,
+        style: Style,
+        text: str,
+        i0: int | None = None,
+        i1: int | None = None,
+        t0_ns: int | None = None,
+        t1_ns: int | None = None,
+        source: str = "human_live",
+        author: str = "",
+        supersedes: int | None = None,
+    ) -> int:
+        """Hand over words about the steps from `i0` (now where None; earlier to back-date); returns the text's id."""
+        values = {
+            "style": style, "text": text, "i0": self.steps if i0 is None else i0, "i1": i1,
+            "t0_ns": time.monotonic_ns() if t0_ns is None else t0_ns, "t1_ns": t1_ns,
+            "source": source, "author": author, "supersedes": supersedes,
+        }  # fmt: skip
+        self._send({"do": "text", "values": values})
+        self._texts += 1
+        return self._texts - 1
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Hand over a raw input or game event."""
+        self._send({"do": "event", "kind": kind, "values": values})
+
+    def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
+        """Have everything written and the capture closed; the same report again when called twice."""
+        if self._report is None:
+            if not self._torn:  # else the end of the pipe says it: interrupted
+                self._send({"do": "close", "success": success, "interrupted": interrupted})
+            with suppress(OSError):
+                self._pipe.close()
+            self._report = LiveReport(**self._answer())
+            self._answers.close()
+            self._process.wait(CLOSE_WITHIN_S)
+        return self._report
+
+    def _send(self, message: dict[str, Any], blob: bytes = b"") -> None:
+        self._torn = True  # until all of it is in the pipe: Ctrl-C may come in between
+        try:
+            write_message(self._pipe, message, blob)
+            self._torn = False
+        except (OSError, ValueError):
+            raise CaptureError(
+                f"the process recording {self.folder} is gone (exit {self._process.poll()}); "
+                "what it had is kept: run `iafm episodes recover`"
+            ) from None
+
+    def _answer(self) -> dict[str, Any]:
+        line = b"" if self._answers.closed else self._answers.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": ""}
+        if "error" in answer:
+            with suppress(OSError):
+                self._pipe.close()
+            self._answers.close()
+            ended = f"the recording process ended early (exit {self._process.wait()})"
+            raise CaptureError(answer["error"] or ended)
+        return answer
+
+    def __enter__(self) -> LiveRecorder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(interrupted=kind is not None)
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "the process was started with pipes"
+    return stream

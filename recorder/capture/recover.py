@@ -1,0 +1,118 @@
+"""What if the recorder died? Cut each abandoned capture to what is whole on all tracks, and mark it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recorder.capture.writer import cut
+from recorder.format.manifest import (
+    ACTIONS,
+    EVENTS,
+    FRAMES,
+    MANIFEST,
+    TEXT,
+    VIDEO,
+    CaptureError,
+    Manifest,
+    process_state,
+    read_lines,
+    read_manifest,
+    write_atomically,
+    write_manifest,
+)
+from recorder.format.video import count_frames, frame_rate, remux
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What became of one folder: "recovered", "still recording", or why nothing could be done."""
+
+    folder: Path
+    outcome: str
+    steps: int = 0
+
+
+def recover(root: Path) -> list[Recovered]:
+    """Look after every capture under `root` that was left open; closed ones are not touched."""
+    folders = sorted(p.parent for p in root.glob(f"*/{MANIFEST}"))
+    reports = [_recover_one(folder) for folder in folders]
+    orphans = [Recovered(p, f"no {MANIFEST}: not a capture") for p in sorted(root.glob("*_*_*")) if
+               p.is_dir() and not (p / MANIFEST).exists()]  # fmt: skip
+    return [report for report in reports if report is not None] + orphans
+
+
+def _recover_one(folder: Path) -> Recovered | None:
+    try:
+        manifest = read_manifest(folder)
+        if manifest.status != "recording":
+            return None
+        if being_written(manifest):
+            return Recovered(folder, "still recording")
+        steps = min(
+            count_frames(folder / VIDEO, frame_rate(manifest.spec)),
+            _whole_lines(folder / ACTIONS, numbered=True),
+            _whole_lines(folder / FRAMES, numbered=True),
+        )
+        if steps == 0:
+            return Recovered(folder, "nothing whole was written; it can be deleted")
+        for name in (ACTIONS, FRAMES):
+            cut(folder / name, steps)
+        for name in (EVENTS, TEXT):
+            if (folder / name).exists():
+                cut(folder / name, _whole_lines(folder / name))
+        _move_texts(folder / TEXT, steps)
+        remux(folder / VIDEO, steps)
+    except CaptureError as error:
+        return Recovered(folder, str(error))
+    except (OSError, ValueError) as error:
+        return Recovered(folder, f"cannot be recovered: {error}")
+    done = manifest.model_copy(
+        update={"status": "recovered", "writer": 0, "writer_started": None, "steps": steps}
+    )
+    write_manifest(folder, done)
+    return Recovered(folder, "recovered", steps)
+
+
+def _move_texts(path: Path, steps: int) -> None:
+    """Words about steps that are cut off now stand at the end: nothing typed is lost."""
+    rows = read_lines(path)
+    for row in rows:
+        for end in ("i0", "i1"):
+            if row.get(end) is not None:
+                row[end] = min(row[end], steps)
+    write_atomically(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+
+
+def being_written(manifest: Manifest) -> bool:
+    """Whether the process that wrote it still runs (and is no younger one with the same number)."""
+    if not manifest.writer:
+        return False
+    try:
+        os.kill(manifest.writer, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    state = process_state(manifest.writer)
+    if state is None:
+        return True
+    letter, started = state
+    return letter not in "ZX" and manifest.writer_started in (None, started)
+
+
+def _whole_lines(path: Path, *, numbered: bool = False) -> int:
+    """Lines that end and are JSON objects (with "i" counting up, where numbered), from the start on."""
+    count = 0
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+        try:
+            row: Any = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict) or (numbered and row.get("i") != count):
+            break
+        count += 1
+    return count

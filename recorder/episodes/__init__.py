@@ -1,0 +1,1 @@
+"""Episodes: reading, validation, frame caches."""

@@ -1,0 +1,160 @@
+"""How does training get at frames quickly? All of them decoded once into one flat file.
+
+Beside a cache lies a marker of what it holds, written last: without it, or with another, the cache is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.episodes.episode import EpisodeSet
+from recorder.format.manifest import CaptureError, write_atomically
+from recorder.format.video import VideoSlice
+
+Progress = Callable[[int, int], None]
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+FEW = 5000
+"""Frames that are decoded before another process has started."""
+RAW, JPEGS, OFFSETS = ".u8", ".jpegs", ".npy"
+"""Names of all files a cache may have end so."""
+_PIECE = 256
+"""Frames of one episode that are in memory at once."""
+
+
+def decode_cache(
+    episodes: EpisodeSet,
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
+
+    Frames of another size than `size` (height, width; the first episode's where None) are stretched to it by area, as
+    a player's frames are in play. The file is made anew when the episodes changed, and takes height x width x 3 bytes
+    per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode; raises
+    `CaptureError` where a frame is missing.
+    """
+    path, shape = path.with_suffix(RAW), shape_of(episodes, size)
+
+    def make() -> None:
+        _decode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+
+    keep_current(path, mark_of(episodes, shape), make)
+    return np.memmap(path, np.uint8, "c", shape=(episodes.steps, *shape))
+
+
+def shape_of(episodes: EpisodeSet, size: tuple[int, int] | None) -> tuple[int, int, int]:
+    """Of a frame in the cache (H, W, 3)."""
+    return (*size, 3) if size else episodes[0].spec.frame.shape
+
+
+def mark_of(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -> str:
+    """What tells these episodes' frames, in this shape and form, from any others."""
+    lines = [f"{e.id} {len(e)}" for e in episodes]
+    if any(e.spec.frame.shape != shape for e in episodes):
+        lines.append(f"as {shape}")
+    if form:
+        lines.append(form)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def keep_current(path: Path, mark: str, make: Callable[[], None]) -> None:
+    """Have `make` write the cache at `path` where the marker beside it is another's.
+
+    What lies there in any form is then of no more use, and makes room first.
+    """
+    index = path.with_suffix(".json")
+    if path.exists() and index.exists() and index.read_text() == json.dumps(mark):
+        return
+    index.unlink(missing_ok=True)
+    for suffix in (RAW, JPEGS, OFFSETS):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    make()
+    write_atomically(index, json.dumps(mark))
+
+
+def draft_of(path: Path) -> Path:
+    """Where this process, of whatever machine, writes a cache before it is whole."""
+    return path.with_suffix(f".{platform.node()}.{os.getpid()}.draft")
+
+
+def check_room(folder: Path, needed: float) -> None:
+    """Raise `CaptureError` where the disk has less than so many bytes free."""
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise CaptureError(
+            f"{folder} has {free / 1e9:.1f} GB free, the cache needs {needed / 1e9:.1f} GB"
+        )
+
+
+def over_processes(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, frames: int
+) -> Iterator[Result]:
+    """What `work` makes of each job, in order; in this process where there are few frames."""
+    if workers == 1 or frames < FEW:
+        yield from map(work, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, jobs, chunksize=4)
+
+
+def stretched(
+    video: VideoSlice, length: int, shape: tuple[int, ...]
+) -> Iterator[NDArray[np.uint8]]:
+    """An episode's first `length` frames, each (H, W, 3) as `shape` says."""
+    for begin in range(0, length, _PIECE):
+        for frame in video.read(range(begin, min(begin + _PIECE, length))):
+            fits = frame.shape == shape
+            yield frame if fits else _resized(frame, shape)
+
+
+def _resized(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(frame, shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _decode(
+    episodes: EpisodeSet,
+    path: Path,
+    shape: tuple[int, int, int],
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    draft, whole = draft_of(path), (episodes.steps, *shape)
+    check_room(path.parent, math.prod(whole))
+    np.memmap(draft, np.uint8, "w+", shape=whole).flush()
+    starts = np.cumsum([0] + [len(e) for e in episodes])
+    jobs = [(e.video, len(e), draft, int(s), whole) for e, s in zip(episodes, starts, strict=False)]
+    try:
+        done = over_processes(_decode_one, jobs, workers, episodes.steps)
+        for number, _ in enumerate(done, start=1):
+            if progress:
+                progress(number, len(jobs))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:
+    video, length, draft, start, shape = job
+    out = np.memmap(draft, np.uint8, "r+", shape=shape)
+    for i, frame in enumerate(stretched(video, length, shape[1:]), start):
+        out[i] = frame

@@ -1,0 +1,169 @@
+"""How does training get at frames that raw would not fit on the disk? As JPEGs behind each other, decoded when read.
+
+`frames.jpegs` holds them without anything between, `frames.npy` where each begins and the last ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from games import Frame
+from recorder.episodes.episode import EpisodeSet
+from recorder.episodes.frame_cache import (
+    JPEGS,
+    OFFSETS,
+    Progress,
+    check_room,
+    draft_of,
+    keep_current,
+    mark_of,
+    over_processes,
+    shape_of,
+    stretched,
+)
+from recorder.format.manifest import CaptureError
+from recorder.format.video import VideoSlice
+
+QUALITY = 95
+_SETTINGS = (
+    *(cv2.IMWRITE_JPEG_QUALITY, QUALITY),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)  # colour is not halved: a far animal is two pixels
+_THREADS = 8
+"""At most so many decode at once: a machine with eight GPUs has eight processes that do."""
+
+
+class JpegFrames:
+    """Frames (N, H, W, 3) uint8 on disk, decoded each time they are read."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int, int], threads: int = 0) -> None:
+        """`threads` decode at once (0: one per core, up to 8). Raises `CaptureError` for files that are damaged."""
+        self.path, self.shape = path, shape
+        self._threads = threads or min(_THREADS, os.cpu_count() or 1)
+        self._begins = _offsets(path, shape[0])
+        self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Some frames (n, H, W, 3), in this order; raises `CaptureError` for one that cannot be decoded."""
+        wanted = np.asarray(indices, np.int64)
+        out = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        shares = [slice(k, None, self._threads) for k in range(min(self._threads, len(wanted)))]
+        work = [partial(self._decode, wanted[share], out[share]) for share in shares]
+        if len(work) <= 1:
+            for job in work:
+                job()
+            return out
+        with ThreadPoolExecutor(len(work), thread_name_prefix="jpeg") as threads:
+            for done in [threads.submit(job) for job in work]:
+                done.result()
+        return out
+
+    def _decode(self, wanted: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        for number, place in zip(wanted.tolist(), out, strict=True):
+            begin, end = self._begins[number], self._begins[number + 1]
+            picture = cv2.imdecode(self._bytes[begin:end], cv2.IMREAD_COLOR)
+            if picture is None or picture.shape != place.shape:
+                raise _damaged(self.path, f"frame {number} is no JPEG of {place.shape}")
+            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, place)
+
+
+def jpeg_cache(
+    episodes: EpisodeSet,
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> JpegFrames:
+    """As `decode_cache`, in about a ninth of the room: what is read is as near to the frames as quality 95 is.
+
+    Raises `CaptureError` also where the files are damaged.
+    """
+    path, shape = path.with_suffix(JPEGS), shape_of(episodes, size)
+
+    def make() -> None:
+        _encode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+
+    keep_current(path, mark_of(episodes, shape, f"jpeg {QUALITY} 4:4:4"), make)
+    return JpegFrames(path, (episodes.steps, *shape))
+
+
+def _offsets(path: Path, count: int) -> NDArray[np.int64]:
+    """Where each of `count` frames begins and the last ends, (count + 1,)."""
+    try:
+        begins = np.load(path.with_suffix(OFFSETS), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path.with_suffix(OFFSETS), str(error)) from None
+    rises = begins.ndim == 1 and begins.dtype == np.int64 and (np.diff(begins) > 0).all()
+    if len(begins) != count + 1 or not rises or begins[0] != 0:
+        raise _damaged(path.with_suffix(OFFSETS), f"it does not say where {count} frames begin")
+    if (size := path.stat().st_size) != begins[-1]:
+        raise _damaged(path, f"it has {size} of {begins[-1]} bytes")
+    return np.asarray(begins, np.int64)
+
+
+def _damaged(path: Path, reason: str) -> CaptureError:
+    marker = path.with_suffix(".json")
+    return CaptureError(f"{path} is damaged: {reason}; delete {marker} to have it made anew")
+
+
+def _encode(
+    episodes: EpisodeSet,
+    path: Path,
+    shape: tuple[int, int, int],
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    draft = draft_of(path)
+    parts = [draft.with_suffix(f".{k}.part") for k in range(len(episodes))]
+    jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
+    sizes: list[int] = []
+    try:
+        found = over_processes(_encode_one, jobs, workers, episodes.steps)
+        for number, (part, of_part) in enumerate(zip(parts, found, strict=True), start=1):
+            _move_behind(draft, part)
+            sizes += of_part
+            check_room(path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes))
+            if progress:
+                progress(number, len(jobs))
+        begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        np.save(path.with_suffix(OFFSETS), begins, allow_pickle=False)
+        draft.replace(path)
+    finally:
+        for left_over in (draft, *parts):
+            left_over.unlink(missing_ok=True)
+
+
+def _move_behind(whole: Path, part: Path) -> None:
+    with whole.open("ab") as target, part.open("rb") as source:
+        shutil.copyfileobj(source, target)
+    part.unlink()
+
+
+def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list[int]:
+    """Write an episode's JPEGs behind each other; the bytes of each."""
+    video, length, part, shape = job
+    sizes = []
+    with part.open("wb") as file:
+        for jpeg in map(_jpeg, stretched(video, length, shape)):
+            sizes.append(file.write(jpeg))
+    return sizes
+
+
+def _jpeg(frame: Frame) -> bytes:
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _SETTINGS)
+    if not done:
+        raise CaptureError(f"a frame of {frame.shape} cannot be written as JPEG")
+    return jpeg.tobytes()

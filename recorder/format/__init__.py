@@ -1,0 +1,1 @@
+"""Capture format: manifest and video track."""

@@ -1,0 +1,1 @@
+"""Foreign formats: LeRobot, VPT, video clips."""

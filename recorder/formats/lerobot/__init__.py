@@ -1,0 +1,1 @@
+"""LeRobotDataset: export, import, schema."""

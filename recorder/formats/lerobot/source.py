@@ -1,0 +1,220 @@
+"""What is in a LeRobotDataset that others wrote? The tasks, action rows and pictures of its episodes, v3.0 and v2.x.
+
+v3.0 keeps many episodes in each file and says in `meta/episodes` where they are; v2.x has a file per episode. Pictures
+are a video, or PNG and JPEG files inside the data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from games import Frame, did_you_mean
+from recorder.format.manifest import CaptureError
+from recorder.format.video import VideoSlice, reading
+from recorder.formats.lerobot.schema import DATA_PATH, INFO, TASKS, VIDEO_PATH
+
+EPISODE_FILES = "meta/episodes/*/*.parquet"
+OLD_TASKS, OLD_EPISODES = "meta/tasks.jsonl", "meta/episodes.jsonl"
+OLD_DATA_PATH = "data/chunk-{chunk:03d}/episode_{number:06d}.parquet"
+OLD_VIDEO_PATH = "videos/chunk-{chunk:03d}/{video_key}/episode_{number:06d}.mp4"
+SUCCESS = "next.success"
+AT_ONCE = 64
+"""Pictures decoded at a time."""
+LARGEST = 4096
+"""Height and width beyond which pictures are refused."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one episode is: its data file, and per camera the video file and the second it begins at."""
+
+    number: int
+    length: int
+    data: Path
+    videos: dict[str, tuple[Path, float]]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One episode's numbers: actions (T, W), its task in words, and whether it succeeded (None: not said)."""
+
+    actions: NDArray[np.float32]
+    task: str
+    success: bool | None
+
+
+class ForeignDataset:
+    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a form that is not read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            info = json.loads((root / INFO).read_text(encoding="utf-8"))
+            self.version, self.rate = str(info["codebase_version"]), float(info["fps"])
+            self.features: dict[str, Any] = dict(info["features"])
+            if not self.version.startswith(("v2.", "v3.")):
+                raise CaptureError(
+                    f"{root}: LeRobot {self.version}, this reads v3.0, v2.1 and v2.0"
+                )
+            old = self.version.startswith("v2.")
+            self._tasks = _old_tasks(root) if old else _tasks(root)
+            self.episodes = self._old_places(info) if old else self._places()
+            if not self.episodes:
+                raise CaptureError(f"{root} has no episodes")
+        except CaptureError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            line = (str(error).splitlines() or [""])[0]
+            raise CaptureError(
+                f"{root} is no LeRobot dataset: {type(error).__name__}: {line}"
+            ) from None
+        if not 0 < self.rate <= 240:
+            raise CaptureError(f"{root}: {self.rate:g} frames a second")
+
+    @property
+    def cameras(self) -> list[str]:
+        return [k for k, f in self.features.items() if f.get("dtype") in ("video", "image")]
+
+    def camera(self, wanted: str = "") -> str:
+        """The camera by this name, or the only one; raises `CaptureError` where that is none or several."""
+        if not wanted and len(self.cameras) != 1:
+            names = ", ".join(self.cameras) or "none"
+            raise CaptureError(f"{self.root} has {len(self.cameras)} cameras ({names}): name one")
+        return self._known("camera", wanted or self.cameras[0], self.cameras)
+
+    def column(self, wanted: str) -> str:
+        """A column by its name; raises `CaptureError` where there is none."""
+        return self._known("column", wanted, [n for n in self.features if n not in self.cameras])
+
+    def _known(self, what: str, name: str, known: Sequence[str]) -> str:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; it has {', '.join(known) or 'none'}"
+            raise CaptureError(f"{self.root} has no {what} {name!r}{hint}")
+        return name
+
+    def steps(self, place: Place, action: str) -> Steps:
+        """The numbers of an episode."""
+        table = self._rows(place, [action, "task_index"], [SUCCESS])
+        try:
+            rows = np.array(table[action].to_pylist(), np.float32).reshape(place.length, -1)
+            task = self._tasks[table["task_index"][0].as_py()]
+        except (ValueError, KeyError, TypeError):
+            raise CaptureError(
+                f"{place.data}: episode {place.number} has no {place.length} rows of {action!r} and a known task"
+            ) from None
+        said = table[SUCCESS].to_pylist() if SUCCESS in table.column_names else []
+        return Steps(rows, task, bool(np.any(said)) if said else None)
+
+    def pictures(self, place: Place, camera: str) -> Iterator[Frame]:
+        """The pictures of an episode in order, each (H, W, 3) uint8 RGB in its own size."""
+        if self.features[camera]["dtype"] == "image":
+            for cell in self._rows(place, [camera])[camera].to_pylist():
+                yield _decoded(cell, place)
+            return
+        path, second = place.videos[camera]
+        with reading(path) as container:
+            codec = container.streams.video[0].codec_context
+            shape = (codec.height, codec.width, 3)
+        if max(shape) > LARGEST:
+            raise CaptureError(f"{path}: pictures of {shape[0]} x {shape[1]}")
+        rate = max(1, round(self.rate))
+        video = VideoSlice(path, rate, shape, round(second * rate))
+        for start in range(0, place.length, AT_ONCE):
+            yield from video.read(range(start, min(start + AT_ONCE, place.length)))
+
+    def _rows(self, place: Place, needed: Sequence[str], asked: Sequence[str] = ()) -> pa.Table:
+        """Columns of an episode's rows in the data file, those `asked` for only where they are there."""
+        try:
+            table = _read(place.data, (*needed, *(name for name in asked if name in self.features)))
+        except FileNotFoundError:
+            raise CaptureError(f"{self.root} has no {place.data}") from None
+        except (OSError, KeyError, pa.ArrowException) as error:
+            line = str(error).splitlines()[0]
+            raise CaptureError(f"{place.data} cannot be read: {line}") from None
+        found = table.filter(pc.equal(table["episode_index"], place.number))
+        if len(found) != place.length:
+            raise CaptureError(
+                f"{place.data}: {len(found)} of the {place.length} rows of episode {place.number}"
+            )
+        return found
+
+    def _places(self) -> list[Place]:
+        videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
+        found = []
+        for path in sorted(self.root.glob(EPISODE_FILES)):
+            names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
+            for row in pq.read_table(path, columns=names).to_pylist():
+                place = _chunk(row, "data")
+                at = {
+                    key: (
+                        self.root
+                        / VIDEO_PATH.format(video_key=key, **_chunk(row, f"videos/{key}")),
+                        float(row[f"videos/{key}/from_timestamp"]),
+                    )
+                    for key in videos
+                }
+                data = self.root / DATA_PATH.format(**place)
+                found.append(Place(row["episode_index"], row["length"], data, at))
+        return sorted(found, key=lambda place: place.number)
+
+    def _old_places(self, info: dict[str, Any]) -> list[Place]:
+        videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
+        found = []
+        for line in _lines(self.root / OLD_EPISODES):
+            number = int(line["episode_index"])
+            where = {"number": number, "chunk": number // int(info["chunks_size"])}
+            at = {
+                key: (self.root / OLD_VIDEO_PATH.format(video_key=key, **where), 0.0)
+                for key in videos
+            }
+            data = self.root / OLD_DATA_PATH.format(**where)
+            found.append(Place(number, int(line["length"]), data, at))
+        return found
+
+
+def _tasks(root: Path) -> dict[int, str]:
+    """Words by task index; LeRobot keeps the words as the table's index, under a name that changed over time."""
+    table = pq.read_table(root / TASKS)
+    known = [n for n in ("__index_level_0__", "task") if n in table.column_names]
+    if not known:
+        raise CaptureError(f"{root / TASKS} has no tasks in words, only {table.column_names}")
+    words = known[0]
+    return dict(zip(table["task_index"].to_pylist(), table[words].to_pylist(), strict=True))
+
+
+def _old_tasks(root: Path) -> dict[int, str]:
+    return {int(line["task_index"]): str(line["task"]) for line in _lines(root / OLD_TASKS)}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _chunk(row: dict[str, Any], of: str) -> dict[str, int]:
+    return {key: int(row[f"{of}/{key}"]) for key in ("chunk_index", "file_index")}
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    return pq.read_table(path, columns=[*columns, "episode_index"])
+
+
+def _decoded(cell: dict[str, Any], place: Place) -> Frame:
+    """A picture that is stored as a PNG or JPEG file's bytes."""
+    found = cv2.imdecode(np.frombuffer(cell["bytes"] or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise CaptureError(f"{place.data}: a picture of episode {place.number} cannot be decoded")
+    return np.ascontiguousarray(found[:, :, ::-1])

@@ -1,0 +1,1 @@
+"""VPT and BASALT contractor recordings: import."""

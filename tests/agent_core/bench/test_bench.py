@@ -1,0 +1,105 @@
+"""Does the benchmark play what it says it plays? Its figures themselves decide nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from agent_core.__main__ import main
+from agent_core.bench.infer import STEPS, Timing, bench_infer, expert_play
+from agent_core.bench.train import bench_train
+from agent_core.config import PRESETS, ConfigError
+from agent_core.engine.sampling import Drawing
+from agent_core.engine.session import Session
+from agent_core.tokens.action_codec import Attachment
+from agent_core.weights.checkpoint import SHIPPED, load
+from games.voxel import SPEC
+
+
+def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    attachment = Attachment(SPEC, load(SHIPPED).vocabulary)
+    known = {tuple(attachment.ids(action)[1:-1]) for action in expert_play().actions}
+    given = []
+    before = Drawing.draft
+
+    def draft(self: Drawing, session: Session, *drawn: list[list[int]]) -> tuple[int, ...]:
+        given.append(session.bodies[0])
+        return before(self, session, *drawn)
+
+    monkeypatch.setattr(Drawing, "draft", draft)
+    timing = Timing(seconds=0.1, threads=torch.get_num_threads(), alternatives=2)
+    report = bench_infer(SHIPPED, timing, sessions=2)
+    assert report["alternatives"] == 2
+    assert report["sessions"] == 2
+    assert report["actions_per_s"] > 0
+    assert report["batching_gain"] > 0
+    tower_and_decoder = 4e-6 * 900_000
+    assert tower_and_decoder < report["least_read_mb"] < 4 * tower_and_decoder
+    for ceiling in ("gemm", "bandwidth"):
+        assert report[f"share_of_{ceiling}"] > 0
+    assert {body for body in given if body} <= known
+    assert len(set(given)) > 3
+    assert len(expert_play().actions) == STEPS
+
+
+def test_training_knows_no_whole_numbers() -> None:
+    with pytest.raises(ConfigError, match="int8 is for play"):
+        bench_train("tiny", Timing(0.01, precision="int8"))
+
+
+def test_training_is_timed_on_whole_steps() -> None:
+    report = bench_train("tiny", Timing(0.01, torch.get_num_threads()), batch=2)
+    assert (report["batch"], report["window_frames"]) == (2, 6)
+    assert report["frames_per_s"] == pytest.approx(6 * report["windows_per_s"], rel=0.1)
+    assert report["windows_per_s"] > 0
+    assert report["tflops"] > 0
+
+
+SMALL_PAPER = {
+    "backbone": "paper", "width": 32, "layers": 1, "heads": 2, "frame_height": 32, "frame_width": 32,
+    "visual_grid": (2, 2), "temporal_attention": True, "memory_frames": 9, "text_slots": 32,
+    "thought_slots": 27, "action_slots": 27, "mae_blocks": 1, "mae_heads": 2,
+}  # fmt: skip
+
+
+def test_the_papers_windows_have_its_nine_frames(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(PRESETS, "paper", SMALL_PAPER)
+    given = ["--preset", "paper", "--batch", "3", "--seconds", "0.01", "--device", "cpu", "--json"]
+    threads = ["--threads", str(torch.get_num_threads())]
+    assert main(["bench", "train", *given, *threads]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["batch"], report["window_frames"]) == (3, 9)
+    assert report["precision"] == "float32"
+    assert main(["bench", "train", *given, *threads, "--precision", "bfloat16"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "bfloat16"
+
+
+def test_a_step_without_windows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="got --batch -1"):
+        bench_train("tiny", Timing(0.01), batch=-1)
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_bfloat16_where_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--device", "cuda", "--batch", "4", "--seconds", "0.1", "--json"]
+    assert main(["bench", "train", *given]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["device"].startswith("cuda")
+    assert (report["precision"], report["batch"]) == ("bfloat16", 4)
+    assert report["windows_per_s"] > 0
+    assert report["peak_memory_mb"] > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_plays_what_it_is_said_to_play(precision: str) -> None:
+    timing = Timing(0.1, torch.get_num_threads(), precision, "cuda")
+    report = bench_infer(SHIPPED, timing, sessions=2)
+    assert report["device"].startswith("cuda")
+    assert report["precision"] == precision
+    assert report["actions_per_s"] > 0
+    assert report["share_of_bandwidth"] > 0

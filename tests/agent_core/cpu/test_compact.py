@@ -1,0 +1,301 @@
+"""Does our own code for compact models compute what torch computes, and does play go on where it cannot?"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agent_core.config import ModelConfig
+from agent_core.cpu import compact as native_compact
+from agent_core.cpu.compact import OwnDecoder, OwnStem, own_decoder, own_stem
+from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.engine.session import Choice
+from agent_core.model import IAFM
+from agent_core.model.conv_stem import VisionTower
+from agent_core.model.decoder import Decoder
+from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.vocabulary import build_vocabulary
+from agent_core.weights.checkpoint import Checkpoint, make_header
+from games.voxel.spec import SPEC
+
+VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
+ATTACHMENT = Attachment(SPEC, VOCABULARY)
+MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
+
+REASON = native_compact.reason_against()
+needs_units = pytest.mark.skipif(
+    REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
+    reason=f"torch computes compact models: {REASON}",
+)
+
+
+def config(**changes: object) -> ModelConfig:
+    sizes = {
+        "width": HEADS * HEAD, "heads": HEADS, "layers": LAYERS, "memory_frames": MEMORY, "history_stride": 1,
+        "frame_height": 24, "frame_width": 80, "visual_grid": (3, 2), "stem_widths": (32, 64, 96),
+    }  # fmt: skip
+    return ModelConfig.model_validate({**sizes, **changes})
+
+
+def model(**changes: object) -> IAFM:
+    torch.manual_seed(0)
+    made = IAFM(config(**changes), VOCABULARY.size)
+    for weight in made.parameters():
+        if weight.ndim < 2:
+            torch.nn.init.normal_(weight, 1.0, 0.3)
+    torch.nn.init.normal_(made.decoder.time_bias, std=2.0)
+    return made.eval().requires_grad_(False)
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, atol=2e-6 * scale, rtol=1e-5)
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("pictures", [1, 5])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stem_strides": (2, 2, 2), "stem_widths": (32, 32, 64), "glance": True},
+        {"stem_strides": (1, 1, 8), "frame_height": 16, "frame_width": 16, "visual_grid": (2, 1)},
+        {"stem_strides": (8, 1, 1), "visual_grid": (1, 1)},
+    ],
+)
+def test_pictures_are_seen_as_torch_sees_them(changes: dict[str, object], pictures: int) -> None:
+    made = model(**changes)
+    tower = made.vision
+    assert isinstance(tower, VisionTower)
+    size = made.config.frame_height, made.config.frame_width
+    frames = torch.randint(0, 256, (pictures, *size, 3), dtype=torch.uint8)
+    expected = made.look(frames)
+    stem = own_stem(tower, made.config)
+    close(made.look(frames), expected)
+    alone = torch.cat([stem(frame[None]) for frame in frames])
+    assert torch.equal(stem(frames), alone)
+    with pytest.raises(ValueError, match="frames are"):
+        stem(frames[:, 1:])
+
+
+def extended(
+    decoder: Decoder, queries: int, tail: int | None, rows: list[int]
+) -> tuple[Tensor, Tensor]:
+    """What comes of new tokens, and what then stands in the cache."""
+    draw = torch.Generator().manual_seed(queries)
+    cache = torch.randn(LAYERS, 2, 9, HEADS, 211, HEAD, generator=draw)
+    used = cache[:, :, :, :, :201]  # fills no vector
+    x = torch.randn(9, queries, HEADS * HEAD, generator=draw)[rows]
+    slots = torch.stack([torch.randperm(201, generator=draw)[:queries] for _ in range(9)])[rows]
+    columns = torch.randint(-1, MEMORY + 2, (9, queries, 201), generator=draw).short()[rows]
+    columns[:, :, 64:128] = -1
+    columns[:, :, 7] = 0
+    out = decoder.extend(x, columns, used, torch.tensor(rows), slots, tail=tail)
+    return out, cache
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("rows", [[2], [8, 0, 3, 1, 2, 4, 7]])
+@pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
+def test_tokens_enter_the_cache_as_with_torch(
+    queries: int, tail: int | None, rows: list[int]
+) -> None:
+    decoder = model().decoder
+    expected = extended(decoder, queries, tail, rows)
+    own_decoder(decoder)
+    found = extended(decoder, queries, tail, rows)
+    close(found[0], expected[0])
+    close(found[1], expected[1])
+
+
+@needs_units
+@torch.inference_mode()
+def test_players_get_the_very_numbers_they_get_alone() -> None:
+    decoder = model().decoder
+    own = OwnDecoder(decoder).extend
+    x, columns = torch.randn(11, 6, HEADS * HEAD), torch.zeros(11, 6, 40).short()
+    cache, slots = torch.randn(LAYERS, 2, 11, HEADS, 40, HEAD), torch.arange(6).expand(11, -1)
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(own(x, columns, cache.clone(), torch.arange(11), slots, None))
+    finally:
+        torch.set_num_threads(before)
+    for k in range(11):
+        one = slice(k, k + 1)
+        alone = own(x[one], columns[one], cache.clone(), torch.tensor([k]), slots[one], None)
+        assert all(torch.equal(alone, every[one]) for every in found)
+
+
+@needs_units
+@torch.inference_mode()
+def test_what_is_not_seen_may_be_anything() -> None:
+    decoder = model().decoder
+    own = OwnDecoder(decoder).extend
+    x, columns = torch.randn(1, 3, HEADS * HEAD), torch.full((1, 3, 40), -1).short()
+    columns[:, :, :20] = 0
+    clean = torch.randn(LAYERS, 2, 1, HEADS, 40, HEAD)
+    wild = clean.clone()
+    wild[:, :, :, :, 20:] = torch.nan
+    rows, slots = torch.tensor([0]), torch.arange(3)[None]
+    assert torch.equal(
+        own(x, columns, clean, rows, slots, None), own(x, columns, wild, rows, slots, None)
+    )
+
+
+def checkpoint(**changes: object) -> Checkpoint:
+    made = model(**changes)
+    return Checkpoint(made, make_header(made.config, (SPEC,), VOCABULARY, {}), VOCABULARY, Path())
+
+
+def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Choice]]:
+    sessions = [engine.open(ATTACHMENT, seed) for seed in seeds]
+    height, width = engine.config.frame_height, engine.config.frame_width
+    frames = [
+        np.random.default_rng(seed).integers(0, 255, (steps, height, width, 3)).astype(np.uint8)
+        for seed in seeds
+    ]
+    return [
+        engine.act(sessions, [f[t] for f in frames], ["chop a tree"] * len(seeds))
+        for t in range(steps)
+    ]
+
+
+@needs_units
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"glance": True}]
+)
+def test_play_is_that_of_torch(
+    changes: dict[str, object], shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = checkpoint(**changes)
+    kept = copy.deepcopy(what.model.state_dict())
+    options = EngineOptions(show_actions=shown, alternatives=3)
+    ours = Engine(what, options)
+    monkeypatch.setattr(native_compact, "can_own", lambda *_: False)
+    theirs = Engine(what, options)
+    found, expected = play(ours, [0, 1]), play(theirs, [0, 1])
+    assert len(ours.own_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
+    assert not theirs.own_layers
+    assert all(layers.operations > 0 for layers in ours.own_layers)
+    for choices, wanted in zip(found, expected, strict=True):
+        for a, b in zip(choices, wanted, strict=True):
+            assert a.body == b.body
+            assert a.probability == pytest.approx(b.probability, rel=1e-4)
+            assert [p for _, p in a.alternatives] == pytest.approx(
+                [p for _, p in b.alternatives], rel=1e-4
+            )
+    session = ours.open(ATTACHMENT, 0)
+    assert ours.why(session) == ""
+    assert all(torch.equal(kept[name], w) for name, w in what.model.state_dict().items())
+
+
+ALONE = """
+import os
+import sys
+
+import numpy as np
+import torch
+
+from agent_core.agent import SHIPPED
+from agent_core.weights.checkpoint import load
+from agent_core.engine.engine import Engine
+from agent_core.tokens.action_codec import Attachment
+from games.voxel.spec import SPEC
+
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+torch.set_num_threads(1)
+checkpoint = load(SHIPPED)
+engine = Engine(checkpoint)
+players = [engine.open(Attachment(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
+frames = np.random.default_rng(0).integers(0, 255, (9, 72, 128, 3)).astype(np.uint8)
+torch.set_num_threads(3)
+before = threads()
+for frame in frames:
+    engine.act(players[:1], [frame], ["chop a tree"])
+print(threads() - before)
+engine.act(players, frames[:2], ["chop a tree"] * 2)
+print(threads() - before)
+"""
+
+
+@needs_units
+def test_a_player_alone_wakes_no_other_thread() -> None:
+    """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
+    found = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["0", "2"]
+
+
+@needs_units
+@pytest.mark.parametrize(
+    "changes", [{"width": 48, "heads": 2}, {"width": 96, "heads": 6}, {"width": 512, "heads": 8}]
+)
+def test_other_sizes_are_computed_by_torch(changes: dict[str, object]) -> None:
+    engine = Engine(checkpoint(**changes))
+    assert not engine.own_layers
+    assert play(engine, [0], steps=1)[0][0].probability > 0
+
+
+@needs_units
+def test_processors_without_the_widest_vectors_give_the_same() -> None:
+    """The narrower code, compiled and compared with torch in a process of its own."""
+    code = "from agent_core.cpu import compact as n; print(n.reason_against())"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["None"]
+
+
+@needs_units
+def test_without_a_compiler_torch_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native_compact.reason_against.cache_clear()
+    with caplog.at_level(logging.INFO):
+        engine = Engine(checkpoint())
+    native_compact.reason_against.cache_clear()
+    assert "fails" in caplog.text
+    assert not engine.own_layers
+    assert play(engine, [0], steps=1)[0][0].probability > 0
+
+
+@needs_units
+def test_wrong_numbers_are_not_played_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = OwnStem.__call__
+    monkeypatch.setattr(OwnStem, "__call__", lambda stem, frames: right(stem, frames).flip(1))
+    native_compact.reason_against.cache_clear()
+    engine = Engine(checkpoint())
+    native_compact.reason_against.cache_clear()
+    assert "apart" in caplog.text
+    assert not engine.own_layers

@@ -1,0 +1,61 @@
+"""Do packed weights compute what the plain ones do?"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from agent_core.config import ModelConfig
+from agent_core.cpu.onednn import (
+    PackedConvolution,
+    can_pack,
+    can_pack_convolutions,
+    pack,
+    pack_convolutions,
+)
+from agent_core.model.block import Block
+from agent_core.model.conv_stem import VisionTower, normalise
+
+
+@pytest.mark.skipif(
+    not can_pack(torch.device("cpu")), reason="this CPU or torch has no bfloat16 matrices"
+)
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["relu", "gelu", "quick_gelu"])
+def test_a_packed_layer_is_the_layer_up_to_rounding(activation: str) -> None:
+    torch.manual_seed(0)
+    layer = Block(64, 4, activation)
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    x = torch.randn(2, 9, 64)
+    expected = layer(x)
+    plain = copy.deepcopy(layer).to(torch.bfloat16)
+    packed = copy.deepcopy(plain)
+    pack(packed)
+    scale = float(expected.std())
+    error = float((packed(x.bfloat16()).float() - expected).abs().max()) / scale
+    of_plain = float((plain(x.bfloat16()).float() - expected).abs().max()) / scale
+    assert error < max(2 * of_plain, 0.02)
+    assert not list(packed.feed_out.parameters())
+
+
+@torch.inference_mode()
+@pytest.mark.skipif(not can_pack_convolutions(torch.device("cpu")), reason="this torch has none")
+@pytest.mark.parametrize("glance", [False, True])
+def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(glance: bool) -> None:
+    torch.manual_seed(0)
+    tower = VisionTower(ModelConfig(glance=glance, stem_blocks=(1, 0, 1)))
+    for weight in tower.parameters():
+        if weight.ndim < 2 or not weight.any():  # those that begin at zero
+            torch.nn.init.normal_(weight, 0.5, 0.2)
+    frames = normalise(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
+    expected = tower(frames).tokens
+    packed = copy.deepcopy(tower)
+    pack_convolutions(packed, frames[:1])
+    assert sum(isinstance(part, PackedConvolution) for part in packed.modules()) == 8
+    for count in (1, 5):
+        torch.testing.assert_close(
+            packed(frames[:count]).tokens, expected[:count], atol=1e-4, rtol=1e-4
+        )

@@ -1,0 +1,348 @@
+"""Does our own code compute the layers that torch computes, and does play go on where it cannot?"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agent_core.config import ModelConfig
+from agent_core.cpu import paper as native_paper
+from agent_core.cpu.build import KernelError, Units, library, paper_units
+from agent_core.cpu.int8 import Watch
+from agent_core.cpu.paper import HEAD, OwnLayers
+from agent_core.device import use_large_pages
+from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.engine.session import Choice
+from agent_core.model import IAFM
+from agent_core.model.decoder import Decoder
+from agent_core.model.vit import FrameMemory, ViTower
+from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.vocabulary import build_vocabulary
+from agent_core.weights.checkpoint import Checkpoint, make_header
+from games.voxel.spec import SPEC
+
+TEXTS = ["chop a tree", "hunt the pig"]
+VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
+ATTACHMENT = Attachment(SPEC, VOCABULARY)
+
+UNITS = paper_units() or ("tiles",)
+REASON = native_paper.reason_against()
+needs_units = pytest.mark.skipif(
+    REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
+    reason=f"torch computes all layers: {REASON}",
+)
+
+
+def config(**changes: object) -> ModelConfig:
+    sizes = {
+        "backbone": "paper", "width": 2 * HEAD, "heads": 2, "layers": 3, "frame_height": 40, "frame_width": 40,
+        "patch": 8, "visual_grid": (5, 5), "glance": True, "memory_frames": 4, "history_stride": 1,
+        "positions": 512, "thought_slots": 8, "mae_blocks": 1, "temporal_attention": True,
+    }  # fmt: skip
+    return ModelConfig.model_validate({**sizes, **changes})
+
+
+def model(**changes: object) -> IAFM:
+    torch.manual_seed(0)
+    made = IAFM(config(**changes), VOCABULARY.size)
+    for name, weight in made.named_parameters():
+        if weight.ndim < 2:
+            nn.init.normal_(weight, 1.0, 0.3)
+        elif name == "token.weight":
+            nn.init.normal_(weight, std=0.15)
+        elif "blocks" in name:  # what layers add counts for more than what they are given
+            nn.init.normal_(weight, std=0.12)
+    return made.eval().requires_grad_(False)
+
+
+def off(found: Tensor, expected: Tensor) -> float:
+    """Distance in standard deviations, in the mean."""
+    return float((found.float() - expected).std() / expected.std())
+
+
+def by_torch_and_by_us(
+    part: nn.Module, run: Any, units: Units, *, whole: bool = False
+) -> tuple[float, float]:
+    """How far bfloat16 in torch, and our own code, are from float32."""
+    truth = run(copy.deepcopy(part))
+    half = copy.deepcopy(part).to(torch.bfloat16)
+    watch = Watch(half) if whole else None
+    plain = run(half)
+    if watch is not None:
+        watch.end()
+    ours = copy.deepcopy(part).to(torch.bfloat16)
+    # the watch knows the layers it has seen
+    layers = OwnLayers(half.blocks if whole else ours.blocks, watch, units)
+    ours.own = layers.see if isinstance(part, ViTower) else layers.extend
+    ours.blocks = nn.ModuleList()
+    return off(plain, truth), off(run(ours), truth)
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("steps", [2, 6])  # of a memory of four, which then goes round
+@pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0, 1])])
+def test_pictures_are_seen_as_torch_sees_them(
+    rows: slice | Tensor, steps: int, whole: bool, units: Units
+) -> None:
+    made = model()
+    count = 1 if isinstance(rows, slice) else 3
+    places = made.config.visual_tokens
+
+    def run(tower: ViTower) -> Tensor:
+        dtype = tower.patch_in.weight.dtype
+        draw = torch.Generator().manual_seed(1)
+        earlier = torch.randn(3, 2, 3, places, 2, 4, HEAD, generator=draw).to(dtype)
+        for step in range(steps):
+            bias = torch.zeros(4, count, 1, dtype=dtype)
+            bias[step + 1 :] = -torch.inf
+            block = step % 4
+            where = block if count == 1 else torch.full((3,), block)
+            pictures = torch.randn(count, 3, 40, 40, generator=draw).to(dtype)
+            seen = tower.look(pictures, FrameMemory(earlier, bias, rows, where))
+        return seen.float()
+
+    plain, ours = by_torch_and_by_us(made.vision, run, units, whole=whole)
+    assert ours < (0.02 if whole else 1.1 * plain)
+    assert plain < 0.01
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
+def test_tokens_enter_the_cache_as_with_torch(
+    queries: int, tail: int | None, whole: bool, units: Units
+) -> None:
+    made = model(positions=2048)
+
+    def run(decoder: Decoder) -> Tensor:
+        dtype = decoder.norm.weight.dtype
+        draw = torch.Generator().manual_seed(queries)
+        cache = torch.randn(3, 2, 4, 2, 333, HEAD, generator=draw).to(dtype)
+        used = cache[:, :, :, :, :301]  # no whole number of tiles
+        slots = torch.randperm(301, generator=draw)[: 2 * queries].view(2, queries)
+        columns = torch.zeros(2, queries, 301).short()
+        columns[torch.rand(columns.shape, generator=draw) > 0.6] = -1
+        columns[..., 7] = 0
+        columns[1, :, 128:256] = -1  # a block nothing is seen of
+        x = torch.randn(2, queries, 2 * HEAD, generator=draw)
+        rows = torch.tensor([3, 1])
+        out = decoder.extend(x.to(dtype), columns, used, rows, slots, tail=tail)
+        return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
+
+    plain, ours = by_torch_and_by_us(made.decoder, run, units, whole=whole)
+    assert ours < (0.02 if whole else 1.1 * plain)
+    assert plain < 0.01
+
+
+@needs_units
+@torch.inference_mode()
+@pytest.mark.parametrize("units", UNITS)
+def test_numbers_beyond_those_seen_end_at_the_edge(units: Units) -> None:
+    """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
+    decoder = model().decoder.to(torch.bfloat16)
+    seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
+    rows, slots = torch.tensor([0]), torch.arange(9)[None]
+    x = torch.randn(1, 9, 2 * HEAD).bfloat16()
+    watch = Watch(decoder)
+    decoder.extend(x, seen, cache, rows, slots)
+    watch.end()
+    for block in decoder.blocks:
+        block.attention_norm.weight *= 3
+    far = decoder.extend(x, seen, cache.clone(), rows, slots).float()
+    layers = OwnLayers(decoder.blocks, watch, units)
+    found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
+    assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
+
+
+def checkpoint(**changes: object) -> Checkpoint:
+    made = model(**changes)
+    return Checkpoint(made, make_header(made.config, (SPEC,), VOCABULARY, {}), VOCABULARY, Path())
+
+
+def pictures(count: int, seed: int) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return list(random.integers(0, 255, (count, 40, 40, 3)).astype(np.uint8))
+
+
+def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Choice]]:
+    sessions = [engine.open(ATTACHMENT, seed) for seed in seeds]
+    frames = [pictures(steps, seed) for seed in seeds]
+    return [
+        engine.act(sessions, [f[t] for f in frames], ["chop a tree"] * len(seeds))
+        for t in range(steps)
+    ]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr("agent_core.cpu.paper.can_own", lambda *_: False)
+        yield
+
+
+@needs_units
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("over_time", [False, True])
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_play_is_that_of_torch(
+    precision: Any, over_time: bool, shown: bool, request: pytest.FixtureRequest
+) -> None:
+    """Greedy play of torch's bfloat16, gone along with: what would be likely next?"""
+    what = checkpoint(temporal_attention=over_time)
+    options = EngineOptions(temperature=0, show_actions=shown, precision=precision)
+    ours = Engine(what, options)
+    request.getfixturevalue("without")
+    theirs = Engine(what, EngineOptions(temperature=0, show_actions=shown, precision="bfloat16"))
+    assert not theirs.own_layers
+    found, expected = (play(engine, [0])[16:] for engine in (ours, theirs))
+    assert len(ours.own_layers) == 2
+    assert all(layers.operations > 0 for layers in ours.own_layers)
+    for (a,), (b,) in zip(found, expected, strict=True):
+        assert a.entropy == pytest.approx(b.entropy, abs=0.08)
+
+
+@needs_units
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
+    what = checkpoint(history_stride=2)
+    options = EngineOptions(show_actions=True, precision=precision, alternatives=2)
+
+    def after_others(seeds: list[int]) -> list[list[Choice]]:
+        engine = Engine(what, options)
+        play(engine, [9], steps=16)  # of these whole numbers are told how far they reach
+        assert engine.own_layers
+        return play(engine, seeds, steps=8)
+
+    together = after_others([1, 2, 3])
+    alone = [after_others([seed]) for seed in (1, 2, 3)]
+    for k, choices in enumerate(together):
+        for seed, choice in enumerate(choices):
+            assert choice.body == alone[seed][k][0].body
+            assert choice.probability == pytest.approx(alone[seed][k][0].probability, rel=1e-4)
+
+
+@needs_units
+def test_the_number_of_threads_changes_nothing() -> None:
+    what, before = checkpoint(), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            engine = Engine(what, EngineOptions(precision="bfloat16"))
+            found.append([choice.probability for (choice,) in play(engine, [4], steps=6)])
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@needs_units
+def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library("paper")
+    (made,) = (tmp_path / "iafm").iterdir()
+    written = made.stat().st_mtime_ns
+    monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
+    with pytest.raises(KernelError, match="no C compiler"):
+        library("paper")
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library("paper")
+    assert made.stat().st_mtime_ns == written
+
+
+@pytest.mark.skipif(
+    UNITS != ("vectors",), reason="this processor has matrix tiles, or nothing for it"
+)
+def test_units_that_are_not_there_are_refused() -> None:
+    with pytest.raises(KernelError, match="no tiles"):
+        library("paper", "tiles")
+
+
+@needs_units
+def test_code_that_others_could_have_put_there_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iafm").mkdir()
+    (tmp_path / "iafm").chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(KernelError, match="others may write"):
+        library("paper")
+
+
+PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not PAGES.exists() or "[madvise]" not in PAGES.read_text(),
+    reason="this system gives no large pages, or gives them unasked",
+)
+def test_large_pages_lie_under_what_is_read_often() -> None:
+    def large_kb() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+
+    def own_memory() -> mmap.mmap:  # what was freed before could lie in large pages already
+        return mmap.mmap(-1, 9 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    control, before = own_memory(), large_kb()
+    control.madvise(mmap.MADV_HUGEPAGE)
+    torch.frombuffer(control, dtype=torch.uint8).fill_(1)
+    if large_kb() <= before:
+        pytest.skip("the kernel has no large page to give, asked by Python itself")
+    memory = torch.frombuffer(own_memory(), dtype=torch.uint8)
+    memory.random_(0, 255)
+    kept, before = memory.clone(), large_kb()
+    use_large_pages(memory)
+    use_large_pages(memory[:5])  # too small for one
+    assert torch.equal(memory, kept)
+    assert large_kb() > before
+
+
+@needs_units
+@pytest.mark.parametrize(
+    ("compiler", "reason"), [("false", "fails"), ("/no/such/cc", "cannot be compiled")]
+)
+def test_without_a_compiler_torch_plays(
+    compiler: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native_paper.reason_against.cache_clear()
+    with caplog.at_level(logging.INFO):
+        engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
+    native_paper.reason_against.cache_clear()
+    assert reason in caplog.text
+    assert not engine.own_layers
+    assert play(engine, [0], steps=1)[0][0].probability > 0
+    assert not list((tmp_path / "iafm").iterdir())
+
+
+@needs_units
+def test_wrong_numbers_are_not_played_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(OwnLayers, "see", lambda _, x, __: torch.full_like(x, torch.nan))
+    native_paper.reason_against.cache_clear()
+    engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
+    native_paper.reason_against.cache_clear()
+    assert "other numbers" in caplog.text
+    assert not engine.own_layers

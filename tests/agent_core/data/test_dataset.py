@@ -1,0 +1,182 @@
+"""Are windows cut as the memory of play would hold them, and is each target the teacher's?"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from agent_core.config import ConfigError, DataConfig, ModelConfig
+from agent_core.data.dataset import WindowStore, build_store
+from agent_core.tokens.vocabulary import CAPTION, THOUGHT, build_vocabulary
+from games import Action
+from games.voxel.spec import SPEC
+
+VOCABULARY = build_vocabulary([SPEC], ["chop a tree", "hunt the pig"], 300)
+STRIDE = 3
+
+
+def action(**pressed: int) -> Action:
+    return {**SPEC.null_action(), **pressed}
+
+
+class Tape:
+    """An episode whose frame i is painted with `first + i`; at step 4 the game did not do what was wanted."""
+
+    spec = SPEC
+
+    def __init__(self, steps: int, first: int, task: str, text: str) -> None:
+        self.pictures = np.empty((steps, 8, 8, 3), np.uint8)
+        self.pictures[:] = (first + np.arange(steps))[:, None, None, None]
+        self.actions = [action(forward=i % 2) for i in range(steps)]
+        self.executed = [action(attack=1) if i == 4 else a for i, a in enumerate(self.actions)]
+        self.thoughts = ["walk" if i == 2 else "" for i in range(steps)]
+        self.captions = ["a wall" if i == 3 else "" for i in range(steps)]
+        self.info = SimpleNamespace(instruction=text, task=task)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+LONG, SHORT = Tape(12, 100, "wood", "chop a tree"), Tape(4, 50, "meat", "hunt the pig")
+
+
+def store_of(**changes: int) -> WindowStore:
+    parts = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
+    frames = np.concatenate([e.pictures for part in parts.values() for e in part])
+    sizes = {"frame_height": 8, "frame_width": 8, "visual_grid": (1, 1), "memory_frames": 3}
+    model = ModelConfig.model_validate({**sizes, "history_stride": STRIDE, **changes})
+    return build_store(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def store() -> WindowStore:
+    return store_of()
+
+
+def cut(store: WindowStore, last: int, offset: int, hidden: bool, length: int = 4) -> object:
+    ids = [torch.tensor([value]) for value in (last, offset, length)]
+    return store.gather(*ids, torch.tensor([hidden]), torch.tensor([2]), 4)
+
+
+def test_a_window_holds_every_third_frame_and_the_newest(store: WindowStore) -> None:
+    batch = cut(store, 9, 2, True)
+    assert batch.frames[0, :, 0, 0, 0].tolist() == [101, 104, 107, 109]
+    assert batch.present.all()
+
+
+def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
+    batch = cut(store, 12 + 2, 1, True)  # the short episode's third step
+    assert batch.present[0].tolist() == [False, False, True, True]
+    assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
+    assert VOCABULARY.text(batch.text[0].tolist()) == "hunt the pig"
+    assert VOCABULARY.text(batch.thought[0].tolist()) == "walk"
+
+
+def test_a_caption_is_said_where_there_is_one(store: WindowStore) -> None:
+    walk, wall = (cut(store, 12 + i, 1, True).thought[0].tolist() for i in (2, 3))
+    assert (walk[0], VOCABULARY.text(walk)) == (THOUGHT, "walk")
+    assert (wall[0], VOCABULARY.text(wall)) == (CAPTION, "a wall")
+
+
+def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowStore) -> None:
+    assert cut(store, 11, 2, True).turn.tolist() == [2]
+    assert cut(store, 4, 1, True).turn.tolist() == [0]
+
+
+def test_a_short_window_forgets(store: WindowStore) -> None:
+    assert cut(store, 9, 2, True, length=2).present[0].tolist() == [False, False, True, True]
+
+
+def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowStore) -> None:
+    walk = VOCABULARY.id_of["move.forward"]
+    hit = VOCABULARY.id_of["attack.primary"]
+    hidden, shown = cut(store, 7, 3, True), cut(store, 7, 3, False)  # frames 1, 4 and 7 of "wood"
+    assert hidden.scored.all()
+    assert hit not in hidden.actions
+    assert hit in shown.actions[0, 2]
+    assert shown.scored[0].tolist() == [True, True, False, True]
+    newest = cut(store, 4, 3, False)  # the wanted one, although the game did another
+    assert hit not in newest.actions[0, 3]
+    assert newest.scored[0, 3]
+    assert walk in cut(store, 5, 3, False).actions[0, 3]
+
+
+def test_tasks_are_drawn_evenly_and_parts_never_mix(store: WindowStore) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = store.sample("train", 4000, DataConfig(window_frames=2), generator)
+    meat = (batch.frames[:, -1, 0, 0, 0] < 60).float().mean().item()
+    assert meat == pytest.approx(0.5, abs=0.03)  # although it has a quarter of the steps
+    assert batch.frames[:, -1].min() >= 50
+    held_out = store.sample("validation", 100, DataConfig(), generator, training=False)
+    assert held_out.frames[:, -1].max() < 5
+    assert store.steps("validation") == 5
+
+
+def test_draws_depend_on_the_generator_alone(store: WindowStore) -> None:
+    first, second = (
+        store.sample("train", 16, DataConfig(), torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(first.frames, second.frames)
+    assert torch.equal(first.actions, second.actions)
+
+
+def test_changes_of_the_wanted_action_are_found(store: WindowStore) -> None:
+    assert store.changed(torch.tensor([0, 1, 12, 13])).tolist() == [False, True, False, True]
+
+
+def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
+    store = store_of(chunk=3, action_slots=31)
+    walk, (start, end) = VOCABULARY.id_of["move.forward"], (VOCABULARY.start, VOCABULARY.end)
+    stood, walked = (end,), (walk, end)  # even and odd steps
+
+    def chunks(last: int) -> list[list[int]]:
+        batch = cut(store, last, 3, True)
+        assert batch.scored.all()
+        return [[i for i in ids if i] for ids in batch.actions[0].tolist()]
+
+    assert chunks(7)[1:] == [
+        [start, *walked, *stood, *walked],
+        [start, *stood],  # the game did something else at step 4, and 5 answers to that
+        [start, *walked, *stood, *walked],
+    ]
+    assert chunks(3)[-1] == [start, *walked, *stood]
+    assert chunks(10)[-1] == [start, *stood, *walked]  # the last but one step of "wood"
+    assert chunks(11)[-1] == [start, *walked]
+    assert chunks(12 + 1)[-1] == [start, *walked, *stood, *walked]
+
+
+def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
+    steps = torch.arange(16)
+    store = store_of(chunk=2, action_slots=21)
+    assert store.changed(steps).tolist() == store_of().changed(steps).tolist()
+    first = store.first_action(store.labels)
+    assert first[:, :3].tolist() == store_of().labels[:, :3].tolist()
+    assert not first[:, 3:].any()
+
+
+def test_actions_without_room_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"action_slots=12 .* voxel-v0 needs 31 for model\.chunk=3"
+    ):
+        store_of(chunk=3)
+
+
+def test_games_are_told_apart_and_weighed_by_name() -> None:
+    other = Tape(4, 50, "wood", "chop a tree")
+    other.spec = SPEC.model_copy(update={"id": "other-v0"})
+    episodes = [Tape(12, 100, "wood", "chop a tree"), other]
+    frames = np.concatenate([e.pictures for e in episodes])
+    model = ModelConfig(frame_height=8, frame_width=8, visual_grid=(1, 1))
+    data = DataConfig(window_frames=2, task_weights={"wood": 1.0, "other/wood": 3.0})
+    store = build_store(
+        {"train": episodes, "validation": []}, frames, VOCABULARY, model, data, torch.device("cpu")
+    )
+    assert store.games("train") == ("other", "voxel")
+    assert store.games("validation") == ()
+    share = store.cumulative["train/other"][-1] / store.cumulative["train"][-1]
+    assert share.item() == pytest.approx(0.75)
+    drawn = store.sample("train/other", 50, data, torch.Generator().manual_seed(0))
+    assert drawn.frames[:, -1].max() < 60

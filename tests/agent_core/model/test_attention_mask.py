@@ -1,0 +1,119 @@
+"""Does every token see what the rules say, and nothing else?"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agent_core.model.attention_mask import attention_bias, places, sight
+from agent_core.model.batch import ACTION, TEXT, THOUGHT, VISUAL, Batch, Layout
+from agent_core.model.packing import Packed, packed, take
+
+LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
+MEMORY = 3
+PLACES = (
+    [(TEXT, -1, k) for k in range(3)]
+    + [
+        (kind, t, k)
+        for t in range(4)
+        for k, kind in enumerate([VISUAL, VISUAL, ACTION, ACTION, ACTION])
+    ]
+    + [(THOUGHT, 3, k) for k in range(2)]
+)
+
+
+def unpacked(valid: torch.Tensor) -> Packed:
+    """Every window in a row of its own, padding and all."""
+    every = torch.arange(valid.numel()).view(valid.shape)
+    return Packed(every, valid, every)
+
+
+def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) -> bool:
+    """The rules of the module's first lines, one pair at a time."""
+    (kind_q, frame_q, order_q), (kind_k, frame_k, order_k) = query, key
+    if kind_q == TEXT:
+        return kind_k == TEXT and order_k <= order_q
+    if kind_k == TEXT:
+        return True
+    remembered = 0 <= frame_q - frame_k < MEMORY
+    if kind_k == VISUAL:
+        return remembered
+    if kind_k == THOUGHT:
+        return kind_q == THOUGHT and order_k <= order_q
+    if frame_q == frame_k:
+        return kind_q == ACTION and order_k <= order_q
+    return shown and remembered and kind_q != THOUGHT
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_every_pair_follows_the_rules(shown: bool) -> None:
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    expected = torch.tensor([[sees(q, k, shown) for k in PLACES] for q in PLACES])
+    assert torch.equal(seen.shown if shown else seen.hidden, expected)
+
+
+def test_time_enters_as_a_distance_in_frames_alone() -> None:
+    table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
+    bias = attention_bias(table, seen, torch.tensor([False]), unpacked(valid))
+    for row, (kind_q, frame_q, _) in enumerate(PLACES):
+        for column, (kind_k, frame_k, _) in enumerate(PLACES):
+            if torch.isinf(bias[0, 0, row, column]):
+                continue
+            entry = frame_q - frame_k
+            if kind_k == TEXT:
+                entry = MEMORY + int(kind_q == TEXT)
+            assert bias[0, :, row, column].tolist() == table[:, entry].tolist()
+
+
+def test_padding_is_seen_by_itself_alone() -> None:
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
+    valid[:, [2, 7, 20]] = False
+    hidden = torch.tensor([True, False])
+    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, unpacked(valid))
+    assert not torch.isnan(bias.softmax(-1)).any()
+    for padded in (2, 7, 20):
+        column = torch.isfinite(bias[:, 0, :, padded])
+        assert column.sum(1).tolist() == [1, 1]
+        assert column[:, padded].all()
+
+
+def test_short_windows_share_a_row() -> None:
+    valid = torch.zeros(4, 40, dtype=torch.bool)
+    valid[0, :3], valid[1, ::4], valid[2, 5:17], valid[3, 30:39] = True, True, True, True
+    rows = packed(valid)  # 3, 10, 12 and 9 tokens
+    assert rows.slots.shape == (3, 16)
+    assert rows.there.sum(1).tolist() == [15, 10, 9]
+    assert rows.slots[0, :15].tolist() == [*range(85, 97), 0, 1, 2]
+    x = torch.randn(4, 40, 5)
+    assert torch.equal(take(take(x, rows.slots), rows.back)[valid], x[valid])
+
+
+def test_windows_of_a_row_do_not_see_each_other() -> None:
+    table = torch.randn(2, MEMORY + 2)
+    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    valid = torch.rand(9, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.3
+    rows, hidden = packed(valid), torch.arange(9) % 2 == 0
+    assert len(rows.slots) < 9
+    alone = attention_bias(table, seen, hidden, unpacked(valid))
+    together = attention_bias(table, seen, hidden, rows)
+    for slots, there, bias in zip(rows.slots, rows.there, together, strict=True):
+        window, slot = slots[there] // LAYOUT.length, slots[there] % LAYOUT.length
+        others = window[:, None] != window[None]
+        own = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
+        assert torch.equal(bias[:, there][:, :, there], own.masked_fill(others, float("-inf")))
+
+
+def test_absolute_places_are_a_ring_of_blocks() -> None:
+    nothing = torch.zeros(2)
+    present = torch.tensor([[False, True, True, True], [True] * 4])
+    batch = Batch(nothing, present, *[nothing] * 5, turn=torch.tensor([0, 2]))
+    in_play = Layout(text=8, frames=MEMORY, visual=2, action=4, thought=0)
+    found = places(LAYOUT, in_play, batch)
+    assert found[:, :3].tolist() == [[0, 1, 2]] * 2
+    begins = found[:, 3:23:5]  # of the four frames
+    assert begins.tolist() == [[8 + 6 * b for b in (2, 0, 1, 2)], [8 + 6 * b for b in (2, 0, 1, 2)]]
+    assert found[:, 3:8].tolist() == [[20, 21, 22, 23, 24]] * 2
+    assert found[:, 23:].tolist() == [[22, 23]] * 2  # where the last frame's action would stand

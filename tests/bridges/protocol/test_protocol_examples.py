@@ -1,0 +1,63 @@
+"""Every example in PROTOCOL.md is a message, and every number in it is the code's."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bridges
+from bridges.protocol import act as acts
+from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
+from bridges.protocol.messages import MAX_DEPTH, MAX_TEXT, Hello, from_client, from_server, schema
+from bridges.serving import server
+
+TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```json (client|server)\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize(("sender", "example"), EXAMPLES)
+def test_the_example_is_a_message_without_unknown_fields(sender, example):
+    message = (from_client if sender == "client" else from_server)(example)
+    assert message is not None
+    assert set(json.loads(example)) <= set(type(message).model_fields)
+
+
+def test_every_message_has_an_example():
+    for sender, part in schema().items():
+        shown = {json.loads(example)["type"] for who, example in EXAMPLES if who == sender}
+        known = set(part["discriminator"]["mapping"])
+        told_by_the_other = {"event", "bye"} if sender == "server" else set()
+        assert known - shown == told_by_the_other
+
+
+def test_the_example_act_is_legal_in_the_example_game():
+    messages = [
+        (from_client if who == "client" else from_server)(example) for who, example in EXAMPLES
+    ]
+    hello = next(m for m in messages if isinstance(m, Hello))
+    act = next(m for m in messages if m.type == "act")
+    assert hello.spec.legal(act.action) == {"walk": 1, "hit": 0, "look": (0.0, 2.0)}
+    assert [hello.spec.legal(then.action)["walk"] for then in act.later] == [1]
+    assert act.step_ms == 1000 / hello.spec.step_hz
+    assert act.valid_ms == (acts.VALID_STEPS + len(act.later)) * act.step_ms
+
+
+def test_the_example_picture_is_these_bytes():
+    shown = re.search(r"```hex\n(.*?)```", TEXT, re.DOTALL).group(1)
+    assert bytes.fromhex(shown) == pack(np.zeros((2, 3, 3), np.uint8), 5, 6)
+
+
+def test_the_limits_are_the_codes():
+    for figure in (
+        f"{MAX_PIXELS:,} pixels",
+        f"{MAX_DEPTH} levels",
+        f"{MAX_TEXT >> 10} KiB",
+        f"{MAX_META >> 10} KiB",
+    ):
+        assert figure in TEXT
+    assert f"{server.MAX_CONNECTIONS} connections" in TEXT
+    assert f"above {server.MAX_MESSAGE >> 20} MiB" in TEXT
+    assert f"within {server.HELLO_TIMEOUT_S:.0f} s" in TEXT
+    assert f"at most {server.WATCH_HZ:.0f} a second" in TEXT

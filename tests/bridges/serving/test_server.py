@@ -1,0 +1,398 @@
+"""Games, consoles and strangers at a real server on a loopback port."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect as raw_connect
+
+import bridges
+from bridges import (
+    BridgeError,
+    BridgeServer,
+    Decision,
+    Following,
+    PolicyError,
+    RandomPolicy,
+    Start,
+    play,
+)
+from bridges.protocol.messages import Act, Event, Instruct, State
+from games import FrameSize, GameSpec, action_space, observation_space
+from games.controls import Button
+
+SPEC = GameSpec(
+    id="lamp-v0",
+    title="Lamp",
+    frame=FrameSize(height=16, width=16),
+    step_hz=20,
+    controls=(Button(name="on", label="switch on"), Button(name="off", label="switch off")),
+)
+
+
+def picture(brightness: int) -> np.ndarray:
+    return np.full(SPEC.frame.shape, brightness, np.uint8)
+
+
+class Watchman:
+    """Switches on in the dark; says what it saw and was told."""
+
+    name = "watchman"
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.told = []
+        self.batches = []
+
+    def attach(self, spec, *, seed=None):
+        if "on" not in spec.by_name:
+            raise PolicyError("there is no lamp")
+        return RandomPolicy().attach(spec)
+
+    def act(self, requests):
+        time.sleep(self.seconds)
+        self.batches.append(len(requests))
+        self.told += [r.instruction for r in requests]
+        if any(r.instruction == "fail" for r in requests):
+            raise RuntimeError("secret detail")
+        return [
+            Decision(
+                SPEC.legal({"on": int(r.frame.mean() < 100)}), f"saw {r.frame.mean():.0f}", 1.0
+            )
+            for r in requests
+        ]
+
+    def ask(self, player, question):
+        return f"asked {question}"
+
+
+@contextmanager
+def serving(policy=None, **options):
+    """A server in a thread of its own."""
+    ready, stop = threading.Event(), threading.Event()
+    box = {}
+
+    async def main():
+        async with BridgeServer(policy or Watchman(), port=0, **options) as server:
+            box["server"] = server
+            ready.set()
+            while not stop.is_set():
+                await asyncio.sleep(0.01)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield box["server"]
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_two_games_get_their_own_actions():
+    with (
+        serving() as server,
+        bridges.connect(server.url, SPEC) as dark,
+        bridges.connect(server.url, SPEC) as bright,
+    ):
+        for _ in range(5):
+            assert dark.act(picture(0)).action == {"on": 1, "off": 0}
+            assert bright.act(picture(200)).words == "saw 200"
+
+
+def test_in_realtime_the_newest_frame_wins_and_the_rest_are_counted():
+    with (
+        serving(Watchman(0.15)) as server,
+        bridges.connect(server.url, SPEC, mode="realtime") as game,
+    ):
+        for brightness in range(1, 12):
+            game.send(picture(brightness))
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            act = game.newest()
+            if act and act.observation == 11:
+                break
+            time.sleep(0.01)
+        assert act.words == "saw 11"
+        assert act.dropped >= 8
+
+
+def test_lockstep_drops_nothing():
+    policy = Watchman(0.02)
+    with serving(policy) as server, bridges.connect(server.url, SPEC) as game:
+        for i in range(6):
+            game.send(picture(i))
+        last = game.act(picture(99))
+        assert last.dropped == 0
+        assert len(policy.told) == 7
+
+
+def test_waiting_sessions_share_one_batch():
+    policy = Watchman(0.1)
+    with serving(policy) as server:
+        games = [bridges.connect(server.url, SPEC) for _ in range(4)]
+        for game in games:
+            game.send(picture(1))
+        for game in games:
+            game.act(picture(2))
+        assert max(policy.batches) >= 3
+        for game in games:
+            game.close()
+
+
+class Planner(Watchman):
+    """Looks two steps ahead: off, on, off."""
+
+    def act(self, requests):
+        on, off = SPEC.legal({"on": 1}), SPEC.legal({"off": 1})
+        later = (Following(on, "second"), Following(off, "third"))
+        return [Decision(off, "first", 1.0, later=later) for _ in requests]
+
+
+class Clock:
+    """Tells the seconds it is set to."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_each_client_does_what_is_due_by_its_own_clock():
+    late, fresh = Clock(), Clock()
+    with (
+        serving(Planner()) as server,
+        bridges.connect(server.url, SPEC, mode="realtime", clock=late) as behind,
+        bridges.connect(server.url, SPEC, mode="realtime", clock=fresh) as ahead,
+    ):
+        whole = ahead.act(picture(0))
+        assert [step.words for step in whole.later] == ["second", "third"]
+        assert (whole.step_ms, whole.valid_ms) == (50, 400)
+        behind.send(picture(0))
+        late.now += 0.07  # a step and a bit pass before the answer is asked for
+        until(behind.newest)
+        assert behind.newest().words == "second"
+        assert behind.newest().action == {"on": 1, "off": 0}
+        assert [step.words for step in behind.newest().later] == ["third"]
+        assert ahead.newest() == whole
+
+
+def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
+    clock = Clock()
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+        game.act(picture(0))
+        due = []
+        for clock.now in (100.04, 100.06, 100.11, 100.3, 100.399, 100.41):
+            act = game.newest()
+            due.append(act and act.words)
+        assert due == ["first", "second", "third", "third", "third", None]
+
+
+def test_a_game_may_count_its_own_steps():
+    clock = Clock()
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+        number = game.act(picture(0)).observation
+        clock.now += 0.2
+        words = [game.newest(number + passed).words for passed in (0, 1, 2, 9)]
+        assert words == ["first", "second", "third", "third"]
+
+
+def test_an_episode_that_is_over_leaves_nothing_to_do():
+    with serving(Planner()) as server, bridges.connect(server.url, SPEC) as game:
+        game.act(picture(0))
+        assert game.newest() is not None
+        game.event(terminated=True)
+        assert game.newest() is None
+        game.act(picture(0))
+        assert game.newest() is not None
+
+
+def test_a_console_sees_everything_and_changes_the_goal_at_once():
+    policy = Watchman()
+    with serving(policy) as server, bridges.connect(server.url, SPEC, instruction="wait") as game:
+        messages = bridges.watch(server.url)
+        assert isinstance(next(messages), State)
+        with raw_connect(server.url) as console:
+            console.send('{"type":"hello","role":"query"}')
+            console.send('{"type":"instruct","text":"switch it on"}')
+            until(lambda: game.instruction == "switch it on")
+        game.act(picture(3))
+        assert policy.told[-1] == "switch it on"
+        game.event(terminated=True, success=True, task="lamp")
+        seen = []
+        while not any(isinstance(m, Event) for m in seen):
+            seen.append(next(messages))
+        assert any(isinstance(m, Instruct) and m.text == "switch it on" for m in seen)
+        assert any(isinstance(m, Act) and m.words == "saw 3" for m in seen)
+        until(lambda: server.state().sessions[0].successes == 1)
+        messages.close()
+        assert bridges.ask(server.url, "why") == "asked why"
+        assert game.ask("next_action") == "asked next_action"
+
+
+def test_a_failing_policy_tells_no_secrets_and_the_server_lives():
+    with serving() as server:
+        with (
+            bridges.connect(server.url, SPEC, instruction="fail") as game,
+            pytest.raises(BridgeError) as caught,
+        ):
+            game.act(picture(0))
+        assert "the policy failed" in str(caught.value)
+        assert "secret" not in str(caught.value)
+        with bridges.connect(server.url, SPEC) as game:
+            assert game.act(picture(0)).action["on"] == 1
+
+
+def test_a_game_the_policy_cannot_play_hears_why():
+    other = SPEC.model_copy(update={"controls": (Button(name="go"),)})
+    with serving() as server, pytest.raises(BridgeError, match="there is no lamp"):
+        bridges.connect(server.url, other)
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ("{", 4400), ('{"type":"bye"}', 4400), (b"IAFM", 4400), ('{"type":"hello","role":"play"}', 4400),
+        ('{"type":"hello","version":9}', 4426), (None, 4408),
+    ],
+)  # fmt: skip
+def test_strangers_are_sent_away_with_a_code(first, code):
+    with serving(hello_timeout_s=0.2) as server, raw_connect(server.url) as stranger:
+        if first is not None:
+            stranger.send(first)
+        assert closed_with(stranger) == code
+
+
+@pytest.mark.parametrize("data", [b"x" * 40, b"IAFM" + b"\xff" * 60])
+def test_bad_pictures_end_the_session(data):
+    with serving() as server, raw_connect(server.url) as game:
+        game.send(json.dumps({"type": "hello", "spec": SPEC.model_dump(mode="json")}))
+        game.recv()
+        game.send(data)
+        assert closed_with(game) in (4400, 4413, 4415)
+
+
+def test_a_wrong_message_is_answered_not_punished():
+    with serving() as server, raw_connect(server.url) as game:
+        game.send(json.dumps({"type": "hello", "spec": SPEC.model_dump(mode="json")}))
+        game.recv()
+        game.send('{"type":"instruct","text":5}')
+        assert json.loads(game.recv())["path"] == "text"
+        game.send('{"type":"from the future"}')
+        assert json.loads(game.recv())["code"] == "unknown_type"
+
+
+def test_tokens_origins_and_hosts():
+    with pytest.raises(BridgeError, match="token"):
+        BridgeServer(RandomPolicy(), host="0.0.0.0")
+    with serving(token="open sesame") as server:
+        with pytest.raises(BridgeError, match="4401"):
+            bridges.connect(server.url, SPEC, token="wrong")
+        bridges.connect(server.url, SPEC, token="open sesame").close()
+        with pytest.raises(InvalidStatus), raw_connect(server.url, origin="http://evil.example"):
+            pass
+        request = urllib.request.Request(server.console_url, headers={"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request)
+        caught.value.close()
+        assert caught.value.code == 421
+
+
+def test_pages_and_health():
+    with serving() as server:
+        with urllib.request.urlopen(server.console_url + "healthz") as page:
+            health = json.load(page)
+        assert health == {"status": "ok", "policy": "watchman", "sessions": 0}
+        with urllib.request.urlopen(server.console_url) as page:
+            assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+            assert b"console.js" in page.read()
+        for path in ("console.js", "console.css", "schema.json", "metrics"):
+            with urllib.request.urlopen(server.console_url + path) as page:
+                assert page.status == 200
+
+
+def test_a_taken_port_is_one_clear_line():
+    with (
+        serving() as server,
+        pytest.raises(BridgeError, match=f"port {server.port} on 127.0.0.1 is taken"),
+    ):
+        asyncio.run(_start(server.port))
+
+
+async def _start(port):
+    async with BridgeServer(RandomPolicy(), port=port):
+        pass
+
+
+def test_no_server_is_one_clear_line():
+    with pytest.raises(BridgeError, match="no server at"):
+        bridges.connect("ws://127.0.0.1:1/v1", SPEC)
+
+
+class Lamp:
+    """On after three times "on"."""
+
+    game = SPEC
+    observation_space = observation_space(SPEC)
+    action_space = action_space(SPEC)
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return self.look(), {"task": "lamp", "success": False}
+
+    def step(self, action):
+        self.count += action["on"]
+        return (
+            self.look(),
+            0.0,
+            self.count == 3,
+            False,
+            {"task": "lamp", "success": self.count == 3},
+        )
+
+    def look(self):
+        return {"frame": picture(0), "instruction": "switch on"}
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
+def test_play_drives_an_environment(mode):
+    with serving() as server:
+        report = play(Lamp(), server.url, [Start(0), Start(1)], mode=mode, pace_hz=200)
+        assert (report.episodes, report.successes) == (2, 2)
+        assert report.summary()["age_ms"]["p95"] > 0
+
+
+def test_the_client_loads_no_torch():
+    code = "import bridges, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def until(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def closed_with(connection) -> int:
+    with pytest.raises(ConnectionClosed) as caught:
+        drain(connection)
+    return caught.value.rcvd.code
+
+
+def drain(connection) -> None:
+    while True:
+        connection.recv(timeout=5)

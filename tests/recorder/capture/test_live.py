@@ -1,0 +1,183 @@
+"""Recording by a process of its own: nothing is lost in silence, whatever happens to the game."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from games import Button, FrameSize, GameSpec
+from recorder import (
+    CaptureError,
+    CaptureInfo,
+    LiveRecorder,
+    VideoProfile,
+    open_episodes,
+    recover,
+    validate,
+)
+from recorder.format.manifest import read_lines, read_manifest
+
+
+def spec_of(height, width):
+    frame = FrameSize(height=height, width=width)
+    return GameSpec(
+        id="toy-v0", title="Toy", frame=frame, step_hz=20, controls=(Button(name="jump"),)
+    )
+
+
+SMALL = spec_of(32, 48)
+
+
+def test_what_is_handed_over_is_written(tmp_path):
+    with LiveRecorder.create(tmp_path, SMALL, CaptureInfo(seed=3, instruction="hop")) as live:
+        first = live.text(style="instruction", text="hop")
+        for i in range(30):
+            frame = np.full(SMALL.frame.shape, 8 * i, np.uint8)
+            assert live.step(frame, {"jump": i % 2}, reward=1.0) == i
+        live.text(style="correction", text="higher", i0=12, i1=15, supersedes=first)
+        live.event("key", code="space")
+        with pytest.raises(CaptureError, match="uint8 frames"):
+            live.step(np.zeros((1, 1, 3), np.uint8), {})
+        report = live.close(success=True)
+    assert (report.steps, report.dropped) == (30, 0)
+    assert live.close() == report
+    (episode,) = open_episodes(tmp_path)
+    assert episode.folder == live.folder
+    assert episode.manifest.status == "closed"
+    assert episode.info.success
+    assert [a["jump"] for a in episode.actions] == [0, 1] * 15
+    assert [int(f.mean()) for f in episode.frames()] == pytest.approx(
+        [8 * i for i in range(30)], abs=3
+    )
+    assert [(t.text, t.i0, t.i1) for t in episode.texts] == [("higher", 12, 15)]
+    assert [e["kind"] for e in read_lines(live.folder / "events.jsonl")] == ["key"]
+    assert validate(live.folder) == []
+
+
+def test_a_full_queue_lowers_quality_and_counts_every_step(tmp_path):
+    spec = spec_of(720, 960)
+    noise = np.random.default_rng(0).integers(0, 256, spec.frame.shape, np.uint8)
+    sent = 0
+    with LiveRecorder.create(
+        tmp_path,
+        spec,
+        CaptureInfo(clock="wallclock"),
+        queue=3,
+        profile=VideoProfile(crf=10, pixel_format="yuv444p"),
+    ) as live:
+        while sent < 60:
+            live.step(noise, {"jump": sent % 2})
+            sent += 1
+        live.text(style="thought", text="last", i0=59)
+        report = live.close()
+    assert report.dropped > 0
+    assert report.lowered > 0
+    assert report.steps + report.dropped == sent
+    frames = read_lines(live.folder / "frames.jsonl")
+    events = read_lines(live.folder / "events.jsonl")
+    at_end = sum(e["steps"] for e in events if e["kind"] == "dropped_at_end")
+    assert sum(f["dropped_before"] for f in frames) + at_end == report.dropped
+    ticks = [f["game_tick"] for f in frames]
+    lost = [e["tick"] for e in events if e["kind"] == "dropped"]
+    assert sorted(ticks + lost) == list(range(sent))
+    (episode,) = open_episodes(tmp_path)
+    assert [a["jump"] for a in episode.actions] == [t % 2 for t in ticks]
+    assert len(episode.frames()) == report.steps
+    assert validate(episode) == []
+
+
+def test_a_lockstep_game_waits_instead(tmp_path):
+    spec = spec_of(720, 960)
+    noise = np.random.default_rng(0).integers(0, 256, spec.frame.shape, np.uint8)
+    with LiveRecorder.create(tmp_path, spec, CaptureInfo(clock="lockstep"), queue=2) as live:
+        for _ in range(20):
+            live.step(noise, {})
+        report = live.close()
+    assert (report.steps, report.dropped) == (20, 0)
+
+
+GAME = """
+import signal, sys, time
+from pathlib import Path
+import numpy as np
+from games import Button, FrameSize, GameSpec
+from recorder import CaptureInfo, LiveRecorder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin with it ignored
+spec = GameSpec.model_validate_json(sys.argv[2])
+with LiveRecorder.create(Path(sys.argv[1]), spec, CaptureInfo()) as live:
+    for i in range(100000):
+        live.step(np.full(spec.frame.shape, i % 200, np.uint8), {"jump": 1})
+        live.text(style="quick_tag", text=str(i), i0=i)
+        print(i, flush=True)
+        time.sleep(0.002)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_recording_outlives_the_game(tmp_path, how):
+    with subprocess.Popen(
+        [sys.executable, "-c", GAME, str(tmp_path), SMALL.model_dump_json()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as game:
+        for line in game.stdout:
+            if int(line) >= 30:
+                break
+        if how == signal.SIGKILL:
+            game.kill()
+        else:
+            os.killpg(game.pid, how)  # as a terminal does: the recording process gets it too
+        handed_over = int([line, *game.stdout.read().split()][-1]) + 1
+    (folder,) = tmp_path.iterdir()
+    deadline = time.monotonic() + 20
+    while read_manifest(folder).status == "recording" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert recover(tmp_path) == []
+    (episode,) = open_episodes(tmp_path)
+    assert episode.manifest.status == "interrupted"
+    assert handed_over <= len(episode) <= handed_over + 1
+    assert len(episode.texts) >= handed_over - 1
+    assert validate(folder) == []
+
+
+def test_a_killed_recording_process_is_noticed_and_recovered(tmp_path):
+    live = LiveRecorder.create(tmp_path, SMALL, CaptureInfo())
+    frame = np.zeros(SMALL.frame.shape, np.uint8)
+    for _ in range(10):
+        live.step(frame, {"jump": 1})
+    deadline = time.monotonic() + 20
+    while len(read_lines(live.folder / "actions.jsonl")) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(read_manifest(live.folder).writer, signal.SIGKILL)
+    with pytest.raises(CaptureError, match="iafm episodes recover"):  # noqa: PT012
+        for _ in range(10_000):  # the pipe takes some before it breaks
+            live.step(frame, {})
+    with pytest.raises(CaptureError, match="ended early"):
+        live.close()
+    (report,) = recover(tmp_path)
+    assert report.outcome == "recovered"
+    assert report.steps >= 4
+    assert validate(live.folder) == []
+
+
+def test_a_full_disk_is_said_before_the_start(tmp_path):
+    with pytest.raises(CaptureError, match="GB free"):
+        LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_needed=1 << 60)
+
+
+def test_the_disk_guard_pauses_and_says_so(tmp_path):
+    with LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_pause=1 << 60) as live:
+        for _ in range(5):
+            live.step(np.zeros(SMALL.frame.shape, np.uint8), {"jump": 1})
+        report = live.close()
+    assert (report.steps, report.dropped) == (0, 5)
+    events = (live.folder / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in events] == ["paused", "dropped_at_end"]

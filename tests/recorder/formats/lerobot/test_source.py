@@ -1,0 +1,245 @@
+"""Are datasets that others wrote read in each of LeRobot's forms: v3.0 and v2.1, video and single pictures?"""
+
+import json
+from functools import partial
+
+import av
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from games.registry import load
+from recorder import (
+    CaptureError,
+    CaptureInfo,
+    CaptureWriter,
+    Numbers,
+    import_lerobot,
+    open_episodes,
+    validate,
+)
+from recorder.formats.lerobot import source as lerobot_source
+
+TABLE, CALVIN = load("language-table"), load("calvin")
+KEY = "observation.images.rgb"
+FPS = 10
+LENGTHS = (7, 5)
+TASKS = ("push the red star to the blue cube", "separate the blocks")
+PANDAS = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": []}
+
+
+def picture(episode, step, size=(72, 128)):
+    """Brighter with every step; the left half tells the episode."""
+    out = np.full((*size, 3), 20 + 15 * step, np.uint8)
+    out[:, : size[1] // 2, 0] = 60 * episode
+    return out
+
+
+def actions(width, number=0):
+    rng = np.random.default_rng(number)
+    return rng.uniform(-0.1, 0.1, (sum(LENGTHS), width)).astype(np.float32)
+
+
+def encode(path, pictures, codec="libx264"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.options = "yuv420p", {"g": "2", "crf": "10"}
+        for one in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(one, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def info(root, version, width, **changes):
+    features = {
+        KEY: {"dtype": "video", "shape": [72, 128, 3], "names": ["height", "width", "channels"]},
+        "action": {"dtype": "float32", "shape": [width], "names": {"motors": ["x", "y"]}},
+        "task_index": {"dtype": "int64", "shape": [1], "names": None},
+        "episode_index": {"dtype": "int64", "shape": [1], "names": None},
+    }
+    content = {"codebase_version": version, "fps": FPS, "chunks_size": 1000, "robot_type": "xarm"}
+    (root / "meta").mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content | {"features": features | changes})
+    (root / "meta/info.json").write_text(text)
+
+
+def columns_of(rows, begin=0):
+    """The columns of a data file: both episodes' rows, or one's."""
+    which = np.repeat(range(len(LENGTHS)), LENGTHS)[begin : begin + len(rows)]
+    steps = np.concatenate([range(n) for n in LENGTHS])[begin : begin + len(rows)]
+    return {
+        "action": pa.array(rows.tolist(), pa.list_(pa.float32(), rows.shape[1])),
+        "timestamp": pa.array(steps / FPS, pa.float32()),
+        "frame_index": steps,
+        "episode_index": which,
+        "index": np.arange(len(rows)) + begin,
+        "task_index": which,
+    }
+
+
+def v3(root, rows, codec="libx264", **more):
+    info(root, "v3.0", rows.shape[1], **more.pop("features", {}))
+    (root / "data/chunk-000").mkdir(parents=True)
+    pq.write_table(pa.table(columns_of(rows) | more), root / "data/chunk-000/file-000.parquet")
+    tasks = pa.table({"task_index": [0, 1], "__index_level_0__": list(TASKS)})
+    tasks = tasks.replace_schema_metadata({"pandas": json.dumps(PANDAS)})
+    pq.write_table(tasks, root / "meta/tasks.parquet")
+    first = [0, *np.cumsum(LENGTHS).tolist()]
+    episodes = {
+        "episode_index": range(2),
+        "tasks": [[task] for task in TASKS],
+        "length": LENGTHS,
+        "dataset_from_index": first[:2],
+        "dataset_to_index": first[1:],
+        "stats/action/max": [[1.0]] * 2,
+    }
+    for key in ("data", f"videos/{KEY}", "meta/episodes"):
+        episodes |= {f"{key}/chunk_index": [0, 0], f"{key}/file_index": [0, 0]}
+    episodes |= {
+        f"videos/{KEY}/from_timestamp": [f / FPS for f in first[:2]],
+        f"videos/{KEY}/to_timestamp": [f / FPS for f in first[1:]],
+    }
+    (root / "meta/episodes/chunk-000").mkdir(parents=True)
+    columns = {name: list(values) for name, values in episodes.items()}
+    pq.write_table(pa.table(columns), root / "meta/episodes/chunk-000/file-000.parquet")
+    shown = [picture(e, i) for e, length in enumerate(LENGTHS) for i in range(length)]
+    encode(root / f"videos/{KEY}/chunk-000/file-000.mp4", shown, codec)
+    return root
+
+
+def v2(root, rows):
+    info(root, "v2.1", rows.shape[1])
+    lines = [{"task_index": i, "task": task} for i, task in enumerate(TASKS)]
+    (root / "meta/tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    lines = [{"episode_index": i, "tasks": [], "length": n} for i, n in enumerate(LENGTHS)]
+    (root / "meta/episodes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (root / "data/chunk-000").mkdir(parents=True)
+    for episode, (begin, length) in enumerate(zip((0, LENGTHS[0]), LENGTHS, strict=True)):
+        own = pa.table(columns_of(rows[begin : begin + length], begin))
+        pq.write_table(own, root / f"data/chunk-000/episode_{episode:06d}.parquet")
+        shown = [picture(episode, i) for i in range(length)]
+        encode(root / f"videos/chunk-000/{KEY}/episode_{episode:06d}.mp4", shown)
+    return root
+
+
+def bring(source, game, out, which=(), **options):
+    return import_lerobot(source, out, game, numbers=Numbers("action", which), **options)
+
+
+def by_seed(out):
+    return sorted(open_episodes(out), key=lambda e: e.info.seed)
+
+
+@pytest.mark.parametrize(
+    "write", [v3, partial(v3, codec="libsvtav1"), v2], ids=["v3", "v3-av1", "v2"]
+)
+def test_every_form_becomes_the_same_episodes(tmp_path, write):
+    rows, calls = actions(2), []
+    source = write(tmp_path / "lt", rows)
+    done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
+    assert (done.episodes, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
+    begin = 0
+    for number, episode in enumerate(by_seed(tmp_path / "out")):
+        assert validate(episode) == []
+        assert episode.info.instruction == TASKS[number]
+        assert episode.spec.step_hz == FPS
+        assert [a["TERMINAL"] for a in episode.actions] == [0] * (len(episode) - 1) + [1]
+        wanted = rows[begin : begin + len(episode)]
+        found = np.array([[a["x"], a["y"]] for a in episode.actions])
+        assert np.abs(found - wanted).max() <= 0.005 + 1e-6  # half a bin
+        begin += len(episode)
+        middle = episode.frames().astype(int)[:, 90, [40, 280]]  # (T, left and right, colour)
+        assert np.abs(middle[:, 1] - (20 + 15 * np.arange(len(episode)))[:, None]).max() < 8
+        assert np.abs(middle[:, 0, 0] - 60 * number).max() < 12
+    assert bring(source, TABLE, tmp_path / "out").episodes == 0
+
+
+def test_the_caller_says_which_numbers_are_the_games(tmp_path):
+    rows = actions(9, 3) * 20  # up to +-2: beyond CALVIN's range
+    rows[:, 8] = [1, -1] * 6
+    source = v3(tmp_path / "calvin", rows)
+    done = bring(source, CALVIN, tmp_path / "out", (5, 0, 1, 2, 3, 4, 8))
+    beyond = np.abs(rows[:, :6]) > 1
+    shares = [beyond[:7].mean(), beyond[7:].mean()]
+    assert done.clipped == pytest.approx(np.mean(shares), abs=1e-4)
+    first = by_seed(tmp_path / "out")[0]
+    assert [a["gripper"] for a in first.actions] == [0, 1, 0, 1, 0, 1, 0]
+    found = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
+    assert np.abs(found - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
+
+
+def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
+    shown = [picture(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
+    cells = [{"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in shown]
+    features = {
+        "image": {"dtype": "image", "shape": [20, 30, 3]},
+        "next.success": {"dtype": "bool", "shape": [1]},
+    }
+    succeeded = pa.array([False] * 6 + [True] + [False] * 5)
+    more = {"image": pa.array(cells), "next.success": succeeded}
+    source = v3(tmp_path / "lt", actions(2), features=features, **more)
+    bring(source, TABLE, tmp_path / "out", camera="image")
+    good, bad = by_seed(tmp_path / "out")
+    assert (good.info.success, bad.info.success) == (True, False)
+    assert (good.actions[-1]["TERMINAL"], bad.actions[-1]["TERMINAL"]) == (1, 0)
+    left, right = good.frames()[3, 90, [40, 280]].astype(int)
+    assert abs(right[1] - (20 + 15 * 3)) < 6
+    assert left[0] < 10 < left[2]  # red and blue are not swapped
+
+
+def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(lerobot_source, "AT_ONCE", 2)
+    source = v3(tmp_path / "lt", actions(2))
+    encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
+    with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):
+        bring(source, TABLE, tmp_path / "out")
+    (whole,) = open_episodes(tmp_path / "out")
+    assert (len(whole), whole.manifest.status) == (7, "closed")
+    (whole.folder / "manifest.json").write_text("{")
+    with pytest.raises(CaptureError, match=r"manifest\.json is damaged"):  # nor is it written again
+        bring(source, TABLE, tmp_path / "out")
+
+
+def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
+    source, out = v3(tmp_path / "lt", actions(2)), tmp_path / "out"
+    about = CaptureInfo(seed=0, author="lt")
+    with CaptureWriter.create(out, TABLE.spec, about, disk_needed=0) as left_open:
+        left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
+        assert bring(source, TABLE, out).episodes == 2
+        assert bring(source, TABLE, out).episodes == 0
+    with pytest.raises(CaptureError, match="captures need a folder of their own"):
+        bring(source, TABLE, source)
+
+
+@pytest.mark.parametrize(
+    ("which", "options", "line"),
+    [
+        ((0, 2), {}, "episode 0: actions of 2 numbers, counted from 0, have no 2"),
+        ((0,), {}, "an action of 1 numbers is none of language-table-v0"),
+        ((), {"camera": "observation.images.rgp"}, "did you mean 'observation.images.rgb'"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(tmp_path, which, options, line):
+    source = v3(tmp_path / "lt", actions(2))
+    with pytest.raises(CaptureError, match=line) as caught:
+        bring(source, TABLE, tmp_path / "out", which, **options)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_damage_is_said(tmp_path):
+    with pytest.raises(CaptureError, match="is no LeRobot dataset"):
+        bring(tmp_path / "nothing", TABLE, tmp_path / "out")
+    source = v3(tmp_path / "lt", actions(2))
+    with pytest.raises(CaptureError, match="no column 'actoin'; did you mean 'action'"):
+        import_lerobot(source, tmp_path / "out", TABLE, numbers=Numbers("actoin"))
+    (source / f"videos/{KEY}/chunk-000/file-000.mp4").unlink()
+    with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read"):
+        bring(source, TABLE, tmp_path / "out")
+    nans = v3(tmp_path / "nan", actions(2) * np.nan)
+    with pytest.raises(CaptureError, match="episode 0: actions that are not finite"):
+        bring(nans, TABLE, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))

@@ -13,7 +13,7 @@ import torch
 from agent_core.cpu.inference_model import Precision
 from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.session import Choice, Session
+from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import Attachment
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import SHIPPED, Checkpoint, load
@@ -39,7 +39,7 @@ class AgentPlayer:
 
     def reset(self) -> None:
         """A new episode begins: forget everything seen."""
-        self.engine.forget(self.session)
+        self.engine.reset(self.session)
         self.recent.clear()
 
     def close(self) -> None:
@@ -132,16 +132,16 @@ class Agent:
         mine = _mine(player)
         if question not in QUESTIONS:
             raise PolicyError(f"no question called {question!r}{did_you_mean(question, QUESTIONS)}")
-        said = mine.session.said
+        said = mine.session.last_sample
         if said is None:
             return "nothing seen yet"
         if question == "next_action":
-            words = mine.session.attachment.words(said.body)
+            words = mine.session.codec.words(said.tokens)
             return f"{words} ({said.probability:.0%})"
         if question == "why":
-            return self._engine.why(mine.session)
+            return self._engine.generate_thought(mine.session)
         if not mine.spec.controls:  # nothing was done that could be told of: what is there to see?
-            return self._engine.why(mine.session, CAPTION)
+            return self._engine.generate_thought(mine.session, CAPTION)
         return _caption(mine)
 
     def _fit(self, frame: Frame) -> Frame:
@@ -164,15 +164,16 @@ def _mine(player: object) -> AgentPlayer:
     return player
 
 
-def _decide(player: AgentPlayer, choice: Choice) -> Decision:
-    attachment = player.session.attachment
-    words = attachment.words(choice.body)
+def _decide(player: AgentPlayer, choice: SampledAction) -> Decision:
+    attachment = player.session.codec
+    words = attachment.words(choice.tokens)
     player.recent[:] = [*player.recent, words][-_RECENT:]
     others = tuple(Alternative(attachment.words(body), p) for body, p in choice.alternatives)
     later = tuple(
-        Following(dict(attachment.action(body)), attachment.words(body)) for body in choice.later
+        Following(dict(attachment.action(body)), attachment.words(body))
+        for body in choice.chunk_rest
     )
-    action = dict(attachment.action(choice.body))
+    action = dict(attachment.action(choice.tokens))
     return Decision(action, words, choice.probability, others, choice.entropy, later)
 
 

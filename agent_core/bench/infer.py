@@ -27,8 +27,8 @@ from agent_core.cpu.int8 import Int8Linear
 from agent_core.cpu.onednn import PACKED_FLOPS, PackedConvolution, PackedLinear
 from agent_core.device import keep_freed_memory, pick_device, use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.sampling import Draw, Drawing, Scores
-from agent_core.engine.session import Body, Session
+from agent_core.engine.sampling import ActionSampler, DecodeState, Logits
+from agent_core.engine.session import ActionTokens, Session
 from agent_core.model import IAFM
 from agent_core.tokens.action_codec import Attachment
 from agent_core.tokens.vocabulary import build_vocabulary
@@ -66,14 +66,16 @@ class Play:
     actions: list[Action]
 
 
-class Told(Drawing):
+class Told(ActionSampler):
     """Decides as it is told; all the engine's computation stays the same."""
 
-    told: Mapping[int, Body] = {}
+    told: Mapping[int, ActionTokens] = {}
     """By session's row."""
 
-    def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
-        told = [(*self.told[draw.session.row], self._end)[len(draw.body)] for draw in draws]
+    def choose(self, draws: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
+        told = [
+            (*self.told[draw.session.slot], self._end)[len(draw.current_action)] for draw in draws
+        ]
         return np.array(told) - self._end
 
 
@@ -183,13 +185,13 @@ class _Players:
     def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
         self._chunk = checkpoint.header.model.chunk
         options = EngineOptions(
-            alternatives=timing.alternatives,
-            show_actions=self._chunk == 1,
+            num_candidates=timing.alternatives,
+            condition_on_actions=self._chunk == 1,
             precision=timing.precision,
         )
         self._engine = Engine(checkpoint, options)
         self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
-        self._engine.drawing = self._told
+        self._engine.sampler = self._told
         self._play = _fitted(expert_play(), checkpoint.header.model)
         attachment = Attachment(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
@@ -200,16 +202,16 @@ class _Players:
         size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
         self.least_read = (
             size * sum(weight.numel() for weight in weights)
-            + sessions * self._engine.memory.bytes_of_one
+            + sessions * self._engine.kv_cache.bytes_per_session
         )
         """Bytes of weights and memory, each once."""
 
     @property
     def backend(self) -> str:
         """What computes matrices, and how passes are launched."""
-        if any(self._engine.memory.recorded):
+        if any(self._engine.kv_cache.graphs):
             return "torch, CUDA graphs"
-        if self._engine.own_layers:
+        if self._engine.custom_layers:
             return "own kernels"
         kinds = {type(module) for module in self._engine.model.modules()}
         if Int8Linear in kinds:
@@ -225,8 +227,8 @@ class _Players:
         """Of one step, counted over some: torch's and our own."""
         from torch.utils.flop_counter import FlopCounterMode
 
-        self._engine.memory.launch_plainly()  # what is replayed cannot be counted
-        own = self._engine.own_layers
+        self._engine.kv_cache.disable_cuda_graphs()  # what is replayed cannot be counted
+        own = self._engine.custom_layers
         before = sum(layers.operations for layers in own)
         with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
             for t in range(steps):
@@ -243,8 +245,8 @@ class _Players:
 
     def _ask(self, sessions: list[Session], t: int) -> None:
         """Each session is somewhere else in the play, so that their tokens differ."""
-        at = [(t + 7 * session.row) % STEPS for session in sessions]
-        self._told.told = {s.row: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
+        at = [(t + 7 * session.slot) % STEPS for session in sessions]
+        self._told.told = {s.slot: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
         frames = [self._play.frames[k] for k in at]
         self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
 

@@ -22,36 +22,36 @@ from numpy.typing import NDArray
 from agent_core.config import ModelConfig
 
 Indices = NDArray[np.int64]
-Columns = NDArray[np.int16]
-UNSEEN = -1
+BiasIndex = NDArray[np.int16]
+MASKED = -1
 """The column of what a token does not see."""
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenPositions:
     """Where new tokens of B sessions belong, one frame of each."""
 
-    rows: Indices
+    slots: Indices
     """(B,)"""
     frame: Indices
     """(B,)"""
-    order: Indices
+    offset: Indices
     """(B, Q) within their frame: visual tokens, then action tokens."""
 
 
 @dataclass(frozen=True)
-class Aside:
+class CandidateTokens:
     """Actions that are only weighed: those of a player behind each other in its scratch slots, none seeing another."""
 
     ids: Indices
     """(B, Q) tokens; a player with fewer writes the last once more, at its own place."""
-    order: Indices
+    offset: Indices
     """(B, Q) within their action."""
     index: Indices
     """(B, Q) among the player's tokens."""
 
     @classmethod
-    def of(cls, actions: Sequence[Sequence[Sequence[int]]]) -> Aside:
+    def of(cls, actions: Sequence[Sequence[Sequence[int]]]) -> CandidateTokens:
         """Of B players, each of one action or more."""
         ids = [[token for action in each for token in action] for each in actions]
         order = [[k for action in each for k in range(len(action))] for each in actions]
@@ -59,25 +59,30 @@ class Aside:
         last = np.array([len(each) - 1 for each in ids])[:, None]
         index = np.minimum(np.arange(longest), last)
         at = np.arange(len(ids))[:, None], index
-        return cls(padded(ids)[at], padded(order)[at], index)
+        return cls(pad_sequences(ids)[at], pad_sequences(order)[at], index)
 
 
-class Ring:
+class CacheLayout:
     """Which frame, text and action every slot of every row holds.
 
     What a token sees is told as columns of the decoder's bias: the distance in frames, `memory_frames` for text, one
     more for text seen from text, `UNSEEN` for what it does not see.
     """
 
-    def __init__(self, config: ModelConfig, show_actions: bool, alternatives: int = 0) -> None:
-        self._shows, self._is_paper = show_actions, config.is_paper
-        self._memory, self._visual = config.memory_frames, config.visual_tokens
-        self._text, self._room = config.text_slots, config.visual_tokens + config.action_slots
-        self._blocks = self._memory + int(show_actions)
+    def __init__(
+        self, config: ModelConfig, condition_on_actions: bool, num_candidates: int = 0
+    ) -> None:
+        self._condition_on_actions, self._is_paper = condition_on_actions, config.is_paper
+        self._context_frames, self._visual = config.memory_frames, config.visual_tokens
+        self._text, self._frame_length = (
+            config.text_slots,
+            config.visual_tokens + config.action_slots,
+        )
+        self._blocks = self._context_frames + int(condition_on_actions)
         self._actions_at = self._text + self._blocks * self._visual
-        self.scratch = self._text + self._blocks * self._room
+        self.scratch = self._text + self._blocks * self._frame_length
         """First slot of what leaves no trace in play."""
-        self.slots = self.scratch + max(config.thought_slots, alternatives * config.action_slots)
+        self.slots = self.scratch + max(config.thought_slots, num_candidates * config.action_slots)
         self._frame_of = np.zeros((0, self._blocks), np.int64)
         self._action_length = np.zeros((0, self._blocks), np.int64)
         self._text_length = np.zeros(0, np.int64)
@@ -93,115 +98,123 @@ class Ring:
         self._action_length = np.pad(self._action_length, blank)
         self._text_length = np.pad(self._text_length, (0, more))
 
-    def forget(self, row: int) -> None:
+    def reset(self, slot: int) -> None:
         """A row's frames are seen no more."""
-        self._frame_of[row] = -1
+        self._frame_of[slot] = -1
 
-    def enter(self, rows: Indices, frames: Indices) -> None:
+    def add_frame(self, slots: Indices, frames: Indices) -> None:
         """The newest frame of each row (B,); nothing was done after it yet."""
         block = frames % self._blocks
-        self._frame_of[rows, block] = frames
-        self._action_length[rows, block] = 0
+        self._frame_of[slots, block] = frames
+        self._action_length[slots, block] = 0
 
-    def note_action(self, row: int, frame: int, length: int) -> None:
+    def set_action_length(self, slot: int, frame: int, length: int) -> None:
         """So many action tokens follow a frame."""
-        self._action_length[row, frame % self._blocks] = length
+        self._action_length[slot, frame % self._blocks] = length
 
-    def note_text(self, rows: Indices, lengths: Indices) -> None:
+    def set_text_length(self, slots: Indices, lengths: Indices) -> None:
         """How many tokens of text rows (B,) hold."""
-        self._text_length[rows] = lengths
+        self._text_length[slots] = lengths
 
-    def slots_of(self, tokens: Tokens) -> Indices:
+    def cache_slots(self, tokens: TokenPositions) -> Indices:
         """(B, Q) where in the cache they stand."""
-        return self._slot(tokens.frame[:, None] % self._blocks, tokens.order)
+        return self._slot(tokens.frame[:, None] % self._blocks, tokens.offset)
 
-    def places_of(self, tokens: Tokens) -> Indices:
+    def position_ids(self, tokens: TokenPositions) -> Indices:
         """(B, Q) absolute places, as in training, whatever slots they take."""
-        return self._text + tokens.frame[:, None] % self._memory * self._room + tokens.order
+        return (
+            self._text
+            + tokens.frame[:, None] % self._context_frames * self._frame_length
+            + tokens.offset
+        )
 
-    def used(self, tokens: Tokens) -> int:
+    def attended_length(self, tokens: TokenPositions) -> int:
         """Slots that take part in a pass: up to the last action token in use."""
-        longest = int(tokens.order.max()) + 1 - self._visual
-        if self._shows:
-            longest = max(longest, int(self._action_length[tokens.rows].max()))
-        return _even(self._actions_at + max(longest, 0) * self._blocks, self.slots)
+        longest = int(tokens.offset.max()) + 1 - self._visual
+        if self._condition_on_actions:
+            longest = max(longest, int(self._action_length[tokens.slots].max()))
+        return _round_up(self._actions_at + max(longest, 0) * self._blocks, self.slots)
 
-    def sight(self, tokens: Tokens, used: int) -> Columns:
+    def attention_index(self, tokens: TokenPositions, length: int) -> BiasIndex:
         """(B, Q, used) what each token sees of the first slots."""
-        size, count = tokens.order.shape
-        before = self._memory_of(tokens.rows, tokens.frame, used, self._shows)
-        column = np.repeat(before[:, None], count, 1)
+        size, count = tokens.offset.shape
+        before = self._context_mask(tokens.slots, tokens.frame, length, self._condition_on_actions)
+        bias_index = np.repeat(before[:, None], count, 1)
         each, block = np.arange(size), tokens.frame % self._blocks
-        later = tokens.order[:, :, None] - self._visual
-        actions = self._by_length(column)
+        later = tokens.offset[:, :, None] - self._visual
+        actions = self._action_view(bias_index)
         written = np.arange(actions.shape[2]) <= later
-        actions[each, :, :, block] = np.where(written, np.int16(0), np.int16(UNSEEN))
+        actions[each, :, :, block] = np.where(written, np.int16(0), np.int16(MASKED))
         if self._is_paper:  # pictures are causal too
-            pictures = column[:, :, self._text : self._actions_at]
+            pictures = bias_index[:, :, self._text : self._actions_at]
             pictures = pictures.reshape(size, count, self._blocks, self._visual)
-            looked = np.arange(self._visual) <= tokens.order[:, :, None]
-            pictures[each, :, block] = np.where(looked, np.int16(0), np.int16(UNSEEN))
-        return column
+            looked = np.arange(self._visual) <= tokens.offset[:, :, None]
+            pictures[each, :, block] = np.where(looked, np.int16(0), np.int16(MASKED))
+        return bias_index
 
-    def sight_of_text(self) -> Columns:
+    def text_mask(self) -> BiasIndex:
         """(text slots, slots) what a text's tokens see: those before them."""
         causal = np.arange(self.slots) <= np.arange(self._text)[:, None]
-        column = np.where(causal, self._memory + 1, UNSEEN)
-        return column.astype(np.int16)
+        bias_index = np.where(causal, self._context_frames + 1, MASKED)
+        return bias_index.astype(np.int16)
 
-    def sight_aside(self, rows: Indices, frames: Indices, aside: Aside) -> Columns:
+    def candidate_mask(
+        self, slots: Indices, frames: Indices, candidates: CandidateTokens
+    ) -> BiasIndex:
         """(B, Q, slots) what tokens see of the newest frames `frames` (B,), and of their own action so far."""
-        before = self._memory_of(rows, frames, self.slots, self._shows)
-        column = np.repeat(before[:, None], aside.ids.shape[1], 1)
-        begin = aside.index - aside.order
+        before = self._context_mask(slots, frames, self.slots, self._condition_on_actions)
+        bias_index = np.repeat(before[:, None], candidates.ids.shape[1], 1)
+        begin = candidates.index - candidates.offset
         place = np.arange(self.slots - self.scratch)
-        own = (place >= begin[:, :, None]) & (place <= aside.index[:, :, None])
-        column[:, :, self.scratch :] = np.where(own, np.int16(0), np.int16(UNSEEN))
-        return column
+        own = (place >= begin[:, :, None]) & (place <= candidates.index[:, :, None])
+        bias_index[:, :, self.scratch :] = np.where(own, np.int16(0), np.int16(MASKED))
+        return bias_index
 
-    def sight_of_scratch(self, row: int, frame: int, length: int) -> Columns:
+    def thought_mask(self, slot: int, frame: int, length: int) -> BiasIndex:
         """(slots,) what the last of `length` tokens in the scratch slots sees of a row's newest frame."""
-        column: Columns = self._memory_of(np.array([row]), np.array([frame]), self.slots, False)[0]
-        column[self.scratch : self.scratch + length] = 0
-        return column
+        bias_index: BiasIndex = self._context_mask(
+            np.array([slot]), np.array([frame]), self.slots, False
+        )[0]
+        bias_index[self.scratch : self.scratch + length] = 0
+        return bias_index
 
-    def _slot(self, block: Indices, order: Indices) -> Indices:
-        visual = self._text + block * self._visual + order
-        action = self._actions_at + (order - self._visual) * self._blocks + block
-        return np.where(order < self._visual, visual, action)
+    def _slot(self, block: Indices, offset: Indices) -> Indices:
+        visual = self._text + block * self._visual + offset
+        action = self._actions_at + (offset - self._visual) * self._blocks + block
+        return np.where(offset < self._visual, visual, action)
 
-    def _memory_of(self, rows: Indices, now: Indices, used: int, actions: bool) -> Columns:
+    def _context_mask(self, slots: Indices, now: Indices, length: int, actions: bool) -> BiasIndex:
         """(B, used) what frames `now` (B,) see of text and earlier frames; of their own actions, all."""
-        held = self._frame_of[rows]
+        held = self._frame_of[slots]
         distance = now[:, None] - held
-        seen = (held >= 0) & (distance >= 0) & (distance < self._memory)
-        of_block = np.where(seen, distance, UNSEEN).astype(np.int16)  # (B, blocks)
-        column = np.full((len(rows), used), UNSEEN, np.int16)
-        text = np.arange(self._text) < self._text_length[rows][:, None]
-        column[:, : self._text] = np.where(text, self._memory, UNSEEN)
-        column[:, self._text : self._actions_at] = of_block.repeat(self._visual, 1)
+        seen = (held >= 0) & (distance >= 0) & (distance < self._context_frames)
+        of_block = np.where(seen, distance, MASKED).astype(np.int16)  # (B, blocks)
+        bias_index = np.full((len(slots), length), MASKED, np.int16)
+        text = np.arange(self._text) < self._text_length[slots][:, None]
+        bias_index[:, : self._text] = np.where(text, self._context_frames, MASKED)
+        bias_index[:, self._text : self._actions_at] = of_block.repeat(self._visual, 1)
         if actions:
-            places = self._by_length(column)
-            written = np.arange(places.shape[1])[:, None] < self._action_length[rows][:, None]
-            places[:] = np.where(written, of_block[:, None], np.int16(UNSEEN))
-        return column
+            places = self._action_view(bias_index)
+            written = np.arange(places.shape[1])[:, None] < self._action_length[slots][:, None]
+            places[:] = np.where(written, of_block[:, None], np.int16(MASKED))
+        return bias_index
 
-    def _by_length(self, column: Columns) -> Columns:
+    def _action_view(self, bias_index: BiasIndex) -> BiasIndex:
         """The places of action tokens in (…, used), as a view: (…, tokens of an action, blocks)."""
-        used = min(column.shape[-1], self.scratch)
-        whole = (used - self._actions_at) // self._blocks
-        places = column[..., self._actions_at : self._actions_at + whole * self._blocks]
-        return places.reshape(*column.shape[:-1], whole, self._blocks)
+        length = min(bias_index.shape[-1], self.scratch)
+        whole = (length - self._actions_at) // self._blocks
+        places = bias_index[..., self._actions_at : self._actions_at + whole * self._blocks]
+        return places.reshape(*bias_index.shape[:-1], whole, self._blocks)
 
 
-def padded(rows: Sequence[Sequence[int]]) -> Indices:
+def pad_sequences(sequences: Sequence[Sequence[int]]) -> Indices:
     """(B, longest), zeros behind the shorter ones."""
-    out = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    for k, row in enumerate(rows):
+    out = np.zeros((len(sequences), max(map(len, sequences))), np.int64)
+    for k, row in enumerate(sequences):
         out[k, : len(row)] = row
     return out
 
 
-def _even(used: int, most: int) -> int:
+def _round_up(length: int, most: int) -> int:
     """Slots that take part, rounded up to 32: attention over an odd number takes up to a tenth longer on CPUs."""
-    return min(-(-used // 32) * 32, most)
+    return min(-(-length // 32) * 32, most)

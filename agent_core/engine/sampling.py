@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent_core.engine.session import Body, Session
+from agent_core.engine.session import ActionTokens, Session
 from agent_core.tokens.action_codec import Attachment
 
-Scores = NDArray[np.float64]
-_TRIED = 3
+Logits = NDArray[np.float64]
+_BRANCHES = 3
 """Tokens of each decision from which alternatives are made."""
-_NEVER = -1e30
+_MASKED = -1e30
 """The log-probability of an illegal token; finite, so that it may be multiplied with its probability of 0."""
 
 
 @dataclass
-class Draw:
+class DecodeState:
     """A half-written chunk: what is drawn, and which scores are already there.
 
     `log_p`, `entropy` and `path` are of its first action: how many tokens were allowed at each place, and (where it was
@@ -32,213 +32,223 @@ class Draw:
     """
 
     session: Session
-    scores: Scores
+    logits: Logits
     """(1 + draft, ids from END on): row i follows what was seen and the first i draft tokens."""
-    draft: Body
-    agreed: int = 0
+    draft: ActionTokens
+    accepted: int = 0
     """Draft tokens that were drawn."""
-    unseen: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
     """Tokens drawn since then; what follows them is not known yet."""
-    bodies: list[list[int]] = field(default_factory=lambda: [[]])
+    actions: list[list[int]] = field(default_factory=lambda: [[]])
     """The actions so far, the last of them under way."""
     log_p: float = 0.0
     entropy: float = 0.0
-    path: list[tuple[int, Scores]] = field(default_factory=list)
+    trace: list[tuple[int, Logits]] = field(default_factory=list)
 
     @property
-    def body(self) -> list[int]:
+    def current_action(self) -> list[int]:
         """The action under way."""
-        return self.bodies[-1]
+        return self.actions[-1]
 
     @property
-    def slot(self) -> int:
+    def next_slot(self) -> int:
         """Of the first unseen token: behind START, the actions, and an END between each two."""
-        return len(self.bodies) + sum(map(len, self.bodies)) - len(self.unseen)
+        return len(self.actions) + sum(map(len, self.actions)) - len(self.pending)
 
-    def looked(self, scores: Scores, draft: Body) -> None:
+    def set_logits(self, logits: Logits, draft: ActionTokens) -> None:
         """The unseen tokens were seen, and `draft` behind them; `scores` as above."""
-        self.scores, self.draft, self.agreed, self.unseen = scores, draft, 0, []
+        self.logits, self.draft, self.accepted, self.pending = logits, draft, 0, []
 
-    def note(self, token: int) -> None:
+    def accept(self, token: int) -> None:
         """A token was drawn: does the draft still agree?"""
-        if not self.unseen and self.draft[self.agreed : self.agreed + 1] == (token,):
-            self.agreed += 1
+        if not self.pending and self.draft[self.accepted : self.accepted + 1] == (token,):
+            self.accepted += 1
         else:
-            self.unseen.append(token)
+            self.pending.append(token)
 
 
 @dataclass(frozen=True)
-class Other:
+class Candidate:
     """An action that was not drawn. Up to where it differs its chances are known from the drawing."""
 
-    body: Body
-    known: int
+    tokens: ActionTokens
+    scored: int
     """Tokens, END included, that come to `log_p`."""
     log_p: float
 
     @property
-    def is_known(self) -> bool:
+    def is_scored(self) -> bool:
         """Whether that is all of it."""
-        return self.known > len(self.body)
+        return self.scored > len(self.tokens)
 
 
-class Drawing:
+class ActionSampler:
     """Draws `chunk` actions at a temperature (0 is greedy); `end` is the id of END, the first that scores are for."""
 
-    def __init__(self, temperature: float, drafts: bool, end: int, chunk: int) -> None:
-        self._temperature, self._drafts = temperature, drafts
+    def __init__(self, temperature: float, use_draft: bool, end: int, chunk: int) -> None:
+        self._temperature, self._use_draft = temperature, use_draft
         self._end, self._chunk = end, chunk
 
-    def draft(self, session: Session, bodies: Sequence[Sequence[int]] = ((),)) -> Body:
+    def draft(self, session: Session, actions: Sequence[Sequence[int]] = ((),)) -> ActionTokens:
         """What may follow the actions `bodies`: those foretold one step ago, the last of them once more.
 
         Of the action under way, only what is legal after its beginning.
         """
-        if not self._drafts:
+        if not self._use_draft:
             return ()
-        later = session.bodies[1:]
-        expected = (later + session.bodies[-1:] * (self._chunk - len(later)))[len(bodies) - 1 :]
-        begun, first = bodies[-1], list(expected[0])
+        later = session.last_actions[1:]
+        expected = (later + session.last_actions[-1:] * (self._chunk - len(later)))[
+            len(actions) - 1 :
+        ]
+        begun, first = actions[-1], list(expected[0])
         if begun:
             body = list(begun)
             for token in expected[0]:
-                if token in session.attachment.allowed(tuple(body)):
+                if token in session.codec.allowed(tuple(body)):
                     body.append(token)
             first = body[len(begun) :]
         rest = [token for following in expected[1:] for token in (self._end, *following)]
         return (*first, *rest)
 
-    def go_on(self, draws: Sequence[Draw]) -> list[Draw]:
+    def decode(self, states: Sequence[DecodeState]) -> list[DecodeState]:
         """Draw tokens as far as scores are there; those are left for which the model must look again."""
-        left: list[Draw] = []
-        while draws:
+        left: list[DecodeState] = []
+        while states:
             deciding, allowed = [], []
-            for draw in draws:
-                ids = self._without_choice(draw)
-                if len(ids) > 1 and draw.unseen:
-                    left.append(draw)
+            for state in states:
+                ids = self._emit_forced_tokens(state)
+                if len(ids) > 1 and state.pending:
+                    left.append(state)
                 elif len(ids) > 1:
-                    deciding.append(draw)
+                    deciding.append(state)
                     allowed.append(ids)
-            draws = self._decide(deciding, allowed) if deciding else ()
+            states = self._sample_step(deciding, allowed) if deciding else ()
         return left
 
-    def _without_choice(self, draw: Draw) -> tuple[int, ...]:
+    def _emit_forced_tokens(self, state: DecodeState) -> tuple[int, ...]:
         """Write tokens that have no alternative; then what is allowed next, nothing where all is written."""
-        while len(ids := draw.session.attachment.allowed(tuple(draw.body))) == 1:
-            if len(draw.bodies) == 1:
-                draw.path.append((1, _CERTAIN))
-            if self._write(draw, ids[0]):
+        while len(ids := state.session.codec.allowed(tuple(state.current_action))) == 1:
+            if len(state.actions) == 1:
+                state.trace.append((1, _CERTAIN))
+            if self._append(state, ids[0]):
                 return ()
         return ids
 
-    def _write(self, draw: Draw, token: int) -> bool:
+    def _append(self, state: DecodeState, token: int) -> bool:
         """Whether that completes the chunk."""
         if token != self._end:
-            draw.body.append(token)
-        elif len(draw.bodies) < self._chunk:
-            draw.bodies.append([])
+            state.current_action.append(token)
+        elif len(state.actions) < self._chunk:
+            state.actions.append([])
         else:
             return True
-        draw.note(token)
+        state.accept(token)
         return False
 
-    def _decide(self, draws: Sequence[Draw], allowed: Sequence[tuple[int, ...]]) -> list[Draw]:
+    def _sample_step(
+        self, states: Sequence[DecodeState], allowed: Sequence[tuple[int, ...]]
+    ) -> list[DecodeState]:
         """One token each; those are left that go on."""
-        scores = _rows([draw.scores[draw.agreed] for draw in draws])
-        log_p = self.log_p(scores, allowed)
-        places = self.choose(draws, log_p)
-        chances = log_p[np.arange(len(draws)), places].tolist()
+        logits = _stack_rows([draw.logits[draw.accepted] for draw in states])
+        log_p = self.log_p(logits, allowed)
+        places = self.select(states, log_p)
+        chances = log_p[np.arange(len(states)), places].tolist()
         picks = (places + self._end).tolist()
-        if not all(draw.path for draw in draws):
+        if not all(draw.trace for draw in states):
             entropy = -(np.exp(log_p) * log_p).sum(1)
-        for k, draw in enumerate(draws):
-            if len(draw.bodies) == 1:
-                if not draw.path:
-                    draw.entropy = float(entropy[k])
-                draw.log_p += chances[k]
-                draw.path.append((len(allowed[k]), log_p[k]))
-        return [d for d, pick in zip(draws, picks, strict=True) if not self._write(d, pick)]
+        for k, state in enumerate(states):
+            if len(state.actions) == 1:
+                if not state.trace:
+                    state.entropy = float(entropy[k])
+                state.log_p += chances[k]
+                state.trace.append((len(allowed[k]), log_p[k]))
+        return [d for d, pick in zip(states, picks, strict=True) if not self._append(d, pick)]
 
-    def log_p(self, scores: Scores, allowed: Sequence[tuple[int, ...]]) -> Scores:
+    def log_p(self, logits: Logits, allowed: Sequence[tuple[int, ...]]) -> Logits:
         """(N, ids from END on) log-probabilities where each row's allowed ids can come (at temperature 1 if greedy)."""
-        legal = _rows([_legal(ids, self._end, scores.shape[1]) for ids in allowed])
-        kept = np.where(legal, scores, _NEVER)
+        legal = _stack_rows([_legal_mask(ids, self._end, logits.shape[1]) for ids in allowed])
+        kept = np.where(legal, logits, _MASKED)
         kept = np.where(
-            legal, (kept - kept.max(1, keepdims=True)) / (self._temperature or 1.0), _NEVER
+            legal, (kept - kept.max(1, keepdims=True)) / (self._temperature or 1.0), _MASKED
         )
-        out: Scores = kept - np.log(np.exp(kept).sum(1, keepdims=True))
+        out: Logits = kept - np.log(np.exp(kept).sum(1, keepdims=True))
         return out
 
-    def choose(self, draws: Sequence[Draw], log_p: Scores) -> NDArray[np.int64]:
+    def select(self, states: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
         """(N,) which id comes next, counted from END on."""
         reached = log_p
         if self._temperature > 0:
             cumulated = np.exp(log_p).cumsum(1)
             most = cumulated[:, -1]
-            drawn = np.array([draw.session.random.random() for draw in draws]) * most
+            drawn = np.array([draw.session.rng.random() for draw in states]) * most
             reached = cumulated > np.minimum(drawn, np.nextafter(most, 0))[:, None]
         picks: NDArray[np.int64] = reached.argmax(1)
         return picks
 
-    def log_p_of(self, other: Other, scores: Scores, attachment: Attachment) -> float:
+    def score(self, candidate: Candidate, logits: Logits, codec: Attachment) -> float:
         """Of a whole action, END included; `scores` (1 + length, ids from END on)."""
-        written = (*other.body, self._end)
-        allowed = [attachment.allowed(other.body[:k]) for k in range(other.known, len(written))]
-        open_ = [k for k, ids in enumerate(allowed, other.known) if len(ids) > 1]
+        written = (*candidate.tokens, self._end)
+        allowed = [
+            codec.allowed(candidate.tokens[:k]) for k in range(candidate.scored, len(written))
+        ]
+        open_ = [k for k, ids in enumerate(allowed, candidate.scored) if len(ids) > 1]
         if not open_:
-            return other.log_p
-        log_p = self.log_p(scores[open_], [allowed[k - other.known] for k in open_])
-        return other.log_p + float(
+            return candidate.log_p
+        log_p = self.log_p(logits[open_], [allowed[k - candidate.scored] for k in open_])
+        return candidate.log_p + float(
             log_p[range(len(open_)), [written[k] - self._end for k in open_]].sum()
         )
 
-    def others(self, draw: Draw, count: int) -> Sequence[Other]:
+    def candidates(self, state: DecodeState, count: int) -> Sequence[Candidate]:
         """The likeliest first actions that differ from the drawn one in one decision."""
-        body, before = tuple(draw.bodies[0]), 0.0
-        guesses: list[Other] = []
-        for k, (choices, log_p) in enumerate(draw.path):
+        body, before = tuple(state.actions[0]), 0.0
+        guesses: list[Candidate] = []
+        for k, (choices, log_p) in enumerate(state.trace):
             if choices == 1:
                 continue
             taken = (body[k] if k < len(body) else self._end) - self._end
-            for j in np.argsort(-log_p)[: min(_TRIED, choices)]:
+            for j in np.argsort(-log_p)[: min(_BRANCHES, choices)]:
                 if j != taken:
-                    instead = _rest(draw.session.attachment, body, k, self._end + int(j), self._end)
-                    guesses.append(Other(instead, k + 1, before + float(log_p[j])))
+                    instead = _complete_action(
+                        state.session.codec, body, k, self._end + int(j), self._end
+                    )
+                    guesses.append(Candidate(instead, k + 1, before + float(log_p[j])))
             before += float(log_p[taken])
         guesses.sort(key=lambda other: -other.log_p)
-        found: dict[Body, Other] = {}
-        for other in guesses:
-            if other.body != body:
-                found.setdefault(other.body, other)
-        return list(found.values())[:count]
+        candidates: dict[ActionTokens, Candidate] = {}
+        for candidate in guesses:
+            if candidate.tokens != body:
+                candidates.setdefault(candidate.tokens, candidate)
+        return list(candidates.values())[:count]
 
 
-_CERTAIN: Scores = np.zeros(0)
+_CERTAIN: Logits = np.zeros(0)
 
 
-def _rows(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def _stack_rows(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """(N, …), without a copy where there is one."""
     return rows[0][None] if len(rows) == 1 else np.stack(rows)
 
 
 @lru_cache(maxsize=4096)
-def _legal(allowed: tuple[int, ...], end: int, size: int) -> NDArray[np.bool_]:
+def _legal_mask(allowed: tuple[int, ...], end: int, size: int) -> NDArray[np.bool_]:
     """Which of the ids from END on are allowed."""
     legal = np.zeros(size, bool)
     legal[np.array(allowed) - end] = True
     return legal
 
 
-def _rest(attachment: Attachment, body: Body, k: int, token: int, end: int) -> Body:
+def _complete_action(
+    codec: Attachment, tokens: ActionTokens, k: int, token: int, end: int
+) -> ActionTokens:
     """`body` with `token` as its decision `k`, then what is legal of the rest."""
-    written = list(body[:k])
+    written = list(tokens[:k])
     if token == end:
         return tuple(written)
     written.append(token)
-    for following in body[k:]:
-        if following in attachment.allowed(tuple(written)):
+    for following in tokens[k:]:
+        if following in codec.allowed(tuple(written)):
             written.append(following)
-    while end not in (allowed := attachment.allowed(tuple(written))):
+    while end not in (allowed := codec.allowed(tuple(written))):
         written.append(allowed[len(allowed) // 2])
     return tuple(written)

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent_core.tokens.action_codec import Attachment
 
-Body = tuple[int, ...]
+ActionTokens = tuple[int, ...]
 """An action's ids without its two markers."""
 
 
@@ -16,31 +16,31 @@ Body = tuple[int, ...]
 class Session:
     """One player's place in the cache, and what was last decided."""
 
-    row: int
-    attachment: Attachment
-    random: np.random.Generator
+    slot: int
+    codec: Attachment
+    rng: np.random.Generator
     instruction: str | None = None
-    frame: int = -1
+    frame_index: int = -1
     """Index of the newest frame among those kept."""
-    steps: int = 0
+    step: int = 0
     """Frames since memory was last emptied."""
-    bodies: tuple[Body, ...] = ((),)
+    last_actions: tuple[ActionTokens, ...] = ((),)
     """What was decided last: that step's action and those foretold for the next ones."""
-    kept: bool = False
-    said: Choice | None = None
+    frame_in_cache: bool = False
+    last_sample: SampledAction | None = None
     closed: bool = False
 
 
 @dataclass(frozen=True)
-class Choice:
+class SampledAction:
     """A drawn action as ids, its probability as a whole, and the best alternatives with theirs.
 
     `later` are the actions of the following steps, where the model writes chunks.
     """
 
-    body: Body
+    tokens: ActionTokens
     probability: float
     entropy: float
     """Of the first token's distribution, in nats."""
-    alternatives: tuple[tuple[Body, float], ...] = ()
-    later: tuple[Body, ...] = ()
+    alternatives: tuple[tuple[ActionTokens, float], ...] = ()
+    chunk_rest: tuple[ActionTokens, ...] = ()

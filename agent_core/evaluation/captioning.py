@@ -31,6 +31,6 @@ def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec)
     for frame in clip_frames(video, spec):
         fitted = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
         engine.act([session], [fitted], [question])
-    if session.frame < 0:
+    if session.frame_index < 0:
         raise CaptureError(f"{video} has no frames")
-    return engine.why(session, CAPTION)
+    return engine.generate_thought(session, CAPTION)

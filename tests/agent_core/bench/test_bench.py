@@ -11,7 +11,7 @@ from agent_core.__main__ import main
 from agent_core.bench.infer import STEPS, Timing, bench_infer, expert_play
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
-from agent_core.engine.sampling import Drawing
+from agent_core.engine.sampling import ActionSampler
 from agent_core.engine.session import Session
 from agent_core.tokens.action_codec import Attachment
 from agent_core.weights.checkpoint import SHIPPED, load
@@ -22,13 +22,13 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     attachment = Attachment(SPEC, load(SHIPPED).vocabulary)
     known = {tuple(attachment.ids(action)[1:-1]) for action in expert_play().actions}
     given = []
-    before = Drawing.draft
+    before = ActionSampler.draft
 
-    def draft(self: Drawing, session: Session, *drawn: list[list[int]]) -> tuple[int, ...]:
-        given.append(session.bodies[0])
+    def draft(self: ActionSampler, session: Session, *drawn: list[list[int]]) -> tuple[int, ...]:
+        given.append(session.last_actions[0])
         return before(self, session, *drawn)
 
-    monkeypatch.setattr(Drawing, "draft", draft)
+    monkeypatch.setattr(ActionSampler, "draft", draft)
     timing = Timing(seconds=0.1, threads=torch.get_num_threads(), alternatives=2)
     report = bench_infer(SHIPPED, timing, sessions=2)
     assert report["alternatives"] == 2

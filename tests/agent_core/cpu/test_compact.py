@@ -18,7 +18,7 @@ from agent_core.config import ModelConfig
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu.compact import OwnDecoder, OwnStem, own_decoder, own_stem
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.session import Choice
+from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
 from agent_core.model.conv_stem import VisionTower
 from agent_core.model.decoder import Decoder
@@ -160,7 +160,7 @@ def checkpoint(**changes: object) -> Checkpoint:
     return Checkpoint(made, make_header(made.config, (SPEC,), VOCABULARY, {}), VOCABULARY, Path())
 
 
-def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Choice]]:
+def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[SampledAction]]:
     sessions = [engine.open(ATTACHMENT, seed) for seed in seeds]
     height, width = engine.config.frame_height, engine.config.frame_width
     frames = [
@@ -183,23 +183,23 @@ def test_play_is_that_of_torch(
 ) -> None:
     what = checkpoint(**changes)
     kept = copy.deepcopy(what.model.state_dict())
-    options = EngineOptions(show_actions=shown, alternatives=3)
+    options = EngineOptions(condition_on_actions=shown, num_candidates=3)
     ours = Engine(what, options)
     monkeypatch.setattr(native_compact, "can_own", lambda *_: False)
     theirs = Engine(what, options)
     found, expected = play(ours, [0, 1]), play(theirs, [0, 1])
-    assert len(ours.own_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
-    assert not theirs.own_layers
-    assert all(layers.operations > 0 for layers in ours.own_layers)
+    assert len(ours.custom_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
+    assert not theirs.custom_layers
+    assert all(layers.operations > 0 for layers in ours.custom_layers)
     for choices, wanted in zip(found, expected, strict=True):
         for a, b in zip(choices, wanted, strict=True):
-            assert a.body == b.body
+            assert a.tokens == b.tokens
             assert a.probability == pytest.approx(b.probability, rel=1e-4)
             assert [p for _, p in a.alternatives] == pytest.approx(
                 [p for _, p in b.alternatives], rel=1e-4
             )
     session = ours.open(ATTACHMENT, 0)
-    assert ours.why(session) == ""
+    assert ours.generate_thought(session) == ""
     assert all(torch.equal(kept[name], w) for name, w in what.model.state_dict().items())
 
 
@@ -255,7 +255,7 @@ def test_a_player_alone_wakes_no_other_thread() -> None:
 )
 def test_other_sizes_are_computed_by_torch(changes: dict[str, object]) -> None:
     engine = Engine(checkpoint(**changes))
-    assert not engine.own_layers
+    assert not engine.custom_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
 
 
@@ -284,7 +284,7 @@ def test_without_a_compiler_torch_plays(
         engine = Engine(checkpoint())
     native_compact.reason_against.cache_clear()
     assert "fails" in caplog.text
-    assert not engine.own_layers
+    assert not engine.custom_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
 
 
@@ -298,4 +298,4 @@ def test_wrong_numbers_are_not_played_with(
     engine = Engine(checkpoint())
     native_compact.reason_against.cache_clear()
     assert "apart" in caplog.text
-    assert not engine.own_layers
+    assert not engine.custom_layers

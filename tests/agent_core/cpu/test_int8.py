@@ -11,7 +11,7 @@ from agent_core.bench.infer import INSTRUCTION, expert_play
 from agent_core.cpu.inference_model import Precision
 from agent_core.cpu.int8 import Int8Linear, Watch, can_quantise, quantise
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.session import Body
+from agent_core.engine.session import ActionTokens
 from agent_core.model.block import Block
 from agent_core.tokens.action_codec import Attachment
 from agent_core.weights.checkpoint import SHIPPED, load
@@ -66,10 +66,10 @@ def test_the_shipped_checkpoint_does_the_same_in_whole_numbers() -> None:
     assert len(set(bodies["float32"])) > 5
 
 
-def _played(precision: Precision) -> list[Body]:
+def _played(precision: Precision) -> list[ActionTokens]:
     """Greedy actions of the frames after the first 16, which whole numbers are made for."""
     checkpoint = load(SHIPPED)
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
     session = engine.open(Attachment(SPEC, checkpoint.vocabulary), 0)
     choices = [engine.act([session], [frame], [INSTRUCTION])[0] for frame in expert_play().frames]
-    return [choice.body for choice in choices[16:]]
+    return [choice.tokens for choice in choices[16:]]

@@ -21,7 +21,7 @@ from agent_core.cpu.int8 import Watch
 from agent_core.cpu.paper import HEAD, OwnLayers
 from agent_core.device import use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.session import Choice
+from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
 from agent_core.model.decoder import Decoder
 from agent_core.model.vit import FrameMemory, ViTower
@@ -178,7 +178,7 @@ def pictures(count: int, seed: int) -> list[np.ndarray]:
     return list(random.integers(0, 255, (count, 40, 40, 3)).astype(np.uint8))
 
 
-def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Choice]]:
+def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[SampledAction]]:
     sessions = [engine.open(ATTACHMENT, seed) for seed in seeds]
     frames = [pictures(steps, seed) for seed in seeds]
     return [
@@ -203,14 +203,16 @@ def test_play_is_that_of_torch(
 ) -> None:
     """Greedy play of torch's bfloat16, gone along with: what would be likely next?"""
     what = checkpoint(temporal_attention=over_time)
-    options = EngineOptions(temperature=0, show_actions=shown, precision=precision)
+    options = EngineOptions(temperature=0, condition_on_actions=shown, precision=precision)
     ours = Engine(what, options)
     request.getfixturevalue("without")
-    theirs = Engine(what, EngineOptions(temperature=0, show_actions=shown, precision="bfloat16"))
-    assert not theirs.own_layers
+    theirs = Engine(
+        what, EngineOptions(temperature=0, condition_on_actions=shown, precision="bfloat16")
+    )
+    assert not theirs.custom_layers
     found, expected = (play(engine, [0])[16:] for engine in (ours, theirs))
-    assert len(ours.own_layers) == 2
-    assert all(layers.operations > 0 for layers in ours.own_layers)
+    assert len(ours.custom_layers) == 2
+    assert all(layers.operations > 0 for layers in ours.custom_layers)
     for (a,), (b,) in zip(found, expected, strict=True):
         assert a.entropy == pytest.approx(b.entropy, abs=0.08)
 
@@ -219,19 +221,19 @@ def test_play_is_that_of_torch(
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
     what = checkpoint(history_stride=2)
-    options = EngineOptions(show_actions=True, precision=precision, alternatives=2)
+    options = EngineOptions(condition_on_actions=True, precision=precision, num_candidates=2)
 
-    def after_others(seeds: list[int]) -> list[list[Choice]]:
+    def after_others(seeds: list[int]) -> list[list[SampledAction]]:
         engine = Engine(what, options)
         play(engine, [9], steps=16)  # of these whole numbers are told how far they reach
-        assert engine.own_layers
+        assert engine.custom_layers
         return play(engine, seeds, steps=8)
 
     together = after_others([1, 2, 3])
     alone = [after_others([seed]) for seed in (1, 2, 3)]
     for k, choices in enumerate(together):
         for seed, choice in enumerate(choices):
-            assert choice.body == alone[seed][k][0].body
+            assert choice.tokens == alone[seed][k][0].tokens
             assert choice.probability == pytest.approx(alone[seed][k][0].probability, rel=1e-4)
 
 
@@ -331,7 +333,7 @@ def test_without_a_compiler_torch_plays(
         engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
     native_paper.reason_against.cache_clear()
     assert reason in caplog.text
-    assert not engine.own_layers
+    assert not engine.custom_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
     assert not list((tmp_path / "iafm").iterdir())
 
@@ -345,4 +347,4 @@ def test_wrong_numbers_are_not_played_with(
     engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
     native_paper.reason_against.cache_clear()
     assert "other numbers" in caplog.text
-    assert not engine.own_layers
+    assert not engine.custom_layers

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import agent_core.engine.kv_cache
 from agent_core.config import ModelConfig
-from agent_core.engine.cuda_graphs import Pass, Replayed, record, rounded
+from agent_core.engine.cuda_graphs import ForwardFn, GraphedFunction, bucket_size, capture
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.model import IAFM
 from agent_core.tokens.action_codec import Attachment
@@ -43,7 +43,7 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def again(run: Pass) -> tuple[Tensor, Callable[[], None]]:
+def again(run: ForwardFn) -> tuple[Tensor, Callable[[], None]]:
     """As CUDA graphs do it: what a replay reads and writes are the tensors of the recording."""
     with NoWaiting():
         outcome = run().clone()
@@ -67,7 +67,7 @@ def checkpoint(sizes: dict[str, object]) -> Checkpoint:
 
 def play(checkpoint: Checkpoint) -> tuple[list[float], Engine]:
     """Likelihoods of what two players do, the second of whom comes later and each of whom pauses now and then."""
-    engine = Engine(checkpoint, EngineOptions(show_actions=True))
+    engine = Engine(checkpoint, EngineOptions(condition_on_actions=True))
     attachment, random = Attachment(SPEC, VOCABULARY), np.random.default_rng(0)
     players = [engine.open(attachment, 1)]
     given = []
@@ -79,7 +79,7 @@ def play(checkpoint: Checkpoint) -> tuple[list[float], Engine]:
         frames = [
             frame[: engine.config.frame_height, : engine.config.frame_width] for frame in frames
         ]
-        given += engine.act(here, frames, [TEXTS[p.row] for p in here])
+        given += engine.act(here, frames, [TEXTS[p.slot] for p in here])
     return [choice.probability for choice in given], engine
 
 
@@ -91,7 +91,7 @@ def test_recorded_passes_play_as_plain_ones(
     monkeypatch.setattr(agent_core.engine.kv_cache, "can_record", lambda device: True)
     monkeypatch.setattr(agent_core.engine.kv_cache, "record", again)
     replayed, engine = play(checkpoint(sizes))
-    assert [len(one) > 0 for one in engine.memory.recorded] == [True, True]
+    assert [len(one) > 0 for one in engine.kv_cache.graphs] == [True, True]
     assert replayed == pytest.approx(plain, rel=1e-4)
 
 
@@ -103,7 +103,7 @@ def test_cuda_graphs_play_as_plain_passes(
     made = checkpoint(sizes)
     made.model.cuda()
     replayed, engine = play(made)
-    assert [len(one) > 0 for one in engine.memory.recorded] == [True, True]
+    assert [len(one) > 0 for one in engine.kv_cache.graphs] == [True, True]
     monkeypatch.setattr(agent_core.engine.kv_cache, "can_record", lambda device: False)
     plain, _ = play(made)
     assert replayed == pytest.approx(plain, rel=1e-2)
@@ -116,7 +116,7 @@ def test_a_recording_is_made_when_a_shape_comes_again() -> None:
         ran.append(len(x))
         return x * 2 + (more or 0)
 
-    replayed = Replayed(double, again)
+    replayed = GraphedFunction(double, again)
     for known in (0, 1, 1, 1):
         assert replayed(torch.ones(2)).tolist() == [2, 2]
         assert len(replayed) == known
@@ -125,13 +125,13 @@ def test_a_recording_is_made_when_a_shape_comes_again() -> None:
         assert replayed(torch.ones(2), more=1).tolist() == [3, 3]
         assert replayed(torch.ones(3)).tolist() == [2, 2, 2]
     assert len(replayed) == 3
-    replayed.forget()
+    replayed.reset()
     assert len(replayed) == 0
     for length in range(1, 300):
         for more in range(6):
             for _ in range(2):
                 replayed(torch.ones(length), more=more)
-    assert 100 < len(replayed) < 6 * len({rounded(n) for n in range(1, 300)})  # not for ever
+    assert 100 < len(replayed) < 6 * len({bucket_size(n) for n in range(1, 300)})  # not for ever
 
 
 def test_numbers_of_players_share_recordings() -> None:
@@ -141,25 +141,25 @@ def test_numbers_of_players_share_recordings() -> None:
         lengths.add(len(x))
         return x * 2 + y
 
-    replayed = Replayed(double, again)
+    replayed = GraphedFunction(double, again)
     for count in range(1, 100):
         x, y = torch.arange(count), torch.arange(count).flip(0)
         for _ in range(3):
             assert torch.equal(replayed(x, y), x * 2 + y)
-    assert lengths == {rounded(count) for count in range(1, 100)}
+    assert lengths == {bucket_size(count) for count in range(1, 100)}
     assert len(lengths) < 25
-    assert all(count <= rounded(count) <= 1.25 * count for count in range(1, 5000))
+    assert all(count <= bucket_size(count) <= 1.25 * count for count in range(1, 5000))
     before = len(replayed)
     for _ in range(2):  # so many that launching them is no matter
         assert len(replayed(torch.ones(4000), torch.ones(4000))) == 4000
     assert len(replayed) == before
 
 
-def cannot(run: Pass) -> tuple[Tensor, Callable[[], None]]:
+def cannot(run: ForwardFn) -> tuple[Tensor, Callable[[], None]]:
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def stale(run: Pass) -> tuple[Tensor, Callable[[], None]]:
+def stale(run: ForwardFn) -> tuple[Tensor, Callable[[], None]]:
     """A recording that has forgotten half of its work."""
     outcome = run().clone()
     return outcome, lambda: outcome.zero_() and None
@@ -167,9 +167,10 @@ def stale(run: Pass) -> tuple[Tensor, Callable[[], None]]:
 
 @pytest.mark.parametrize("record", [cannot, stale])
 def test_play_goes_on_without_recordings(
-    record: Callable[[Pass], tuple[Tensor, Callable[[], None]]], caplog: pytest.LogCaptureFixture
+    record: Callable[[ForwardFn], tuple[Tensor, Callable[[], None]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    replayed = Replayed(lambda x: x + 1, record)
+    replayed = GraphedFunction(lambda x: x + 1, record)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert replayed(torch.ones(2)).tolist() == [2, 2]
@@ -180,7 +181,7 @@ def test_play_goes_on_without_recordings(
 
 @pytest.mark.gpu
 def test_cuda_graphs_replay_with_new_inputs() -> None:
-    replayed = Replayed(lambda x: x * x, record)
+    replayed = GraphedFunction(lambda x: x * x, capture)
     for number in (1.0, 2.0, 3.0):
         assert replayed(torch.full((4,), number, device="cuda")).tolist() == [number**2] * 4
     assert len(replayed) == 1

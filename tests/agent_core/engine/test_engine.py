@@ -15,8 +15,8 @@ from agent_core.config import ConfigError, ModelConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.cpu.int8 import can_quantise
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.sampling import Scores
-from agent_core.engine.session import Choice, Session
+from agent_core.engine.sampling import Logits
+from agent_core.engine.session import SampledAction, Session
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.tokens.action_codec import Attachment
@@ -50,10 +50,10 @@ def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
     return list(random.integers(0, 255, (count, 72, 128, 3)).astype(np.uint8))
 
 
-def written(choice: Choice) -> tuple[int, ...]:
+def written(choice: SampledAction) -> tuple[int, ...]:
     """Everything between START and the last END."""
-    rest = [token for body in choice.later for token in (VOCABULARY.end, *body)]
-    return (*choice.body, *rest)
+    rest = [token for body in choice.chunk_rest for token in (VOCABULARY.end, *body)]
+    return (*choice.tokens, *rest)
 
 
 def play(engine: Engine, session: Session, frames: list[np.ndarray]) -> list[tuple[int, ...]]:
@@ -119,13 +119,13 @@ CHUNK = {"chunk": 3, "action_slots": ATTACHMENT.room(3)}
 )
 def test_streaming_equals_the_whole_window(changes: dict[str, object], shown: bool) -> None:
     checkpoint = random_checkpoint(**changes)
-    engine = Engine(checkpoint, EngineOptions(show_actions=shown))
+    engine = Engine(checkpoint, EngineOptions(condition_on_actions=shown))
     frames = pictures(11)  # the memory goes round more than twice
     session = engine.open(ATTACHMENT, 1)
     choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
-    batch = window(frames, [c.body for c in choices], shown=shown)
+    batch = window(frames, [c.tokens for c in choices], shown=shown)
     for t, choice in enumerate(choices):
-        expected = log_probability(checkpoint, batch, t, choice.body)
+        expected = log_probability(checkpoint, batch, t, choice.tokens)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
@@ -152,9 +152,9 @@ def test_a_streamed_chunk_is_that_of_the_whole_window(changes: dict[str, object]
     choices = [engine.act([session], [f], ["chop a tree"])[0] for f in frames]
     batch = window(frames, [written(c) for c in choices], shown=False)
     for t, choice in enumerate(choices):
-        assert len(choice.later) == 2
+        assert len(choice.chunk_rest) == 2
         assert greedy(checkpoint, batch, t) == [*written(choice), VOCABULARY.end]
-        expected = log_probability(checkpoint, batch, t, choice.body)
+        expected = log_probability(checkpoint, batch, t, choice.tokens)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
@@ -163,13 +163,13 @@ def test_every_action_of_a_chunk_is_legal() -> None:
     session = engine.open(ATTACHMENT, 2)
     for frame in pictures(8):
         choice = engine.act([session], [frame], ["chop a tree"])[0]
-        for body in (choice.body, *choice.later):
+        for body in (choice.tokens, *choice.chunk_rest):
             assert ATTACHMENT.ids(ATTACHMENT.action(body))[1:-1] == list(body)
 
 
 def test_a_model_of_chunks_sees_no_earlier_actions() -> None:
     with pytest.raises(ConfigError, match="play without show_actions"):
-        Engine(random_checkpoint(**CHUNK), EngineOptions(show_actions=True))
+        Engine(random_checkpoint(**CHUNK), EngineOptions(condition_on_actions=True))
 
 
 def test_memory_keeps_every_third_frame_as_training_windows_do() -> None:
@@ -180,22 +180,22 @@ def test_memory_keeps_every_third_frame_as_training_windows_do() -> None:
     for t, frame in enumerate(frames):
         choice = engine.act([session], [frame], ["chop a tree"])[0]
         seen = [*frames[0:t:3], frame]
-        batch = window(seen, [()] * (len(seen) - 1) + [choice.body], shown=False)
-        expected = log_probability(checkpoint, batch, len(seen) - 1, choice.body)
+        batch = window(seen, [()] * (len(seen) - 1) + [choice.tokens], shown=False)
+        expected = log_probability(checkpoint, batch, len(seen) - 1, choice.tokens)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
 def test_memory_holds_what_the_game_did() -> None:
     checkpoint = random_checkpoint()
-    engine = Engine(checkpoint, EngineOptions(show_actions=True))
+    engine = Engine(checkpoint, EngineOptions(condition_on_actions=True))
     done = {**SPEC.null_action(), "jump": 1, "camera": (0.0, 9.0)}
     body = tuple(ATTACHMENT.ids(done)[1:-1])
     frames = pictures(4)
     session = engine.open(ATTACHMENT, 1)
     for t, frame in enumerate(frames):
         choice = engine.act([session], [frame], ["chop a tree"], [done if t else None])[0]
-        batch = window(frames[: t + 1], [body] * t + [choice.body], shown=True)
-        expected = log_probability(checkpoint, batch, t, choice.body)
+        batch = window(frames[: t + 1], [body] * t + [choice.tokens], shown=True)
+        expected = log_probability(checkpoint, batch, t, choice.tokens)
         assert np.log(choice.probability) == pytest.approx(expected, abs=1e-4)
 
 
@@ -209,8 +209,8 @@ def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
         torch.nn.init.normal_(checkpoint.model.thought_slot, std=4.0)
     engine = Engine(checkpoint)
     session, frames = engine.open(ATTACHMENT, 1), pictures(4 if backbone == "paper" else 5)
-    assert engine.why(session) == ""
-    bodies = [engine.act([session], [f], ["chop a tree"])[0].body for f in frames]
+    assert engine.generate_thought(session) == ""
+    bodies = [engine.act([session], [f], ["chop a tree"])[0].tokens for f in frames]
     told = [THOUGHT]
     while len(told) < 8:
         batch = window(frames, bodies, shown=False, thought=told)
@@ -220,7 +220,7 @@ def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
         if best == EOS:
             break
         told.append(best)
-    assert engine.why(session) == VOCABULARY.text(told)
+    assert engine.generate_thought(session) == VOCABULARY.text(told)
 
 
 def test_a_row_is_given_back_once() -> None:
@@ -228,7 +228,7 @@ def test_a_row_is_given_back_once() -> None:
     first = engine.open(ATTACHMENT, 0)
     engine.close(first)
     engine.close(first)
-    assert engine.open(ATTACHMENT, 0).row != engine.open(ATTACHMENT, 0).row
+    assert engine.open(ATTACHMENT, 0).slot != engine.open(ATTACHMENT, 0).slot
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -240,7 +240,7 @@ def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, shown: bool
 ) -> None:
     checkpoint = random_checkpoint(**{"history_stride": stride, **changes})
-    options = EngineOptions(show_actions=shown)
+    options = EngineOptions(condition_on_actions=shown)
     alone, together = Engine(checkpoint, options), Engine(checkpoint, options)
     plays = [pictures(6, seed) for seed in range(3)]
     expected = [play(alone, alone.open(ATTACHMENT, k), frames) for k, frames in enumerate(plays)]
@@ -265,15 +265,15 @@ def test_the_draft_changes_nothing(changes: dict[str, object], temperature: floa
 
 
 def test_another_instruction_empties_the_memory_and_why_changes_nothing() -> None:
-    engine = Engine(random_checkpoint(), EngineOptions(alternatives=3))
+    engine = Engine(random_checkpoint(), EngineOptions(num_candidates=3))
     fresh, used = engine.open(ATTACHMENT, 0), engine.open(ATTACHMENT, 0)
     frames = pictures(4)
     for frame in frames[:3]:
         engine.act([used], [frame], ["chop a tree"])
-    used.random = np.random.default_rng(0)
-    engine.why(used)
+    used.rng = np.random.default_rng(0)
+    engine.generate_thought(used)
     a, b = engine.act([fresh, used], [frames[3]] * 2, ["hunt the pig"] * 2)
-    assert a.body == b.body
+    assert a.tokens == b.tokens
     assert a.probability == pytest.approx(b.probability, abs=1e-6)
     assert [body for body, _ in a.alternatives] == [body for body, _ in b.alternatives]
     assert a.alternatives[0][1] >= a.alternatives[-1][1]
@@ -284,7 +284,7 @@ def test_another_instruction_empties_the_memory_and_why_changes_nothing() -> Non
 def test_alternatives_have_exact_probabilities(changes: dict[str, object], shown: bool) -> None:
     """Those of a pass over the whole window in which they were done instead, for players in one batch."""
     checkpoint = random_checkpoint(**changes)
-    engine = Engine(checkpoint, EngineOptions(alternatives=4, show_actions=shown))
+    engine = Engine(checkpoint, EngineOptions(num_candidates=4, condition_on_actions=shown))
     sessions = [engine.open(ATTACHMENT, seed) for seed in range(3)]
     seen = [pictures(7, seed) for seed in range(3)]
     done: list[list[tuple[int, ...]]] = [[] for _ in sessions]
@@ -296,14 +296,14 @@ def test_alternatives_have_exact_probabilities(changes: dict[str, object], shown
                 batch = window(frames[: t + 1], [*before, body], shown=shown)
                 expected = log_probability(checkpoint, batch, t, body)
                 assert np.log(probability) == pytest.approx(expected, abs=1e-4)
-            before.append(choice.body)
+            before.append(choice.tokens)
 
 
 def test_weighing_alternatives_changes_nothing() -> None:
     checkpoint, frames = random_checkpoint(), pictures(9)
     found = []
     for count in (0, 5):
-        engine = Engine(checkpoint, EngineOptions(alternatives=count, show_actions=True))
+        engine = Engine(checkpoint, EngineOptions(num_candidates=count, condition_on_actions=True))
         found.append(play(engine, engine.open(ATTACHMENT, 3), frames))
     assert found[0] == found[1]
 
@@ -332,7 +332,7 @@ def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
     checkpoint, frames = load(SHIPPED), expert_play().frames
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
 
-    def entropies(players: range) -> Scores:
+    def entropies(players: range) -> Logits:
         sessions = [engine.open(Attachment(SPEC, checkpoint.vocabulary), k) for k in players]
         found = [
             engine.act(sessions, [frames[(t + 3 * k) % len(frames)] for k in players], ["chop a tree"] * len(players))

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agent_core.model.conv_stem import normalise
+from agent_core.model.conv_stem import normalize_pixels
 from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.weights.checkpoint import (
     FORMAT,
@@ -150,7 +150,7 @@ class CnnGru(nn.Module):
         device = frames.device.type
         half = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if half else torch.float32
-        seen = F.relu(self.eye(normalise(frames, dtype))).view(*frames.shape[:2], -1)
+        seen = F.relu(self.eye(normalize_pixels(frames, dtype))).view(*frames.shape[:2], -1)
         with torch.autocast(device, enabled=False):  # small recurrent steps gain nothing from it
             read = self._read(text)[:, None].expand(-1, frames.shape[1], -1)
             kept, after = self.memory(torch.cat([seen.float(), read], -1), before)

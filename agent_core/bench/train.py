@@ -13,7 +13,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.device import keep_freed_memory, pick_device
 from agent_core.model.batch import Batch
-from agent_core.model.conv_stem import normalise
+from agent_core.model.conv_stem import normalize_pixels
 from agent_core.training.loss import Masked, count
 from agent_core.training.microbatch import Objective, Part, compile_layers
 from agent_core.training.optimizer import make_optimiser
@@ -55,7 +55,7 @@ def bench_train(
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            pictures = normalise(windows.frames)
+            pictures = normalize_pixels(windows.frames)
             whole = pictures[: masked.patches.shape[0] * masked.patches.shape[1]]
             part = Part(windows, pictures, Masked(masked.patches, whole))
             total, _ = objective(part, count(windows, config.model.visual_tokens, masked))
@@ -87,7 +87,7 @@ def bench_train(
         "batch": size,
         "window_frames": config.data.window_frames,
         "windows_per_s": round(size * steps / spent, 2),
-        "frames_per_s": round(size * windows.present.shape[1] * steps / spent, 1),
+        "frames_per_s": round(size * windows.frame_mask.shape[1] * steps / spent, 1),
         "tflops": round(rate / 1e3, 3),
         "gemm_gflops": round(ceiling, 1),
         "mfu": round(rate / ceiling, 3),
@@ -126,6 +126,6 @@ def _masked(config: RunConfig, windows: Batch) -> Masked:
     model = config.model
     rows, columns = model.patch_grid if model.is_paper else model.visual_grid
     chosen = max(1, round(len(windows) * config.loss.masked_clips))
-    shape = (chosen, windows.present.shape[1], rows * columns)
-    patches = torch.rand(shape, device=windows.present.device) < 0.5
+    shape = (chosen, windows.frame_mask.shape[1], rows * columns)
+    patches = torch.rand(shape, device=windows.frame_mask.device) < 0.5
     return Masked(patches, torch.empty(0))

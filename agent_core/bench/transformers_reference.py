@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
-from agent_core.model.conv_stem import normalise
+from agent_core.model.conv_stem import normalize_pixels
 from games import Frame
 
 
@@ -64,7 +64,7 @@ class PlainRoute:
     @torch.inference_mode()
     def act(self, frame: Frame, done: list[int], start: int) -> None:
         """One frame: build the window, write as many tokens as the action `done` and its end take."""
-        picture = normalise(torch.from_numpy(frame)[None].to(self._device)).to(self._dtype)
+        picture = normalize_pixels(torch.from_numpy(frame)[None].to(self._device)).to(self._dtype)
         self._frames.append(self._see(picture) if self._cached else picture)
         seen = list(self._frames)
         if not self._cached:

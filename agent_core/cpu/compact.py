@@ -225,11 +225,11 @@ class OwnDecoder(_Own):
         size[:width] = (width // block.heads) ** -0.5
         return _Layer(
             self._norm(block.attention_norm),
-            self._norm(block.feed_norm),
+            self._norm(block.mlp_norm),
             self._matrix(block.qkv.weight * size, block.qkv.bias * size[:, 0]),
             *(
                 self._matrix(layer.weight, layer.bias)
-                for layer in (block.attention_out, block.feed_in, block.feed_out)
+                for layer in (block.attention_out, block.mlp_in, block.mlp_out)
             ),
         )
 
@@ -298,14 +298,18 @@ def use_own_code(model: IAFM) -> tuple[OwnStem | OwnDecoder, ...]:
 def own_decoder(decoder: Decoder) -> OwnDecoder:
     """Put our own code in the place of a decoder's layers."""
     own = OwnDecoder(decoder)
-    decoder.own, decoder.blocks, decoder.norm = own.extend, nn.ModuleList(), nn.Identity()
+    decoder.custom_forward, decoder.blocks, decoder.norm = (
+        own.extend,
+        nn.ModuleList(),
+        nn.Identity(),
+    )
     return own
 
 
 def own_stem(tower: VisionTower, config: ModelConfig) -> OwnStem:
     """Put our own code in the place of a tower's convolutions."""
     own = OwnStem(tower, config)
-    tower.own, tower.stem, tower.norm = own, nn.Sequential(), nn.Identity()
+    tower.custom_forward, tower.stem, tower.norm = own, nn.Sequential(), nn.Identity()
     return own
 
 
@@ -344,12 +348,12 @@ def _distance_to_torch() -> float:
     earlier = torch.randn(2, 2, 2, 2, 40, 32, generator=some)
     slots = torch.stack([torch.randperm(40, generator=some)[:5] for _ in range(2)])
     theirs = (
-        tower.look(frames),
-        decoder.extend(x, columns, earlier.clone(), slice(None), slots, tail=3),
+        tower.encode_frame(frames),
+        decoder.forward_cached(x, columns, earlier.clone(), slice(None), slots, last_n=3),
     )
     own_stem(tower, config), own_decoder(decoder)
     ours = (
-        tower.look(frames),
-        decoder.extend(x, columns, earlier.clone(), slice(None), slots, tail=3),
+        tower.encode_frame(frames),
+        decoder.forward_cached(x, columns, earlier.clone(), slice(None), slots, last_n=3),
     )
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))

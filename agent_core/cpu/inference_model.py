@@ -21,7 +21,7 @@ from agent_core.cpu.int8 import Watch, can_quantise, quantise
 from agent_core.cpu.onednn import can_pack, can_pack_convolutions, pack, pack_convolutions
 from agent_core.cpu.paper import OwnLayers
 from agent_core.model import IAFM
-from agent_core.model.conv_stem import VisionTower, normalise
+from agent_core.model.conv_stem import VisionTower, normalize_pixels
 
 Precision = Literal["float32", "bfloat16", "int8"]
 Own = OwnLayers | OwnStem | OwnDecoder | OwnHead
@@ -51,9 +51,13 @@ class PlayingModel:
         if self._watch is None:
             self._lay_out()
         tower = self.model.vision
-        if isinstance(tower, VisionTower) and tower.own is None and can_pack_convolutions(device):
+        if (
+            isinstance(tower, VisionTower)
+            and tower.custom_forward is None
+            and can_pack_convolutions(device)
+        ):
             blank = torch.zeros(1, config.frame_height, config.frame_width, 3, dtype=torch.uint8)
-            pack_convolutions(tower, normalise(blank).to(self.model.token.weight.dtype))
+            pack_convolutions(tower, normalize_pixels(blank).to(self.model.token.weight.dtype))
 
     def saw(self, frames: int) -> None:
         """It was given so many frames more; once they are enough, go over to whole numbers."""

@@ -46,7 +46,7 @@ _AS_IT_IS = Whole(1.0, MIDDLE, torch.uint8)
 
 def _matrices(part: Attention) -> tuple[nn.Linear, ...]:
     """Those that become whole numbers."""
-    return (part.qkv, part.feed_in, part.feed_out) if isinstance(part, Block) else (part.qkv,)
+    return (part.qkv, part.mlp_in, part.mlp_out) if isinstance(part, Block) else (part.qkv,)
 
 
 class Watch:
@@ -162,15 +162,15 @@ def _smooth(norm: nn.LayerNorm, layer: nn.Linear, watch: Watch) -> None:
 
 def _quantise_feed_forward(block: Block, watch: Watch) -> None:
     """Both matrices and the activation between; quick_gelu(y) = swish(1.702 y) / 1.702."""
-    first, second = block.feed_in, block.feed_out
-    _smooth(block.feed_norm, first, watch)
+    first, second = block.mlp_in, block.mlp_out
+    _smooth(block.mlp_norm, first, watch)
     became = between = Whole.around(*watch.reach(second))
     if block.activation is quick_gelu:
         for part in (first.weight, first.bias):
             part.data = part.data * QUICK
         became = Whole(between.scale * QUICK, between.zero, between.kind)
-    _put(block, "feed_in", Int8Linear(first, _AS_IT_IS, became, _AFTER[block.activation]))
-    _put(block, "feed_out", Int8Linear(second, between))
+    _put(block, "mlp_in", Int8Linear(first, _AS_IT_IS, became, _AFTER[block.activation]))
+    _put(block, "mlp_out", Int8Linear(second, between))
     block.activation = nn.Identity()
 
 

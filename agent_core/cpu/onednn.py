@@ -120,17 +120,17 @@ def pack(model: nn.Module) -> None:
 
 def _fold_activation(block: Block) -> None:
     """The activation of W x in the pass of W; quick_gelu(y) = swish(1.702 y) / 1.702."""
-    if not isinstance(block.feed_in, nn.Linear):
+    if not isinstance(block.mlp_in, nn.Linear):
         return
-    weight, bias = block.feed_in.weight, block.feed_in.bias
+    weight, bias = block.mlp_in.weight, block.mlp_in.bias
     if block.activation is torch.nn.functional.relu:
         folded = PackedLinear(weight, bias, "relu")
     elif block.activation is gelu:
         folded = PackedLinear(weight, bias, "gelu", "none")
     elif block.activation is quick_gelu:
         folded = PackedLinear(weight * QUICK, bias * QUICK, "swish")
-        block.feed_out.weight = nn.Parameter(block.feed_out.weight / QUICK, requires_grad=False)
+        block.mlp_out.weight = nn.Parameter(block.mlp_out.weight / QUICK, requires_grad=False)
     else:
         return
-    setattr(block, "feed_in", folded)  # noqa: B010 - a module of another type
+    setattr(block, "mlp_in", folded)  # noqa: B010 - a module of another type
     block.activation = nn.Identity()

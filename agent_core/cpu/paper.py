@@ -20,7 +20,7 @@ from agent_core.cpu.build import KernelError, Units, library
 from agent_core.cpu.int8 import MIDDLE, Watch, Whole, smoothed, whole_numbers
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
-from agent_core.model.vit import FrameMemory, SpaceTimeBlock, ViTower
+from agent_core.model.vit import SpaceTimeBlock, TemporalKVCache, ViTower
 
 logger = logging.getLogger(__name__)
 
@@ -87,18 +87,18 @@ class OwnLayers:
         self.operations = 0
         """Multiplications and additions so far."""
 
-    def see(self, x: Tensor, memory: FrameMemory | None) -> Tensor:
+    def see(self, x: Tensor, memory: TemporalKVCache | None) -> Tensor:
         """New pictures (F, P, D) through an encoder's layers, over time where there is a memory."""
         stack = self._stack(x)
         kept = []
         if memory is not None:
-            rows, block = memory.rows, memory.block
+            rows, block = memory.slots, memory.frame_slot
             row = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
             frame = torch.tensor([block]) if isinstance(block, int) else block
-            kept = [row, frame, memory.bias.contiguous()]
+            kept = [row, frame, memory.mask.contiguous()]
             stack.memory, stack.frame, stack.frames_bias = (one.data_ptr() for one in kept)
-            stack.earlier = memory.cache.data_ptr()
-            stack.memories, stack.frames = memory.cache.shape[2], memory.cache.shape[5]
+            stack.earlier = memory.kv.data_ptr()
+            stack.memories, stack.frames = memory.kv.shape[2], memory.kv.shape[5]
         return self._run(stack, x, x.shape[1])
 
     def extend(
@@ -178,7 +178,7 @@ class OwnLayers:
 
     def _feed_forward(self, block: Block) -> tuple[_Matrix, _Matrix]:
         """quick_gelu(y) = swish(1.702 y) / 1.702: the first matrix's outcomes are made larger, the second's smaller."""
-        norm, first, second = block.feed_norm, block.feed_in, block.feed_out
+        norm, first, second = block.mlp_norm, block.mlp_in, block.mlp_out
         quick = block.activation is quick_gelu
         larger, after = (QUICK, _SWISH) if quick else (1.0, _RELU)
         shift = larger * first.bias.float()
@@ -252,7 +252,7 @@ def use_own_layers(model: IAFM, watch: Watch | None) -> tuple[OwnLayers, OwnLaye
     vision, decoder = model.vision, model.decoder
     assert isinstance(vision, ViTower)
     see, extend = (OwnLayers(part.blocks, watch) for part in (vision, decoder))
-    vision.own, decoder.own = see.see, extend.extend
+    vision.custom_forward, decoder.custom_forward = see.see, extend.extend
     vision.blocks, decoder.blocks = nn.ModuleList(), nn.ModuleList()
     return see, extend
 
@@ -284,8 +284,10 @@ def _distance_to_torch() -> float:
     x = torch.randn(1, 21, 2 * HEAD, generator=some).bfloat16()
     earlier = torch.randn(1, 2, 1, 21, 2, 9, HEAD, generator=some).bfloat16()
     seen = torch.zeros(9, 1, 1).bfloat16()
-    ours, theirs = (FrameMemory(one, seen, slice(0, 1), 4) for one in (earlier.clone(), earlier))
+    ours, theirs = (
+        TemporalKVCache(one, seen, slice(0, 1), 4) for one in (earlier.clone(), earlier)
+    )
     out = OwnLayers([block]).see(x, ours)
-    wanted = block(block.recall(x, theirs, 0))
+    wanted = block(block.temporal_attention_cached(x, theirs, 0))
     scale = wanted.float().square().mean().sqrt()
     return float(((out - wanted).float() / scale).abs().max())

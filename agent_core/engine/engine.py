@@ -135,7 +135,7 @@ class Engine:
         while len(written) < self.config.thought_slots:
             k = len(written) - 1
             seen = ring.thought_mask(session.slot, session.frame_index, len(written))
-            hidden = self.model.decoder.extend(
+            hidden = self.model.decoder.forward_cached(
                 self.model.embed_thought(memory.to_device(np.array([[written[-1]]])), k),
                 memory.to_device(seen[None, None]),
                 memory.kv,
@@ -172,7 +172,7 @@ class Engine:
         columns = memory.to_device(memory.layout.text_mask()).expand(len(new), -1, -1)
         places = memory.to_device(np.arange(slots)).expand(len(new), -1)
         x = self.model.embed_text(memory.to_device(ids))
-        self.model.decoder.extend(x, columns, memory.kv, memory.slot_index(rows), places)
+        self.model.decoder.forward_cached(x, columns, memory.kv, memory.slot_index(rows), places)
 
     def _executed_tokens(
         self, sessions: Sequence[Session], executed: Sequence[Action | None]
@@ -223,8 +223,8 @@ class Engine:
         index, now = np.array(rows), np.array([s.frame_index for s in sessions])
         memory.layout.add_frame(index, now)
         visual = memory.encode_frames(frames, index, now)
-        if self.model.carries_glance:
-            memory.global_token[memory.slot_index(rows)] = self.model.glance(visual)
+        if self.model.conditions_on_global:
+            memory.global_token[memory.slot_index(rows)] = self.model.global_token(visual)
         pressed = self._embed_actions(
             sessions, [(self.vocabulary.start, *draft) for draft in drafts]
         )
@@ -298,7 +298,7 @@ class Engine:
         index, now = np.array(rows), np.array([session.frame_index for session in sessions])
         at = TokenPositions(index, now, tokens.offset + self.config.visual_tokens)
         where = memory.slot_index(rows)
-        hidden = self.model.decoder.extend(
+        hidden = self.model.decoder.forward_cached(
             self.model.embed_action(
                 memory.to_device(tokens.ids),
                 memory.global_token[where],

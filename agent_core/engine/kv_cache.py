@@ -18,7 +18,7 @@ from agent_core.device import use_large_pages
 from agent_core.engine.cache_layout import CacheLayout, Indices, TokenPositions
 from agent_core.engine.cuda_graphs import GraphedFunction, can_capture, capture
 from agent_core.model import IAFM
-from agent_core.model.vit import FrameMemory
+from agent_core.model.vit import TemporalKVCache
 from games import Frame
 
 _LENGTH_MULTIPLE = 4
@@ -151,8 +151,8 @@ class KVCache:
     def _encode_eager(self, pictures: Tensor, bias: Tensor | None = None, *where: Any) -> Tensor:
         memory = None
         if bias is not None:
-            memory = FrameMemory(self._temporal_kv, bias.t()[:, :, None], *where)
-        return self.model.look(pictures, memory)
+            memory = TemporalKVCache(self._temporal_kv, bias.t()[:, :, None], *where)
+        return self.model.encode_frame(pictures, memory)
 
     def _forward_eager(
         self,
@@ -166,7 +166,7 @@ class KVCache:
         last_n: int | None,
     ) -> Tensor:
         cache = self.kv[:, :, :, :, :length]
-        return self.model.decoder.extend(
+        return self.model.decoder.forward_cached(
             x, bias_index, cache, batch_slots, cache_slots, position_ids, last_n
         )
 

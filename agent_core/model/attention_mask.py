@@ -24,33 +24,33 @@ import torch
 from torch import Tensor
 
 from agent_core.model.batch import ACTION, TEXT, THOUGHT, VISUAL, Batch, Layout
-from agent_core.model.packing import Packed
+from agent_core.model.packing import PackedRows
 
 
 @dataclass(frozen=True)
-class Sight:
+class AttentionMasks:
     """Static attention structure of a layout: masks (L, L), query by key, and where the time bias stands."""
 
-    hidden: Tensor
-    shown: Tensor
-    group: Tensor
+    without_actions: Tensor
+    with_actions: Tensor
+    frame_of_slot: Tensor
     """(L,) of each slot: 0 is text, then come the frames."""
-    column: Tensor
+    bias_index: Tensor
     """(G, G), query's group by key's: which entry of the bias table the pair takes."""
 
 
 @lru_cache(maxsize=16)
-def sight(
-    layout: Layout, memory_frames: int, device: torch.device, *, causal_pictures: bool = False
-) -> Sight:
+def build_masks(
+    layout: Layout, context_frames: int, device: torch.device, *, causal_pictures: bool = False
+) -> AttentionMasks:
     """Build the masks of a layout once per device."""
-    kind, frame, order = _places(layout)
+    kind, frame, order = _slot_table(layout)
     q, k = slice(None), None
     kind_q, kind_k = kind[q, k], kind[k, q]
     frame_q, frame_k = frame[q, k], frame[k, q]
     earlier = order[k, q] <= order[q, k]
     distance = frame_q - frame_k
-    in_memory = (distance >= 0) & (distance < memory_frames) & (kind_q != TEXT)
+    in_memory = (distance >= 0) & (distance < context_frames) & (kind_q != TEXT)
     same = distance == 0
     sees_text = (kind_k == TEXT) & ((kind_q != TEXT) | earlier)
     sees_visual = (kind_k == VISUAL) & in_memory
@@ -59,53 +59,64 @@ def sight(
     own_action = (kind_k == ACTION) & (kind_q == ACTION) & same & earlier
     past_action = (kind_k == ACTION) & in_memory & ~same & (kind_q != THOUGHT)
     own_thought = (kind_k == THOUGHT) & (kind_q == THOUGHT) & earlier
-    hidden = sees_text | sees_visual | own_action | own_thought
-    shown = hidden | past_action
+    without_actions = sees_text | sees_visual | own_action | own_thought
+    with_actions = without_actions | past_action
     distance = torch.arange(layout.frames)[:, None] - torch.arange(layout.frames)
-    column = torch.full([layout.frames + 1] * 2, memory_frames)
-    column[0, 0] = memory_frames + 1
-    column[1:, 1:] = distance.clamp(0, memory_frames - 1)
-    return Sight(hidden.to(device), shown.to(device), (frame + 1).to(device), column.to(device))
+    bias_index = torch.full([layout.frames + 1] * 2, context_frames)
+    bias_index[0, 0] = context_frames + 1
+    bias_index[1:, 1:] = distance.clamp(0, context_frames - 1)
+    return AttentionMasks(
+        without_actions.to(device),
+        with_actions.to(device),
+        (frame + 1).to(device),
+        bias_index.to(device),
+    )
 
 
-def _places(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+def _slot_table(layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
     """Kind, frame and order within its frame (or text) of every slot: three (L,) tensors."""
     block_kind = [VISUAL] * layout.visual + [ACTION] * layout.action
     kind = [TEXT] * layout.text + block_kind * layout.frames + [THOUGHT] * layout.thought
     frame = [-1] * layout.text
     order = list(range(layout.text))
     for t in range(layout.frames):
-        frame += [t] * layout.block
-        order += list(range(layout.block))
+        frame += [t] * layout.frame_length
+        order += list(range(layout.frame_length))
     frame += [layout.frames - 1] * layout.thought
-    order += list(range(layout.block, layout.block + layout.thought))
+    order += list(range(layout.frame_length, layout.frame_length + layout.thought))
     return torch.tensor(kind), torch.tensor(frame), torch.tensor(order)
 
 
-def places(layout: Layout, in_play: Layout, batch: Batch) -> Tensor:
+def position_ids(layout: Layout, play_layout: Layout, batch: Batch) -> Tensor:
     """(B, L) absolute place of every slot: text from 0, then a ring of blocks.
 
     Segments are spaced by their slots in play, `in_play`, however few this batch needs. A thought stands where its
     frame's action would.
     """
-    kind, frame, order = (table.to(batch.present.device) for table in _places(layout))
+    kind, frame, order = (table.to(batch.frame_mask.device) for table in _slot_table(layout))
     inside = torch.where(kind == THOUGHT, order - layout.action, order)
-    first = batch.present.int().argmax(1)
-    block = (frame[None] + (batch.turn - first)[:, None]) % in_play.frames
-    return torch.where(kind == TEXT, order, in_play.text + block * in_play.block + inside)
+    first = batch.frame_mask.int().argmax(1)
+    block = (frame[None] + (batch.position_offset - first)[:, None]) % play_layout.frames
+    return torch.where(
+        kind == TEXT, order, play_layout.text + block * play_layout.frame_length + inside
+    )
 
 
-def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, rows: Packed) -> Tensor:
+def attention_bias(
+    table: Tensor | None, masks: AttentionMasks, actions_masked: Tensor, rows: PackedRows
+) -> Tensor:
     """Additive bias (R, heads or 1, K, K): the learned time bias where seen (0 where there is none), -inf elsewhere.
 
     `table` (heads, T + 2), `hidden` (B,) bool. Windows that share a row do not see each other. A token always sees
     itself, so that no row of padding is empty.
     """
-    length, device = len(seen.shown), rows.slots.device
-    window, slot = rows.slots // length, rows.slots % length
-    of_query = torch.stack([seen.shown, seen.hidden])[hidden[window].long(), slot]  # (R, K, L)
+    length, device = len(masks.with_actions), rows.gather_index.device
+    window, slot = rows.gather_index // length, rows.gather_index % length
+    of_query = torch.stack([masks.with_actions, masks.without_actions])[
+        actions_masked[window].long(), slot
+    ]  # (R, K, L)
     mask = of_query.gather(2, slot[:, None].expand(-1, slot.shape[1], -1))
-    mask &= (window[:, :, None] == window[:, None, :]) & rows.there[:, None, :]
+    mask &= (window[:, :, None] == window[:, None, :]) & rows.mask[:, None, :]
     mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=device)
     half = table is not None and torch.is_autocast_enabled(device.type)
     dtype = torch.get_autocast_dtype(device.type) if half else torch.float32
@@ -113,9 +124,9 @@ def attention_bias(table: Tensor | None, seen: Sight, hidden: Tensor, rows: Pack
     unseen = unseen.masked_fill_(~mask, float("-inf"))[:, None]
     if table is None:
         return unseen
-    heads, groups = len(table), len(seen.column)
-    of_key = torch.eye(groups, dtype=dtype, device=device)[seen.group[slot]]  # (R, K, G)
-    by_group = table[:, seen.column].permute(1, 0, 2).flatten(1)  # (G, heads * G)
+    heads, groups = len(table), len(masks.bias_index)
+    of_key = torch.eye(groups, dtype=dtype, device=device)[masks.frame_of_slot[slot]]  # (R, K, G)
+    by_group = table[:, masks.bias_index].permute(1, 0, 2).flatten(1)  # (G, heads * G)
     by_query = (of_key @ by_group).view(*slot.shape, heads, groups).transpose(1, 2)
     relative = by_query.flatten(1, 2) @ of_key.transpose(1, 2)  # products: gathers learn slowly
     return relative.view(len(slot), heads, *mask.shape[1:]) + unseen

@@ -15,23 +15,23 @@ class Batch:
 
     frames: Tensor
     """(B, N, H, W, 3) uint8 RGB."""
-    present: Tensor
+    frame_mask: Tensor
     """(B, N) bool; frames before the window's beginning are absent."""
-    text: Tensor
+    instruction_ids: Tensor
     """(B, W) ids, padded with 0."""
     actions: Tensor
     """(B, N, A) ids from START to END (of a chunk's last action), padded with 0."""
-    scored: Tensor
+    loss_mask: Tensor
     """(B, N) bool: frames whose action is a target."""
-    thought: Tensor
+    thought_ids: Tensor
     """(B, K) ids, padded with 0."""
-    hidden: Tensor
+    actions_masked: Tensor
     """(B,) bool: later frames cannot see the actions of earlier ones."""
-    turn: Tensor
+    position_offset: Tensor
     """(B,) block of the first present frame, where places are absolute."""
 
     def __len__(self) -> int:
-        return len(self.text)
+        return len(self.instruction_ids)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Layout:
     thought: int
 
     @property
-    def block(self) -> int:
+    def frame_length(self) -> int:
         return self.visual + self.action
 
     @property
     def length(self) -> int:
-        return self.text + self.frames * self.block + self.thought
+        return self.text + self.frames * self.frame_length + self.thought

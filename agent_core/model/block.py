@@ -32,10 +32,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class ResidualLinear(nn.Linear):
     """A linear layer whose outcome is added to something; one step for packed weights (`agent_core.cpu.onednn`)."""
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(…, in) -> (…, out)."""
         out = super().forward(x)
-        return out if onto is None else onto + out
+        return out if residual is None else residual + out
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -80,28 +80,28 @@ class Attention(nn.Module):
 class Block(Attention):
     """Attention, then a feed-forward four times as wide."""
 
-    recompute = False
+    activation_checkpointing = False
     """Whether training computes the layer again in the backward pass instead of keeping its activations."""
 
     def __init__(self, width: int, heads: int, activation: str = "gelu") -> None:
         super().__init__(width, heads)
         self.activation = ACTIVATIONS[activation]
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed_in = nn.Linear(width, 4 * width)
-        self.feed_out = ResidualLinear(4 * width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, 4 * width)
+        self.mlp_out = ResidualLinear(4 * width, width)
 
-    def mix(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
+    def attention_and_mlp(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
         """Attention and feed-forward, both added to x."""
         x = self.attend(x, q, kv, bias)
-        out: Tensor = self.feed_out(self.activation(self.feed_in(self.feed_norm(x))), x)
+        out: Tensor = self.mlp_out(self.activation(self.mlp_in(self.mlp_norm(x))), x)
         return out
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The whole layer over (B, L, D)."""
-        if self.recompute and self.training:
+        if self.activation_checkpointing and self.training:
             out: Tensor = checkpoint(self._whole, x, bias, use_reentrant=False)
             return out
         return self._whole(x, bias)
 
     def _whole(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        return self.mix(x, *self.project(x), bias)
+        return self.attention_and_mlp(x, *self.project(x), bias)

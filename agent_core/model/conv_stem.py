@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
 
-_ROUND = 16
+_BATCH_MULTIPLE = 16
 """Numbers of pictures that a processor looks at are multiples of this."""
 
 
 @dataclass
-class Looked:
+class VisionOutput:
     """A batch of F pictures as tokens."""
 
     tokens: Tensor
@@ -54,71 +54,76 @@ class VisionTower(nn.Module):
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
-        self.has_glance = config.glance
+        self.has_global_token = config.glance
         if config.glance:
-            self.glance_in = nn.Linear(config.width, 32)
-            self.glance_out = nn.Linear(32 * rows * columns, config.width)
-            self.glance_norm = nn.LayerNorm(config.width)
-        self.fill = nn.Parameter(torch.zeros(3))
+            self.global_in = nn.Linear(config.width, 32)
+            self.global_out = nn.Linear(32 * rows * columns, config.width)
+            self.global_norm = nn.LayerNorm(config.width)
+        self.mask_color = nn.Parameter(torch.zeros(3))
         """The colour that stands for a hidden patch (masked auto-encoding)."""
-        self.own: Callable[[Tensor], Tensor] | None = None
+        self.custom_forward: Callable[[Tensor], Tensor] | None = None
         """Computes all convolutions in play (F, H, W, 3) -> (F, rows * columns, D) (`agent_core.cpu.compact`)."""
 
     def forward(
-        self, pictures: Tensor, hidden: Tensor | None = None, present: Tensor | None = None
-    ) -> Looked:
+        self, pictures: Tensor, patch_mask: Tensor | None = None, frame_mask: Tensor | None = None
+    ) -> VisionOutput:
         """(F, 3, H, W) in about [-1, 1]; `hidden` (F', P) bool paints patches of the first F' pictures over.
 
         Where a processor computes, pictures that are not `present` (B, N) bool, F = B * N, cost nothing and get
         another's tokens. A GPU and compiled programs want always as many.
         """
         parts = [pictures]
-        if hidden is not None:  # apart: only they need a gradient of their pixels, for the colour
-            whole = pictures[len(hidden) :]
-            parts = [self._hide(pictures[: len(hidden)], hidden), *([whole] if len(whole) else [])]
-        if present is None or pictures.is_cuda or torch.compiler.is_compiling():
-            features = torch.cat([self._look(part) for part in parts])
+        if (
+            patch_mask is not None
+        ):  # apart: only they need a gradient of their pixels, for the colour
+            whole = pictures[len(patch_mask) :]
+            parts = [
+                self._mask_patches(pictures[: len(patch_mask)], patch_mask),
+                *([whole] if len(whole) else []),
+            ]
+        if frame_mask is None or pictures.is_cuda or torch.compiler.is_compiling():
+            features = torch.cat([self._encode(part) for part in parts])
         else:
-            there = torch.split(present.flatten(), [len(part) for part in parts])
-            looked = [self._look_at(*both) for both in zip(parts, there, strict=True)]
-            features = torch.cat(looked)
+            there = torch.split(frame_mask.flatten(), [len(part) for part in parts])
+            encoded = [self._encode_present(*both) for both in zip(parts, there, strict=True)]
+            features = torch.cat(encoded)
         return self._tokens(features)
 
-    def look(self, frames: Tensor) -> Tensor:
+    def encode_frame(self, frames: Tensor) -> Tensor:
         """Pictures in play (F, H, W, 3) uint8 -> tokens (F, V, D)."""
-        if self.own is not None:
-            return self._tokens(self.own(frames)).tokens
-        return self._tokens(self._look(normalise(frames).to(self.fill.dtype))).tokens
+        if self.custom_forward is not None:
+            return self._tokens(self.custom_forward(frames)).tokens
+        return self._tokens(self._encode(normalize_pixels(frames).to(self.mask_color.dtype))).tokens
 
-    def _tokens(self, features: Tensor) -> Looked:
+    def _tokens(self, features: Tensor) -> VisionOutput:
         """(F, rows * columns, D), not normed, as tokens."""
         cells: Tensor = self.norm(features)
-        if not self.has_glance:
-            return Looked(cells, cells)
-        glance = self.glance_norm(self.glance_out(F.gelu(self.glance_in(cells).flatten(1))))
-        return Looked(torch.cat([cells, glance[:, None]], 1), cells)
+        if not self.has_global_token:
+            return VisionOutput(cells, cells)
+        global_token = self.global_norm(self.global_out(F.gelu(self.global_in(cells).flatten(1))))
+        return VisionOutput(torch.cat([cells, global_token[:, None]], 1), cells)
 
-    def _look(self, pictures: Tensor) -> Tensor:
+    def _encode(self, pictures: Tensor) -> Tensor:
         """(F, 3, H, W) -> (F, rows * columns, D), not normed."""
         cells: Tensor = self.cells(self.stem(pictures))
         return cells.flatten(2).transpose(1, 2)
 
-    def _look_at(self, pictures: Tensor, there: Tensor) -> Tensor:
+    def _encode_present(self, pictures: Tensor, frame_mask: Tensor) -> Tensor:
         """The same, but only those that are `there` (F,) bool are computed, and a few more to make the number round.
 
         A processor plans convolutions for each number of pictures anew.
         """
-        count = max(int(there.sum()), 1)
-        order = there.argsort(descending=True, stable=True)[: count + -count % _ROUND]
+        count = max(int(frame_mask.sum()), 1)
+        order = frame_mask.argsort(descending=True, stable=True)[: count + -count % _BATCH_MULTIPLE]
         some = pictures.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # channels last, as before
-        return self._look(some).index_select(0, (there.cumsum(0) - 1).clamp(min=0))
+        return self._encode(some).index_select(0, (frame_mask.cumsum(0) - 1).clamp(min=0))
 
-    def _hide(self, pictures: Tensor, hidden: Tensor) -> Tensor:
+    def _mask_patches(self, pictures: Tensor, patch_mask: Tensor) -> Tensor:
         """Paint the hidden cells of (F, 3, H, W) pictures with the fill colour."""
-        mask = hidden.view(-1, *self.grid)
+        mask = patch_mask.view(-1, *self.grid)
         cell = (pictures.shape[2] // self.grid[0], pictures.shape[3] // self.grid[1])
         whole = mask.repeat_interleave(cell[0], 1).repeat_interleave(cell[1], 2)[:, None]
-        return torch.where(whole, self.fill.to(pictures.dtype)[:, None, None], pictures)
+        return torch.where(whole, self.mask_color.to(pictures.dtype)[:, None, None], pictures)
 
 
 class _Residual(nn.Module):
@@ -142,7 +147,7 @@ def _activation(config: ModelConfig) -> nn.Module:
     return nn.ReLU(inplace=True) if config.activation == "relu" else nn.GELU(approximate="tanh")
 
 
-def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def normalize_pixels(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(…, H, W, 3) uint8 -> (F, 3, H, W) in [-1, 1], stored channels last."""
     flat = frames.flatten(0, -4)
     pixels = flat.to(dtype)  # scaled and shifted in one pass, where it lies
@@ -150,7 +155,7 @@ def normalise(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return pixels.permute(0, 3, 1, 2)
 
 
-def jitter(
+def color_jitter(
     pictures: Tensor, brightness: Tensor, saturation: Tensor, hue: Tensor | None = None
 ) -> Tensor:
     """Scale brightness and saturation of (F, 3, H, W) pictures by factors (F,); turn their hue by shares of a circle.

@@ -14,7 +14,7 @@ from agent_core.model.block import Block
 _OPT_OFFSET = 2
 """OPT's position table begins with two rows that no token takes."""
 
-OwnExtend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int | None], Tensor]
+DecoderKernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int | None], Tensor]
 """Tokens, columns, cache, rows, slots and tail, as `Decoder.extend` takes them."""
 
 
@@ -33,7 +33,7 @@ class Decoder(nn.Module):
             Block(config.width, config.heads, activation) for _ in range(config.layers)
         )
         self.norm: nn.Module = nn.LayerNorm(config.width)
-        self.own: OwnExtend | None = None
+        self.custom_forward: DecoderKernel | None = None
         """Computes all blocks in play instead of them (`agent_core.cpu.paper`, `agent_core.cpu.compact`)."""
         self.is_paper = config.is_paper
         if self.is_paper:
@@ -43,41 +43,41 @@ class Decoder(nn.Module):
             self.time_bias = nn.Parameter(torch.zeros(config.heads, config.memory_frames + 2))
         for block in self.blocks:
             assert isinstance(block, Block)
-            for out in (block.attention_out, block.feed_out):
+            for out in (block.attention_out, block.mlp_out):
                 nn.init.normal_(out.weight, std=(2 * config.layers * out.in_features) ** -0.5)
 
-    def relative(self, column: Tensor) -> Tensor:
+    def time_bias_for(self, bias_index: Tensor) -> Tensor:
         """The bias of columns (…) -> (heads, …), or (1, …) where positions are absolute; -inf for the column -1."""
         if self.is_paper:
-            nothing = self.position.weight.new_zeros((1, *column.shape))
-            return nothing.masked_fill_(column < 0, float("-inf"))
+            nothing = self.position.weight.new_zeros((1, *bias_index.shape))
+            return nothing.masked_fill_(bias_index < 0, float("-inf"))
         table = F.pad(self.time_bias, (0, 1), value=float("-inf"))
-        return table[:, column.long()]
+        return table[:, bias_index.long()]
 
-    def place(self, x: Tensor, places: Tensor) -> Tensor:
+    def add_positions(self, x: Tensor, position_ids: Tensor) -> Tensor:
         """Tell tokens (B, Q, D) their absolute places (B, Q), where the model has such."""
         if not self.is_paper:
             return x
-        out: Tensor = x + self.position(places + _OPT_OFFSET)
+        out: Tensor = x + self.position(position_ids + _OPT_OFFSET)
         return out
 
-    def forward(self, x: Tensor, bias: Tensor, places: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, position_ids: Tensor) -> Tensor:
         """A whole window: (B, L, D) at places (B, L) under a bias (B, heads, L, L) -> (B, L, D)."""
-        x = self.place(x, places)
+        x = self.add_positions(x, position_ids)
         for block in self.blocks:
             x = block(x, bias)
         out: Tensor = self.norm(x)
         return out
 
-    def extend(
+    def forward_cached(
         self,
         x: Tensor,
-        columns: Tensor,
+        bias_index: Tensor,
         cache: Tensor,
-        rows: Tensor | slice,
-        slots: Tensor,
-        places: Tensor | None = None,
-        tail: int | None = None,
+        batch_slots: Tensor | slice,
+        cache_slots: Tensor,
+        position_ids: Tensor | None = None,
+        last_n: int | None = None,
     ) -> Tensor:
         """New tokens against a cache: (B, Q, D) -> (B, Q, D), their keys and values written to the cache.
 
@@ -85,33 +85,35 @@ class Decoder(nn.Module):
         `places` where they differ from that; `columns` (B, Q, slots) say what each token sees, as in `relative`. Where
         only the last `tail` tokens are wanted, (B, tail, D) comes back.
         """
-        x = self.place(x, slots if places is None else places)
+        x = self.add_positions(x, cache_slots if position_ids is None else position_ids)
         every = torch.arange(cache.shape[2], device=x.device)
-        which = every[rows] if isinstance(rows, slice) else rows
-        if self.own is not None:
-            found: Tensor = self.norm(self.own(x, columns, cache, which, slots, tail))
+        slot_index = every[batch_slots] if isinstance(batch_slots, slice) else batch_slots
+        if self.custom_forward is not None:
+            found: Tensor = self.norm(
+                self.custom_forward(x, bias_index, cache, slot_index, cache_slots, last_n)
+            )
             return found
-        index = which[:, None]
-        bias = self.relative(columns).transpose(0, 1)
-        alone = len(slots) == 1 and isinstance(rows, slice) and x.device.type == "cpu"
-        runs = _runs(slots[0].tolist()) if alone else []
-        places_of_runs = [cache[:, :, rows, :, place].unbind(0) for _, place in runs]
-        for layer, (block, kept) in enumerate(zip(self.blocks, cache.unbind(0), strict=True)):
+        index = slot_index[:, None]
+        bias = self.time_bias_for(bias_index).transpose(0, 1)
+        alone = len(cache_slots) == 1 and isinstance(batch_slots, slice) and x.device.type == "cpu"
+        runs = _contiguous_runs(cache_slots[0].tolist()) if alone else []
+        places_of_runs = [cache[:, :, batch_slots, :, place].unbind(0) for _, place in runs]
+        for layer, (block, layer_kv) in enumerate(zip(self.blocks, cache.unbind(0), strict=True)):
             assert isinstance(block, Block)
             q, kv = block.project(x)
             if runs:
                 for (tokens, _), place in zip(runs, places_of_runs, strict=True):
                     place[layer].copy_(kv[..., tokens, :])
             else:
-                kept[:, index, :, slots] = kv.permute(1, 3, 0, 2, 4)
-            if tail is not None and layer == len(self.blocks) - 1:
-                x, q, bias = x[:, -tail:], q[:, :, -tail:], bias[:, :, -tail:]
-            x = block.mix(x, q, kept[:, rows], bias)
+                layer_kv[:, index, :, cache_slots] = kv.permute(1, 3, 0, 2, 4)
+            if last_n is not None and layer == len(self.blocks) - 1:
+                x, q, bias = x[:, -last_n:], q[:, :, -last_n:], bias[:, :, -last_n:]
+            x = block.attention_and_mlp(x, q, layer_kv[:, batch_slots], bias)
         out: Tensor = self.norm(x)
         return out
 
 
-def _runs(slots: list[int]) -> list[tuple[slice, slice]]:
+def _contiguous_runs(slots: list[int]) -> list[tuple[slice, slice]]:
     """Tokens whose slots lie at even distances, as slices of both: a copy is much faster than writing by index."""
     runs: list[tuple[slice, slice]] = []
     begin = 0

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
-from agent_core.model.attention_mask import attention_bias, places, sight
+from agent_core.model.attention_mask import attention_bias, build_masks, position_ids
 from agent_core.model.batch import Batch, Layout
-from agent_core.model.conv_stem import VisionTower, normalise
+from agent_core.model.conv_stem import VisionTower, normalize_pixels
 from agent_core.model.decoder import Decoder
-from agent_core.model.mae import PatchDecoder, PixelDecoder
-from agent_core.model.packing import packed, take
-from agent_core.model.vit import FrameMemory, ViTower
+from agent_core.model.mae import CompactMaeDecoder, MaeDecoder
+from agent_core.model.packing import gather_rows, pack_sequences
+from agent_core.model.vit import TemporalKVCache, ViTower
 
-_SLOT = 0.5
+_EMBEDDING_STD = 0.5
 """Size of embeddings beside the visual tokens' 1: much smaller, and places in the picture are learned late."""
 
 
 @dataclass
-class Outputs:
+class ModelOutput:
     """Hidden states by segment, and what the pixel decoder needs."""
 
     text: Tensor
@@ -49,85 +49,102 @@ class IAFM(nn.Module):
         width = config.width
         rows = max(vocabulary_size, config.vocabulary_rows)
         self.vision = ViTower(config) if config.is_paper else VisionTower(config)
-        self.pixels = PatchDecoder(config) if config.is_paper else PixelDecoder(config)
+        self.mae_decoder = MaeDecoder(config) if config.is_paper else CompactMaeDecoder(config)
         self.decoder = Decoder(config)
         self.token = nn.Embedding(rows, width)
         if config.is_paper:
             self.visual_in = nn.Linear(width, width)
             nn.init.normal_(self.token.weight, std=0.02)
         else:
-            self.text_slot = nn.Parameter(torch.randn(config.text_slots, width) * _SLOT)
-            self.visual_slot = nn.Parameter(torch.randn(config.visual_tokens, width) * _SLOT)
-            self.action_slot = nn.Parameter(torch.randn(config.action_slots, width) * _SLOT)
-            self.thought_slot = nn.Parameter(torch.randn(config.thought_slots, width) * _SLOT)
+            self.text_slot = nn.Parameter(torch.randn(config.text_slots, width) * _EMBEDDING_STD)
+            self.visual_slot = nn.Parameter(
+                torch.randn(config.visual_tokens, width) * _EMBEDDING_STD
+            )
+            self.action_slot = nn.Parameter(
+                torch.randn(config.action_slots, width) * _EMBEDDING_STD
+            )
+            self.thought_slot = nn.Parameter(
+                torch.randn(config.thought_slots, width) * _EMBEDDING_STD
+            )
             self.output_bias = nn.Parameter(torch.zeros(rows))
-            nn.init.normal_(self.token.weight, std=_SLOT / config.embedding_scale)
+            nn.init.normal_(self.token.weight, std=_EMBEDDING_STD / config.embedding_scale)
         self.token_scale = config.embedding_scale
-        self.carries_glance = config.glance and not config.is_paper
+        self.conditions_on_global = config.glance and not config.is_paper
         """Whether action tokens carry the whole-picture token."""
 
     def forward(
-        self, batch: Batch, pictures: Tensor | None = None, hidden: Tensor | None = None
-    ) -> Outputs:
+        self, batch: Batch, pictures: Tensor | None = None, patch_mask: Tensor | None = None
+    ) -> ModelOutput:
         """Hidden states of all windows; padding (a slot without a token) holds those of some token.
 
         The decoder computes what is there: short windows share a row.
         `pictures` (B * N, 3, H, W) replaces the batch's frames (jittered); `hidden` (F, P) bool hides patches of the
         first F of them.
         """
-        size, count = batch.present.shape
+        size, count = batch.frame_mask.shape
         if pictures is None:
-            pictures = normalise(batch.frames)
-        looked = self.vision(pictures, hidden, batch.present)
-        visual = looked.tokens.unflatten(0, (size, count))  # (B, N, V, D)
+            pictures = normalize_pixels(batch.frames)
+        vision = self.vision(pictures, patch_mask, batch.frame_mask)
+        visual = vision.tokens.unflatten(0, (size, count))  # (B, N, V, D)
         layout = Layout(
-            batch.text.shape[1],
+            batch.instruction_ids.shape[1],
             count,
             visual.shape[2],
             batch.actions.shape[2],
-            batch.thought.shape[1],
+            batch.thought_ids.shape[1],
         )
-        pressed = self.embed_action(batch.actions, self.glance(visual))
-        blocks = torch.cat([self.embed_visual(visual), pressed], 2)
+        actions = self.embed_action(batch.actions, self.global_token(visual))
+        blocks = torch.cat([self.embed_visual(visual), actions], 2)
         x = torch.cat(
-            [self.embed_text(batch.text), blocks.flatten(1, 2), self.embed_thought(batch.thought)],
+            [
+                self.embed_text(batch.instruction_ids),
+                blocks.flatten(1, 2),
+                self.embed_thought(batch.thought_ids),
+            ],
             1,
         )
         paper = self.config.is_paper
-        seen = sight(layout, self.config.memory_frames, x.device, causal_pictures=paper)
-        valid = _valid(batch, layout, looked.visible)
+        masks = build_masks(layout, self.config.memory_frames, x.device, causal_pictures=paper)
+        valid = _token_mask(batch, layout, vision.visible)
         table = None if paper else self.decoder.time_bias
-        rows = packed(valid)
-        bias = attention_bias(table, seen, batch.hidden, rows)
-        where = take(places(layout, self._in_play(), batch), rows.slots)
-        states = take(self.decoder(take(x, rows.slots), bias, where), rows.back)
-        middle = layout.text + layout.frames * layout.block
-        body = states[:, layout.text : middle].view(size, layout.frames, layout.block, -1)
-        return Outputs(
+        packed = pack_sequences(valid)
+        bias = attention_bias(table, masks, batch.actions_masked, packed)
+        token_positions = gather_rows(
+            position_ids(layout, self._play_layout(), batch), packed.gather_index
+        )
+        states = gather_rows(
+            self.decoder(gather_rows(x, packed.gather_index), bias, token_positions),
+            packed.scatter_index,
+        )
+        middle = layout.text + layout.frames * layout.frame_length
+        body = states[:, layout.text : middle].view(size, layout.frames, layout.frame_length, -1)
+        return ModelOutput(
             states[:, : layout.text],
             body[:, :, layout.visual :],
             states[:, middle:],
-            looked.patches.unflatten(0, (size, count)),
+            vision.patches.unflatten(0, (size, count)),
             layout.visual,
         )
 
-    def _in_play(self) -> Layout:
+    def _play_layout(self) -> Layout:
         c = self.config
         return Layout(c.text_slots, c.memory_frames, c.visual_tokens, c.action_slots, 0)
 
-    def look(self, frames: Tensor, memory: FrameMemory | None = None) -> Tensor:
+    def encode_frame(self, frames: Tensor, temporal_kv: TemporalKVCache | None = None) -> Tensor:
         """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
 
         `memory` is of earlier pictures, where time is attended to.
         """
         if isinstance(self.vision, ViTower):
-            return self.vision.look(normalise(frames).to(self.token.weight.dtype), memory)
-        return self.vision.look(frames)
+            return self.vision.encode_frame(
+                normalize_pixels(frames).to(self.token.weight.dtype), temporal_kv
+            )
+        return self.vision.encode_frame(frames)
 
-    def glance(self, visual: Tensor) -> Tensor:
+    def global_token(self, visual: Tensor) -> Tensor:
         """The whole-picture token (…, D) that action tokens carry, of visual tokens (…, V, D); zeros where none."""
         last = visual[..., -1, :]
-        return last if self.carries_glance else torch.zeros_like(last)
+        return last if self.conditions_on_global else torch.zeros_like(last)
 
     def embed_token(self, ids: Tensor) -> Tensor:
         """Ids (…) -> (…, D), scaled up from the output matrix they are tied to."""
@@ -144,7 +161,9 @@ class IAFM(nn.Module):
         x = self.embed_token(ids)
         return x if self.config.is_paper else x + self.text_slot[: ids.shape[1]]
 
-    def embed_action(self, ids: Tensor, glance: Tensor, first: Tensor | None = None) -> Tensor:
+    def embed_action(
+        self, ids: Tensor, global_token: Tensor, offset: Tensor | None = None
+    ) -> Tensor:
         """(…, A) and the whole-picture token (…, D) of the same frame -> (…, A, D).
 
         The ids stand from slot 0 on, or at slots `first` (…, A). Every action token carries the whole picture: among
@@ -154,16 +173,16 @@ class IAFM(nn.Module):
         x = self.embed_token(ids)
         if self.config.is_paper:
             return x
-        slot = self.action_slot[: ids.shape[-1]] if first is None else self.action_slot[first]
+        slot = self.action_slot[: ids.shape[-1]] if offset is None else self.action_slot[offset]
         out: Tensor = x + slot
-        return out + glance[..., None, :] if self.carries_glance else out
+        return out + global_token[..., None, :] if self.conditions_on_global else out
 
-    def embed_thought(self, ids: Tensor, first: int = 0) -> Tensor:
+    def embed_thought(self, ids: Tensor, offset: int = 0) -> Tensor:
         """(B, K) -> (B, K, D), the ids standing from slot `first` on."""
         x = self.embed_token(ids)
         if self.config.is_paper:
             return x
-        out: Tensor = x + self.thought_slot[first : first + ids.shape[1]]
+        out: Tensor = x + self.thought_slot[offset : offset + ids.shape[1]]
         return out
 
     def logits(self, hidden: Tensor, first: int = 0, end: int | None = None) -> Tensor:
@@ -172,12 +191,12 @@ class IAFM(nn.Module):
         return nn.functional.linear(hidden, self.token.weight[first:end], bias)
 
 
-def _valid(batch: Batch, layout: Layout, visible: Tensor | None) -> Tensor:
+def _token_mask(batch: Batch, layout: Layout, visible: Tensor | None) -> Tensor:
     """(B, L) bool: slots that hold a token."""
     size = len(batch)
-    pictures = batch.present[:, :, None].expand(-1, -1, layout.visual)
+    pictures = batch.frame_mask[:, :, None].expand(-1, -1, layout.visual)
     if visible is not None:
         pictures = pictures & visible.view(pictures.shape)
-    actions = (batch.actions != 0) & batch.present[:, :, None]
+    actions = (batch.actions != 0) & batch.frame_mask[:, :, None]
     blocks = torch.cat([pictures, actions], 2).reshape(size, -1)
-    return torch.cat([batch.text != 0, blocks, batch.thought != 0], 1)
+    return torch.cat([batch.instruction_ids != 0, blocks, batch.thought_ids != 0], 1)

@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedRows:
     """Which tokens stand in the decoder's rows: R rows of K instead of B windows of L slots."""
 
-    slots: Tensor
+    gather_index: Tensor
     """(R, K) index of each token among the B * L slots; 0 where the row is not full."""
-    there: Tensor
+    mask: Tensor
     """(R, K) bool: whether there is a token."""
-    back: Tensor
+    scatter_index: Tensor
     """(B, L) index of each slot's token among the R * K; of another token where a slot is padding."""
 
 
-def packed(valid: Tensor) -> Packed:
+def pack_sequences(valid: Tensor) -> PackedRows:
     """Lay the tokens of windows, `valid` (B, L) bool, side by side into as few rows as the longest window allows.
 
     Windows stay whole: the longest first, each into the first row with room. K is a multiple of eight, as fast
@@ -38,14 +38,14 @@ def packed(valid: Tensor) -> Packed:
         begin[window] = row * row_length + used[row]
         used[row] += lengths[window]
     first = torch.tensor(begin, device=valid.device)
-    back = first[:, None] + (valid.cumsum(1) - 1).clamp(min=0)
-    slots = back.new_zeros(len(used) * row_length)
-    slots[back[valid]] = valid.flatten().nonzero()[:, 0]
-    there = torch.zeros_like(slots, dtype=torch.bool)
-    there[back[valid]] = True
-    return Packed(slots.view(-1, row_length), there.view(-1, row_length), back)
+    scatter_index = first[:, None] + (valid.cumsum(1) - 1).clamp(min=0)
+    gather_index = scatter_index.new_zeros(len(used) * row_length)
+    gather_index[scatter_index[valid]] = valid.flatten().nonzero()[:, 0]
+    mask = torch.zeros_like(gather_index, dtype=torch.bool)
+    mask[scatter_index[valid]] = True
+    return PackedRows(gather_index.view(-1, row_length), mask.view(-1, row_length), scatter_index)
 
 
-def take(x: Tensor, index: Tensor) -> Tensor:
+def gather_rows(x: Tensor, index: Tensor) -> Tensor:
     """Rows `index` (P, Q) of (M, N, …), counted through M and N -> (P, Q, …)."""
     return x.flatten(0, 1).index_select(0, index.flatten()).view(*index.shape, *x.shape[2:])

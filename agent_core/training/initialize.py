@@ -28,7 +28,7 @@ def first_model(config: RunConfig, corpus: Corpus) -> IAFM:
         _start_from(model, config, corpus.store.device)
     for module in model.modules():
         if isinstance(module, Block):
-            module.recompute = config.train.recompute
+            module.activation_checkpointing = config.train.recompute
     return model
 
 

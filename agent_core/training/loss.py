@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from agent_core.config import LossConfig
 from agent_core.model.batch import Batch
-from agent_core.model.iafm import IAFM, Outputs
+from agent_core.model.iafm import IAFM, ModelOutput
 
 _ROWS = 128
 """Tokens are scored in multiples of so many: a product of a size never seen takes a processor milliseconds to plan."""
@@ -57,18 +57,18 @@ class Counts:
 
 def count(batch: Batch, visual_tokens: int, masked: Masked | None = None) -> Counts:
     """Of a batch, from its ids alone."""
-    words = _spoken(batch.text).sum() + _spoken(batch.thought).sum()
+    words = _spoken(batch.instruction_ids).sum() + _spoken(batch.thought_ids).sum()
     patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
-    held = (batch.text != 0).sum() + (batch.thought != 0).sum()
-    shown = batch.present.sum() * visual_tokens
-    pressed = ((batch.actions != 0) & batch.present[:, :, None]).sum()
+    held = (batch.instruction_ids != 0).sum() + (batch.thought_ids != 0).sum()
+    shown = batch.frame_mask.sum() * visual_tokens
+    pressed = ((batch.actions != 0) & batch.frame_mask[:, :, None]).sum()
     return Counts(words, patches, _scored(batch).sum(), held + shown + pressed)
 
 
 def losses(
     model: IAFM,
     batch: Batch,
-    outputs: Outputs,
+    outputs: ModelOutput,
     config: LossConfig,
     masked: Masked | None = None,
     counts: Counts | None = None,
@@ -78,8 +78,8 @@ def losses(
     With the `counts` of a whole batch of which this is a part, the parts' losses add up to the whole's.
     """
     n = counts or count(batch, outputs.visual_tokens, masked)
-    text = _token_loss(model, outputs.text, batch.text, _spoken(batch.text))
-    thought = _token_loss(model, outputs.thought, batch.thought, _spoken(batch.thought))
+    text = _token_loss(model, outputs.text, batch.instruction_ids, _spoken(batch.instruction_ids))
+    thought = _token_loss(model, outputs.thought, batch.thought_ids, _spoken(batch.thought_ids))
     action = _token_loss(model, outputs.actions, batch.actions, _scored(batch))
     language, mae = text + thought, _pixel_loss(model, outputs, masked)
     means = (
@@ -103,7 +103,7 @@ def _spoken(ids: Tensor) -> Tensor:
 
 def _scored(batch: Batch) -> Tensor:
     """Which action tokens are targets, (B, N, A - 1) bool."""
-    return (batch.actions[..., 1:] != 0) & (batch.scored & batch.present)[:, :, None]
+    return (batch.actions[..., 1:] != 0) & (batch.loss_mask & batch.frame_mask)[:, :, None]
 
 
 def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Tensor:
@@ -118,13 +118,13 @@ def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Te
     return F.cross_entropy(logits, wanted, ignore_index=_NO_TARGET, reduction="sum")
 
 
-def _pixel_loss(model: IAFM, outputs: Outputs, masked: Masked | None) -> Tensor:
+def _pixel_loss(model: IAFM, outputs: ModelOutput, masked: Masked | None) -> Tensor:
     """Sum over hidden patches of the mean squared error of their pixels."""
     if masked is None or not len(masked.patches):
         return outputs.patches.new_zeros((), dtype=torch.float32)
     tokens = outputs.patches[: len(masked.patches)].flatten(0, 1)
     patches = masked.patches.flatten(0, 1)
-    found = model.pixels(tokens, patches).float()
-    error = (found - model.pixels.targets(masked.pictures).float()).square()
+    found = model.mae_decoder(tokens, patches).float()
+    error = (found - model.mae_decoder.targets(masked.pictures).float()).square()
     out: Tensor = (error.mean(2) * patches).sum()
     return out

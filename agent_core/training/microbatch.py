@@ -18,7 +18,7 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.data.dataset import WindowStore
 from agent_core.model.batch import Batch
 from agent_core.model.block import Block
-from agent_core.model.conv_stem import VisionTower, jitter, normalise
+from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
 from agent_core.model.iafm import IAFM
 from agent_core.training.distributed import Ranks
 from agent_core.training.loss import Counts, Losses, Masked, count, losses
@@ -75,14 +75,14 @@ def draw_part(
     generator = torch.Generator(store.device).manual_seed(config.train.seed * 1_000_003 + step)
     size, loss, model = config.train.batch, config.loss, config.model
     batch = store.sample("train", size, config.data, generator, rows=rows)
-    count_ = batch.present.shape[1]
-    pictures = normalise(batch.frames, dtype)
+    count_ = batch.frame_mask.shape[1]
+    pictures = normalize_pixels(batch.frames, dtype)
     if config.data.jitter or config.data.hue:
         draw = 2 * torch.rand(3, size, generator=generator, device=store.device)[:, rows] - 1
         bright, vivid, turn = draw.repeat_interleave(count_, 1)
         amount, hue = config.data.jitter, config.data.hue
         turned = hue * turn if hue else None
-        pictures = jitter(pictures, 1 + amount * bright, 1 + amount * vivid, turned)
+        pictures = color_jitter(pictures, 1 + amount * bright, 1 + amount * vivid, turned)
     chosen = round(size * loss.masked_clips)
     if not chosen or not loss.mae:
         return Part(batch, pictures, None)
@@ -94,7 +94,7 @@ def draw_part(
     patches = (draw < share[:, None, None])[rows]
     if not len(patches):
         patches = torch.zeros((1, *shape[1:]), dtype=torch.bool, device=store.device)
-    patches = patches & batch.present[: len(patches), :, None]
+    patches = patches & batch.frame_mask[: len(patches), :, None]
     return Part(batch, pictures, Masked(patches, pictures[: len(patches) * count_]))
 
 

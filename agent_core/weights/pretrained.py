@@ -38,21 +38,21 @@ _LAYER = {
     "layer_norm1": "attention_norm",
     "self_attn_layer_norm": "attention_norm",
     "self_attn.out_proj": "attention_out",
-    "layer_norm2": "feed_norm",
-    "final_layer_norm": "feed_norm",
-    "mlp.fc1": "feed_in",
-    "fc1": "feed_in",
-    "mlp.fc2": "feed_out",
-    "fc2": "feed_out",
+    "layer_norm2": "mlp_norm",
+    "final_layer_norm": "mlp_norm",
+    "mlp.fc1": "mlp_in",
+    "fc1": "mlp_in",
+    "mlp.fc2": "mlp_out",
+    "fc2": "mlp_out",
 }
 _CLIP = {
     "embeddings.class_embedding": "class_token",
     "embeddings.patch_embedding.weight": "patch_in.weight",
     "embeddings.position_embedding.weight": "position",
-    "pre_layrnorm.weight": "enter_norm.weight",  # spelt so in the released files
-    "pre_layrnorm.bias": "enter_norm.bias",
-    "post_layernorm.weight": "leave_norm.weight",
-    "post_layernorm.bias": "leave_norm.bias",
+    "pre_layrnorm.weight": "pre_norm.weight",  # spelt so in the released files
+    "pre_layrnorm.bias": "pre_norm.bias",
+    "post_layernorm.weight": "post_norm.weight",
+    "post_layernorm.bias": "post_norm.bias",
 }
 _OPT = {
     "embed_positions.weight": "position.weight",

@@ -79,9 +79,9 @@ def test_pictures_are_seen_as_torch_sees_them(changes: dict[str, object], pictur
     assert isinstance(tower, VisionTower)
     size = made.config.frame_height, made.config.frame_width
     frames = torch.randint(0, 256, (pictures, *size, 3), dtype=torch.uint8)
-    expected = made.look(frames)
+    expected = made.encode_frame(frames)
     stem = own_stem(tower, made.config)
-    close(made.look(frames), expected)
+    close(made.encode_frame(frames), expected)
     alone = torch.cat([stem(frame[None]) for frame in frames])
     assert torch.equal(stem(frames), alone)
     with pytest.raises(ValueError, match="frames are"):
@@ -100,7 +100,7 @@ def extended(
     columns = torch.randint(-1, MEMORY + 2, (9, queries, 201), generator=draw).short()[rows]
     columns[:, :, 64:128] = -1
     columns[:, :, 7] = 0
-    out = decoder.extend(x, columns, used, torch.tensor(rows), slots, tail=tail)
+    out = decoder.forward_cached(x, columns, used, torch.tensor(rows), slots, last_n=tail)
     return out, cache
 
 

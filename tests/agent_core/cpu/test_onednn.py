@@ -16,7 +16,7 @@ from agent_core.cpu.onednn import (
     pack_convolutions,
 )
 from agent_core.model.block import Block
-from agent_core.model.conv_stem import VisionTower, normalise
+from agent_core.model.conv_stem import VisionTower, normalize_pixels
 
 
 @pytest.mark.skipif(
@@ -38,7 +38,7 @@ def test_a_packed_layer_is_the_layer_up_to_rounding(activation: str) -> None:
     error = float((packed(x.bfloat16()).float() - expected).abs().max()) / scale
     of_plain = float((plain(x.bfloat16()).float() - expected).abs().max()) / scale
     assert error < max(2 * of_plain, 0.02)
-    assert not list(packed.feed_out.parameters())
+    assert not list(packed.mlp_out.parameters())
 
 
 @torch.inference_mode()
@@ -50,7 +50,7 @@ def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(glance: boo
     for weight in tower.parameters():
         if weight.ndim < 2 or not weight.any():  # those that begin at zero
             torch.nn.init.normal_(weight, 0.5, 0.2)
-    frames = normalise(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
+    frames = normalize_pixels(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
     expected = tower(frames).tokens
     packed = copy.deepcopy(tower)
     pack_convolutions(packed, frames[:1])

@@ -24,7 +24,7 @@ from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
 from agent_core.model.decoder import Decoder
-from agent_core.model.vit import FrameMemory, ViTower
+from agent_core.model.vit import TemporalKVCache, ViTower
 from agent_core.tokens.action_codec import Attachment
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
@@ -110,7 +110,7 @@ def test_pictures_are_seen_as_torch_sees_them(
             block = step % 4
             where = block if count == 1 else torch.full((3,), block)
             pictures = torch.randn(count, 3, 40, 40, generator=draw).to(dtype)
-            seen = tower.look(pictures, FrameMemory(earlier, bias, rows, where))
+            seen = tower.encode_frame(pictures, TemporalKVCache(earlier, bias, rows, where))
         return seen.float()
 
     plain, ours = by_torch_and_by_us(made.vision, run, units, whole=whole)
@@ -140,7 +140,7 @@ def test_tokens_enter_the_cache_as_with_torch(
         columns[1, :, 128:256] = -1  # a block nothing is seen of
         x = torch.randn(2, queries, 2 * HEAD, generator=draw)
         rows = torch.tensor([3, 1])
-        out = decoder.extend(x.to(dtype), columns, used, rows, slots, tail=tail)
+        out = decoder.forward_cached(x.to(dtype), columns, used, rows, slots, last_n=tail)
         return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
 
     plain, ours = by_torch_and_by_us(made.decoder, run, units, whole=whole)
@@ -158,11 +158,11 @@ def test_numbers_beyond_those_seen_end_at_the_edge(units: Units) -> None:
     rows, slots = torch.tensor([0]), torch.arange(9)[None]
     x = torch.randn(1, 9, 2 * HEAD).bfloat16()
     watch = Watch(decoder)
-    decoder.extend(x, seen, cache, rows, slots)
+    decoder.forward_cached(x, seen, cache, rows, slots)
     watch.end()
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
-    far = decoder.extend(x, seen, cache.clone(), rows, slots).float()
+    far = decoder.forward_cached(x, seen, cache.clone(), rows, slots).float()
     layers = OwnLayers(decoder.blocks, watch, units)
     found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9

@@ -214,7 +214,7 @@ def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
     told = [THOUGHT]
     while len(told) < 8:
         batch = window(frames, bodies, shown=False, thought=told)
-        batch.thought = batch.thought[:, :8]
+        batch.thought_ids = batch.thought_ids[:, :8]
         hidden = checkpoint.model(batch).thought[0, len(told) - 1]
         best = int(checkpoint.model.logits(hidden)[: VOCABULARY.text_size].argmax())
         if best == EOS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agent_core.model.attention_mask import attention_bias, places, sight
+from agent_core.model.attention_mask import attention_bias, build_masks, position_ids
 from agent_core.model.batch import ACTION, TEXT, THOUGHT, VISUAL, Batch, Layout
-from agent_core.model.packing import Packed, packed, take
+from agent_core.model.packing import PackedRows, gather_rows, pack_sequences
 
 LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
 MEMORY = 3
@@ -22,10 +22,10 @@ PLACES = (
 )
 
 
-def unpacked(valid: torch.Tensor) -> Packed:
+def unpacked(valid: torch.Tensor) -> PackedRows:
     """Every window in a row of its own, padding and all."""
     every = torch.arange(valid.numel()).view(valid.shape)
-    return Packed(every, valid, every)
+    return PackedRows(every, valid, every)
 
 
 def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) -> bool:
@@ -47,14 +47,14 @@ def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) ->
 
 @pytest.mark.parametrize("shown", [False, True])
 def test_every_pair_follows_the_rules(shown: bool) -> None:
-    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
     expected = torch.tensor([[sees(q, k, shown) for k in PLACES] for q in PLACES])
-    assert torch.equal(seen.shown if shown else seen.hidden, expected)
+    assert torch.equal(seen.with_actions if shown else seen.without_actions, expected)
 
 
 def test_time_enters_as_a_distance_in_frames_alone() -> None:
     table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
-    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
     valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
     bias = attention_bias(table, seen, torch.tensor([False]), unpacked(valid))
     for row, (kind_q, frame_q, _) in enumerate(PLACES):
@@ -68,7 +68,7 @@ def test_time_enters_as_a_distance_in_frames_alone() -> None:
 
 
 def test_padding_is_seen_by_itself_alone() -> None:
-    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
     valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
     valid[:, [2, 7, 20]] = False
     hidden = torch.tensor([True, False])
@@ -83,23 +83,25 @@ def test_padding_is_seen_by_itself_alone() -> None:
 def test_short_windows_share_a_row() -> None:
     valid = torch.zeros(4, 40, dtype=torch.bool)
     valid[0, :3], valid[1, ::4], valid[2, 5:17], valid[3, 30:39] = True, True, True, True
-    rows = packed(valid)  # 3, 10, 12 and 9 tokens
-    assert rows.slots.shape == (3, 16)
-    assert rows.there.sum(1).tolist() == [15, 10, 9]
-    assert rows.slots[0, :15].tolist() == [*range(85, 97), 0, 1, 2]
+    rows = pack_sequences(valid)  # 3, 10, 12 and 9 tokens
+    assert rows.gather_index.shape == (3, 16)
+    assert rows.mask.sum(1).tolist() == [15, 10, 9]
+    assert rows.gather_index[0, :15].tolist() == [*range(85, 97), 0, 1, 2]
     x = torch.randn(4, 40, 5)
-    assert torch.equal(take(take(x, rows.slots), rows.back)[valid], x[valid])
+    assert torch.equal(
+        gather_rows(gather_rows(x, rows.gather_index), rows.scatter_index)[valid], x[valid]
+    )
 
 
 def test_windows_of_a_row_do_not_see_each_other() -> None:
     table = torch.randn(2, MEMORY + 2)
-    seen = sight(LAYOUT, MEMORY, torch.device("cpu"))
+    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
     valid = torch.rand(9, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.3
-    rows, hidden = packed(valid), torch.arange(9) % 2 == 0
-    assert len(rows.slots) < 9
+    rows, hidden = pack_sequences(valid), torch.arange(9) % 2 == 0
+    assert len(rows.gather_index) < 9
     alone = attention_bias(table, seen, hidden, unpacked(valid))
     together = attention_bias(table, seen, hidden, rows)
-    for slots, there, bias in zip(rows.slots, rows.there, together, strict=True):
+    for slots, there, bias in zip(rows.gather_index, rows.mask, together, strict=True):
         window, slot = slots[there] // LAYOUT.length, slots[there] % LAYOUT.length
         others = window[:, None] != window[None]
         own = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
@@ -109,9 +111,9 @@ def test_windows_of_a_row_do_not_see_each_other() -> None:
 def test_absolute_places_are_a_ring_of_blocks() -> None:
     nothing = torch.zeros(2)
     present = torch.tensor([[False, True, True, True], [True] * 4])
-    batch = Batch(nothing, present, *[nothing] * 5, turn=torch.tensor([0, 2]))
+    batch = Batch(nothing, present, *[nothing] * 5, position_offset=torch.tensor([0, 2]))
     in_play = Layout(text=8, frames=MEMORY, visual=2, action=4, thought=0)
-    found = places(LAYOUT, in_play, batch)
+    found = position_ids(LAYOUT, in_play, batch)
     assert found[:, :3].tolist() == [[0, 1, 2]] * 2
     begins = found[:, 3:23:5]  # of the four frames
     assert begins.tolist() == [[8 + 6 * b for b in (2, 0, 1, 2)], [8 + 6 * b for b in (2, 0, 1, 2)]]

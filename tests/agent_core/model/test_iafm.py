@@ -9,7 +9,7 @@ from agent_core.config import ModelConfig
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.model.block import attention
-from agent_core.model.conv_stem import VisionTower, jitter, normalise
+from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
 
 CONFIG = ModelConfig(
     width=32,
@@ -66,7 +66,7 @@ def test_the_past_alone_decides(hidden: bool, config: ModelConfig) -> None:
     before = model(batch)
     batch.actions[:, 2, 1] = 305 - batch.actions[:, 2, 1] + 305
     batch.frames[:, 3] = 255 - batch.frames[:, 3]
-    batch.thought[:, 2] = 7
+    batch.thought_ids[:, 2] = 7
     after = model(batch)
     torch.testing.assert_close(after.text, before.text)
     torch.testing.assert_close(after.actions[:, :2], before.actions[:, :2])
@@ -81,7 +81,7 @@ def test_hidden_actions_and_thoughts_change_no_later_action() -> None:
     model, batch = model_and_batch(True)
     before = model(batch)
     batch.actions[:, :3, 1] = 301
-    batch.thought[:] = 9
+    batch.thought_ids[:] = 9
     after = model(batch)
     torch.testing.assert_close(after.actions[:, 3], before.actions[:, 3])
     shown, batch = model_and_batch(False)
@@ -106,13 +106,13 @@ def test_a_window_may_begin_at_any_time() -> None:
     whole = model(batch).actions[:, 3]
     later = Batch(
         batch.frames[:, 1:],
-        batch.present[:, 1:],
-        batch.text,
+        batch.frame_mask[:, 1:],
+        batch.instruction_ids,
         batch.actions[:, 1:],
-        batch.scored[:, 1:],
-        batch.thought,
-        batch.hidden,
-        batch.turn,
+        batch.loss_mask[:, 1:],
+        batch.thought_ids,
+        batch.actions_masked,
+        batch.position_offset,
     )
     torch.testing.assert_close(model(later).actions[:, 2], whole)
 
@@ -166,7 +166,7 @@ def test_a_glance_is_one_more_token() -> None:
 @pytest.mark.parametrize("config", [CONFIG, PAPER])
 def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
     model, batch = model_and_batch(True, config)
-    pictures = normalise(batch.frames)
+    pictures = normalize_pixels(batch.frames)
     hidden = torch.ones(4, 12, dtype=torch.bool)  # the four frames of the first window
     hidden[:, 0] = False
     before = model(batch, pictures, hidden)
@@ -180,18 +180,18 @@ def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
 def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:
     pictures = torch.rand(3, 3, 8, 8) * 2 - 1
     one, none = torch.ones(3), torch.zeros(3)
-    torch.testing.assert_close(jitter(pictures, one, one), pictures)
-    torch.testing.assert_close(jitter(pictures, one, one, none), pictures)
-    assert jitter(pictures, 1.4 * one, 1.4 * one, 0.05 * one).abs().max() <= 1
-    grey = jitter(pictures, one, none)
+    torch.testing.assert_close(color_jitter(pictures, one, one), pictures)
+    torch.testing.assert_close(color_jitter(pictures, one, one, none), pictures)
+    assert color_jitter(pictures, 1.4 * one, 1.4 * one, 0.05 * one).abs().max() <= 1
+    grey = color_jitter(pictures, one, none)
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
 
 
 def test_a_third_of_a_circle_turns_red_to_green() -> None:
     red = torch.tensor([1.0, -1, -1]).view(1, 3, 1, 1)
     third, one = torch.tensor([1 / 3]), torch.ones(1)
-    green = jitter(red, one, one, third)
+    green = color_jitter(red, one, one, third)
     torch.testing.assert_close(green.flatten(), torch.tensor([-1.0, 1, -1]))
-    torch.testing.assert_close(jitter(green, one, one, 2 * third), red)
+    torch.testing.assert_close(color_jitter(green, one, one, 2 * third), red)
     grey = torch.full((1, 3, 2, 2), 0.3)
-    torch.testing.assert_close(jitter(grey, one, one, torch.tensor([0.05])), grey)
+    torch.testing.assert_close(color_jitter(grey, one, one, torch.tensor([0.05])), grey)

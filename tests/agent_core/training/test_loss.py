@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from agent_core.config import LossConfig, ModelConfig
-from agent_core.model import IAFM, Outputs
+from agent_core.model import IAFM, ModelOutput
 from agent_core.model.batch import Batch
-from agent_core.model.conv_stem import normalise
+from agent_core.model.conv_stem import normalize_pixels
 from agent_core.training.loss import Masked, losses
 
 CONFIG = ModelConfig(
@@ -23,7 +23,7 @@ CONFIG = ModelConfig(
 WORDS = 300
 
 
-def example() -> tuple[IAFM, Batch, Outputs]:
+def example() -> tuple[IAFM, Batch, ModelOutput]:
     torch.manual_seed(0)
     model = IAFM(CONFIG, WORDS).eval()
     batch = Batch(
@@ -43,7 +43,7 @@ def nats(model: IAFM, hidden: torch.Tensor, target: int) -> float:
     return -float(model.logits(hidden).log_softmax(-1)[target])
 
 
-def by_hand(model: IAFM, out: Outputs) -> tuple[float, float]:
+def by_hand(model: IAFM, out: ModelOutput) -> tuple[float, float]:
     """Sums over the 5 words and 3 action tokens that are targets."""
     language = nats(model, out.text[0, 0], 20) + nats(model, out.text[0, 1], 2)
     language += nats(model, out.text[1, 0], 2)
@@ -69,11 +69,11 @@ def test_equation_five_with_hidden_patches(weight: float) -> None:
     """L_mae joins the numerator; hidden patches are visual tokens all the same, so |V| stays."""
     model, batch, out = example()
     language, action = by_hand(model, out)
-    pictures = normalise(batch.frames)[:2]
+    pictures = normalize_pixels(batch.frames)[:2]
     patches = torch.tensor([[[True, False], [True, True]]])
     found = losses(model, batch, out, LossConfig(mae=weight), Masked(patches, pictures))
-    predicted = model.pixels(out.patches[:1].flatten(0, 1), patches[0])
-    error = (predicted - model.pixels.targets(pictures)).square().mean(2)
+    predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
+    error = (predicted - model.mae_decoder.targets(pictures)).square().mean(2)
     mae = float(error[0, 0] + error[1, 0] + error[1, 1])
     assert mae > 0.1
     tokens = 5 + 3 + 3 * 2 + 7
@@ -98,12 +98,12 @@ def test_mean_of_means_and_weights() -> None:
 @torch.no_grad()
 def test_only_hidden_patches_count() -> None:
     model, batch, out = example()
-    pictures = normalise(batch.frames)
+    pictures = normalize_pixels(batch.frames)
     patches = torch.zeros(1, 2, 2, dtype=torch.bool)
     patches[0, 1, 1] = True
     found = losses(model, batch, out, LossConfig(), Masked(patches, pictures[:2]))
-    predicted = model.pixels(out.patches[:1].flatten(0, 1), patches[0])
-    error = (predicted - model.pixels.targets(pictures[:2])).square().mean(2)
+    predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
+    error = (predicted - model.mae_decoder.targets(pictures[:2])).square().mean(2)
     assert found.mae.item() == pytest.approx(error[1, 1].item(), rel=1e-5)
     unmasked = losses(model, batch, out, LossConfig(), Masked(~patches & False, pictures[:2]))
     assert unmasked.mae.item() == 0

@@ -124,7 +124,10 @@ def test_padding_changes_no_loss() -> None:
     )
     plain = losses(model, batch, model(batch), LossConfig())
     pad = torch.nn.functional.pad
-    batch.text, batch.thought = pad(batch.text, (0, 5)), pad(batch.thought, (0, 3))
+    batch.instruction_ids, batch.thought_ids = (
+        pad(batch.instruction_ids, (0, 5)),
+        pad(batch.thought_ids, (0, 3)),
+    )
     batch.actions = pad(batch.actions, (0, 4))
     padded = losses(model, batch, model(batch), LossConfig())
     for name in ("total", "language", "action"):
@@ -137,7 +140,7 @@ def test_absent_frames_change_no_loss() -> None:
     batch = corpus.store.sample(
         "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
     )
-    batch.present[:, :2] = False
+    batch.frame_mask[:, :2] = False
     before = losses(model, batch, model(batch), LossConfig()).total.item()
     batch.frames[:, :2] = 255 - batch.frames[:, :2]
     assert losses(model, batch, model(batch), LossConfig()).total.item() == pytest.approx(
@@ -411,8 +414,8 @@ def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) 
         part = draw_part(store, settings, step, slice(None), torch.float32)
         assert part.masked is not None
         assert len(part.masked.patches) == 32  # half of the windows
-        assert part.masked.pictures.shape[0] == 32 * part.batch.present.shape[1]
-        present = part.batch.present[:32]
+        assert part.masked.pictures.shape[0] == 32 * part.batch.frame_mask.shape[1]
+        present = part.batch.frame_mask[:32]
         assert not part.masked.patches[~present].any()
         for k in range(2):
             hidden[k] += part.masked.patches[k::2].sum()

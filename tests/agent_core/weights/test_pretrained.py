@@ -33,12 +33,12 @@ def test_277_77_million_parameters_part_by_part() -> None:
         model = IAFM(ModelConfig(preset="paper"), 0)
         without = IAFM(ModelConfig(preset="paper", temporal_attention=False), 0)
     assert count(model.vision) == 114_166_272
-    assert count(model.pixels) == 36_774_144
+    assert count(model.mae_decoder) == 36_774_144
     assert count(model.visual_in) == 590_592
     assert count(model.decoder) + count(model.token) == 126_240_768
     assert round(count(model) / 1e6, 2) == 277.77
-    assert round((count(model) - count(model.pixels)) / 1e6, 1) == 241.0
-    assert round((count(without) - count(without.pixels)) / 1e6, 1) == 212.6
+    assert round((count(model) - count(model.mae_decoder)) / 1e6, 1) == 241.0
+    assert round((count(without) - count(without.mae_decoder)) / 1e6, 1) == 212.6
 
 
 def small_model() -> IAFM:
@@ -83,7 +83,7 @@ def test_the_vit_is_clips(clip: tuple[nn.Module, Path]) -> None:
     std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
     expected = theirs(((pictures + 1) / 2 - mean) / std)
     found = model.vision(pictures).patches
-    normed = model.vision.leave_norm(expected.last_hidden_state)
+    normed = model.vision.post_norm(expected.last_hidden_state)
     torch.testing.assert_close(found, normed, atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(found[:, 0], expected.pooler_output, atol=TOLERANCE, rtol=0)
 
@@ -105,7 +105,7 @@ def test_the_decoder_is_opts_with_and_without_a_cache(opt: tuple[nn.Module, Path
     for t in range(11):
         seen = torch.zeros(2, 1, 16).masked_fill(torch.arange(16) > t, -1)
         x = model.embed_token(ids[:, t : t + 1] + 2)
-        step = model.decoder.extend(x, seen, cache, slice(None), places[:, t : t + 1])
+        step = model.decoder.forward_cached(x, seen, cache, slice(None), places[:, t : t + 1])
         torch.testing.assert_close(step[:, 0], hidden[:, t], atol=TOLERANCE, rtol=0)
 
 

@@ -14,9 +14,9 @@ from agent_core.cpu.inference_model import Precision
 from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction, Session
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
-from agent_core.weights.checkpoint import SHIPPED, Checkpoint, load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
 from bridges.policy import Alternative, Decision, Following, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
@@ -72,7 +72,7 @@ class Agent:
     @classmethod
     def load(
         cls,
-        path: Path | str = SHIPPED,
+        path: Path | str = DEFAULT_CHECKPOINT,
         *,
         device: str = "auto",
         precision: Precision | Literal["auto"] = "auto",
@@ -97,17 +97,21 @@ class Agent:
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
         """A player for a game; raises `PolicyError` where it has controls and the model knows none of them."""
-        attachment = Attachment(spec, self._engine.vocabulary)
-        if spec.controls and not attachment.playable:
+        attachment = ActionCodec(spec, self._engine.vocabulary)
+        if spec.controls and not attachment.has_controls:
             raise PolicyError(
                 f"{self.name} knows none of the {len(spec.controls)} controls of {spec.id}; "
                 "give them meanings such as move.forward"
             )
         config = self._engine.config
-        if (needed := attachment.room(config.chunk)) > config.action_slots:
-            what = "an action" if config.chunk == 1 else f"a chunk of {config.chunk} actions"
+        if (needed := attachment.max_chunk_tokens(config.action_chunk)) > config.max_action_tokens:
+            what = (
+                "an action"
+                if config.action_chunk == 1
+                else f"a chunk of {config.action_chunk} actions"
+            )
             raise PolicyError(
-                f"{what} of {spec.id} takes up to {needed} tokens, {self.name} has room for {config.action_slots}"
+                f"{what} of {spec.id} takes up to {needed} tokens, {self.name} has room for {config.max_action_tokens}"
             )
         self._attached += 1
         own = self._seed * 1_000_003 + self._attached if seed is None else seed
@@ -136,7 +140,7 @@ class Agent:
         if said is None:
             return "nothing seen yet"
         if question == "next_action":
-            words = mine.session.codec.words(said.tokens)
+            words = mine.session.codec.describe(said.tokens)
             return f"{words} ({said.probability:.0%})"
         if question == "why":
             return self._engine.generate_thought(mine.session)
@@ -166,14 +170,14 @@ def _mine(player: object) -> AgentPlayer:
 
 def _decide(player: AgentPlayer, choice: SampledAction) -> Decision:
     attachment = player.session.codec
-    words = attachment.words(choice.tokens)
+    words = attachment.describe(choice.tokens)
     player.recent[:] = [*player.recent, words][-_RECENT:]
-    others = tuple(Alternative(attachment.words(body), p) for body, p in choice.alternatives)
+    others = tuple(Alternative(attachment.describe(body), p) for body, p in choice.alternatives)
     later = tuple(
-        Following(dict(attachment.action(body)), attachment.words(body))
+        Following(dict(attachment.decode(body)), attachment.describe(body))
         for body in choice.chunk_rest
     )
-    action = dict(attachment.action(choice.tokens))
+    action = dict(attachment.decode(choice.tokens))
     return Decision(action, words, choice.probability, others, choice.entropy, later)
 
 

@@ -34,12 +34,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "width": 384,
         "layers": 8,
         "heads": 12,
-        "visual_grid": (3, 8),
-        "memory_frames": 8,
+        "pooled_grid": (3, 8),
+        "context_frames": 8,
         "stem_widths": (32, 64, 160),
         "stem_strides": (2, 2, 2),
         "stem_blocks": (1, 2, 3),
-        "text_vocabulary": 2048,
+        "text_vocab_size": 2048,
     },
     "paper": {
         "backbone": "paper",
@@ -48,15 +48,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "heads": 12,
         "frame_height": 224,
         "frame_width": 224,
-        "visual_grid": (14, 14),
-        "glance": True,
+        "pooled_grid": (14, 14),
+        "global_token": True,
         "temporal_attention": True,
-        "memory_frames": 9,
-        "text_slots": 32,
-        "thought_slots": 27,
-        "action_slots": 27,
-        "text_vocabulary": 50_267,
-        "vocabulary_rows": 51_576,
+        "context_frames": 9,
+        "max_text_tokens": 32,
+        "max_thought_tokens": 27,
+        "max_action_tokens": 27,
+        "text_vocab_size": 50_267,
+        "padded_vocab_size": 51_576,
         "mae_blocks": 5,
         "mae_heads": 16,
     },
@@ -65,8 +65,8 @@ PRESETS["paper-realtime"] = {
     **PRESETS["paper"],
     "frame_height": 112,
     "frame_width": 112,
-    "visual_grid": (4, 4),
-    "glance": False,
+    "pooled_grid": (4, 4),
+    "global_token": False,
     "temporal_attention": False,
 }
 
@@ -89,7 +89,7 @@ class ModelConfig(_Part):
     """Residual blocks after each."""
     frame_height: int = Field(default=72, ge=8, le=4096)
     frame_width: int = Field(default=128, ge=8, le=4096)
-    visual_grid: tuple[_Cells, _Cells] = (3, 4)
+    pooled_grid: tuple[_Cells, _Cells] = (3, 4)
     """Rows and columns of visual tokens per frame. compact: they divide the picture after three halvings;
     paper: the patches are averaged over them where they are fewer."""
     patch: int = Field(default=16, ge=1, le=256)
@@ -98,22 +98,22 @@ class ModelConfig(_Part):
     """Attention between patches of the same place in earlier frames, in each layer of the ViT (paper)."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
-    glance: bool = False
+    global_token: bool = False
     """A further visual token for the whole picture (paper: CLIP's class token; compact: action tokens carry it too)."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
-    memory_frames: int = Field(default=4, ge=1, le=1024)
+    context_frames: int = Field(default=4, ge=1, le=1024)
     """T: frames an action looks back on, itself included."""
-    history_stride: int = Field(default=4, ge=1)
+    frame_stride: int = Field(default=4, ge=1)
     """Memory keeps every n-th frame; the newest is always seen."""
-    text_slots: int = Field(default=32, ge=4, le=4096)
-    thought_slots: int = Field(default=32, ge=4, le=4096)
-    action_slots: int = Field(default=12, ge=2, le=256)
+    max_text_tokens: int = Field(default=32, ge=4, le=4096)
+    max_thought_tokens: int = Field(default=32, ge=4, le=4096)
+    max_action_tokens: int = Field(default=12, ge=2, le=256)
     """Room for the longest action of the games played, or for `chunk` of them behind each other."""
-    chunk: int = Field(default=1, ge=1, le=64)
+    action_chunk: int = Field(default=1, ge=1, le=64)
     """Actions written after every frame: its own and those of the next steps, for play slower than the game."""
-    text_vocabulary: int = Field(default=384, ge=272, le=1 << 20)
-    vocabulary_rows: int = Field(default=0, ge=0, le=1 << 20)
+    text_vocab_size: int = Field(default=384, ge=272, le=1 << 20)
+    padded_vocab_size: int = Field(default=0, ge=0, le=1 << 20)
     """Rows of the token table where the vocabulary needs fewer: room for more games."""
     positions: int = Field(default=2048, ge=16, le=1 << 20)
     """Length of the table of absolute positions (paper)."""
@@ -131,29 +131,31 @@ class ModelConfig(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
-        rows, columns = self.visual_grid
+        rows, columns = self.pooled_grid
         height, width = self.frame_height, self.frame_width
         if math.prod(self.stem_strides) != 8:
             raise ValueError(f"stem_strides {self.stem_strides} must come to 8 in all")
-        side = self.patch if self.is_paper else 8
+        side = self.patch if self.is_vit_opt else 8
         if height % side or width % side:
             raise ValueError(f"a {height}x{width} frame has no whole patches of {side} pixels")
-        if self.is_paper:
+        if self.is_vit_opt:
             if rows > self.patch_grid[0] or columns > self.patch_grid[1]:
                 raise ValueError(f"visual_grid {rows}x{columns} is finer than the patches")
-            needed = self.text_slots + self.memory_frames * (self.visual_tokens + self.action_slots)
-            if needed > self.positions or self.thought_slots > self.action_slots:
+            needed = self.max_text_tokens + self.context_frames * (
+                self.visual_tokens + self.max_action_tokens
+            )
+            if needed > self.positions or self.max_thought_tokens > self.max_action_tokens:
                 raise ValueError(f"{needed} slots do not fit into {self.positions} positions")
         elif height % (8 * rows) or width % (8 * columns):
             raise ValueError(
                 f"a {height}x{width} frame has no grid of {rows}x{columns} whole tokens"
             )
-        if self.width % self.heads or (self.is_paper and self.width % self.mae_heads):
+        if self.width % self.heads or (self.is_vit_opt and self.width % self.mae_heads):
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
         return self
 
     @property
-    def is_paper(self) -> bool:
+    def is_vit_opt(self) -> bool:
         return self.backbone == "paper"
 
     @property
@@ -164,7 +166,7 @@ class ModelConfig(_Part):
     @property
     def visual_tokens(self) -> int:
         """One per cell of the grid, and one for the whole picture where there is a glance."""
-        return self.visual_grid[0] * self.visual_grid[1] + int(self.glance)
+        return self.pooled_grid[0] * self.pooled_grid[1] + int(self.global_token)
 
 
 class DataConfig(_Part):
@@ -182,19 +184,19 @@ class DataConfig(_Part):
     only_successful: bool = True
     window_frames: int = Field(default=6, ge=1)
     """Frames per training window; more than the memory, so that deep layers see streamed context."""
-    short_windows: float = Field(default=0.15, ge=0, le=1)
+    truncate_prob: float = Field(default=0.15, ge=0, le=1)
     """Share of windows cut to a random shorter length."""
-    hide_actions: float = Field(default=0.75, ge=0, le=1)
+    mask_actions_prob: float = Field(default=0.75, ge=0, le=1)
     """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
     mixture: Literal["tasks", "steps"] = "tasks"
     """tasks: windows are drawn evenly over all tasks of all games; steps: in proportion to what was recorded."""
     task_weights: dict[str, _Factor] = Field(default_factory=lambda: {"free": 0.15})
     """Factor on how often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
-    null_weight: float = Field(default=1.0, ge=0)
+    noop_sample_weight: float = Field(default=1.0, ge=0)
     """How often steps without any action are drawn; 0 leaves them out, as filters of idle frames do."""
-    change_weight: float = Field(default=1.0, gt=0)
+    change_sample_weight: float = Field(default=1.0, gt=0)
     """How often steps are drawn whose action differs from the one before: rare decisions count for more."""
-    jitter: float = Field(default=0.0, ge=0, lt=1)
+    color_jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
     hue: float = Field(default=0.0, ge=0, le=0.5)
     """Hue turns by up to this share of a circle, once per window (paper: 0.05)."""
@@ -208,9 +210,9 @@ class LossConfig(_Part):
     language: float = Field(default=1.0, ge=0)
     mae: float = Field(default=1.0, ge=0)
     action: float = Field(default=1.0, ge=0)
-    masked_clips: float = Field(default=0.15, ge=0, le=1)
+    mae_clip_fraction: float = Field(default=0.15, ge=0, le=1)
     """Share of windows with hidden patches; the rest are seen whole, as in play."""
-    masked_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+    mae_mask_ratio: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.5, 0.75), min_length=1
     )
     """How much of its patches such a window loses, in turn (paper: 75 % in pre-training, 50 % in fine-tuning)."""
@@ -225,9 +227,9 @@ class TrainConfig(_Part):
     """Windows per step, over all processes."""
     accumulate: int = Field(default=1, ge=1)
     """Parts that each process computes one after the other, where the batch does not fit into memory at once."""
-    recompute: bool = False
+    activation_checkpointing: bool = False
     """Compute activations a second time in the backward pass instead of keeping them: slower, much less memory."""
-    shard: bool = False
+    fsdp: bool = False
     """Weights, gradients and moments are split over the processes (FSDP2) instead of copied to each (DDP)."""
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
@@ -236,12 +238,12 @@ class TrainConfig(_Part):
     weight_decay: float = Field(default=0.05, ge=0)
     betas: tuple[_Decay, _Decay] = (0.9, 0.98)
     clip: float = Field(default=1.0, gt=0)
-    ema: float = Field(default=0.998, ge=0, lt=1)
+    ema_decay: float = Field(default=0.998, ge=0, lt=1)
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the GPU or the processor computes with it, else float32."""
-    start_from: str = ""
+    init_from: str = ""
     """Folder of a checkpoint of the same sizes whose weights and words are the beginning (fine-tuning)."""
     clip_weights: str = ""
     """Folder or hub:owner/name of CLIP weights that the ViT begins with (paper)."""
@@ -266,10 +268,10 @@ class RunConfig(_Part):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def _no_target_in_sight(self) -> RunConfig:
-        if self.model.chunk > 1 and self.data.hide_actions < 1:
+    def _no_target_visible(self) -> RunConfig:
+        if self.model.action_chunk > 1 and self.data.mask_actions_prob < 1:
             raise ValueError(
-                f"model.chunk={self.model.chunk} needs data.hide_actions=1, got {self.data.hide_actions:g}: "
+                f"model.action_chunk={self.model.action_chunk} needs data.mask_actions_prob=1, got {self.data.mask_actions_prob:g}: "
                 "later frames would see their own actions in earlier chunks"
             )
         return self

@@ -23,10 +23,10 @@ from agent_core.weights.checkpoint import (
     FORMAT,
     HEADER,
     CheckpointError,
-    fill,
-    folder_of,
+    current_or_old,
+    load_weights,
     read_header,
-    standing,
+    resolve,
     validated,
     vocabulary_of,
 )
@@ -81,7 +81,7 @@ class Choices:
         self.classes: dict[str, list[str]] = {}
         """By name ("jump", "look.yaw"): the meanings of classes 0, 1, …; that of class 0 is empty."""
         places = []
-        for meaning in vocabulary.meanings:
+        for meaning in vocabulary.action_meanings:
             known = self.classes.setdefault(choice_of(meaning), [""])
             if not _is_zero(meaning):
                 known.append(meaning)
@@ -181,20 +181,20 @@ def make_header(
         sizes=sizes,
         specs=specs,
         tokenizer=json.loads(vocabulary.tokenizer_json),
-        meanings=vocabulary.meanings,
+        meanings=vocabulary.action_meanings,
         facts=facts,
     )
 
 
 def is_baseline(folder: Path) -> bool:
     """Whether a checkpoint folder is a CNN+GRU's."""
-    header = standing(folder) / HEADER
+    header = current_or_old(folder) / HEADER
     return header.exists() and read_header(header).get("kind") == KIND
 
 
 def load(path: Path | str) -> Baseline:
     """Read a folder that `iafm train --baseline` wrote; raises `CheckpointError` with one line."""
-    folder = folder_of(path)
+    folder = resolve(path)
     raw = read_header(folder / HEADER)
     if raw.get("kind") != KIND:
         raise CheckpointError(f"{folder} holds no CNN+GRU; train one with `iafm train --baseline`")
@@ -203,6 +203,6 @@ def load(path: Path | str) -> Baseline:
     choices = Choices(vocabulary)
     with torch.device("meta"):
         model = CnnGru(header.sizes, vocabulary.text_size, sum(choices.widths))
-    fill(model, folder)
+    load_weights(model, folder)
     model.eye.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Baseline(model.eval().requires_grad_(False), header, vocabulary, choices)

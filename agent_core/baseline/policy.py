@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from agent_core.baseline.network import Baseline, Choices, choice_of, load
-from agent_core.tokens.action_codec import Attachment
-from agent_core.tokens.vocabulary import Vocabulary, parts
+from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.vocabulary import Vocabulary, control_meanings
 from bridges.policy import Decision, Player, PolicyError, Request
 from games import Action, Button, Choice, Control, Frame, GameSpec
 
@@ -77,8 +77,8 @@ class BaselinePolicy:
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> BaselinePlayer:
         """A player for a game; raises `PolicyError` where the network knows none of its controls."""
-        attachment = Attachment(spec, self._baseline.vocabulary)
-        if not attachment.playable:
+        attachment = ActionCodec(spec, self._baseline.vocabulary)
+        if not attachment.has_controls:
             raise PolicyError(f"{self.name} knows none of the controls of {spec.id}")
         self._attached += 1
         own = self._attached if seed is None else seed
@@ -134,7 +134,7 @@ def _controls(
     begins = dict(zip(choices.classes, accumulate([0, *choices.widths]), strict=False))
     found: dict[str, tuple[_Part, ...]] = {}
     for control in spec.token_order:
-        names = [(choice_of(meanings[0]), meanings) for meanings in parts(spec, control)]
+        names = [(choice_of(meanings[0]), meanings) for meanings in control_meanings(spec, control)]
         if names and all(name in begins for name, _ in names):
             found[control.name] = tuple(
                 _part(control, begins[name], choices.classes[name], meanings)

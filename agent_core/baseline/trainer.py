@@ -90,7 +90,7 @@ def _check(config: RunConfig, run_dir: Path) -> None:
     settings = config.train
     if not (settings.steps or settings.minutes):
         raise ConfigError("set a budget: train.steps or train.minutes")
-    if given := settings.start_from or settings.clip_weights or settings.opt_weights:
+    if given := settings.init_from or settings.clip_weights or settings.opt_weights:
         raise ConfigError(f"the CNN+GRU begins with random weights, it cannot start from {given}")
     if (run_dir / "state").exists():
         raise TrainError(f"{run_dir} holds a run of the IAFM; take another folder with --run")
@@ -129,7 +129,7 @@ class Cloning:
         self.sizes = Sizes(
             frame_height=model.frame_height,
             frame_width=model.frame_width,
-            text_slots=model.text_slots,
+            text_slots=model.max_text_tokens,
         )
         torch.manual_seed(config.train.seed)
         self.model, self.shadow = self._new(), self._new()
@@ -217,7 +217,7 @@ class Cloning:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         self.optimiser.step()
         self.step += 1
-        follow(self.shadow, self.model, self.step, settings.ema)
+        follow(self.shadow, self.model, self.step, settings.ema_decay)
         return loss.detach(), norm
 
     def _autocast(self) -> AbstractContextManager[object]:

@@ -30,7 +30,7 @@ from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.sampling import ActionSampler, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, Session
 from agent_core.model import IAFM
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, load, make_header
 from games import Action, Frame
@@ -97,7 +97,7 @@ def expert_play(steps: int = STEPS) -> Play:
 def untrained(preset: str, **settings: Any) -> Checkpoint:
     """A preset with random weights: as fast as a trained one, and as clever as chance."""
     config = ModelConfig.model_validate({"preset": preset, **settings})
-    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
     torch.manual_seed(0)
     model = IAFM(config, vocabulary.size).eval().requires_grad_(False)
     header = make_header(config, (SPEC,), vocabulary, {})
@@ -183,7 +183,7 @@ class _Players:
     """Sessions of one engine that replay the expert's play."""
 
     def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
-        self._chunk = checkpoint.header.model.chunk
+        self._chunk = checkpoint.header.model.action_chunk
         options = EngineOptions(
             num_candidates=timing.alternatives,
             condition_on_actions=self._chunk == 1,
@@ -193,8 +193,8 @@ class _Players:
         self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
         self._engine.sampler = self._told
         self._play = _fitted(expert_play(), checkpoint.header.model)
-        attachment = Attachment(SPEC, checkpoint.vocabulary)
-        self._bodies = [tuple(attachment.ids(action)[1:-1]) for action in self._play.actions]
+        attachment = ActionCodec(SPEC, checkpoint.vocabulary)
+        self._bodies = [tuple(attachment.encode(action)[1:-1]) for action in self._play.actions]
         self._engine.reserve(sessions)
         self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
         model = checkpoint.model
@@ -259,17 +259,17 @@ def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[s
     """
     torch.set_num_threads(timing.threads)
     config = ModelConfig.model_validate({"preset": preset})
-    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocabulary)
+    vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
     route = PlainRoute(config, timing.precision, cached_pictures, pick_device(timing.device))
     play = _fitted(expert_play(), config)
-    attachment = Attachment(SPEC, vocabulary)
-    bodies = [attachment.ids(action)[1:-1] for action in play.actions]
-    route.begin(vocabulary.text_ids(INSTRUCTION, config.text_slots))
+    attachment = ActionCodec(SPEC, vocabulary)
+    bodies = [attachment.encode(action)[1:-1] for action in play.actions]
+    route.begin(vocabulary.text_ids(INSTRUCTION, config.max_text_tokens))
 
     def step(t: int) -> None:
         route.act(play.frames[t % STEPS], bodies[t % STEPS], vocabulary.start)
 
-    times = _times(step, timing.seconds, warm=config.memory_frames)
+    times = _times(step, timing.seconds, warm=config.context_frames)
     return {
         "route": "transformers" + (", cached pictures" if cached_pictures else ""),
         "threads": timing.threads,

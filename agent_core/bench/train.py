@@ -97,9 +97,9 @@ def bench_train(
 
 def _config(preset: str) -> RunConfig:
     config = RunConfig.model_validate({"model": {"preset": preset}})
-    if not config.model.is_paper:
+    if not config.model.is_vit_opt:
         return config
-    data = config.data.model_copy(update={"window_frames": config.model.memory_frames})
+    data = config.data.model_copy(update={"window_frames": config.model.context_frames})
     return config.model_copy(update={"data": data})
 
 
@@ -124,8 +124,8 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
 def _masked(config: RunConfig, windows: Batch) -> Masked:
     """Half of the patches of some windows, as in training."""
     model = config.model
-    rows, columns = model.patch_grid if model.is_paper else model.visual_grid
-    chosen = max(1, round(len(windows) * config.loss.masked_clips))
+    rows, columns = model.patch_grid if model.is_vit_opt else model.pooled_grid
+    chosen = max(1, round(len(windows) * config.loss.mae_clip_fraction))
     shape = (chosen, windows.frame_mask.shape[1], rows * columns)
     patches = torch.rand(shape, device=windows.frame_mask.device) < 0.5
     return Masked(patches, torch.empty(0))

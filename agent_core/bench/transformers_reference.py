@@ -33,7 +33,7 @@ class PlainRoute:
             raise PlainRouteError(
                 "the comparison needs transformers: pip install transformers"
             ) from None
-        if not (config.is_paper and config.visual_tokens == 1 + config.patch_grid[0] ** 2):
+        if not (config.is_vit_opt and config.visual_tokens == 1 + config.patch_grid[0] ** 2):
             raise PlainRouteError("the plain route has the paper's sizes alone: --preset paper")
         library.logging.set_verbosity_error()
         dtype = getattr(torch, precision)
@@ -42,7 +42,7 @@ class PlainRoute:
             num_attention_heads=config.heads, image_size=config.frame_height, patch_size=config.patch,
         )  # fmt: skip
         tell = library.OPTConfig(
-            vocab_size=config.vocabulary_rows, hidden_size=config.width, num_hidden_layers=config.layers,
+            vocab_size=config.padded_vocab_size, hidden_size=config.width, num_hidden_layers=config.layers,
             ffn_dim=4 * config.width, num_attention_heads=config.heads, word_embed_proj_dim=config.width,
             max_position_embeddings=config.positions + 64,
         )  # fmt: skip
@@ -50,8 +50,8 @@ class PlainRoute:
         self._opt = library.OPTForCausalLM(tell).eval().to(device, dtype)
         self._enter = nn.Linear(config.width, config.width).to(device, dtype)
         self._device, self._dtype, self._cached = device, dtype, cached_pictures
-        self._frames: deque[Tensor] = deque(maxlen=config.memory_frames)
-        self._actions: deque[Tensor] = deque(maxlen=config.memory_frames - 1)
+        self._frames: deque[Tensor] = deque(maxlen=config.context_frames)
+        self._actions: deque[Tensor] = deque(maxlen=config.context_frames - 1)
         self._text = torch.zeros(1, 0, config.width, device=device, dtype=dtype)
 
     @torch.inference_mode()

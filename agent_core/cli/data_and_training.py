@@ -231,7 +231,7 @@ def run_push(args: argparse.Namespace) -> int:
     from agent_core.weights.hub import push
 
     found = load_checkpoint(args.checkpoint)
-    known = {name: found.header.facts.get(name, "?") for name in ("steps", "episodes", "frames")}
+    known = {name: found.header.metadata.get(name, "?") for name in ("steps", "episodes", "frames")}
     size = sum(p.numel() for p in found.model.parameters()) / 1e6
     games = ", ".join(spec.title for spec in found.header.specs)
     facts = {"games": games, "parameters": size, **known}
@@ -251,10 +251,10 @@ def _seed(text: str) -> int:
 def run_evaluate(args: argparse.Namespace) -> int:
     from agent_core.evaluation.closed_loop import CONDITIONS, HELD_OUT
     from agent_core.evaluation.report import Evaluation, evaluate, plot, table
-    from agent_core.weights.checkpoint import SHIPPED
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
     plan = Evaluation(
-        checkpoint=args.checkpoint or SHIPPED,
+        checkpoint=args.checkpoint or DEFAULT_CHECKPOINT,
         episodes=args.episodes,
         tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or CONDITIONS),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
-from agent_core.weights.checkpoint import SHIPPED, CheckpointError, load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
@@ -100,11 +100,11 @@ def _kernels() -> Finding:
 
 def _checkpoint() -> Finding:
     try:
-        checkpoint = load(SHIPPED)
+        checkpoint = load(DEFAULT_CHECKPOINT)
     except CheckpointError as error:
         return Finding("checkpoint", False, str(error))
     size = sum(p.numel() for p in checkpoint.model.parameters())
-    return Finding("checkpoint", True, f"{SHIPPED.name}, {size:,} parameters")
+    return Finding("checkpoint", True, f"{DEFAULT_CHECKPOINT.name}, {size:,} parameters")
 
 
 def _disk() -> Finding:

@@ -125,9 +125,9 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_bench(args: argparse.Namespace) -> int:
     from agent_core.bench import play as bench
-    from agent_core.weights.checkpoint import SHIPPED
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
-    checkpoint = args.checkpoint or SHIPPED
+    checkpoint = args.checkpoint or DEFAULT_CHECKPOINT
     match args.what:
         case "play":
             report = bench.bench_play(checkpoint, args.seconds, args.threads, args.pace_hz)
@@ -171,7 +171,7 @@ def _speeds(report: dict[str, Any]) -> None:
 def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.bench import infer as b
     from agent_core.bench.train import bench_train, usual_precision
-    from agent_core.weights.checkpoint import SHIPPED
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
     preset = args.preset or "tiny"
     usual = usual_precision(args.device) if args.what == "train" else "float32"
@@ -179,7 +179,7 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     timing = b.Timing(args.seconds, args.threads, precision, args.device, args.alternatives)
     if args.what == "train":
         return bench_train(preset, timing, batch=args.batch, compiled=args.compile)
-    subject = b.untrained(args.preset) if args.preset else args.checkpoint or SHIPPED
+    subject = b.untrained(args.preset) if args.preset else args.checkpoint or DEFAULT_CHECKPOINT
     if args.against_transformers:
         return b.compare(preset, timing)
     return b.bench_infer(subject, timing, args.sessions)

@@ -89,10 +89,10 @@ def _policy(args: argparse.Namespace) -> Policy:
     if args.policy == "random":
         return RandomPolicy()
     from agent_core.agent import Agent
-    from agent_core.weights.checkpoint import SHIPPED
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
     return Agent.load(
-        args.checkpoint or SHIPPED,
+        args.checkpoint or DEFAULT_CHECKPOINT,
         device=args.device,
         precision=args.precision,
         threads=args.threads,

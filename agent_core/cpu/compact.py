@@ -141,7 +141,7 @@ class OwnStem(_Own):
         self._layers = (_Convolution * len(layers))(*layers)
         self._after = self._norm(tower.norm)
         self._size = config.frame_height, config.frame_width
-        self._out = (config.visual_grid[0] * config.visual_grid[1], config.width)
+        self._out = (config.pooled_grid[0] * config.pooled_grid[1], config.width)
         self._arena.settle()
         self._operations = _of_a_picture([*found, tower.cells], self._size)
 
@@ -276,7 +276,7 @@ def _of_a_picture(layers: list[nn.Conv2d], size: tuple[int, int]) -> int:
 def can_own(config: ModelConfig, device: torch.device) -> bool:
     """Whether our own code computes such a decoder here."""
     whole = config.width % _STEP == 0 and config.width // config.heads % _STEP == 0
-    fits = not config.is_paper and whole and config.width <= _WIDEST
+    fits = not config.is_vit_opt and whole and config.width <= _WIDEST
     return fits and device.type == "cpu" and reason_against() is None
 
 
@@ -335,7 +335,7 @@ _APART = 1e-4
 def _distance_to_torch() -> float:
     some = torch.Generator().manual_seed(0)
     config = ModelConfig(
-        width=64, heads=2, layers=2, frame_height=16, frame_width=32, visual_grid=(1, 2),
+        width=64, heads=2, layers=2, frame_height=16, frame_width=32, pooled_grid=(1, 2),
         stem_widths=(32, 32, 32), stem_strides=(4, 2, 1),
     )  # fmt: skip
     tower, decoder = VisionTower(config), Decoder(config)
@@ -343,7 +343,7 @@ def _distance_to_torch() -> float:
         part.copy_(torch.randn(part.shape, generator=some) / 8)
     frames = torch.randint(0, 256, (3, 16, 32, 3), generator=some, dtype=torch.uint8)
     x = torch.randn(2, 5, 64, generator=some)
-    columns = torch.randint(-1, config.memory_frames, (2, 5, 40), generator=some).short()
+    columns = torch.randint(-1, config.context_frames, (2, 5, 40), generator=some).short()
     columns[:, :, 0] = 0
     earlier = torch.randn(2, 2, 2, 2, 40, 32, generator=some)
     slots = torch.stack([torch.randperm(40, generator=some)[:5] for _ in range(2)])

@@ -38,7 +38,7 @@ class PlayingModel:
         if precision == "int8" and not can_quantise(device):
             raise ConfigError("int8 needs a CPU and a torch built with oneDNN; take bfloat16")
         half = precision != "float32"
-        self.model = copy.deepcopy(model) if half or not config.is_paper else model
+        self.model = copy.deepcopy(model) if half or not config.is_vit_opt else model
         if half:
             self.model.to(torch.bfloat16)
         self._can_pack = half and can_pack(device)
@@ -74,7 +74,7 @@ class PlayingModel:
         """What scores some ids in float32: (B, Q, D) -> (B, Q, ids)."""
         model = self.model
         weight = model.token.weight[ids].float()
-        bias = None if model.config.is_paper else model.output_bias[ids].float()
+        bias = None if model.config.is_vit_opt else model.output_bias[ids].float()
         if self._owns_compact and bias is not None:
             head = OwnHead(weight, bias)
             self.own = (*self.own, head)

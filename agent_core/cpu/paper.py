@@ -242,8 +242,8 @@ class OwnLayers:
 
 def can_own(config: ModelConfig, device: torch.device) -> bool:
     """Whether our own code computes such layers here."""
-    right_size = config.width == config.heads * HEAD and config.memory_frames <= _MOST_FRAMES
-    fits = config.is_paper and right_size and device.type == "cpu"
+    right_size = config.width == config.heads * HEAD and config.context_frames <= _MOST_FRAMES
+    fits = config.is_vit_opt and right_size and device.type == "cpu"
     return fits and reason_against() is None
 
 

@@ -67,25 +67,25 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
     told |= {caption for e in parts["train"] for caption in e.captions}
     texts = {e.info.instruction for e in parts["train"]} | told
-    if config.train.start_from:
-        before = load(config.train.start_from)
-        vocabulary = before.vocabulary.extended(specs)
+    if config.train.init_from:
+        before = load(config.train.init_from)
+        vocabulary = before.vocabulary.extend(specs)
         specs = tuple({spec.id: spec for spec in (*before.header.specs, *specs)}.values())
     elif config.train.opt_weights:
         meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
         vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
     else:
-        vocabulary = build_vocabulary(specs, texts, config.model.text_vocabulary)
-    room = config.model.thought_slots - 2
-    if long := sum(len(vocabulary.pieces(text)) > room for text in told):
+        vocabulary = build_vocabulary(specs, texts, config.model.text_vocab_size)
+    room = config.model.max_thought_tokens - 2
+    if long := sum(len(vocabulary.encode_text(text)) > room for text in told):
         logger.warning(
-            "%d of %d thoughts and captions are cut to %d word pieces: model.thought_slots is %d",
-            long, len(told), room, config.model.thought_slots,
+            "%d of %d thoughts and captions are cut to %d word pieces: model.max_thought_tokens is %d",
+            long, len(told), room, config.model.max_thought_tokens,
         )  # fmt: skip
     device = pick_device(config.train.device)
     store = build_store(parts, frames, vocabulary, config.model, config.data, device)
     if not store.steps("train"):
-        raise ConfigError("data.task_weights and data.null_weight leave no step to train on")
+        raise ConfigError("data.task_weights and data.noop_sample_weight leave no step to train on")
     return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
 
 

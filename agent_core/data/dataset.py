@@ -18,7 +18,7 @@ from torch import Tensor
 
 from agent_core.config import ConfigError, DataConfig, ModelConfig
 from agent_core.model.batch import Batch
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION, THOUGHT, Vocabulary
 from games import Action, GameSpec
 
@@ -125,8 +125,8 @@ class WindowStore:
         hidden = torch.ones(size, dtype=torch.bool, device=self.device)
         if training:
             shorter = 1 + (chance[1] * count).long().clamp(max=count - 1)
-            length = torch.where(chance[0] < config.short_windows, shorter, length)
-            hidden = chance[2] < config.hide_actions
+            length = torch.where(chance[0] < config.truncate_prob, shorter, length)
+            hidden = chance[2] < config.mask_actions_prob
         turn = torch.randint(
             0, self.memory_frames, (size,), generator=generator, device=self.device
         )
@@ -215,13 +215,15 @@ def build_store(
     done = [[encoder.ids(e.spec, action) for action in e.executed] for e in episodes]
     wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
     executed = [ids for of_one in done for ids in of_one]
-    labels = [c for pair in zip(wanted, done, strict=True) for c in _chunks(*pair, model.chunk)]
+    labels = [
+        c for pair in zip(wanted, done, strict=True) for c in _chunks(*pair, model.action_chunk)
+    ]
     rows = {(THOUGHT, ""): 0}
     said = [pair for e in episodes for pair in _said(e, data.thoughts)]
     thought = [rows.setdefault(pair, len(rows)) for pair in said]
-    texts = [vocabulary.text_ids(e.info.instruction, model.text_slots) for e in episodes]
+    texts = [vocabulary.text_ids(e.info.instruction, model.max_text_tokens) for e in episodes]
     told = [
-        vocabulary.thought_ids(text, model.thought_slots, kind) if text else []
+        vocabulary.thought_ids(text, model.max_thought_tokens, kind) if text else []
         for kind, text in rows
     ]
     width = max(2, *(len(ids) for ids in (*labels, *executed)))  # 2: where nothing is ever done
@@ -253,10 +255,10 @@ def build_store(
         torch.from_numpy(np.repeat(np.arange(len(episodes)), lengths)).to(device),
         torch.tensor(thought, device=device),
         table(texts, words),
-        table(told, min(spoken, model.thought_slots)),
+        table(told, min(spoken, model.max_thought_tokens)),
         cumulative,
-        model.history_stride,
-        model.memory_frames,
+        model.frame_stride,
+        model.context_frames,
         vocabulary.end,
     )
 
@@ -307,7 +309,8 @@ def _interest(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.f
         idle = [action == e.spec.null_action() for action in e.actions]
         changed = [True, *(a != b for a, b in pairwise(e.actions))]
         factors.append(
-            np.where(idle, data.null_weight, 1.0) * np.where(changed, data.change_weight, 1.0)
+            np.where(idle, data.noop_sample_weight, 1.0)
+            * np.where(changed, data.change_sample_weight, 1.0)
         )
     return np.concatenate(factors) if factors else np.zeros(0)
 
@@ -330,7 +333,7 @@ class _Encoder:
     def __init__(self, vocabulary: Vocabulary, model: ModelConfig) -> None:
         self._vocabulary = vocabulary
         self._model = model
-        self._attached: dict[str, Attachment] = {}
+        self._attached: dict[str, ActionCodec] = {}
         self._known: dict[tuple[Any, ...], list[int]] = {}
 
     def ids(self, spec: GameSpec, action: Action) -> list[int]:
@@ -340,14 +343,14 @@ class _Encoder:
         if key not in self._known:
             if spec.id not in self._attached:
                 self._attached[spec.id] = self._attach(spec)
-            self._known[key] = self._attached[spec.id].ids(action)
+            self._known[key] = self._attached[spec.id].encode(action)
         return self._known[key]
 
-    def _attach(self, spec: GameSpec) -> Attachment:
-        attachment, model = Attachment(spec, self._vocabulary), self._model
-        if (needed := attachment.room(model.chunk)) > model.action_slots:
+    def _attach(self, spec: GameSpec) -> ActionCodec:
+        attachment, model = ActionCodec(spec, self._vocabulary), self._model
+        if (needed := attachment.max_chunk_tokens(model.action_chunk)) > model.max_action_tokens:
             raise ConfigError(
-                f"model.action_slots={model.action_slots} is too few: {spec.id} needs {needed} "
-                f"for model.chunk={model.chunk}"
+                f"model.max_action_tokens={model.max_action_tokens} is too few: {spec.id} needs {needed} "
+                f"for model.action_chunk={model.action_chunk}"
             )
         return attachment

@@ -72,17 +72,19 @@ class CacheLayout:
     def __init__(
         self, config: ModelConfig, condition_on_actions: bool, num_candidates: int = 0
     ) -> None:
-        self._condition_on_actions, self._is_paper = condition_on_actions, config.is_paper
-        self._context_frames, self._visual = config.memory_frames, config.visual_tokens
+        self._condition_on_actions, self._is_paper = condition_on_actions, config.is_vit_opt
+        self._context_frames, self._visual = config.context_frames, config.visual_tokens
         self._text, self._frame_length = (
-            config.text_slots,
-            config.visual_tokens + config.action_slots,
+            config.max_text_tokens,
+            config.visual_tokens + config.max_action_tokens,
         )
         self._blocks = self._context_frames + int(condition_on_actions)
         self._actions_at = self._text + self._blocks * self._visual
         self.scratch = self._text + self._blocks * self._frame_length
         """First slot of what leaves no trace in play."""
-        self.slots = self.scratch + max(config.thought_slots, num_candidates * config.action_slots)
+        self.slots = self.scratch + max(
+            config.max_thought_tokens, num_candidates * config.max_action_tokens
+        )
         self._frame_of = np.zeros((0, self._blocks), np.int64)
         self._action_length = np.zeros((0, self._blocks), np.int64)
         self._text_length = np.zeros(0, np.int64)

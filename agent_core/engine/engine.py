@@ -25,7 +25,7 @@ from agent_core.engine.cache_layout import CandidateTokens, Indices, TokenPositi
 from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import EOS, THOUGHT
 from agent_core.weights.checkpoint import Checkpoint
 from games import Action, Frame
@@ -56,13 +56,13 @@ class Engine:
         self._inference_model = PlayingModel(checkpoint.model, self.options.precision)
         self.model, self.vocabulary = self._inference_model.model, checkpoint.vocabulary
         config = self.config = checkpoint.header.model
-        if config.chunk > 1 and self.options.condition_on_actions:
+        if config.action_chunk > 1 and self.options.condition_on_actions:
             raise ConfigError(
-                f"this checkpoint writes {config.chunk} actions a frame (model.chunk) and never learned to see "
+                f"this checkpoint writes {config.action_chunk} actions a frame (model.action_chunk) and never learned to see "
                 "earlier ones; play without show_actions"
             )
         options, end = self.options, self.vocabulary.end
-        self.sampler = ActionSampler(options.temperature, options.draft, end, config.chunk)
+        self.sampler = ActionSampler(options.temperature, options.draft, end, config.action_chunk)
         self._output_head = self._inference_model.head(slice(end, self.vocabulary.size))
         self.kv_cache = KVCache(self.model, options.condition_on_actions, options.num_candidates)
         self._free: list[int] = []
@@ -79,7 +79,7 @@ class Engine:
             self.kv_cache.grow(sessions - have)
             self._free += range(have, sessions)
 
-    def open(self, codec: Attachment, seed: int) -> Session:
+    def open(self, codec: ActionCodec, seed: int) -> Session:
         """A new session; its draws depend on `seed` and its own frames alone."""
         if not self._free:
             self.reserve(max(1, 2 * len(self.kv_cache)))
@@ -132,7 +132,7 @@ class Engine:
         first = _newest_tokens([session], np.array([[self.config.visual_tokens]]))
         place = int(ring.position_ids(first)[0, 0])
         written = [kind]
-        while len(written) < self.config.thought_slots:
+        while len(written) < self.config.max_thought_tokens:
             k = len(written) - 1
             seen = ring.thought_mask(session.slot, session.frame_index, len(written))
             hidden = self.model.decoder.forward_cached(
@@ -147,7 +147,7 @@ class Engine:
             if best == EOS:
                 break
             written.append(best)
-        return self.vocabulary.text(written)
+        return self.vocabulary.decode_text(written)
 
     def _prefill_instructions(
         self, sessions: Sequence[Session], instructions: Sequence[str]
@@ -160,7 +160,7 @@ class Engine:
         ]
         if not new:
             return
-        slots = self.config.text_slots
+        slots = self.config.max_text_tokens
         ids = np.zeros((len(new), slots), np.int64)
         for k, (session, text) in enumerate(new):
             self.reset(session)
@@ -184,8 +184,8 @@ class Engine:
             if session.frame_index < 0 or not session.frame_in_cache:
                 continue
             own = [self.vocabulary.start, *session.last_actions[0], self.vocabulary.end]
-            ids = own if action is None else session.codec.ids(action)
-            found[-1] = ids[: self.config.action_slots]
+            ids = own if action is None else session.codec.encode(action)
+            found[-1] = ids[: self.config.max_action_tokens]
             self.kv_cache.layout.set_action_length(
                 session.slot, session.frame_index, len(found[-1])
             )
@@ -217,7 +217,7 @@ class Engine:
         drafts = [self.sampler.draft(session) for session in sessions]
         for session in sessions:
             session.frame_index += int(session.frame_in_cache or session.frame_index < 0)
-            session.frame_in_cache = session.step % self.config.history_stride == 0
+            session.frame_in_cache = session.step % self.config.frame_stride == 0
             session.step += 1
         memory, rows = self.kv_cache, _slots(sessions)
         index, now = np.array(rows), np.array([s.frame_index for s in sessions])

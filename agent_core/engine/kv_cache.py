@@ -41,9 +41,9 @@ class KVCache:
         self.kv = self._zeros(config.layers, 2, 0, heads, self.layout.slots, size)
         self.global_token = self._zeros(0, config.width)
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
-        looks_back = config.is_paper and config.temporal_attention
+        looks_back = config.is_vit_opt and config.temporal_attention
         self._temporal_kv = self._zeros(
-            config.layers if looks_back else 0, 2, 0, patches, heads, config.memory_frames, size
+            config.layers if looks_back else 0, 2, 0, patches, heads, config.context_frames, size
         )
         self._encode: Callable[..., Tensor] = self._encode_eager
         self._forward: Callable[..., Tensor] = self._forward_eager
@@ -107,9 +107,9 @@ class KVCache:
         What attention over time remembers is a ring of its own, of as many frames as are seen.
         """
         pictures, config = self.to_device(np.stack(frames)), self.model.config
-        if not (config.is_paper and config.temporal_attention):
+        if not (config.is_vit_opt and config.temporal_attention):
             return self._encode(pictures)
-        length = config.memory_frames
+        length = config.context_frames
         ago = (now[:, None] - np.arange(length)) % length
         bias = self._zeros(len(now), length)
         bias.masked_fill_(self.to_device(ago > now[:, None]), float("-inf"))
@@ -137,7 +137,7 @@ class KVCache:
             x = torch.cat([x, x[:, -1:].expand(-1, more, -1)], 1)
             seen, cache_slots = _repeat_last(seen, more), _repeat_last(cache_slots, more)
         here = places = self.to_device(cache_slots)
-        if self.model.config.is_paper:
+        if self.model.config.is_vit_opt:
             ordered = np.concatenate([layout.position_ids(tokens) for tokens in groups], 1)
             places = self.to_device(_repeat_last(ordered, more))
         columns, where = self.to_device(seen), self.slot_index(slots)

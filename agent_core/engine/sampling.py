@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent_core.engine.session import ActionTokens, Session
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 
 Logits = NDArray[np.float64]
 _BRANCHES = 3
@@ -104,7 +104,7 @@ class ActionSampler:
         if begun:
             body = list(begun)
             for token in expected[0]:
-                if token in session.codec.allowed(tuple(body)):
+                if token in session.codec.legal_next(tuple(body)):
                     body.append(token)
             first = body[len(begun) :]
         rest = [token for following in expected[1:] for token in (self._end, *following)]
@@ -127,7 +127,7 @@ class ActionSampler:
 
     def _emit_forced_tokens(self, state: DecodeState) -> tuple[int, ...]:
         """Write tokens that have no alternative; then what is allowed next, nothing where all is written."""
-        while len(ids := state.session.codec.allowed(tuple(state.current_action))) == 1:
+        while len(ids := state.session.codec.legal_next(tuple(state.current_action))) == 1:
             if len(state.actions) == 1:
                 state.trace.append((1, _CERTAIN))
             if self._append(state, ids[0]):
@@ -185,11 +185,11 @@ class ActionSampler:
         picks: NDArray[np.int64] = reached.argmax(1)
         return picks
 
-    def score(self, candidate: Candidate, logits: Logits, codec: Attachment) -> float:
+    def score(self, candidate: Candidate, logits: Logits, codec: ActionCodec) -> float:
         """Of a whole action, END included; `scores` (1 + length, ids from END on)."""
         written = (*candidate.tokens, self._end)
         allowed = [
-            codec.allowed(candidate.tokens[:k]) for k in range(candidate.scored, len(written))
+            codec.legal_next(candidate.tokens[:k]) for k in range(candidate.scored, len(written))
         ]
         open_ = [k for k, ids in enumerate(allowed, candidate.scored) if len(ids) > 1]
         if not open_:
@@ -239,7 +239,7 @@ def _legal_mask(allowed: tuple[int, ...], end: int, size: int) -> NDArray[np.boo
 
 
 def _complete_action(
-    codec: Attachment, tokens: ActionTokens, k: int, token: int, end: int
+    codec: ActionCodec, tokens: ActionTokens, k: int, token: int, end: int
 ) -> ActionTokens:
     """`body` with `token` as its decision `k`, then what is legal of the rest."""
     written = list(tokens[:k])
@@ -247,8 +247,8 @@ def _complete_action(
         return tuple(written)
     written.append(token)
     for following in tokens[k:]:
-        if following in codec.allowed(tuple(written)):
+        if following in codec.legal_next(tuple(written)):
             written.append(following)
-    while end not in (allowed := codec.allowed(tuple(written))):
+    while end not in (allowed := codec.legal_next(tuple(written))):
         written.append(allowed[len(allowed) // 2])
     return tuple(written)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 
 ActionTokens = tuple[int, ...]
 """An action's ids without its two markers."""
@@ -17,7 +17,7 @@ class Session:
     """One player's place in the cache, and what was last decided."""
 
     slot: int
-    codec: Attachment
+    codec: ActionCodec
     rng: np.random.Generator
     instruction: str | None = None
     frame_index: int = -1

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import CheckpointError, load
 from games import GameSpec
@@ -26,7 +26,7 @@ def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec)
             f"{checkpoint} never learned to describe {spec.name}; train one with recipes/captions.toml"
         )
     engine = Engine(found, EngineOptions(temperature=0))
-    session = engine.open(Attachment(spec, found.vocabulary), 0)
+    session = engine.open(ActionCodec(spec, found.vocabulary), 0)
     size = (found.header.model.frame_width, found.header.model.frame_height)
     for frame in clip_frames(video, spec):
         fitted = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)

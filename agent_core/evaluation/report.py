@@ -25,7 +25,7 @@ from agent_core.evaluation.closed_loop import (
 from agent_core.evaluation.metrics import wilson_interval
 from agent_core.evaluation.teacher_forced import next_action_report
 from agent_core.recording.expert import Plan, record_one
-from agent_core.weights.checkpoint import SHIPPED
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges import Policy
 from games import did_you_mean
 from games.game import UnplayableError
@@ -46,7 +46,7 @@ Report = dict[str, Any]
 class Evaluation:
     """What to measure; `episodes` are spread evenly over the tasks, for every condition."""
 
-    checkpoint: Path = SHIPPED
+    checkpoint: Path = DEFAULT_CHECKPOINT
     episodes: int = 200
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""

@@ -47,15 +47,15 @@ class VisionTower(nn.Module):
             layers += [_Residual(width, config) for _ in range(blocks)]
             channels = width
         self.stem = nn.Sequential(*layers)
-        self.grid = rows, columns = config.visual_grid
+        self.grid = rows, columns = config.pooled_grid
         cell = (config.frame_height // 8 // rows, config.frame_width // 8 // columns)
         self.cells = nn.Conv2d(channels, config.width, cell, cell)
         self.norm: nn.Module = nn.LayerNorm(config.width)
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
-        self.has_global_token = config.glance
-        if config.glance:
+        self.has_global_token = config.global_token
+        if config.global_token:
             self.global_in = nn.Linear(config.width, 32)
             self.global_out = nn.Linear(32 * rows * columns, config.width)
             self.global_norm = nn.LayerNorm(config.width)

@@ -28,19 +28,19 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        activation = "relu" if config.is_paper else "gelu"
+        activation = "relu" if config.is_vit_opt else "gelu"
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, activation) for _ in range(config.layers)
         )
         self.norm: nn.Module = nn.LayerNorm(config.width)
         self.custom_forward: DecoderKernel | None = None
         """Computes all blocks in play instead of them (`agent_core.cpu.paper`, `agent_core.cpu.compact`)."""
-        self.is_paper = config.is_paper
-        if self.is_paper:
+        self.is_vit_opt = config.is_vit_opt
+        if self.is_vit_opt:
             self.position = nn.Embedding(config.positions + _OPT_OFFSET, config.width)
             nn.init.normal_(self.position.weight, std=0.02)
         else:
-            self.time_bias = nn.Parameter(torch.zeros(config.heads, config.memory_frames + 2))
+            self.time_bias = nn.Parameter(torch.zeros(config.heads, config.context_frames + 2))
         for block in self.blocks:
             assert isinstance(block, Block)
             for out in (block.attention_out, block.mlp_out):
@@ -48,7 +48,7 @@ class Decoder(nn.Module):
 
     def time_bias_for(self, bias_index: Tensor) -> Tensor:
         """The bias of columns (…) -> (heads, …), or (1, …) where positions are absolute; -inf for the column -1."""
-        if self.is_paper:
+        if self.is_vit_opt:
             nothing = self.position.weight.new_zeros((1, *bias_index.shape))
             return nothing.masked_fill_(bias_index < 0, float("-inf"))
         table = F.pad(self.time_bias, (0, 1), value=float("-inf"))
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
 
     def add_positions(self, x: Tensor, position_ids: Tensor) -> Tensor:
         """Tell tokens (B, Q, D) their absolute places (B, Q), where the model has such."""
-        if not self.is_paper:
+        if not self.is_vit_opt:
             return x
         out: Tensor = x + self.position(position_ids + _OPT_OFFSET)
         return out

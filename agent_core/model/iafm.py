@@ -47,29 +47,31 @@ class IAFM(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        rows = max(vocabulary_size, config.vocabulary_rows)
-        self.vision = ViTower(config) if config.is_paper else VisionTower(config)
-        self.mae_decoder = MaeDecoder(config) if config.is_paper else CompactMaeDecoder(config)
+        rows = max(vocabulary_size, config.padded_vocab_size)
+        self.vision = ViTower(config) if config.is_vit_opt else VisionTower(config)
+        self.mae_decoder = MaeDecoder(config) if config.is_vit_opt else CompactMaeDecoder(config)
         self.decoder = Decoder(config)
         self.token = nn.Embedding(rows, width)
-        if config.is_paper:
+        if config.is_vit_opt:
             self.visual_in = nn.Linear(width, width)
             nn.init.normal_(self.token.weight, std=0.02)
         else:
-            self.text_slot = nn.Parameter(torch.randn(config.text_slots, width) * _EMBEDDING_STD)
+            self.text_slot = nn.Parameter(
+                torch.randn(config.max_text_tokens, width) * _EMBEDDING_STD
+            )
             self.visual_slot = nn.Parameter(
                 torch.randn(config.visual_tokens, width) * _EMBEDDING_STD
             )
             self.action_slot = nn.Parameter(
-                torch.randn(config.action_slots, width) * _EMBEDDING_STD
+                torch.randn(config.max_action_tokens, width) * _EMBEDDING_STD
             )
             self.thought_slot = nn.Parameter(
-                torch.randn(config.thought_slots, width) * _EMBEDDING_STD
+                torch.randn(config.max_thought_tokens, width) * _EMBEDDING_STD
             )
             self.output_bias = nn.Parameter(torch.zeros(rows))
             nn.init.normal_(self.token.weight, std=_EMBEDDING_STD / config.embedding_scale)
         self.token_scale = config.embedding_scale
-        self.conditions_on_global = config.glance and not config.is_paper
+        self.conditions_on_global = config.global_token and not config.is_vit_opt
         """Whether action tokens carry the whole-picture token."""
 
     def forward(
@@ -103,8 +105,8 @@ class IAFM(nn.Module):
             ],
             1,
         )
-        paper = self.config.is_paper
-        masks = build_masks(layout, self.config.memory_frames, x.device, causal_pictures=paper)
+        paper = self.config.is_vit_opt
+        masks = build_masks(layout, self.config.context_frames, x.device, causal_pictures=paper)
         valid = _token_mask(batch, layout, vision.visible)
         table = None if paper else self.decoder.time_bias
         packed = pack_sequences(valid)
@@ -128,7 +130,7 @@ class IAFM(nn.Module):
 
     def _play_layout(self) -> Layout:
         c = self.config
-        return Layout(c.text_slots, c.memory_frames, c.visual_tokens, c.action_slots, 0)
+        return Layout(c.max_text_tokens, c.context_frames, c.visual_tokens, c.max_action_tokens, 0)
 
     def encode_frame(self, frames: Tensor, temporal_kv: TemporalKVCache | None = None) -> Tensor:
         """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
@@ -153,13 +155,15 @@ class IAFM(nn.Module):
 
     def embed_visual(self, visual: Tensor) -> Tensor:
         """Visual tokens (…, V, D) as the decoder takes them (the paper's l)."""
-        out: Tensor = self.visual_in(visual) if self.config.is_paper else visual + self.visual_slot
+        out: Tensor = (
+            self.visual_in(visual) if self.config.is_vit_opt else visual + self.visual_slot
+        )
         return out
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """(B, W) -> (B, W, D)."""
         x = self.embed_token(ids)
-        return x if self.config.is_paper else x + self.text_slot[: ids.shape[1]]
+        return x if self.config.is_vit_opt else x + self.text_slot[: ids.shape[1]]
 
     def embed_action(
         self, ids: Tensor, global_token: Tensor, offset: Tensor | None = None
@@ -171,7 +175,7 @@ class IAFM(nn.Module):
         steps without this, and a plain CNN solves it in 700).
         """
         x = self.embed_token(ids)
-        if self.config.is_paper:
+        if self.config.is_vit_opt:
             return x
         slot = self.action_slot[: ids.shape[-1]] if offset is None else self.action_slot[offset]
         out: Tensor = x + slot
@@ -180,14 +184,14 @@ class IAFM(nn.Module):
     def embed_thought(self, ids: Tensor, offset: int = 0) -> Tensor:
         """(B, K) -> (B, K, D), the ids standing from slot `first` on."""
         x = self.embed_token(ids)
-        if self.config.is_paper:
+        if self.config.is_vit_opt:
             return x
         out: Tensor = x + self.thought_slot[offset : offset + ids.shape[1]]
         return out
 
     def logits(self, hidden: Tensor, first: int = 0, end: int | None = None) -> Tensor:
         """Scores of the ids from `first` up to `end`: (…, D) -> (…, ids)."""
-        bias = None if self.config.is_paper else self.output_bias[first:end]
+        bias = None if self.config.is_vit_opt else self.output_bias[first:end]
         return nn.functional.linear(hidden, self.token.weight[first:end], bias)
 
 

@@ -18,7 +18,7 @@ class CompactMaeDecoder(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int = 128) -> None:
         super().__init__()
-        rows, columns = config.visual_grid
+        rows, columns = config.pooled_grid
         self.grid = (rows, columns)
         pixels = 3 * (config.frame_height // rows // 2) * (config.frame_width // columns // 2)
         self.proj_in = nn.Linear(config.width, width)

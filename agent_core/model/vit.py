@@ -104,9 +104,9 @@ class ViTower(nn.Module):
         super().__init__()
         width = config.width
         self.grid = config.patch_grid
-        self.pooled_grid = config.visual_grid
-        self.has_class_token = config.glance
-        self.context_frames = config.memory_frames
+        self.pooled_grid = config.pooled_grid
+        self.has_class_token = config.global_token
+        self.context_frames = config.context_frames
         self.patch_in = nn.Conv2d(3, width, config.patch, config.patch, bias=False)
         self.class_token = nn.Parameter(torch.randn(width) * 0.02)
         table = torch.cat([torch.zeros(1, width), sincos_2d(self.grid, width)])

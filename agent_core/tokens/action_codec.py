@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from agent_core.tokens.vocabulary import Vocabulary, parts
+from agent_core.tokens.vocabulary import Vocabulary, control_meanings
 from games import Action, Axis, Button, Camera, Choice, Control, GameSpec, Stick
 from games.meanings import closest
 
 
 @dataclass(frozen=True)
-class _Part:
+class ComponentTokens:
     """One written part of a control: the model's ids, the values they become in this game, and their own."""
 
     ids: tuple[int, ...]
@@ -27,14 +27,14 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Group:
+class ControlTokens:
     """One control as the model writes it: a token of every part, in order, or nothing at all."""
 
     control: Control
-    parts: tuple[_Part, ...]
+    components: tuple[ComponentTokens, ...]
 
 
-class Attachment:
+class ActionCodec:
     """A game's actions in the ids of a vocabulary.
 
     `warnings` names, in words, the controls this vocabulary has no meaning for.
@@ -43,11 +43,11 @@ class Attachment:
     def __init__(self, spec: GameSpec, vocabulary: Vocabulary) -> None:
         self.spec = spec
         self.vocabulary = vocabulary
-        groups = {c.name: _group(spec, c, vocabulary) for c in spec.token_order}
+        groups = {c.name: _control_tokens(spec, c, vocabulary) for c in spec.token_order}
         found = [group for group in groups.values() if group is not None]
-        self._groups = sorted(found, key=lambda g: g.parts[0].ids[0])
+        self._controls = sorted(found, key=lambda g: g.components[0].ids[0])
         self._of_id = {
-            i: (g, k) for g in self._groups for k, p in enumerate(g.parts) for i in p.ids
+            i: (g, k) for g in self._controls for k, p in enumerate(g.components) for i in p.ids
         }
         self.warnings = tuple(
             f"{name}: this model never learned {said!r}, it stays untouched{closest(said)}"
@@ -56,97 +56,99 @@ class Attachment:
             for said in [spec.by_name[name].meaning or name]
         )
         self._null = spec.null_action()
-        self._barred = self._exclusions()
-        self.allowed = lru_cache(maxsize=1 << 14)(self._allowed)
-        self.action = lru_cache(maxsize=1 << 12)(self._action)
-        self.words = lru_cache(maxsize=1 << 12)(self._words)
+        self._excluded = self._exclusions()
+        self.legal_next = lru_cache(maxsize=1 << 14)(self._legal_next)
+        self.decode = lru_cache(maxsize=1 << 12)(self._decode)
+        self.describe = lru_cache(maxsize=1 << 12)(self._describe)
 
     @property
-    def playable(self) -> bool:
+    def has_controls(self) -> bool:
         """Whether at least one control is mapped."""
-        return bool(self._groups)
+        return bool(self._controls)
 
     @property
-    def longest(self) -> int:
+    def max_tokens(self) -> int:
         """The most ids an action can have, with both markers."""
-        written = {g.control.name: len(g.parts) for g in self._groups}
+        written = {g.control.name: len(g.components) for g in self._controls}
         for names in self.spec.exclusive:
             for name in [n for n in names if n in written][1:]:
                 del written[name]
         return 2 + sum(written.values())
 
-    def room(self, chunk: int) -> int:
+    def max_chunk_tokens(self, chunk: int) -> int:
         """The most ids that `chunk` actions can have: START, then each with its END."""
-        return 1 + chunk * (self.longest - 1)
+        return 1 + chunk * (self.max_tokens - 1)
 
-    def ids(self, action: Mapping[str, Any]) -> list[int]:
+    def encode(self, action: Mapping[str, Any]) -> list[int]:
         """An action as ids, START and END included; unmapped controls are left out."""
         legal = self.spec.legal(action)
-        body = [i for group in self._groups for i in _write(group, legal[group.control.name])]
+        body = [i for group in self._controls for i in _write(group, legal[group.control.name])]
         return [self.vocabulary.start, *body, self.vocabulary.end]
 
-    def _action(self, body: tuple[int, ...]) -> Action:
+    def _decode(self, body: tuple[int, ...]) -> Action:
         """The action of ids without markers (cached as `action`); the caller must not change the result."""
         action = dict(self._null)
         index = 0
         while index < len(body):
             group, _ = self._of_id[body[index]]
-            size = len(group.parts)
+            size = len(group.components)
             values = [
                 part.values[part.ids.index(i)]
-                for part, i in zip(group.parts, body[index : index + size], strict=True)
+                for part, i in zip(group.components, body[index : index + size], strict=True)
             ]
             action[group.control.name] = values[0] if size == 1 else tuple(values)
             index += size
         return self.spec.legal(action)
 
-    def _words(self, body: tuple[int, ...]) -> str:
+    def _describe(self, body: tuple[int, ...]) -> str:
         """The action of ids without markers in words (cached as `words`)."""
-        return self.spec.say(self._action(body))
+        return self.spec.say(self._decode(body))
 
-    def _allowed(self, body: tuple[int, ...]) -> tuple[int, ...]:
+    def _legal_next(self, body: tuple[int, ...]) -> tuple[int, ...]:
         """The ids that may follow START and `body` (cached as `allowed`)."""
         if body:
             group, stage = self._of_id[body[-1]]
-            if stage + 1 < len(group.parts):
-                return _continue(group, stage + 1, body[-1])
-        last = self._groups.index(self._of_id[body[-1]][0]) if body else -1
-        barred = {i for written in body for i in self._barred.get(written, ())}
+            if stage + 1 < len(group.components):
+                return _legal_continuations(group, stage + 1, body[-1])
+        last = self._controls.index(self._of_id[body[-1]][0]) if body else -1
+        excluded = {i for written in body for i in self._excluded.get(written, ())}
         following: list[int] = []
-        for group in self._groups[last + 1 :]:
-            following += [i for i in _begin(group) if i not in barred]
+        for group in self._controls[last + 1 :]:
+            following += [i for i in _legal_first(group) if i not in excluded]
             if _is_always(group.control):
                 return tuple(following)
         return (self.vocabulary.end, *following)
 
     def _exclusions(self) -> dict[int, tuple[int, ...]]:
-        ids = {g.control.name: g.parts[0].ids[0] for g in self._groups}
-        barred: dict[int, tuple[int, ...]] = {}
+        ids = {g.control.name: g.components[0].ids[0] for g in self._controls}
+        excluded: dict[int, tuple[int, ...]] = {}
         for names in self.spec.exclusive:
             known = [ids[name] for name in names if name in ids]
             for i in known:
-                barred[i] = (*barred.get(i, ()), *(j for j in known if j != i))
-        return barred
+                excluded[i] = (*excluded.get(i, ()), *(j for j in known if j != i))
+        return excluded
 
 
-def _group(spec: GameSpec, control: Control, vocabulary: Vocabulary) -> _Group | None:
+def _control_tokens(
+    spec: GameSpec, control: Control, vocabulary: Vocabulary
+) -> ControlTokens | None:
     """Find a control's ids by meaning; values go to the game's nearest bin. None where nothing fits."""
     values = _values(control)
-    found = []
-    for meanings, of_game in zip(parts(spec, control), values, strict=True):
+    components = []
+    for meanings, of_game in zip(control_meanings(spec, control), values, strict=True):
         if isinstance(control, Button | Choice):
             pairs = [
-                (vocabulary.id_of[m], v, float(v))
+                (vocabulary.meaning_to_id[m], v, float(v))
                 for m, v in zip(meanings, of_game, strict=True)
-                if m in vocabulary.id_of
+                if m in vocabulary.meaning_to_id
             ]
         else:
             known = _numbers(vocabulary, meanings[0].rpartition(":")[0])
             pairs = [(i, _nearest(of_game, x), x) for i, x in known]
         if not pairs:
             return None
-        found.append(_Part(*(tuple(column) for column in zip(*pairs, strict=True))))
-    return _Group(control, tuple(found)) if found else None
+        components.append(ComponentTokens(*(tuple(column) for column in zip(*pairs, strict=True))))
+    return ControlTokens(control, tuple(components)) if components else None
 
 
 def _values(control: Control) -> tuple[tuple[Any, ...], ...]:
@@ -169,7 +171,7 @@ def _values(control: Control) -> tuple[tuple[Any, ...], ...]:
 
 def _numbers(vocabulary: Vocabulary, prefix: str) -> list[tuple[int, float]]:
     """The vocabulary's ids for `prefix:number`, with their numbers."""
-    split = [(i, *meaning.rpartition(":")[::2]) for meaning, i in vocabulary.id_of.items()]
+    split = [(i, *meaning.rpartition(":")[::2]) for meaning, i in vocabulary.meaning_to_id.items()]
     return [(i, float(number)) for i, name, number in split if name == prefix]
 
 
@@ -177,13 +179,13 @@ def _is_always(control: Control) -> bool:
     return isinstance(control, Axis | Choice) and control.always
 
 
-def _write(group: _Group, value: Any) -> tuple[int, ...]:
+def _write(group: ControlTokens, value: Any) -> tuple[int, ...]:
     control = group.control
     if value == control.null and not _is_always(control):
         return ()
-    wanted = value if len(group.parts) > 1 else (value,)
+    wanted = value if len(group.components) > 1 else (value,)
     written = []
-    for part, number in zip(group.parts, wanted, strict=True):
+    for part, number in zip(group.components, wanted, strict=True):
         if isinstance(control, Button | Choice):
             if number not in part.values:
                 return ()
@@ -199,25 +201,25 @@ def _nearest(numbers: Sequence[float], wanted: float) -> float:
     return min(numbers, key=lambda n: (abs(n - wanted), abs(n)))
 
 
-def _is_null(group: _Group, ids: Sequence[int]) -> bool:
+def _is_null(group: ControlTokens, ids: Sequence[int]) -> bool:
     return all(
-        part.numbers[part.ids.index(i)] == 0 for part, i in zip(group.parts, ids, strict=True)
+        part.numbers[part.ids.index(i)] == 0 for part, i in zip(group.components, ids, strict=True)
     )
 
 
-def _begin(group: _Group) -> tuple[int, ...]:
+def _legal_first(group: ControlTokens) -> tuple[int, ...]:
     """First tokens of a control: all but the null value of a control with a single part that need not be written."""
-    first = group.parts[0]
-    if len(group.parts) > 1 or isinstance(group.control, Button) or _is_always(group.control):
+    first = group.components[0]
+    if len(group.components) > 1 or isinstance(group.control, Button) or _is_always(group.control):
         return first.ids
     null = group.control.null
     return tuple(i for i, v in zip(first.ids, first.values, strict=True) if v != null)
 
 
-def _continue(group: _Group, stage: int, before: int) -> tuple[int, ...]:
-    part = group.parts[stage]
+def _legal_continuations(group: ControlTokens, stage: int, before: int) -> tuple[int, ...]:
+    part = group.components[stage]
     if isinstance(group.control, Camera):
-        level = group.parts[0].numbers[group.parts[0].ids.index(before)] == 0
+        level = group.components[0].numbers[group.components[0].ids.index(before)] == 0
         return tuple(
             i for i, v in zip(part.ids, part.numbers, strict=True) if not (level and v == 0)
         )

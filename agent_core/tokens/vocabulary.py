@@ -23,7 +23,7 @@ class Vocabulary:
     """A text tokenizer (its JSON) and the action meanings, in writing order."""
 
     tokenizer_json: str
-    meanings: tuple[str, ...]
+    action_meanings: tuple[str, ...]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -43,31 +43,33 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        return self.text_size + 2 + len(self.meanings)
+        return self.text_size + 2 + len(self.action_meanings)
 
     @cached_property
-    def id_of(self) -> dict[str, int]:
+    def meaning_to_id(self) -> dict[str, int]:
         """Action meaning -> id."""
-        return {meaning: self.text_size + 2 + i for i, meaning in enumerate(self.meanings)}
+        return {meaning: self.text_size + 2 + i for i, meaning in enumerate(self.action_meanings)}
 
-    def extended(self, specs: Iterable[GameSpec]) -> Vocabulary:
+    def extend(self, specs: Iterable[GameSpec]) -> Vocabulary:
         """The same ids, and behind them one for every meaning of these games that is not there yet."""
         wanted = (meaning for spec in specs for meaning in spec_meanings(spec))
-        return Vocabulary(self.tokenizer_json, tuple(dict.fromkeys((*self.meanings, *wanted))))
+        return Vocabulary(
+            self.tokenizer_json, tuple(dict.fromkeys((*self.action_meanings, *wanted)))
+        )
 
     def text_ids(self, text: str, slots: int) -> list[int]:
         """`[BOS] text [EOS]`, cut to `slots` ids; special tokens written in the text are plain text."""
-        return [BOS, *self.pieces(text)[: slots - 2], EOS]
+        return [BOS, *self.encode_text(text)[: slots - 2], EOS]
 
     def thought_ids(self, text: str, slots: int, kind: int = THOUGHT) -> list[int]:
         """`[THOUGHT] text [EOS]`, cut to `slots` ids."""
-        return [kind, *self.pieces(text)[: slots - 2], EOS]
+        return [kind, *self.encode_text(text)[: slots - 2], EOS]
 
-    def pieces(self, text: str) -> list[int]:
+    def encode_text(self, text: str) -> list[int]:
         """Ids of a text's pieces alone."""
         return [i for i in self.tokenizer.encode(_plain(text)).ids if i >= len(SPECIAL)]
 
-    def text(self, ids: Sequence[int]) -> str:
+    def decode_text(self, ids: Sequence[int]) -> str:
         """The text of ids; special and action ids are left out."""
         kept = [i for i in ids if len(SPECIAL) <= i < self.text_size]
         return str(self.tokenizer.decode(kept)).strip()
@@ -94,10 +96,12 @@ def build_vocabulary(
 
 def spec_meanings(spec: GameSpec) -> tuple[str, ...]:
     """The meanings of a spec's action tokens, in its writing order."""
-    return tuple(m for control in spec.token_order for part in parts(spec, control) for m in part)
+    return tuple(
+        m for control in spec.token_order for part in control_meanings(spec, control) for m in part
+    )
 
 
-def parts(spec: GameSpec, control: Control) -> tuple[tuple[str, ...], ...]:
+def control_meanings(spec: GameSpec, control: Control) -> tuple[tuple[str, ...], ...]:
     """A control's meanings by part: one part for a button, two (pitch, yaw) for a camera, none for text.
 
     A control without a meaning gets a private one, `game/control`.

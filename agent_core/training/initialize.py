@@ -24,11 +24,11 @@ def first_model(config: RunConfig, corpus: Corpus) -> IAFM:
         import_clip(model, config.train.clip_weights)
     if config.train.opt_weights:
         import_opt(model, config.train.opt_weights)
-    if config.train.start_from:
+    if config.train.init_from:
         _start_from(model, config, corpus.store.device)
     for module in model.modules():
         if isinstance(module, Block):
-            module.activation_checkpointing = config.train.recompute
+            module.activation_checkpointing = config.train.activation_checkpointing
     return model
 
 
@@ -50,7 +50,7 @@ def _start_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
 
     Meanings that it never learned come after its own ids and begin with this run's random weights.
     """
-    folder = Path(config.train.start_from)
+    folder = Path(config.train.init_from)
     found = load(folder, device)
     if found.header.model != config.model:
         raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")

@@ -77,17 +77,17 @@ def draw_part(
     batch = store.sample("train", size, config.data, generator, rows=rows)
     count_ = batch.frame_mask.shape[1]
     pictures = normalize_pixels(batch.frames, dtype)
-    if config.data.jitter or config.data.hue:
+    if config.data.color_jitter or config.data.hue:
         draw = 2 * torch.rand(3, size, generator=generator, device=store.device)[:, rows] - 1
         bright, vivid, turn = draw.repeat_interleave(count_, 1)
-        amount, hue = config.data.jitter, config.data.hue
+        amount, hue = config.data.color_jitter, config.data.hue
         turned = hue * turn if hue else None
         pictures = color_jitter(pictures, 1 + amount * bright, 1 + amount * vivid, turned)
-    chosen = round(size * loss.masked_clips)
+    chosen = round(size * loss.mae_clip_fraction)
     if not chosen or not loss.mae:
         return Part(batch, pictures, None)
-    grid = model.patch_grid if model.is_paper else model.visual_grid
-    shares = torch.tensor(loss.masked_shares, device=store.device)
+    grid = model.patch_grid if model.is_vit_opt else model.pooled_grid
+    shares = torch.tensor(loss.mae_mask_ratio, device=store.device)
     share = shares[torch.arange(chosen, device=store.device) % len(shares)]
     shape = (chosen, count_, grid[0] * grid[1])
     draw = torch.rand(shape, generator=generator, device=store.device)

@@ -148,5 +148,5 @@ def _load(model: IAFM, tensors: Mapping[str, Tensor]) -> None:
 
 def _fingerprint(vocabulary: Vocabulary) -> str:
     """Of what the ids mean: weights learned with other ids must not be gone on with."""
-    said = json.dumps([vocabulary.tokenizer_json, vocabulary.meanings])
+    said = json.dumps([vocabulary.tokenizer_json, vocabulary.action_meanings])
     return hashlib.sha256(said.encode()).hexdigest()

@@ -45,7 +45,7 @@ from agent_core.training.resume import (
 from agent_core.training.run_log import RunLog, draw_curves, write_whole
 from agent_core.training.sharding import copied, gathered, gradients, split, whole
 from agent_core.training.validation import scores_by_game
-from agent_core.weights.checkpoint import Header, make_header, save, unfit
+from agent_core.weights.checkpoint import Header, first_overflowing, make_header, save
 
 logger = logging.getLogger("iafm.train")
 
@@ -146,7 +146,7 @@ class _Run:
         self.half = half_precision(config.train.precision, self.device)
         self.model = first_model(config, corpus)
         self.shadow = first_shadow(self.model, config, corpus)
-        self.is_split = config.train.shard and self.ranks.world > 1
+        self.is_split = config.train.fsdp and self.ranks.world > 1
         self.objective = self._objective()
         optimiser = make_optimiser(self.model, config)  # of the weights as they are held now
         self.learned = Learned(self.model, self.shadow, optimiser)
@@ -276,7 +276,7 @@ class _Run:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip)
         optimiser.step()
         progress.step += 1
-        follow(self.shadow, self.model, progress.step, config.train.ema)
+        follow(self.shadow, self.model, progress.step, config.train.ema_decay)
         return ranks.add(said), whole(norm), lr
 
     def _autocast(self) -> Any:
@@ -330,7 +330,7 @@ class _Run:
         if self.progress.best:
             way_out = (
                 f"{best} is intact: run again with a lower train.lr, and where that ends here too, "
-                f"in another folder with train.start_from={best}"
+                f"in another folder with train.init_from={best}"
             )
         return TrainError(f"{why} at step {self.progress.step}; {way_out}")
 
@@ -349,7 +349,9 @@ class _Run:
         self.progress.seconds = self.seconds
         tensors = self.learned.tensors(self.ranks.leads)
         if self.ranks.leads:
-            if unfit({k: w for k, w in tensors.items() if not k.startswith("optimiser.")}):
+            if first_overflowing(
+                {k: w for k, w in tensors.items() if not k.startswith("optimiser.")}
+            ):
                 raise self._lost("the weights are beyond half precision")
             vocabulary = self.corpus.vocabulary
             save_state(self.run_dir / "state", tensors, self.progress, vocabulary)

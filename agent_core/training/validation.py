@@ -120,4 +120,4 @@ def _scores(
         "exact_match": right_ / windows,
         "change_accuracy": at_change / max(changes, 1.0),
     }
-    return scores if config.model.chunk == 1 else {**scores, "exact_chunk": whole / windows}
+    return scores if config.model.action_chunk == 1 else {**scores, "exact_chunk": whole / windows}

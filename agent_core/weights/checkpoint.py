@@ -24,18 +24,18 @@ from games import GameSpec
 Kind = TypeVar("Kind", bound=BaseModel)
 
 FORMAT = 1
-_BEFORE = {
+LEGACY_DEFAULTS = {
     "activation": "relu",
-    "glance": False,
+    "global_token": False,
     "embedding_scale": 1.0,
-    "chunk": 1,
+    "action_chunk": 1,
     "stem_strides": (2, 2, 2),
 }
 """What a header means that was written before these settings existed."""
 WEIGHTS, HEADER = "model.safetensors", "config.json"
 HEADER_BYTES = 16 << 20
 """A larger header is refused unread; the tokenizer of the largest preset takes 4 MB."""
-SHIPPED = Path(__file__).parents[1] / "checkpoints" / "voxel-tiny"
+DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "voxel-tiny"
 """The checkpoint that comes with the package."""
 
 
@@ -53,10 +53,10 @@ class Header(BaseModel):
     specs: tuple[GameSpec, ...]
     tokenizer: dict[str, Any]
     meanings: tuple[str, ...]
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
 
 
-class HasWords(Protocol):
+class HasVocabulary(Protocol):
     """A header that says which ids its weights read and write."""
 
     @property
@@ -76,14 +76,17 @@ class Checkpoint:
 
 
 def make_header(
-    model: ModelConfig, specs: tuple[GameSpec, ...], vocabulary: Vocabulary, facts: dict[str, Any]
+    model: ModelConfig,
+    specs: tuple[GameSpec, ...],
+    vocabulary: Vocabulary,
+    metadata: dict[str, Any],
 ) -> Header:
     return Header(
         model=model,
         specs=specs,
         tokenizer=json.loads(vocabulary.tokenizer_json),
-        meanings=vocabulary.meanings,
-        facts=facts,
+        meanings=vocabulary.action_meanings,
+        metadata=metadata,
     )
 
 
@@ -92,7 +95,7 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> Non
 
     Raises `CheckpointError` where a weight does not fit into half precision; what was there stays.
     """
-    if (name := unfit(weights)) is not None:
+    if (name := first_overflowing(weights)) is not None:
         raise CheckpointError(
             f"{path} is not written: {name} holds numbers beyond half precision "
             f"({torch.finfo(torch.float16).max:.0f}); train again with a lower train.lr"
@@ -107,7 +110,7 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> Non
     replace_folder(draft, path)
 
 
-def unfit(weights: Mapping[str, torch.Tensor]) -> str | None:
+def first_overflowing(weights: Mapping[str, torch.Tensor]) -> str | None:
     """The first of these that a checkpoint cannot hold: half precision ends at 65,504."""
     held = (name for name, w in weights.items() if not bool(torch.isfinite(w.half()).all()))
     return next(held, None)
@@ -115,23 +118,23 @@ def unfit(weights: Mapping[str, torch.Tensor]) -> str | None:
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Checkpoint:
     """Read a checkpoint folder or `hub:owner/name`; raises `CheckpointError` with one line."""
-    folder = folder_of(path)
+    folder = resolve(path)
     raw = read_header(folder / HEADER)
     if isinstance(raw.get("model"), dict):
-        raw["model"] = {**_BEFORE, **raw["model"]}
+        raw["model"] = {**LEGACY_DEFAULTS, **raw["model"]}
     header = validated(Header, raw, folder / HEADER)
     vocabulary = vocabulary_of(header, folder / HEADER)
     with torch.device("meta"):  # a header's sizes allocate nothing, the weights' file does
         model = IAFM(header.model, vocabulary.size)
-    fill(model, folder)
+    load_weights(model, folder)
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Checkpoint(model.to(device).eval().requires_grad_(False), header, vocabulary, folder)
 
 
-def folder_of(path: Path | str) -> Path:
+def resolve(path: Path | str) -> Path:
     """The folder at a path or `hub:owner/name`; raises `CheckpointError` where there is none."""
     try:
-        folder = standing(fetched(str(path), (WEIGHTS, HEADER)))
+        folder = current_or_old(fetched(str(path), (WEIGHTS, HEADER)))
     except HubError as error:
         raise CheckpointError(str(error)) from None
     if not folder.is_dir():
@@ -139,13 +142,13 @@ def folder_of(path: Path | str) -> Path:
     return folder
 
 
-def standing(folder: Path) -> Path:
+def current_or_old(folder: Path) -> Path:
     """The folder, or its predecessor where a kill met its replacing."""
     old = _predecessor(folder)
     return old if old.is_dir() and not folder.exists() else folder
 
 
-def vocabulary_of(header: HasWords, path: Path) -> Vocabulary:
+def vocabulary_of(header: HasVocabulary, path: Path) -> Vocabulary:
     """A header's vocabulary, proven to be readable; raises `CheckpointError`."""
     try:
         vocabulary = Vocabulary(json.dumps(header.tokenizer), header.meanings)
@@ -155,7 +158,7 @@ def vocabulary_of(header: HasWords, path: Path) -> Vocabulary:
     return vocabulary
 
 
-def fill(model: nn.Module, folder: Path) -> None:
+def load_weights(model: nn.Module, folder: Path) -> None:
     """Give a model (on the meta device) the folder's weights as float32; raises `CheckpointError` unless all fit."""
     try:
         weights = load_file(folder / WEIGHTS)

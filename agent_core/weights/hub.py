@@ -47,7 +47,7 @@ def fetched(source: str, patterns: tuple[str, ...]) -> Path:
     return Path(there)
 
 
-def push(folder: Path, target: str, facts: dict[str, Any], *, private: bool = False) -> str:
+def push(folder: Path, target: str, metadata: dict[str, Any], *, private: bool = False) -> str:
     """Upload a checkpoint folder to `hub:owner/name` with a model card; returns its address. Raises `HubError`.
 
     `facts`: games, parameters (millions), steps, episodes, frames.
@@ -55,7 +55,7 @@ def push(folder: Path, target: str, facts: dict[str, Any], *, private: bool = Fa
     name, revision = _named(target)
     if revision:
         raise HubError(f"a checkpoint is pushed to {HUB}owner/name, without @{revision}")
-    card = CARD.format(name=name, hub=HUB, **facts)
+    card = CARD.format(name=name, hub=HUB, **metadata)
     library = _library()
     try:
         api = library.HfApi()

@@ -85,7 +85,7 @@ def import_clip(model: IAFM, source: str) -> None:
 
 def import_opt(model: IAFM, source: str) -> None:
     """Copy an OPT decoder into F, its word embeddings to our ids of the same pieces. Raises `PretrainedError`."""
-    if not model.config.is_paper:
+    if not model.config.is_vit_opt:
         raise PretrainedError("OPT weights fit the paper's backbone alone; set model.preset=paper")
     found = _strip(_read(source), ("model.decoder.", "decoder."))
     head = found.pop(
@@ -96,7 +96,7 @@ def import_opt(model: IAFM, source: str) -> None:
         raise PretrainedError(f"{source} has no embed_tokens.weight")
     rows = model.token.weight
     fits = words.ndim == 2 and words.shape[1] == rows.shape[1] and len(words) > OPT_SPECIAL
-    pieces = words[OPT_SPECIAL : model.config.text_vocabulary - SHIFT] if fits else words
+    pieces = words[OPT_SPECIAL : model.config.text_vocab_size - SHIFT] if fits else words
     if not fits or len(SPECIAL) + len(pieces) > len(rows):
         raise PretrainedError(
             f"{source}: embed_tokens.weight is {tuple(words.shape)}, "

@@ -24,14 +24,14 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
         ("train.step=1", "no setting called 'train.step'; did you mean 'steps'"),
         ("lr=1", "part.setting=value"),
         ("train.lr=-1", "train.lr: "),
-        ("model.visual_grid=[5, 8]", "no grid of 5x8"),
+        ("model.pooled_grid=[5, 8]", "no grid of 5x8"),
         ("model.stem_strides=[4, 2, 2]", "must come to 8 in all"),
         ('model.preset=["tiny"]', "model.preset: Input should be 'tiny'"),
         ("train.betas=[0.9, 1.5]", "train.betas.1: Input should be less than 1"),
         ("train.betas=[-0.1, 0.9]", "train.betas.0: Input should be greater than or equal to 0"),
         ("data.task_weights={dig_down=-1}", "data.task_weights.dig_down: "),
         ("data.task_weights={dig_down=nan}", "data.task_weights.dig_down: "),
-        ("model.chunk=4", "model.chunk=4 needs data.hide_actions=1, got 0.75"),
+        ("model.action_chunk=4", "model.action_chunk=4 needs data.mask_actions_prob=1, got 0.75"),
     ],
 )
 def test_wrong_settings_are_named(override: str, message: str) -> None:
@@ -43,8 +43,8 @@ def test_wrong_settings_are_named(override: str, message: str) -> None:
     ("changes", "message"),
     [
         ({"frame_height": 100}, "no whole patches of 16 pixels"),
-        ({"visual_grid": (15, 14)}, "finer than the patches"),
-        ({"memory_frames": 10}, "do not fit into 2048 positions"),
+        ({"pooled_grid": (15, 14)}, "finer than the patches"),
+        ({"context_frames": 10}, "do not fit into 2048 positions"),
         ({"heads": 7}, "no multiple of heads"),
     ],
 )

@@ -15,7 +15,7 @@ from agent_core.baseline.network import Choices, CnnGru, Sizes, choice_of, load,
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.training.run_log import read_log
 from agent_core.weights.checkpoint import CheckpointError, save
@@ -57,11 +57,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(data: Path, **changes: object) -> RunConfig:
     settings = {
-        "steps": 40, "minutes": 0, "batch": 12, "lr": 3e-3, "warmup_steps": 5, "ema": 0.9,
+        "steps": 40, "minutes": 0, "batch": 12, "lr": 3e-3, "warmup_steps": 5, "ema_decay": 0.9,
         "device": "cpu", "log_every": 1, "validation_windows": 16, **changes,
     }  # fmt: skip
     return RunConfig(
-        model=ModelConfig(text_vocabulary=300, frame_height=24, frame_width=32),
+        model=ModelConfig(text_vocab_size=300, frame_height=24, frame_width=32),
         data=DataConfig(episodes=(str(data),), validation=0.3),
         train=TrainConfig.model_validate(settings),
     )
@@ -93,13 +93,13 @@ def test_it_learns_colours_and_words(run: Path, words: str) -> None:
 
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     vocabulary = build_vocabulary([SPEC], list(WORDS), 300)
-    sizes = Sizes(frame_height=72, frame_width=128, text_slots=32)
+    sizes = Sizes(frame_height=72, frame_width=128, max_text_tokens=32)
     torch.manual_seed(0)
     model = CnnGru(sizes, vocabulary.text_size, sum(Choices(vocabulary).widths))
     save(tmp_path / "one", model.state_dict(), make_header(sizes, (SPEC,), vocabulary, {"a": 1}))
     found = load(tmp_path / "one")
     assert found.header.facts == {"a": 1}
-    assert found.vocabulary.meanings == vocabulary.meanings
+    assert found.vocabulary.action_meanings == vocabulary.action_meanings
     save(tmp_path / "two", found.model.state_dict(), found.header)
     frames, text = torch.zeros(1, 2, 72, 128, 3, dtype=torch.uint8), torch.tensor([[1, 2]])
     outputs = [load(tmp_path / name).model(frames, text)[0] for name in ("one", "two")]
@@ -159,15 +159,15 @@ def rich_actions(count: int) -> list[Action]:
 
 def test_targets_say_the_whole_action() -> None:
     vocabulary = build_vocabulary([RICH], ["go"], 300)
-    choices, attached = Choices(vocabulary), Attachment(RICH, vocabulary)
+    choices, attached = Choices(vocabulary), ActionCodec(RICH, vocabulary)
     assert choices.classes["look.yaw"] == ["", "look.yaw:-5", "look.yaw:+5"]
     assert choices.classes["move.forward"] == ["", "move.forward"]
     actions = rich_actions(40)
-    labels = [attached.ids(action) for action in actions]
+    labels = [attached.encode(action) for action in actions]
     padded = torch.tensor([ids + [0] * (12 - len(ids)) for ids in labels])
     rows = {tuple(row) for row in choices.targets(padded).tolist()}
     assert len(rows) == len({tuple(action.values()) for action in actions})
-    null = torch.tensor([attached.ids(RICH.null_action())])
+    null = torch.tensor([attached.encode(RICH.null_action())])
     assert not choices.targets(null).any()
     assert choice_of("rich/tool=axe") == "rich/tool"
 
@@ -175,7 +175,7 @@ def test_targets_say_the_whole_action() -> None:
 def test_decisions_are_legal_and_said(tmp_path: Path) -> None:
     """Also in a game of other names and bins, whose further controls are named in the warnings."""
     vocabulary = build_vocabulary([RICH], ["go"], 300)
-    sizes = Sizes(frame_height=40, frame_width=48, text_slots=8)
+    sizes = Sizes(frame_height=40, frame_width=48, max_text_tokens=8)
     model = CnnGru(sizes, vocabulary.text_size, sum(Choices(vocabulary).widths))
     save(tmp_path / "rich", model.state_dict(), make_header(sizes, (RICH,), vocabulary, {}))
     policy = BaselinePolicy.load(tmp_path / "rich", temperature=2.0)
@@ -246,7 +246,7 @@ def test_the_command_trains_and_ends_what_cannot_begin(
     (tmp_path / "run" / "state").mkdir()
     assert main(argv) == 2
     assert "holds a run of the IAFM" in capsys.readouterr().err
-    assert main([*argv, "--set", "train.start_from=runs/one"]) == 2
+    assert main([*argv, "--set", "train.init_from=runs/one"]) == 2
     assert "cannot start from runs/one" in capsys.readouterr().err
 
 

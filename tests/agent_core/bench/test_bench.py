@@ -13,14 +13,14 @@ from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
 from agent_core.engine.sampling import ActionSampler
 from agent_core.engine.session import Session
-from agent_core.tokens.action_codec import Attachment
-from agent_core.weights.checkpoint import SHIPPED, load
+from agent_core.tokens.action_codec import ActionCodec
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel import SPEC
 
 
 def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -> None:
-    attachment = Attachment(SPEC, load(SHIPPED).vocabulary)
-    known = {tuple(attachment.ids(action)[1:-1]) for action in expert_play().actions}
+    attachment = ActionCodec(SPEC, load(DEFAULT_CHECKPOINT).vocabulary)
+    known = {tuple(attachment.encode(action)[1:-1]) for action in expert_play().actions}
     given = []
     before = ActionSampler.draft
 
@@ -30,7 +30,7 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(ActionSampler, "draft", draft)
     timing = Timing(seconds=0.1, threads=torch.get_num_threads(), alternatives=2)
-    report = bench_infer(SHIPPED, timing, sessions=2)
+    report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
     assert report["alternatives"] == 2
     assert report["sessions"] == 2
     assert report["actions_per_s"] > 0
@@ -59,8 +59,8 @@ def test_training_is_timed_on_whole_steps() -> None:
 
 SMALL_PAPER = {
     "backbone": "paper", "width": 32, "layers": 1, "heads": 2, "frame_height": 32, "frame_width": 32,
-    "visual_grid": (2, 2), "temporal_attention": True, "memory_frames": 9, "text_slots": 32,
-    "thought_slots": 27, "action_slots": 27, "mae_blocks": 1, "mae_heads": 2,
+    "pooled_grid": (2, 2), "temporal_attention": True, "context_frames": 9, "max_text_tokens": 32,
+    "max_thought_tokens": 27, "max_action_tokens": 27, "mae_blocks": 1, "mae_heads": 2,
 }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_a_gpu_trains_in_bfloat16_where_nothing_is_said(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_gpu_plays_what_it_is_said_to_play(precision: str) -> None:
     timing = Timing(0.1, torch.get_num_threads(), precision, "cuda")
-    report = bench_infer(SHIPPED, timing, sessions=2)
+    report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
     assert report["device"].startswith("cuda")
     assert report["precision"] == precision
     assert report["actions_per_s"] > 0

@@ -9,7 +9,7 @@ import torch
 
 from agent_core.__main__ import main, parser
 from agent_core.cli.demo import goal_of
-from agent_core.weights.checkpoint import SHIPPED
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from recorder import open_episodes
 
 
@@ -158,7 +158,7 @@ def test_the_shipped_checkpoint_plays(capsys):
         "--threads",
         "1",
     ]
-    assert SHIPPED.is_dir()
+    assert DEFAULT_CHECKPOINT.is_dir()
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 1
 

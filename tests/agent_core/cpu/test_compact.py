@@ -22,13 +22,13 @@ from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
 from agent_core.model.conv_stem import VisionTower
 from agent_core.model.decoder import Decoder
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
 VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
-ATTACHMENT = Attachment(SPEC, VOCABULARY)
+ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
 
 REASON = native_compact.reason_against()
@@ -40,8 +40,8 @@ needs_units = pytest.mark.skipif(
 
 def config(**changes: object) -> ModelConfig:
     sizes = {
-        "width": HEADS * HEAD, "heads": HEADS, "layers": LAYERS, "memory_frames": MEMORY, "history_stride": 1,
-        "frame_height": 24, "frame_width": 80, "visual_grid": (3, 2), "stem_widths": (32, 64, 96),
+        "width": HEADS * HEAD, "heads": HEADS, "layers": LAYERS, "context_frames": MEMORY, "frame_stride": 1,
+        "frame_height": 24, "frame_width": 80, "pooled_grid": (3, 2), "stem_widths": (32, 64, 96),
     }  # fmt: skip
     return ModelConfig.model_validate({**sizes, **changes})
 
@@ -68,9 +68,9 @@ def close(found: Tensor, expected: Tensor) -> None:
     "changes",
     [
         {},
-        {"stem_strides": (2, 2, 2), "stem_widths": (32, 32, 64), "glance": True},
-        {"stem_strides": (1, 1, 8), "frame_height": 16, "frame_width": 16, "visual_grid": (2, 1)},
-        {"stem_strides": (8, 1, 1), "visual_grid": (1, 1)},
+        {"stem_strides": (2, 2, 2), "stem_widths": (32, 32, 64), "global_token": True},
+        {"stem_strides": (1, 1, 8), "frame_height": 16, "frame_width": 16, "pooled_grid": (2, 1)},
+        {"stem_strides": (8, 1, 1), "pooled_grid": (1, 1)},
     ],
 )
 def test_pictures_are_seen_as_torch_sees_them(changes: dict[str, object], pictures: int) -> None:
@@ -176,7 +176,7 @@ def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Sampled
 @needs_units
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize(
-    "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"glance": True}]
+    "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}]
 )
 def test_play_is_that_of_torch(
     changes: dict[str, object], shown: bool, monkeypatch: pytest.MonkeyPatch

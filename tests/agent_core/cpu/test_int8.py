@@ -13,8 +13,8 @@ from agent_core.cpu.int8 import Int8Linear, Watch, can_quantise, quantise
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import ActionTokens
 from agent_core.model.block import Block
-from agent_core.tokens.action_codec import Attachment
-from agent_core.weights.checkpoint import SHIPPED, load
+from agent_core.tokens.action_codec import ActionCodec
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel import SPEC
 
 pytestmark = pytest.mark.skipif(
@@ -68,8 +68,8 @@ def test_the_shipped_checkpoint_does_the_same_in_whole_numbers() -> None:
 
 def _played(precision: Precision) -> list[ActionTokens]:
     """Greedy actions of the frames after the first 16, which whole numbers are made for."""
-    checkpoint = load(SHIPPED)
+    checkpoint = load(DEFAULT_CHECKPOINT)
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
-    session = engine.open(Attachment(SPEC, checkpoint.vocabulary), 0)
+    session = engine.open(ActionCodec(SPEC, checkpoint.vocabulary), 0)
     choices = [engine.act([session], [frame], [INSTRUCTION])[0] for frame in expert_play().frames]
     return [choice.tokens for choice in choices[16:]]

@@ -25,14 +25,14 @@ from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
 from agent_core.model.decoder import Decoder
 from agent_core.model.vit import TemporalKVCache, ViTower
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
 TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
-ATTACHMENT = Attachment(SPEC, VOCABULARY)
+ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 
 UNITS = paper_units() or ("tiles",)
 REASON = native_paper.reason_against()
@@ -45,8 +45,8 @@ needs_units = pytest.mark.skipif(
 def config(**changes: object) -> ModelConfig:
     sizes = {
         "backbone": "paper", "width": 2 * HEAD, "heads": 2, "layers": 3, "frame_height": 40, "frame_width": 40,
-        "patch": 8, "visual_grid": (5, 5), "glance": True, "memory_frames": 4, "history_stride": 1,
-        "positions": 512, "thought_slots": 8, "mae_blocks": 1, "temporal_attention": True,
+        "patch": 8, "pooled_grid": (5, 5), "global_token": True, "context_frames": 4, "frame_stride": 1,
+        "positions": 512, "max_thought_tokens": 8, "mae_blocks": 1, "temporal_attention": True,
     }  # fmt: skip
     return ModelConfig.model_validate({**sizes, **changes})
 
@@ -220,7 +220,7 @@ def test_play_is_that_of_torch(
 @needs_units
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
-    what = checkpoint(history_stride=2)
+    what = checkpoint(frame_stride=2)
     options = EngineOptions(condition_on_actions=True, precision=precision, num_candidates=2)
 
     def after_others(seeds: list[int]) -> list[list[SampledAction]]:

@@ -35,14 +35,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(data: Path, form: str, steps: int = 30, device: str = "cpu") -> RunConfig:
     small = {"width": 32, "layers": 1, "heads": 2, "stem_widths": (8, 8, 16)}
-    sizes = {"frame_height": 24, "frame_width": 32, "visual_grid": (1, 1), "memory_frames": 2}
+    sizes = {"frame_height": 24, "frame_width": 32, "pooled_grid": (1, 1), "context_frames": 2}
     return RunConfig(
-        model=ModelConfig.model_validate({**small, **sizes, "text_vocabulary": 300}),
+        model=ModelConfig.model_validate({**small, **sizes, "text_vocab_size": 300}),
         data=DataConfig.model_validate(
             {"episodes": (str(data),), "validation": 0.3, "window_frames": 3, "cache_format": form}
         ),
         train=TrainConfig(
-            steps=steps, minutes=0, batch=8, lr=3e-3, warmup_steps=1, ema=0.9, device=device,
+            steps=steps, minutes=0, batch=8, lr=3e-3, warmup_steps=1, ema_decay=0.9, device=device,
             log_every=1, validation_windows=8,
         ),
     )  # fmt: skip

@@ -46,8 +46,8 @@ LONG, SHORT = Tape(12, 100, "wood", "chop a tree"), Tape(4, 50, "meat", "hunt th
 def store_of(**changes: int) -> WindowStore:
     parts = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
-    sizes = {"frame_height": 8, "frame_width": 8, "visual_grid": (1, 1), "memory_frames": 3}
-    model = ModelConfig.model_validate({**sizes, "history_stride": STRIDE, **changes})
+    sizes = {"frame_height": 8, "frame_width": 8, "pooled_grid": (1, 1), "context_frames": 3}
+    model = ModelConfig.model_validate({**sizes, "frame_stride": STRIDE, **changes})
     return build_store(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
 
 
@@ -71,14 +71,14 @@ def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
     batch = cut(store, 12 + 2, 1, True)  # the short episode's third step
     assert batch.present[0].tolist() == [False, False, True, True]
     assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
-    assert VOCABULARY.text(batch.text[0].tolist()) == "hunt the pig"
-    assert VOCABULARY.text(batch.thought[0].tolist()) == "walk"
+    assert VOCABULARY.decode_text(batch.text[0].tolist()) == "hunt the pig"
+    assert VOCABULARY.decode_text(batch.thought[0].tolist()) == "walk"
 
 
 def test_a_caption_is_said_where_there_is_one(store: WindowStore) -> None:
     walk, wall = (cut(store, 12 + i, 1, True).thought[0].tolist() for i in (2, 3))
-    assert (walk[0], VOCABULARY.text(walk)) == (THOUGHT, "walk")
-    assert (wall[0], VOCABULARY.text(wall)) == (CAPTION, "a wall")
+    assert (walk[0], VOCABULARY.decode_text(walk)) == (THOUGHT, "walk")
+    assert (wall[0], VOCABULARY.decode_text(wall)) == (CAPTION, "a wall")
 
 
 def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowStore) -> None:
@@ -91,8 +91,8 @@ def test_a_short_window_forgets(store: WindowStore) -> None:
 
 
 def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowStore) -> None:
-    walk = VOCABULARY.id_of["move.forward"]
-    hit = VOCABULARY.id_of["attack.primary"]
+    walk = VOCABULARY.meaning_to_id["move.forward"]
+    hit = VOCABULARY.meaning_to_id["attack.primary"]
     hidden, shown = cut(store, 7, 3, True), cut(store, 7, 3, False)  # frames 1, 4 and 7 of "wood"
     assert hidden.scored.all()
     assert hit not in hidden.actions
@@ -128,8 +128,11 @@ def test_changes_of_the_wanted_action_are_found(store: WindowStore) -> None:
 
 
 def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
-    store = store_of(chunk=3, action_slots=31)
-    walk, (start, end) = VOCABULARY.id_of["move.forward"], (VOCABULARY.start, VOCABULARY.end)
+    store = store_of(chunk=3, max_action_tokens=31)
+    walk, (start, end) = (
+        VOCABULARY.meaning_to_id["move.forward"],
+        (VOCABULARY.start, VOCABULARY.end),
+    )
     stood, walked = (end,), (walk, end)  # even and odd steps
 
     def chunks(last: int) -> list[list[int]]:
@@ -150,7 +153,7 @@ def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
 
 def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
     steps = torch.arange(16)
-    store = store_of(chunk=2, action_slots=21)
+    store = store_of(chunk=2, max_action_tokens=21)
     assert store.changed(steps).tolist() == store_of().changed(steps).tolist()
     first = store.first_action(store.labels)
     assert first[:, :3].tolist() == store_of().labels[:, :3].tolist()
@@ -159,7 +162,7 @@ def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
 
 def test_actions_without_room_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"action_slots=12 .* voxel-v0 needs 31 for model\.chunk=3"
+        ConfigError, match=r"max_action_tokens=12 .* voxel-v0 needs 31 for model\.action_chunk=3"
     ):
         store_of(chunk=3)
 
@@ -169,7 +172,7 @@ def test_games_are_told_apart_and_weighed_by_name() -> None:
     other.spec = SPEC.model_copy(update={"id": "other-v0"})
     episodes = [Tape(12, 100, "wood", "chop a tree"), other]
     frames = np.concatenate([e.pictures for e in episodes])
-    model = ModelConfig(frame_height=8, frame_width=8, visual_grid=(1, 1))
+    model = ModelConfig(frame_height=8, frame_width=8, pooled_grid=(1, 1))
     data = DataConfig(window_frames=2, task_weights={"wood": 1.0, "other/wood": 3.0})
     store = build_store(
         {"train": episodes, "validation": []}, frames, VOCABULARY, model, data, torch.device("cpu")

@@ -43,11 +43,11 @@ FRAMES = np.concatenate([e.pictures for part in PARTS.values() for e in part])
 
 
 def config(steps: int, device: str = "cpu") -> RunConfig:
-    sizes = {"frame_height": 16, "frame_width": 16, "visual_grid": (1, 1), "memory_frames": 2}
-    small = {"width": 16, "layers": 1, "heads": 2, "stem_widths": (8, 8, 8), "text_vocabulary": 300}
+    sizes = {"frame_height": 16, "frame_width": 16, "pooled_grid": (1, 1), "context_frames": 2}
+    small = {"width": 16, "layers": 1, "heads": 2, "stem_widths": (8, 8, 8), "text_vocab_size": 300}
     return RunConfig(
         model=ModelConfig.model_validate({**sizes, **small}),
-        data=DataConfig(window_frames=3, jitter=0.3),
+        data=DataConfig(window_frames=3, color_jitter=0.3),
         train=TrainConfig(
             steps=steps, minutes=0, batch=4, device=device, validation_windows=4, log_every=1
         ),

@@ -18,18 +18,18 @@ from agent_core.config import ModelConfig
 from agent_core.engine.cuda_graphs import ForwardFn, GraphedFunction, bucket_size, capture
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.model import IAFM
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
 TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
-SMALL = {"width": 32, "layers": 2, "heads": 4, "memory_frames": 3, "history_stride": 2}
+SMALL = {"width": 32, "layers": 2, "heads": 4, "context_frames": 3, "frame_stride": 2}
 COMPACT = {**SMALL, "stem_widths": (8, 8, 16)}
 PAPER = {
-    **SMALL, "preset": "paper", "frame_height": 32, "frame_width": 32, "visual_grid": (2, 2), "text_slots": 24,
-    "text_vocabulary": 320, "vocabulary_rows": VOCABULARY.size, "positions": 256, "mae_blocks": 1, "mae_heads": 4,
+    **SMALL, "preset": "paper", "frame_height": 32, "frame_width": 32, "pooled_grid": (2, 2), "max_text_tokens": 24,
+    "text_vocab_size": 320, "padded_vocab_size": VOCABULARY.size, "positions": 256, "mae_blocks": 1, "mae_heads": 4,
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def checkpoint(sizes: dict[str, object]) -> Checkpoint:
 def play(checkpoint: Checkpoint) -> tuple[list[float], Engine]:
     """Likelihoods of what two players do, the second of whom comes later and each of whom pauses now and then."""
     engine = Engine(checkpoint, EngineOptions(condition_on_actions=True))
-    attachment, random = Attachment(SPEC, VOCABULARY), np.random.default_rng(0)
+    attachment, random = ActionCodec(SPEC, VOCABULARY), np.random.default_rng(0)
     players = [engine.open(attachment, 1)]
     given = []
     for step in range(14):

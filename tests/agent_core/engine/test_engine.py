@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent_core.agent import SHIPPED
+from agent_core.agent import DEFAULT_CHECKPOINT
 from agent_core.bench.infer import expert_play
 from agent_core.config import ConfigError, ModelConfig
 from agent_core.cpu.inference_model import Precision
@@ -19,18 +19,18 @@ from agent_core.engine.sampling import Logits
 from agent_core.engine.session import SampledAction, Session
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import EOS, THOUGHT, build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, load, make_header
 from games.voxel.spec import SPEC
 
 TEXTS = ["chop a tree", "hunt the pig", "wood: it is far, walk"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
-ATTACHMENT = Attachment(SPEC, VOCABULARY)
+ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 
 
 def random_checkpoint(**changes: object) -> Checkpoint:
-    settings = {"width": 32, "layers": 2, "heads": 4, "memory_frames": 3, "history_stride": 1}
+    settings = {"width": 32, "layers": 2, "heads": 4, "context_frames": 3, "frame_stride": 1}
     config = ModelConfig.model_validate({**settings, "stem_widths": (8, 8, 16), **changes})
     torch.manual_seed(0)
     model = IAFM(config, VOCABULARY.size)
@@ -89,7 +89,7 @@ def log_probability(checkpoint: Checkpoint, batch: Batch, t: int, body: tuple[in
     scores = checkpoint.model.logits(checkpoint.model(batch).actions[0, t]).double()
     total = 0.0
     for k, token in enumerate((*body, VOCABULARY.end)):
-        allowed = ATTACHMENT.allowed(body[:k])
+        allowed = ATTACHMENT.legal_next(body[:k])
         total += float(scores[k, list(allowed)].log_softmax(0)[allowed.index(token)])
     return total
 
@@ -99,18 +99,18 @@ PAPER = {
     "frame_height": 72,
     "frame_width": 128,
     "patch": 8,
-    "visual_grid": (3, 4),
-    "glance": True,
-    "memory_frames": 4,
+    "pooled_grid": (3, 4),
+    "global_token": True,
+    "context_frames": 4,
     "positions": 256,
-    "thought_slots": 8,
+    "max_thought_tokens": 8,
     "mae_blocks": 1,
 }
 
 OVER_TIME = {**PAPER, "temporal_attention": True}
 OWN = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
 """Sizes that our own code computes, where it can."""
-CHUNK = {"chunk": 3, "action_slots": ATTACHMENT.room(3)}
+CHUNK = {"action_chunk": 3, "max_action_tokens": ATTACHMENT.max_chunk_tokens(3)}
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -136,7 +136,7 @@ def greedy(checkpoint: Checkpoint, batch: Batch, t: int) -> list[int]:
     for k, token in enumerate(batch.actions[0, t, 1:].tolist()):
         if not token:
             break
-        allowed = list(ATTACHMENT.allowed(body))
+        allowed = list(ATTACHMENT.legal_next(body))
         found.append(allowed[int(scores[k, allowed].argmax())])
         body = () if token == VOCABULARY.end else (*body, token)
     return found
@@ -164,7 +164,7 @@ def test_every_action_of_a_chunk_is_legal() -> None:
     for frame in pictures(8):
         choice = engine.act([session], [frame], ["chop a tree"])[0]
         for body in (choice.tokens, *choice.chunk_rest):
-            assert ATTACHMENT.ids(ATTACHMENT.action(body))[1:-1] == list(body)
+            assert ATTACHMENT.encode(ATTACHMENT.decode(body))[1:-1] == list(body)
 
 
 def test_a_model_of_chunks_sees_no_earlier_actions() -> None:
@@ -173,7 +173,7 @@ def test_a_model_of_chunks_sees_no_earlier_actions() -> None:
 
 
 def test_memory_keeps_every_third_frame_as_training_windows_do() -> None:
-    checkpoint = random_checkpoint(history_stride=3)
+    checkpoint = random_checkpoint(frame_stride=3)
     engine = Engine(checkpoint)
     frames = pictures(12)
     session = engine.open(ATTACHMENT, 1)
@@ -189,7 +189,7 @@ def test_memory_holds_what_the_game_did() -> None:
     checkpoint = random_checkpoint()
     engine = Engine(checkpoint, EngineOptions(condition_on_actions=True))
     done = {**SPEC.null_action(), "jump": 1, "camera": (0.0, 9.0)}
-    body = tuple(ATTACHMENT.ids(done)[1:-1])
+    body = tuple(ATTACHMENT.encode(done)[1:-1])
     frames = pictures(4)
     session = engine.open(ATTACHMENT, 1)
     for t, frame in enumerate(frames):
@@ -201,7 +201,7 @@ def test_memory_holds_what_the_game_did() -> None:
 
 @pytest.mark.parametrize("backbone", ["compact", "paper"])
 def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
-    checkpoint = random_checkpoint(**PAPER if backbone == "paper" else {"thought_slots": 8})
+    checkpoint = random_checkpoint(**PAPER if backbone == "paper" else {"max_thought_tokens": 8})
     if backbone == "paper":
         torch.nn.init.normal_(checkpoint.model.decoder.position.weight, std=4.0)
     else:
@@ -220,7 +220,7 @@ def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
         if best == EOS:
             break
         told.append(best)
-    assert engine.generate_thought(session) == VOCABULARY.text(told)
+    assert engine.generate_thought(session) == VOCABULARY.decode_text(told)
 
 
 def test_a_row_is_given_back_once() -> None:
@@ -239,7 +239,7 @@ def test_a_row_is_given_back_once() -> None:
 def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, shown: bool
 ) -> None:
-    checkpoint = random_checkpoint(**{"history_stride": stride, **changes})
+    checkpoint = random_checkpoint(**{"frame_stride": stride, **changes})
     options = EngineOptions(condition_on_actions=shown)
     alone, together = Engine(checkpoint, options), Engine(checkpoint, options)
     plays = [pictures(6, seed) for seed in range(3)]
@@ -329,11 +329,11 @@ def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
     precision: Precision, apart: float
 ) -> None:
     """Of the first token's chances, in nats: how far a batch is from each player alone."""
-    checkpoint, frames = load(SHIPPED), expert_play().frames
+    checkpoint, frames = load(DEFAULT_CHECKPOINT), expert_play().frames
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
 
     def entropies(players: range) -> Logits:
-        sessions = [engine.open(Attachment(SPEC, checkpoint.vocabulary), k) for k in players]
+        sessions = [engine.open(ActionCodec(SPEC, checkpoint.vocabulary), k) for k in players]
         found = [
             engine.act(sessions, [frames[(t + 3 * k) % len(frames)] for k in players], ["chop a tree"] * len(players))
             for t in range(6)

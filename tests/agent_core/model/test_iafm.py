@@ -18,8 +18,8 @@ CONFIG = ModelConfig(
     stem_widths=(8, 8, 16),
     frame_height=24,
     frame_width=32,
-    visual_grid=(3, 4),
-    memory_frames=2,
+    pooled_grid=(3, 4),
+    context_frames=2,
 )
 PAPER = ModelConfig(
     backbone="paper",
@@ -29,12 +29,12 @@ PAPER = ModelConfig(
     frame_height=24,
     frame_width=32,
     patch=8,
-    visual_grid=(3, 4),
-    glance=True,
+    pooled_grid=(3, 4),
+    global_token=True,
     temporal_attention=True,
-    memory_frames=4,
+    context_frames=4,
     positions=256,
-    thought_slots=8,
+    max_thought_tokens=8,
 )
 
 
@@ -157,7 +157,7 @@ def test_any_strides_lead_to_the_same_grid(strides: tuple[int, int, int]) -> Non
 
 @torch.no_grad()
 def test_a_glance_is_one_more_token() -> None:
-    config = ModelConfig.model_validate({**CONFIG.model_dump(), "glance": True})
+    config = ModelConfig.model_validate({**CONFIG.model_dump(), "global_token": True})
     model, batch = model_and_batch(True, config)
     assert model(batch).visual_tokens == config.visual_tokens == 13
 

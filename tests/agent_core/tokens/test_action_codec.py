@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from games import Button, Camera, FrameSize, GameSpec
 from games.calvin import SPEC as CALVIN
@@ -17,30 +17,30 @@ VOCABULARY = build_vocabulary([SPEC], ["chop a tree", "hunt the pig"], 320)
 
 
 def draw(
-    attachment: Attachment, vocabulary: Vocabulary, random: np.random.Generator
+    attachment: ActionCodec, vocabulary: Vocabulary, random: np.random.Generator
 ) -> tuple[int, ...]:
     body: tuple[int, ...] = ()
-    while (token := int(random.choice(attachment.allowed(body)))) != vocabulary.end:
+    while (token := int(random.choice(attachment.legal_next(body)))) != vocabulary.end:
         body = (*body, token)
     return body
 
 
 def test_random_walks_are_legal_and_round_trip() -> None:
-    attachment, random = Attachment(SPEC, VOCABULARY), np.random.default_rng(0)
+    attachment, random = ActionCodec(SPEC, VOCABULARY), np.random.default_rng(0)
     for _ in range(200):
         body = draw(attachment, VOCABULARY, random)
-        action = attachment.action(body)
-        ids = attachment.ids(action)
+        action = attachment.decode(body)
+        ids = attachment.encode(action)
         assert tuple(ids[1:-1]) == body
         assert len(SPEC.encode(action)) == len(ids)
 
 
 def test_every_action_token_has_one_id() -> None:
-    assert [VOCABULARY.id_of[m] for m in spec_meanings(SPEC)] == list(
+    assert [VOCABULARY.meaning_to_id[m] for m in spec_meanings(SPEC)] == list(
         range(VOCABULARY.text_size + 2, VOCABULARY.size)
     )
-    assert "look.yaw:+9" in VOCABULARY.id_of
-    assert "move.forward" in VOCABULARY.id_of
+    assert "look.yaw:+9" in VOCABULARY.meaning_to_id
+    assert "move.forward" in VOCABULARY.meaning_to_id
 
 
 def test_another_game_maps_by_meaning() -> None:
@@ -60,51 +60,51 @@ def test_another_game_maps_by_meaning() -> None:
             ),
         ),
     )
-    attachment = Attachment(other, VOCABULARY)
+    attachment = ActionCodec(other, VOCABULARY)
     assert [w.partition(":")[0] for w in attachment.warnings] == ["dance"]
-    ids = attachment.ids({"walk": 1, "mouse": (0.0, 10.0)})
-    of_id = {i: m for m, i in VOCABULARY.id_of.items()}
+    ids = attachment.encode({"walk": 1, "mouse": (0.0, 10.0)})
+    of_id = {i: m for m, i in VOCABULARY.meaning_to_id.items()}
     assert [of_id[i] for i in ids[1:-1]] == ["move.forward", "look.pitch:+0", "look.yaw:+9"]
-    assert attachment.action(tuple(ids[1:-1])) == {"walk": 1, "dance": 0, "mouse": (0.0, 10.0)}
+    assert attachment.decode(tuple(ids[1:-1])) == {"walk": 1, "dance": 0, "mouse": (0.0, 10.0)}
     private = GameSpec(
         id="odd-v0", title="Odd", frame=other.frame, step_hz=20, controls=(Button(name="dance"),)
     )
-    assert not Attachment(private, VOCABULARY).playable
+    assert not ActionCodec(private, VOCABULARY).has_controls
 
 
 def test_minecraft_learns_from_its_own_ids() -> None:
     vocabulary = build_vocabulary([MINECRAFT], ["mine"], 320)
-    attachment = Attachment(MINECRAFT, vocabulary)
+    attachment = ActionCodec(MINECRAFT, vocabulary)
     random = np.random.default_rng(1)
     for _ in range(30):
         body = draw(attachment, vocabulary, random)
-        assert tuple(attachment.ids(attachment.action(body))[1:-1]) == body
+        assert tuple(attachment.encode(attachment.decode(body))[1:-1]) == body
 
 
 @pytest.mark.parametrize(("spec", "axes"), [(LANGUAGE_TABLE, 2), (CALVIN, 7)])
 def test_a_robots_action_cannot_be_cut_short(spec: GameSpec, axes: int) -> None:
     vocabulary = build_vocabulary([spec], ["push"], 300)
-    attachment, random = Attachment(spec, vocabulary), np.random.default_rng(0)
-    assert attachment.longest == 2 + 1 + axes
+    attachment, random = ActionCodec(spec, vocabulary), np.random.default_rng(0)
+    assert attachment.max_tokens == 2 + 1 + axes
     for _ in range(100):
         body = draw(attachment, vocabulary, random)
-        action = attachment.action(body)
+        action = attachment.decode(body)
         assert len(body) == axes + action["TERMINAL"]
-        assert tuple(attachment.ids(action)[1:-1]) == body
+        assert tuple(attachment.encode(action)[1:-1]) == body
         assert len(spec.encode(action)) == 2 + len(body)
-    assert vocabulary.end not in attachment.allowed(())
+    assert vocabulary.end not in attachment.legal_next(())
 
 
 @pytest.mark.parametrize("text", ["chop a tree", "ça [BOS] va? 木", ""])
 def test_text_round_trip_has_no_special_ids(text: str) -> None:
-    ids = VOCABULARY.pieces(text)
+    ids = VOCABULARY.encode_text(text)
     assert all(i > 5 for i in ids)
-    assert VOCABULARY.text(ids).replace("[ ", "[") == text
+    assert VOCABULARY.decode_text(ids).replace("[ ", "[") == text
 
 
 def test_a_mistyped_meaning_is_answered_with_the_right_one() -> None:
     odd = SPEC.model_copy(update={"controls": (Button(name="w", meaning="move.foward"),)})
-    (warning,) = Attachment(
+    (warning,) = ActionCodec(
         GameSpec.model_validate(odd.model_dump() | {"exclusive": ()}), VOCABULARY
     ).warnings
     assert warning.endswith("stays untouched; did you mean 'move.forward'?")

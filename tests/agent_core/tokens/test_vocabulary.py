@@ -19,14 +19,16 @@ def test_every_action_token_has_exactly_one_id(spec: GameSpec) -> None:
     meanings = spec_meanings(spec)
     vocabulary = build_vocabulary([spec], TEXTS, 300)
     assert len(set(meanings)) == len(meanings)
-    ids = [vocabulary.id_of[meaning] for meaning in meanings]
+    ids = [vocabulary.meaning_to_id[meaning] for meaning in meanings]
     assert ids == list(range(vocabulary.end + 1, vocabulary.size))
 
 
 def test_games_share_the_ids_of_what_means_the_same() -> None:
     both = build_vocabulary([SPEC, MINECRAFT], TEXTS, 300)
-    assert len(both.meanings) == len(set(spec_meanings(SPEC)) | set(spec_meanings(MINECRAFT)))
-    assert both.meanings[: len(VOCABULARY.meanings)] == VOCABULARY.meanings
+    assert len(both.action_meanings) == len(
+        set(spec_meanings(SPEC)) | set(spec_meanings(MINECRAFT))
+    )
+    assert both.action_meanings[: len(VOCABULARY.action_meanings)] == VOCABULARY.action_meanings
 
 
 def test_a_control_without_a_meaning_is_the_games_own() -> None:
@@ -42,7 +44,7 @@ def test_a_control_without_a_meaning_is_the_games_own() -> None:
 
 @pytest.mark.parametrize("text", [*TEXTS, "move.forward look.yaw:+9 [EOS] [ESC] é 木"])
 def test_text_never_becomes_an_action_or_a_special_id(text: str) -> None:
-    assert all(THOUGHT < i < VOCABULARY.text_size for i in VOCABULARY.pieces(text))
+    assert all(THOUGHT < i < VOCABULARY.text_size for i in VOCABULARY.encode_text(text))
 
 
 def test_segments_are_framed_and_cut_to_their_slots() -> None:
@@ -52,7 +54,7 @@ def test_segments_are_framed_and_cut_to_their_slots() -> None:
     for ids in (VOCABULARY.text_ids(long, 8), VOCABULARY.thought_ids(long, 8)):
         assert len(ids) == 8
         assert ids[-1] == EOS
-    assert VOCABULARY.text(VOCABULARY.text_ids("hunt the pig", 32)) == "hunt the pig"
+    assert VOCABULARY.decode_text(VOCABULARY.text_ids("hunt the pig", 32)) == "hunt the pig"
 
 
 def test_the_same_texts_give_the_same_ids() -> None:

@@ -15,7 +15,7 @@ import pytest
 from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.config import load_config
-from agent_core.weights.checkpoint import SHIPPED
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from agent_core.weights.checkpoint import load as load_checkpoint
 from bridges import Request
 from games.clips import SPEC as CLIPS
@@ -25,8 +25,8 @@ from recorder import clip_frames, open_episodes
 RECIPES = Path("agent_core/recipes")
 SMALL = [
     "model.width=32", "model.layers=1", "model.heads=4", "model.frame_height=32", "model.frame_width=32",
-    "model.visual_grid=[2,2]", "model.positions=1024", "model.mae_blocks=1", "model.mae_heads=4",
-    "model.text_vocabulary=320", "model.vocabulary_rows=0", "data.validation=0", "train.batch=8",
+    "model.pooled_grid=[2,2]", "model.positions=1024", "model.mae_blocks=1", "model.mae_heads=4",
+    "model.text_vocab_size=320", "model.padded_vocab_size=0", "data.validation=0", "train.batch=8",
     "train.accumulate=2", "train.warmup_steps=1", "train.validation_windows=32", "train.validation_windows=16",
 ]  # fmt: skip
 SHADES = {"the patient sleeps": 40, "the patient sits up": 220}
@@ -100,7 +100,7 @@ def play(folder: Path, name: str) -> None:
 def test_large_models_are_seldom_saved_and_scored(path: Path) -> None:
     """State of the paper's sizes is 4.4 GB, and their validation takes minutes."""
     config = load_config(path)
-    if config.model.is_paper:
+    if config.model.is_vit_opt:
         assert min(config.train.validate_every_s, config.train.save_every_s) >= 1800
     else:
         assert config.train.validate_every_s <= 300
@@ -134,13 +134,13 @@ def test_minecraft_trains_from_its_recipes(
     assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
 
     settings = (
-        f"data.episodes={json.dumps([str(data)])}", "data.window_frames=3", "train.accumulate=1", "train.ema=0.9",
+        f"data.episodes={json.dumps([str(data)])}", "data.window_frames=3", "train.accumulate=1", "train.ema_decay=0.9",
         "train.device=cpu", "train.log_every=5",
     )  # fmt: skip
     losses, before = {}, ""
     for name, steps, rate in (("paper-scratch", 40, 1e-2), ("paper-finetune", 20, 4e-3)):
         begin = (
-            f"train.start_from={json.dumps(before)}",
+            f"train.init_from={json.dumps(before)}",
             f"train.steps={steps}",
             f"train.lr={rate}",
         )
@@ -223,7 +223,7 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(open_episodes(clips)) == 2
     options = overriding(
         f"data.episodes={json.dumps([str(clips)])}", "train.steps=120", "train.lr=5e-3", "train.accumulate=1",
-        "train.device=cpu", "train.ema=0.9", "data.window_frames=2", "loss.mae=0",
+        "train.device=cpu", "train.ema_decay=0.9", "data.window_frames=2", "loss.mae=0",
     )  # fmt: skip
     run = tmp_path / "run"
     assert main(["train", str(RECIPES / "captions.toml"), "--run", str(run), *options]) == 0
@@ -236,7 +236,7 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     report = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert all(row.get("action", 0) == 0 for row in report)  # there is no action to learn
     assert not any("exact_match" in row for row in report)
-    best = load_checkpoint(run / "best").header.facts["validation"]
+    best = load_checkpoint(run / "best").header.metadata["validation"]
     assert set(best) == {"language"}
 
     agent = Agent.load(run / "last", temperature=0)
@@ -247,5 +247,5 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     assert agent.ask(player, "caption") == list(SHADES)[1]
 
     capsys.readouterr()
-    assert main(["describe", video, "--checkpoint", str(SHIPPED)]) == 2
+    assert main(["describe", video, "--checkpoint", str(DEFAULT_CHECKPOINT)]) == 2
     assert "never learned to describe clips" in capsys.readouterr().err

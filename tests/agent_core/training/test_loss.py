@@ -18,7 +18,7 @@ CONFIG = ModelConfig(
     stem_widths=(4, 4, 8),
     frame_height=16,
     frame_width=16,
-    visual_grid=(2, 1),
+    pooled_grid=(2, 1),
 )
 WORDS = 300
 

@@ -39,13 +39,13 @@ from bridges import Request
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(
-    width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=3, text_vocabulary=300
+    width=32, layers=1, heads=2, stem_widths=(8, 8, 16), context_frames=3, text_vocab_size=300
 )
 
 PAPER = ModelConfig(
-    backbone="paper", width=32, layers=2, heads=2, patch=8, visual_grid=(3, 4), glance=True,
-    temporal_attention=True, memory_frames=3, text_slots=16, thought_slots=12, action_slots=12,
-    text_vocabulary=300, mae_blocks=1, mae_heads=2,
+    backbone="paper", width=32, layers=2, heads=2, patch=8, pooled_grid=(3, 4), global_token=True,
+    temporal_attention=True, context_frames=3, max_text_tokens=16, max_thought_tokens=12, max_action_tokens=12,
+    text_vocab_size=300, mae_blocks=1, mae_heads=2,
 )  # fmt: skip
 
 
@@ -163,9 +163,9 @@ def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
     for name, weight in first.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], weight, atol=2e-3, rtol=1e-2)
     assert (tmp_path / "cut" / "curves.png").exists()
-    assert first.header.facts["steps"] == 4
+    assert first.header.metadata["steps"] == 4
     assert (
-        first.vocabulary.text(first.vocabulary.text_ids("hit what is bright", 32))
+        first.vocabulary.decode_text(first.vocabulary.text_ids("hit what is bright", 32))
         == "hit what is bright"
     )
 
@@ -175,13 +175,13 @@ def totals(run_dir: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("normalization", ["paper", "mean"])
-@pytest.mark.parametrize("changes", [{"accumulate": 4}, {"recompute": True}])
+@pytest.mark.parametrize("changes", [{"accumulate": 4}, {"activation_checkpointing": True}])
 def test_parts_and_recomputing_change_no_loss(
     tmp_path: Path, normalization: str, changes: dict[str, object]
 ) -> None:
     for name, given in (("plain", {}), ("changed", changes)):
         settings = config(4, precision="float32", **given)
-        loss = LossConfig.model_validate({"normalization": normalization, "masked_clips": 0.5})
+        loss = LossConfig.model_validate({"normalization": normalization, "mae_clip_fraction": 0.5})
         train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, PARTS, FRAMES)
     assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
 
@@ -230,12 +230,12 @@ def train_in_two(run_dir: Path, settings: RunConfig) -> None:
     assert [process.wait(120) for process in processes] == [0, 0]
 
 
-@pytest.mark.parametrize("shard", [False, True], ids=["copied", "split"])
+@pytest.mark.parametrize("fsdp", [False, True], ids=["copied", "split"])
 def test_two_processes_learn_as_one(tmp_path: Path, shard: bool) -> None:
     train_on(config(5, precision="float32"), tmp_path / "one", PARTS, FRAMES)
     train_in_two(tmp_path / "two", config(5, precision="float32", shard=shard))
     assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
-    assert load(tmp_path / "two" / "best").header.facts["steps"] == 5
+    assert load(tmp_path / "two" / "best").header.metadata["steps"] == 5
     one, two = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
     assert two["action"] == pytest.approx(one["action"], abs=1e-4)
 
@@ -244,7 +244,7 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
     """The paper's backbone: two processes with split weights, one process, then two again."""
     whole = config(4, precision="float32", lr_end=1.0, ema=0.5).model_copy(update={"model": PAPER})
     train_on(whole, tmp_path / "whole", PARTS, FRAMES)
-    changes = {"shard": True, "recompute": True, "accumulate": 2}
+    changes = {"fsdp": True, "activation_checkpointing": True, "accumulate": 2}
 
     def up_to(steps: int, **given: object) -> RunConfig:
         train = whole.train.model_copy(update={"steps": steps, **given})
@@ -296,12 +296,12 @@ def test_a_run_that_blows_up_loses_nothing_and_both_ways_out_work(
     run: Path, changes: dict[str, object], message: str
 ) -> None:
     before, best = saved(run, "best", "last", "state"), run / "best"
-    with pytest.raises(TrainError, match=f"{message} at .* intact: .* train.start_from={best}"):
+    with pytest.raises(TrainError, match=f"{message} at .* intact: .* train.init_from={best}"):
         train_on(config(30, lr=1e30, **changes), run, PARTS, FRAMES)
     assert saved(run, "best", "last", "state") == before
-    assert load(best).header.facts["steps"] == 3
+    assert load(best).header.metadata["steps"] == 3
     assert train_on(config(4), run, PARTS, FRAMES).steps == 4
-    again = config(1, start_from=str(best))
+    again = config(1, init_from=str(best))
     assert train_on(again, run.parent / "other", PARTS, FRAMES).steps == 1
 
 
@@ -358,16 +358,16 @@ def test_a_checkpoint_stays_where_writing_the_next_ends_half_way(
     with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
         train_on(config(6), run, PARTS, FRAMES)
     assert saved(run, name) == before
-    assert load(run / name).header.facts["steps"] == 3
+    assert load(run / name).header.metadata["steps"] == 3
     assert not list(run.glob("*.draft"))
 
 
 def test_a_run_goes_on_after_a_kill_between_the_two_renames(run: Path) -> None:
     for name in ("state", "best", "last"):
         (run / name).replace(run / f"{name}.old")
-    assert load(run / "best").header.facts["steps"] == 3
+    assert load(run / "best").header.metadata["steps"] == 3
     assert train_on(config(4), run, PARTS, FRAMES).steps == 4
-    assert load(run / "last").header.facts["steps"] == 4
+    assert load(run / "last").header.metadata["steps"] == 4
 
 
 def test_a_fresh_run_takes_nothing_from_before_and_needs_a_budget(run: Path) -> None:
@@ -407,7 +407,7 @@ def test_only_a_run_that_begins_leaves_its_settings(
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.75,), (0.5, 0.75)])
 def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) -> None:
-    loss = LossConfig(masked_clips=0.5, masked_shares=shares)
+    loss = LossConfig(mae_clip_fraction=0.5, mae_mask_ratio=shares)
     settings = config(1, batch=64).model_copy(update={"loss": loss})
     store, hidden, shown = prepare(settings, PARTS, FRAMES).store, torch.zeros(2), torch.zeros(2)
     for step in range(8):
@@ -495,10 +495,10 @@ def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     parts = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
     settings = config(200, batch=16, lr=5e-3, ema=0.9, validation_windows=32).model_dump()
-    settings["model"] |= {"chunk": 3, "action_slots": 31, "memory_frames": 1}
-    settings["model"] |= {"frame_height": 16, "frame_width": 16, "visual_grid": (1, 1)}
-    settings["data"] |= {"hide_actions": 1.0, "window_frames": 1, "thoughts": False}
-    settings["loss"] |= {"masked_clips": 0.0}
+    settings["model"] |= {"action_chunk": 3, "max_action_tokens": 31, "context_frames": 1}
+    settings["model"] |= {"frame_height": 16, "frame_width": 16, "pooled_grid": (1, 1)}
+    settings["data"] |= {"mask_actions_prob": 1.0, "window_frames": 1, "thoughts": False}
+    settings["loss"] |= {"mae_clip_fraction": 0.0}
     train_on(RunConfig.model_validate(settings), tmp_path, parts, frames)
     row = [row for row in read_log(tmp_path) if row["part"] == "validation"][-1]
     assert (row["exact_match"], row["exact_chunk"]) == (1.0, 1.0)

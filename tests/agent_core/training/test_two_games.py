@@ -59,13 +59,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
             record(name, folder / name, seed)
     config = RunConfig(
         model=ModelConfig(
-            width=32, layers=1, heads=2, stem_widths=(8, 8, 16), memory_frames=2, text_vocabulary=300
+            width=32, layers=1, heads=2, stem_widths=(8, 8, 16), context_frames=2, text_vocab_size=300
         ),
         data=DataConfig(
             episodes=tuple(str(folder / name) for name in GAMES), validation=0.4, window_frames=2
         ),
         train=TrainConfig(
-            steps=30, minutes=0, batch=8, lr=5e-3, ema=0.5, warmup_steps=1, device="cpu",
+            steps=30, minutes=0, batch=8, lr=5e-3, ema_decay=0.5, warmup_steps=1, device="cpu",
             validation_windows=32, validate_every_s=0,
         ),
     )  # fmt: skip
@@ -124,13 +124,17 @@ def test_a_checkpoint_of_one_game_learns_another(
     both = config.model_copy(
         update={
             "train": config.train.model_copy(
-                update={"steps": 1, "lr": 1e-9, "start_from": str(tmp_path / "voxel" / "last")}
+                update={"steps": 1, "lr": 1e-9, "init_from": str(tmp_path / "voxel" / "last")}
             )
         }
     )
     train(both, tmp_path / "both")
     grown = load_checkpoint(tmp_path / "both" / "last")
-    assert grown.vocabulary.meanings == (*known.vocabulary.meanings, "move.down", "move.up")
+    assert grown.vocabulary.action_meanings == (
+        *known.vocabulary.action_meanings,
+        "move.down",
+        "move.up",
+    )
     old, new = known.model.token.weight, grown.model.token.weight
     assert new.shape[0] == old.shape[0] + 2
     assert np.allclose(new[: len(old)], old, atol=2e-3)

@@ -15,9 +15,9 @@ from agent_core.config import ModelConfig
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import (
+    DEFAULT_CHECKPOINT,
     HEADER,
     HEADER_BYTES,
-    SHIPPED,
     WEIGHTS,
     CheckpointError,
     load,
@@ -42,9 +42,9 @@ def test_it_comes_back_as_it_was(folder: Path) -> None:
     found = load(folder)
     assert found.header.model == CONFIG
     assert found.header.specs == (SPEC,)
-    assert found.header.facts == {"steps": 7}
-    assert found.vocabulary.meanings == VOCABULARY.meanings
-    assert found.vocabulary.pieces("chop a tree") == VOCABULARY.pieces("chop a tree")
+    assert found.header.metadata == {"steps": 7}
+    assert found.vocabulary.action_meanings == VOCABULARY.action_meanings
+    assert found.vocabulary.encode_text("chop a tree") == VOCABULARY.encode_text("chop a tree")
     torch.manual_seed(0)
     for name, weight in IAFM(CONFIG, VOCABULARY.size).state_dict().items():
         torch.testing.assert_close(found.model.state_dict()[name], weight.half().float())
@@ -57,7 +57,7 @@ def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) ->
     save(tmp_path / "old", weights, make_header(config, (SPEC,), VOCABULARY, {}))
     header = tmp_path / "old" / HEADER
     raw = json.loads(header.read_text())
-    for name in ("stem_strides", "chunk", "glance", "activation", "embedding_scale"):
+    for name in ("stem_strides", "action_chunk", "global_token", "activation", "embedding_scale"):
         del raw["model"][name]
     header.write_text(json.dumps(raw))
     assert load(tmp_path / "old").header.model == config
@@ -170,7 +170,7 @@ def _whole_numbers(folder: Path) -> None:
         (_header(model={"width": 64}), "does not fit"),
         (_header(model={"width": 8192, "layers": 20}), "does not fit"),  # 16 G weights if allocated
         (_header(model={"heads": 0}), "greater than or equal to 1 at model.heads"),
-        (_header(model={"visual_grid": [0, 4]}), "greater than or equal to 1"),
+        (_header(model={"pooled_grid": [0, 4]}), "greater than or equal to 1"),
         (_header(extra=1), "extra"),
         (_not_finite, "not finite"),
         (_whole_numbers, "output_bias is int32"),
@@ -186,6 +186,6 @@ def test_what_is_wrong_is_said(folder: Path, spoil: Callable[[Path], None], mess
 
 
 def test_the_shipped_one_loads_and_is_small() -> None:
-    found = load(SHIPPED)
+    found = load(DEFAULT_CHECKPOINT)
     assert SPEC.id in {spec.id for spec in found.header.specs}
-    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 10_000_000
+    assert sum(path.stat().st_size for path in DEFAULT_CHECKPOINT.iterdir()) < 10_000_000

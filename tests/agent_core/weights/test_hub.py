@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.weights.checkpoint import SHIPPED, CheckpointError, load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 
 
 @pytest.fixture
@@ -46,19 +46,19 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_pushed_checkpoint_loads_from_the_hub(
     hub: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["push", str(SHIPPED), "hub:someone/voxel-tiny"]) == 0
+    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny"]) == 0
     assert capsys.readouterr().out.strip().endswith("someone/voxel-tiny")
     card = (hub / "someone" / "voxel-tiny" / "README.md").read_text()
     assert "iafm serve --checkpoint hub:someone/voxel-tiny" in card
-    assert load("hub:someone/voxel-tiny").header == load(SHIPPED).header
+    assert load("hub:someone/voxel-tiny").header == load(DEFAULT_CHECKPOINT).header
     (hub / "someone" / "voxel-tiny" / "README.md").write_text("my own words")
-    assert main(["push", str(SHIPPED), "hub:someone/voxel-tiny"]) == 0
+    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny"]) == 0
     assert (hub / "someone" / "voxel-tiny" / "README.md").read_text() == "my own words"
 
 
 def test_a_revision_is_another_checkpoint(hub: Path) -> None:
-    shutil.copytree(SHIPPED, hub / "someone" / "voxel-tiny@v1")
-    assert load("hub:someone/voxel-tiny@v1").header == load(SHIPPED).header
+    shutil.copytree(DEFAULT_CHECKPOINT, hub / "someone" / "voxel-tiny@v1")
+    assert load("hub:someone/voxel-tiny@v1").header == load(DEFAULT_CHECKPOINT).header
     with pytest.raises(CheckpointError, match="could not be downloaded"):
         load("hub:someone/voxel-tiny@v2")
     with pytest.raises(CheckpointError, match="could not be downloaded"):
@@ -70,9 +70,9 @@ def test_what_goes_wrong_is_one_line(hub: Path, capsys: pytest.CaptureFixture[st
         CheckpointError, match=r"404 Client Error. Repository Not Found for no/body$"
     ):
         load("hub:no/body")
-    assert main(["push", str(SHIPPED), "someone/voxel-tiny"]) == 2
+    assert main(["push", str(DEFAULT_CHECKPOINT), "someone/voxel-tiny"]) == 2
     assert "is written hub:owner/name" in capsys.readouterr().err
-    assert main(["push", str(SHIPPED), "hub:someone/voxel-tiny@v1"]) == 2
+    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny@v1"]) == 2
     assert "without @v1" in capsys.readouterr().err
     with pytest.raises(CheckpointError, match="is written hub:owner/name"):
         load("hub:nobody")

@@ -20,8 +20,8 @@ from agent_core.weights.pretrained import PretrainedError, import_clip, import_o
 
 TOLERANCE = 1e-4
 SMALL = {"width": 48, "layers": 2, "heads": 4, "frame_height": 32, "frame_width": 32, "patch": 8,
-         "visual_grid": (4, 4), "memory_frames": 2, "text_vocabulary": 272, "vocabulary_rows": 400,
-         "mae_heads": 4, "mae_blocks": 1, "positions": 256, "text_slots": 16}  # fmt: skip
+         "pooled_grid": (4, 4), "context_frames": 2, "text_vocab_size": 272, "padded_vocab_size": 400,
+         "mae_heads": 4, "mae_blocks": 1, "positions": 256, "max_text_tokens": 16}  # fmt: skip
 
 
 def count(module: nn.Module) -> int:
@@ -143,7 +143,7 @@ def test_a_file_may_hold_the_tied_words_as_its_head_alone(
 def test_clips_positions_are_stretched_to_fewer_patches(
     clip: tuple[nn.Module, Path], tmp_path: Path
 ) -> None:
-    narrow = {"preset": "paper", **SMALL, "frame_width": 16, "visual_grid": (2, 2)}
+    narrow = {"preset": "paper", **SMALL, "frame_width": 16, "pooled_grid": (2, 2)}
     model = IAFM(ModelConfig.model_validate(narrow), 300)
     assert isinstance(model.vision, ViTower)
     whole = load_file(clip[1] / "model.safetensors")
@@ -213,8 +213,8 @@ def test_opts_pieces_keep_their_meaning_under_our_ids(tmp_path: Path) -> None:
     (tmp_path / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(pieces)}))
     (tmp_path / "merges.txt").write_text("#version: 0.2\na b\nĠ a\n", encoding="utf-8")
     vocabulary = Vocabulary(opt_tokenizer(str(tmp_path)), ("move.forward",))
-    assert vocabulary.pieces("ab a") == [8, 10]
-    assert vocabulary.text([8, 10]) == "ab a"
+    assert vocabulary.encode_text("ab a") == [8, 10]
+    assert vocabulary.decode_text([8, 10]) == "ab a"
     assert vocabulary.text_size == len(pieces) - 4 + len(SPECIAL)
     (tmp_path / "merges.txt").write_text("a c\n")
     with pytest.raises(PretrainedError, match="no byte-pair encoding"):

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from agent_core.baseline.network import Choices, CnnGru, Sizes, make_header
 from agent_core.config import ConfigError, RunConfig
-from agent_core.data.corpus import Corpus, open_data, prepare
-from agent_core.data.dataset import WindowStore
+from agent_core.data.corpus import TrainingData, build_training_data, load_splits
+from agent_core.data.dataset import WindowDataset
 from agent_core.device import half_precision, keep_freed_memory
-from agent_core.training.optimizer import follow, learning_rate, make_optimiser
-from agent_core.training.progress import Bar, TaskID, Teller, new_bar
-from agent_core.training.resume import TrainError, open_folder
+from agent_core.training.optimizer import learning_rate, make_optimizer, update_ema
+from agent_core.training.progress import Bar, ProgressReporter, TaskID, progress_bar
+from agent_core.training.resume import TrainError, create_run_dir
 from agent_core.training.run_log import RunLog, draw_curves, write_whole
 from agent_core.weights.checkpoint import save
 
@@ -75,9 +75,9 @@ def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, the disk is full).
     """
     _check(config, run_dir)
-    open_folder(run_dir)
+    create_run_dir(run_dir)
     keep_freed_memory()
-    corpus = prepare(config, *open_data(config, run_dir))
+    corpus = build_training_data(config, *load_splits(config, run_dir))
     cloning = Cloning(config, run_dir, corpus)
     try:
         write_whole(run_dir / "config.toml", config.toml())
@@ -96,32 +96,32 @@ def _check(config: RunConfig, run_dir: Path) -> None:
         raise TrainError(f"{run_dir} holds a run of the IAFM; take another folder with --run")
 
 
-def draw(store: WindowStore, part: str, size: int, generator: torch.Generator) -> Sequences:
+def draw(store: WindowDataset, part: str, size: int, generator: torch.Generator) -> Sequences:
     """Sequences around steps drawn by the same weights as the IAFM's windows (`DataConfig`)."""
-    total = store.cumulative[part]
+    total = store.cumulative_weights[part]
     chance = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
     last = torch.searchsorted(total, chance * total[-1], right=True).clamp(max=len(total) - 1)
-    begin = torch.maximum(last - SEQUENCE + 1, store.first[last])
+    begin = torch.maximum(last - SEQUENCE + 1, store.episode_start[last])
     steps = begin[:, None] + torch.arange(SEQUENCE, device=store.device)
-    inside = steps.clamp(max=len(store.episode) - 1)
-    episode = store.episode[last]
-    present = (steps == inside) & (store.episode[inside] == episode[:, None])
+    inside = steps.clamp(max=len(store.episode_index) - 1)
+    episode = store.episode_index[last]
+    present = (steps == inside) & (store.episode_index[inside] == episode[:, None])
     return Sequences(
-        store.look(inside),
+        store.read_frames(inside),
         store.texts[episode],
-        store.first_action(store.labels[inside]),
+        store.first_action(store.target_actions[inside]),
         present,
         last - begin,
-        store.changed(last),
+        store.action_changed(last),
     )
 
 
 class Cloning:
     """One run's model, optimiser and progress."""
 
-    def __init__(self, config: RunConfig, run_dir: Path, corpus: Corpus) -> None:
+    def __init__(self, config: RunConfig, run_dir: Path, corpus: TrainingData) -> None:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
-        self.device = corpus.store.device
+        self.device = corpus.dataset.device
         self.choices = Choices(corpus.vocabulary)
         if not self.choices.widths:
             raise ConfigError("nothing is done in these episodes, so there is nothing to clone")
@@ -135,7 +135,7 @@ class Cloning:
         self.model, self.shadow = self._new(), self._new()
         self.shadow.load_state_dict(self.model.state_dict())
         self.shadow.requires_grad_(False).eval()
-        self.optimiser = make_optimiser(self.model, config)
+        self.optimiser = make_optimizer(self.model, config)
         self.half = half_precision(config.train.precision, self.device)
         self.step = 0
         self.best: dict[str, float] = {}
@@ -152,7 +152,7 @@ class Cloning:
         """Train until the budget is spent or Ctrl-C; what was learned is saved in both cases."""
         interrupted = False
         self.started = time.monotonic()
-        with RunLog(self.run_dir) as log, new_bar(True) as bar:
+        with RunLog(self.run_dir) as log, progress_bar(True) as bar:
             try:
                 self._loop(log, bar, bar.add_task("training", total=1.0, note=""))
             except KeyboardInterrupt:
@@ -188,7 +188,7 @@ class Cloning:
 
     def _loop(self, log: RunLog, bar: Bar, task: TaskID) -> None:
         settings = self.config.train
-        teller = Teller(log, bar, task, settings.batch * SEQUENCE, self.step, "frames")
+        teller = ProgressReporter(log, bar, task, settings.batch * SEQUENCE, self.step, "frames")
         validated = time.monotonic()
         while (share := self._spent()) < 1:
             lr = learning_rate(self.config, self.step, share)
@@ -196,7 +196,7 @@ class Cloning:
             if self.step % settings.log_every == 0:
                 numbers = {"action": loss.item(), "gradient_norm": norm.item(), "lr": lr}
                 self._finite(numbers)
-                teller.say(self.step, share, numbers)
+                teller.report(self.step, share, numbers)
             if time.monotonic() - validated > settings.validate_every_s:
                 self._validate(log)
                 validated = time.monotonic()
@@ -205,7 +205,7 @@ class Cloning:
         """One optimiser step: the loss in nats per action, and the gradient's norm."""
         settings = self.config.train
         generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
-        batch = draw(self.corpus.store, "train", settings.batch, generator)
+        batch = draw(self.corpus.dataset, "train", settings.batch, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         with self._autocast():
@@ -217,7 +217,7 @@ class Cloning:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         self.optimiser.step()
         self.step += 1
-        follow(self.shadow, self.model, self.step, settings.ema_decay)
+        update_ema(self.shadow, self.model, self.step, settings.ema_decay)
         return loss.detach(), norm
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -225,7 +225,7 @@ class Cloning:
 
     def _validate(self, log: RunLog) -> None:
         """Score the averaged weights; keep them as best where their loss is the lowest so far."""
-        has_some = self.corpus.store.steps("validation") > 0
+        has_some = self.corpus.dataset.steps("validation") > 0
         numbers = self._scores("validation" if has_some else "train")
         self._finite(numbers)
         log.write(self.step, "validation", numbers)
@@ -242,7 +242,7 @@ class Cloning:
         windows, size = self.config.train.validation_windows, self.config.train.batch
         sums = torch.zeros(4, device=self.device)
         for start in range(0, windows, size):
-            batch = draw(self.corpus.store, part, min(size, windows - start), generator)
+            batch = draw(self.corpus.dataset, part, min(size, windows - start), generator)
             with self._autocast():
                 scores, _ = self.shadow(batch.frames, batch.text)
             rows = torch.arange(len(scores), device=self.device)
@@ -275,7 +275,7 @@ class Cloning:
             "minutes": round(self.seconds / 60, 2),
             "sequences": self.step * self.config.train.batch,
             "episodes": self.corpus.episodes,
-            "frames": len(self.corpus.store.labels),
+            "frames": len(self.corpus.dataset.target_actions),
             "validation": {k: round(v, 5) for k, v in self.best.items()},
         }
         header = make_header(self.sizes, self.corpus.specs, self.corpus.vocabulary, facts)

@@ -14,9 +14,9 @@ from agent_core.cpu.inference_model import Precision
 from agent_core.device import keep_freed_memory, pick_device
 from agent_core.model.batch import Batch
 from agent_core.model.conv_stem import normalize_pixels
-from agent_core.training.loss import Masked, count
-from agent_core.training.microbatch import Objective, Part, compile_layers
-from agent_core.training.optimizer import make_optimiser
+from agent_core.training.loss import MaskedPatches, count_tokens
+from agent_core.training.microbatch import LossModule, MicroBatch, compile_layers
+from agent_core.training.optimizer import make_optimizer
 
 _BATCH = {"tiny": 48}
 """Windows of a step where nobody says how many; 2 of larger presets, which fit everywhere."""
@@ -50,15 +50,15 @@ def bench_train(
     config = _config(preset)
     size = batch or _BATCH.get(preset, 2)
     windows = _windows(config, size, device)
-    optimiser = make_optimiser(model, config)
-    objective, masked = Objective(model, config), _masked(config, windows)
+    optimiser = make_optimizer(model, config)
+    objective, masked = LossModule(model, config), _masked(config, windows)
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             pictures = normalize_pixels(windows.frames)
             whole = pictures[: masked.patches.shape[0] * masked.patches.shape[1]]
-            part = Part(windows, pictures, Masked(masked.patches, whole))
-            total, _ = objective(part, count(windows, config.model.visual_tokens, masked))
+            part = MicroBatch(windows, pictures, MaskedPatches(masked.patches, whole))
+            total, _ = objective(part, count_tokens(windows, config.model.visual_tokens, masked))
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         optimiser.step()
@@ -121,11 +121,11 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
     )  # fmt: skip
 
 
-def _masked(config: RunConfig, windows: Batch) -> Masked:
+def _masked(config: RunConfig, windows: Batch) -> MaskedPatches:
     """Half of the patches of some windows, as in training."""
     model = config.model
     rows, columns = model.patch_grid if model.is_vit_opt else model.pooled_grid
     chosen = max(1, round(len(windows) * config.loss.mae_clip_fraction))
     shape = (chosen, windows.frame_mask.shape[1], rows * columns)
     patches = torch.rand(shape, device=windows.frame_mask.device) < 0.5
-    return Masked(patches, torch.empty(0))
+    return MaskedPatches(patches, torch.empty(0))

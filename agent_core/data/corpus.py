@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_core.config import ConfigError, RunConfig
-from agent_core.data.dataset import EpisodeLike, Frames, WindowStore, build_store
+from agent_core.data.dataset import EpisodeLike, Frames, WindowDataset, build_dataset
 from agent_core.device import pick_device
 from agent_core.tokens.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from agent_core.weights.checkpoint import load
@@ -20,20 +20,22 @@ from games.registry import load as load_game
 from recorder import CaptureError, EpisodeSet, decode_cache, jpeg_cache, open_episodes
 
 logger = logging.getLogger("iafm.train")
-__all__ = ["Corpus", "Frames", "open_data", "prepare"]
+__all__ = ["Frames", "TrainingData", "build_training_data", "load_splits"]
 
 
 @dataclass
-class Corpus:
+class TrainingData:
     """Episodes ready to train on."""
 
-    store: WindowStore
+    dataset: WindowDataset
     vocabulary: Vocabulary
     specs: tuple[GameSpec, ...]
     episodes: int
 
 
-def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
+def load_splits(
+    config: RunConfig, run_dir: Path
+) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
     """Open, filter and split the configured episodes; decode their frames once, stretched to the model's size."""
     if not config.data.episodes:
         raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
@@ -54,19 +56,21 @@ def open_data(config: RunConfig, run_dir: Path) -> tuple[dict[str, Sequence[Epis
     cache = Path(config.data.cache or run_dir / "cache") / "frames"
     ordered = EpisodeSet([*training, *validation])
     decode = jpeg_cache if config.data.cache_format == "jpeg" else decode_cache
-    frames: Frames = decode(ordered, cache, size=size, progress=_say_decoded)
+    frames: Frames = decode(ordered, cache, size=size, progress=_report_decoded)
     return {"train": list(training), "validation": list(validation)}, frames
 
 
-def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: Frames) -> Corpus:
+def build_training_data(
+    config: RunConfig, splits: dict[str, Sequence[EpisodeLike]], frames: Frames
+) -> TrainingData:
     """Build the vocabulary from the training texts, and the tensors of all windows."""
-    if not parts["train"]:
+    if not splits["train"]:
         raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
-    _check_tasks(config.data.task_weights, [e for part in parts.values() for e in part])
-    specs = tuple({e.spec.id: e.spec for part in parts.values() for e in part}.values())
-    told = {t for e in parts["train"] for t in e.thoughts} if config.data.thoughts else set()
-    told |= {caption for e in parts["train"] for caption in e.captions}
-    texts = {e.info.instruction for e in parts["train"]} | told
+    _check_tasks(config.data.task_weights, [e for part in splits.values() for e in part])
+    specs = tuple({e.spec.id: e.spec for part in splits.values() for e in part}.values())
+    thoughts = {t for e in splits["train"] for t in e.thoughts} if config.data.thoughts else set()
+    thoughts |= {caption for e in splits["train"] for caption in e.captions}
+    texts = {e.header.instruction for e in splits["train"]} | thoughts
     if config.train.init_from:
         before = load(config.train.init_from)
         vocabulary = before.vocabulary.extend(specs)
@@ -77,16 +81,16 @@ def prepare(config: RunConfig, parts: dict[str, Sequence[EpisodeLike]], frames: 
     else:
         vocabulary = build_vocabulary(specs, texts, config.model.text_vocab_size)
     room = config.model.max_thought_tokens - 2
-    if long := sum(len(vocabulary.encode_text(text)) > room for text in told):
+    if long := sum(len(vocabulary.encode_text(text)) > room for text in thoughts):
         logger.warning(
             "%d of %d thoughts and captions are cut to %d word pieces: model.max_thought_tokens is %d",
-            long, len(told), room, config.model.max_thought_tokens,
+            long, len(thoughts), room, config.model.max_thought_tokens,
         )  # fmt: skip
     device = pick_device(config.train.device)
-    store = build_store(parts, frames, vocabulary, config.model, config.data, device)
+    store = build_dataset(splits, frames, vocabulary, config.model, config.data, device)
     if not store.steps("train"):
         raise ConfigError("data.task_weights and data.noop_sample_weight leave no step to train on")
-    return Corpus(store, vocabulary, specs, sum(map(len, parts.values())))
+    return TrainingData(store, vocabulary, specs, sum(map(len, splits.values())))
 
 
 def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) -> None:
@@ -95,7 +99,7 @@ def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) 
     `free` is weighed by default and need not be there; nor need other games, as in `pong/win_point`.
     """
     games = {e.spec.name for e in episodes}
-    tasks = {(e.spec.name, e.info.task) for e in episodes} | {(game, "free") for game in games}
+    tasks = {(e.spec.name, e.header.task) for e in episodes} | {(game, "free") for game in games}
     for game in games:
         with suppress(UnknownGameError):  # recorded elsewhere
             tasks |= {(game, task) for task in load_game(game).tasks}
@@ -108,6 +112,6 @@ def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) 
             )
 
 
-def _say_decoded(done: int, total: int) -> None:
+def _report_decoded(done: int, total: int) -> None:
     if done == total or done % 500 == 0:
         logger.info("decoded %d of %d episodes", done, total)

@@ -38,7 +38,7 @@ class EpisodeLike(Protocol):
     @property
     def spec(self) -> GameSpec: ...
     @property
-    def info(self) -> Any: ...
+    def header(self) -> Any: ...
     @property
     def actions(self) -> list[Action]: ...
     @property
@@ -50,7 +50,7 @@ class EpisodeLike(Protocol):
     def __len__(self) -> int: ...
 
 
-class Readable(Protocol):
+class FrameSource(Protocol):
     """Frames (M, H, W, 3) that are read when they are asked for, as `recorder.JpegFrames` gives them."""
 
     shape: tuple[int, int, int, int]
@@ -59,23 +59,23 @@ class Readable(Protocol):
     def read(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
 
 
-Frames = NDArray[np.uint8] | Readable
+Frames = NDArray[np.uint8] | FrameSource
 """(M, H, W, 3)."""
 
 
 @dataclass
-class WindowStore:
+class WindowDataset:
     """All steps (M) of all episodes (E) as tensors."""
 
-    frames: Tensor | Readable
+    frames: Tensor | FrameSource
     """(M, H, W, 3) uint8; may stay on the CPU where the device is too small, or on the disk as JPEGs."""
-    labels: Tensor
+    target_actions: Tensor
     """(M, A) ids of the wanted actions: a chunk from each step on."""
     executed: Tensor
     """(M, A) ids of what the game did."""
-    first: Tensor
+    episode_start: Tensor
     """(M,) index of the episode's first step."""
-    episode: Tensor
+    episode_index: Tensor
     """(M,)."""
     thought: Tensor
     """(M,) row of `thoughts`."""
@@ -83,43 +83,47 @@ class WindowStore:
     """(E, W) instruction ids."""
     thoughts: Tensor
     """(U, K) ids; row 0 is empty."""
-    cumulative: dict[str, Tensor]
+    cumulative_weights: dict[str, Tensor]
     """By part ("train", "validation") and by part and game ("train/voxel"): cumulated weight of every step, float64."""
-    stride: int
-    memory_frames: int
+    frame_stride: int
+    context_frames: int
     end: int
     """The id that closes an action."""
 
     @property
     def device(self) -> torch.device:
-        return self.labels.device
+        return self.target_actions.device
 
-    def games(self, part: str) -> tuple[str, ...]:
+    def games(self, split: str) -> tuple[str, ...]:
         """The games that windows of a part may come from, by their specs' names."""
-        found = [name for name in self.cumulative if name.startswith(f"{part}/")]
+        found = [name for name in self.cumulative_weights if name.startswith(f"{split}/")]
         return tuple(name.partition("/")[2] for name in found if self.steps(name))
 
-    def steps(self, part: str) -> int:
+    def steps(self, split: str) -> int:
         """Steps that windows of a part may end on."""
-        weights = torch.diff(self.cumulative[part], prepend=self.cumulative[part].new_zeros(1))
+        weights = torch.diff(
+            self.cumulative_weights[split], prepend=self.cumulative_weights[split].new_zeros(1)
+        )
         return int((weights > 0).sum())
 
     def sample(
         self,
-        part: str,
+        split: str,
         size: int,
         config: DataConfig,
         generator: torch.Generator,
         *,
         training: bool = True,
-        rows: slice = slice(None),
+        max_rows: slice = slice(None),
     ) -> Batch:
         """Draw windows and read `rows` of them; validation ones are whole and hide earlier actions, as in play."""
-        total = self.cumulative[part]
+        total = self.cumulative_weights[split]
         draw = torch.rand(size, generator=generator, device=self.device, dtype=torch.float64)
         last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
         count = config.window_frames
-        offset = torch.randint(1, self.stride + 1, (size,), generator=generator, device=self.device)
+        offset = torch.randint(
+            1, self.frame_stride + 1, (size,), generator=generator, device=self.device
+        )
         chance = torch.rand(3, size, generator=generator, device=self.device)
         length = torch.full((size,), count, device=self.device)
         hidden = torch.ones(size, dtype=torch.bool, device=self.device)
@@ -128,46 +132,55 @@ class WindowStore:
             length = torch.where(chance[0] < config.truncate_prob, shorter, length)
             hidden = chance[2] < config.mask_actions_prob
         turn = torch.randint(
-            0, self.memory_frames, (size,), generator=generator, device=self.device
+            0, self.context_frames, (size,), generator=generator, device=self.device
         )
-        return self.gather(last[rows], offset[rows], length[rows], hidden[rows], turn[rows], count)
+        return self.build_windows(
+            last[max_rows],
+            offset[max_rows],
+            length[max_rows],
+            hidden[max_rows],
+            turn[max_rows],
+            count,
+        )
 
-    def gather(
+    def build_windows(
         self,
         last: Tensor,
         offset: Tensor,
         length: Tensor,
-        hidden: Tensor,
-        turn: Tensor,
+        actions_masked: Tensor,
+        position_offset: Tensor,
         count: int,
     ) -> Batch:
         """Windows ending on steps `last` (B,); the frame before lies `offset` (B,) steps back, then every stride.
 
         An episode's first frame stands in block 0, as in play; other windows begin in block `turn` (B,).
         """
-        back = torch.arange(count - 2, -2, -1, device=self.device) * self.stride  # …, s, 0, -s
+        back = (
+            torch.arange(count - 2, -2, -1, device=self.device) * self.frame_stride
+        )  # …, s, 0, -s
         steps = last[:, None] - offset[:, None] - back[None]
         steps[:, -1] = last
-        first = self.first[last][:, None]
+        first = self.episode_start[last][:, None]
         young = torch.arange(count - 1, -1, -1, device=self.device)[None] < length[:, None]
         present = (steps >= first) & young
         steps = torch.maximum(steps, first)
-        labels, executed = self.labels[steps], self.executed[steps]
+        labels, executed = self.target_actions[steps], self.executed[steps]
         same = (labels == executed).all(2)
         newest = torch.arange(count, device=self.device) == count - 1
-        wanted = hidden[:, None] | newest[None]
+        wanted = actions_masked[:, None] | newest[None]
         return Batch(
-            self.look(steps),
+            self.read_frames(steps),
             present,
-            self.texts[self.episode[last]],
+            self.texts[self.episode_index[last]],
             torch.where(wanted[:, :, None], labels, executed),
             wanted | same,
             self.thoughts[self.thought[last]],
-            hidden,
-            torch.where(present[:, 0], turn, 0),
+            actions_masked,
+            torch.where(present[:, 0], position_offset, 0),
         )
 
-    def look(self, steps: Tensor) -> Tensor:
+    def read_frames(self, steps: Tensor) -> Tensor:
         """The frames of steps (…): (…, H, W, 3) uint8 on the device.
 
         From main memory they go to a GPU through pages that it can fetch itself, while the processor goes on.
@@ -183,10 +196,13 @@ class WindowStore:
             found.copy_(torch.from_numpy(self.frames.read(wanted.numpy())))
         return found.to(self.device, non_blocking=True).view(*steps.shape, *size[1:])
 
-    def changed(self, last: Tensor) -> Tensor:
+    def action_changed(self, last: Tensor) -> Tensor:
         """(B,) bool: the wanted action differs from the step before (an episode's first step does not count)."""
-        before = torch.maximum(last - 1, self.first[last])
-        now, then = self.first_action(self.labels[last]), self.first_action(self.labels[before])
+        before = torch.maximum(last - 1, self.episode_start[last])
+        now, then = (
+            self.first_action(self.target_actions[last]),
+            self.first_action(self.target_actions[before]),
+        )
         return (now != then).any(1)
 
     def first_action(self, ids: Tensor) -> Tensor:
@@ -196,16 +212,16 @@ class WindowStore:
         return out
 
 
-def build_store(
-    parts: dict[str, Sequence[EpisodeLike]],
+def build_dataset(
+    splits: dict[str, Sequence[EpisodeLike]],
     frames: Frames,
     vocabulary: Vocabulary,
     model: ModelConfig,
     data: DataConfig,
     device: torch.device,
-) -> WindowStore:
+) -> WindowDataset:
     """Tables of all parts' episodes, in order; `frames` holds their frames in the same order."""
-    episodes = [episode for part in parts.values() for episode in part]
+    episodes = [episode for part in splits.values() for episode in part]
     lengths = np.array([len(e) for e in episodes])
     total = int(lengths.sum())
     if total != len(frames):
@@ -216,12 +232,14 @@ def build_store(
     wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
     executed = [ids for of_one in done for ids in of_one]
     labels = [
-        c for pair in zip(wanted, done, strict=True) for c in _chunks(*pair, model.action_chunk)
+        c
+        for pair in zip(wanted, done, strict=True)
+        for c in _action_chunks(*pair, model.action_chunk)
     ]
     rows = {(THOUGHT, ""): 0}
-    said = [pair for e in episodes for pair in _said(e, data.thoughts)]
+    said = [pair for e in episodes for pair in _thought_targets(e, data.thoughts)]
     thought = [rows.setdefault(pair, len(rows)) for pair in said]
-    texts = [vocabulary.text_ids(e.info.instruction, model.max_text_tokens) for e in episodes]
+    texts = [vocabulary.text_ids(e.header.instruction, model.max_text_tokens) for e in episodes]
     told = [
         vocabulary.thought_ids(text, model.max_thought_tokens, kind) if text else []
         for kind, text in rows
@@ -238,17 +256,17 @@ def build_store(
 
     cumulative, begin = {}, 0
     game_of = np.repeat([e.spec.name for e in episodes], lengths)
-    for name, part in parts.items():
+    for name, part in splits.items():
         weights = np.zeros(total)
         size = sum(len(e) for e in part)
-        weights[begin : begin + size] = _weights(part, data) * _interest(part, data)
+        weights[begin : begin + size] = _episode_weights(part, data) * _step_weights(part, data)
         begin += size
         cumulative[name] = torch.from_numpy(np.cumsum(weights)).to(device)
         for game in sorted({e.spec.name for e in part}):
             chosen = np.where(game_of == game, weights, 0)
             cumulative[f"{name}/{game}"] = torch.from_numpy(np.cumsum(chosen)).to(device)
-    return WindowStore(
-        _place(frames, device) if isinstance(frames, np.ndarray) else frames,
+    return WindowDataset(
+        _frames_to_device(frames, device) if isinstance(frames, np.ndarray) else frames,
         table(labels, width),
         table(executed, width),
         torch.from_numpy(np.repeat(starts, lengths)).to(device),
@@ -263,7 +281,7 @@ def build_store(
     )
 
 
-def _chunks(wanted: list[list[int]], done: list[list[int]], length: int) -> list[list[int]]:
+def _action_chunks(wanted: list[list[int]], done: list[list[int]], length: int) -> list[list[int]]:
     """Each step's action and those of the `length` - 1 steps after it: START, action, END, action, END, …
 
     Fewer at the episode's end, and none behind a step where the game did something else than was wanted: what was
@@ -280,9 +298,9 @@ def _chunks(wanted: list[list[int]], done: list[list[int]], length: int) -> list
     return chunks
 
 
-def _weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
+def _episode_weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
     """A weight per step: every task of every game evenly, or every step, times the task's in the configuration."""
-    tasks = [(f"{e.spec.name}/{e.info.task}", e.info.task) for e in episodes]
+    tasks = [(f"{e.spec.name}/{e.header.task}", e.header.task) for e in episodes]
     counts: dict[str, int] = {}
     for (full, _), e in zip(tasks, episodes, strict=True):
         counts[full] = counts.get(full, 0) + len(e)
@@ -294,7 +312,7 @@ def _weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.fl
     return np.repeat(each, [len(e) for e in episodes])
 
 
-def _said(episode: EpisodeLike, thoughts: bool) -> list[tuple[int, str]]:
+def _thought_targets(episode: EpisodeLike, thoughts: bool) -> list[tuple[int, str]]:
     """What is to be said at each step: the caption where there is one, else the thought."""
     return [
         (CAPTION, caption) if caption else (THOUGHT, thought if thoughts else "")
@@ -302,7 +320,7 @@ def _said(episode: EpisodeLike, thoughts: bool) -> list[tuple[int, str]]:
     ]
 
 
-def _interest(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
+def _step_weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
     """A factor per step: of idle steps, and of those whose action is another than the one before."""
     factors = []
     for e in episodes:
@@ -315,7 +333,7 @@ def _interest(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.f
     return np.concatenate(factors) if factors else np.zeros(0)
 
 
-def _place(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+def _frames_to_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
     """On the device where it takes at most half of its free memory, else in main memory."""
     if device.type != "cuda" or frames.nbytes > torch.cuda.mem_get_info(device)[0] * 0.5:
         if not frames.flags.writeable and device.type != "cuda":

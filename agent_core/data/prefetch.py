@@ -21,7 +21,7 @@ import torch
 Drawn = TypeVar("Drawn")
 
 
-def can_draw_ahead(device: torch.device) -> bool:
+def can_prefetch(device: torch.device) -> bool:
     """Whether a core is left over while the device computes.
 
     Where none is, a second thread of tensor operations costs the first more than it takes off it: tiny on both of two
@@ -30,27 +30,27 @@ def can_draw_ahead(device: torch.device) -> bool:
     return device.type != "cpu" or torch.get_num_threads() < (os.cpu_count() or 1)
 
 
-class Feeder(Generic[Drawn]):
+class Prefetcher(Generic[Drawn]):
     """Hands out `draw(step)` of one step after the other, drawn `ahead` or in turn; as a context it ends its thread."""
 
-    def __init__(self, draw: Callable[[int], Drawn], device: torch.device, ahead: bool) -> None:
-        self._draw, self._device, self._ahead = draw, device, ahead
+    def __init__(self, load: Callable[[int], Drawn], device: torch.device, prefetch: bool) -> None:
+        self._load, self._device, self._prefetch = load, device, prefetch
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feeding")
         self._next: tuple[int, Future[Drawn]] | None = None
         self._held: Drawn | None = None
-        self.waited_s = 0.0
+        self.data_wait_s = 0.0
         """Time in `take` during which nothing was computed for want of data."""
 
-    def take(self, step: int) -> Drawn:
+    def get(self, step: int) -> Drawn:
         """What `draw` gave for the step, and raises what it raised; the one after it is begun."""
         self._finish_computing()
         begun = time.monotonic()
-        drawn = self._from_thread(step) if self._ahead else self._draw(step)
-        self.waited_s += time.monotonic() - begun
-        if self._ahead:
+        drawn = self._from_thread(step) if self._prefetch else self._load(step)
+        self.data_wait_s += time.monotonic() - begun
+        if self._prefetch:
             self._held = drawn
             self._next = (step + 1, self._begin(step + 1))
         return drawn
@@ -60,7 +60,7 @@ class Feeder(Generic[Drawn]):
             self._next = (step, self._begin(step))
         return self._next[1].result()
 
-    def __enter__(self) -> Feeder[Drawn]:
+    def __enter__(self) -> Prefetcher[Drawn]:
         return self
 
     def __exit__(
@@ -74,15 +74,15 @@ class Feeder(Generic[Drawn]):
         self._next = self._held = None
 
     def _begin(self, step: int) -> Future[Drawn]:
-        return self._thread.submit(self._drawn, step)
+        return self._thread.submit(self._load_batch, step)
 
-    def _drawn(self, step: int) -> Drawn:
+    def _load_batch(self, step: int) -> Drawn:
         """Runs in the thread; what it returns can be read on any stream."""
         stream: AbstractContextManager[Any] = nullcontext()
         if self._stream is not None:
             stream = torch.cuda.stream(self._stream)
         with stream:
-            drawn = self._draw(step)
+            drawn = self._load(step)
         if self._stream is not None:
             self._stream.synchronize()
         return drawn

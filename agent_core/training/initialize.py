@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from agent_core.config import RunConfig
-from agent_core.data.corpus import Corpus
+from agent_core.data.corpus import TrainingData
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
 from agent_core.training.resume import TrainError
@@ -15,37 +15,37 @@ from agent_core.weights.checkpoint import load
 from agent_core.weights.pretrained import import_clip, import_opt
 
 
-def first_model(config: RunConfig, corpus: Corpus) -> IAFM:
+def build_model(config: RunConfig, corpus: TrainingData) -> IAFM:
     """The model before its first step, the same on every process."""
     torch.manual_seed(config.train.seed)
-    model = IAFM(config.model, corpus.vocabulary.size).to(corpus.store.device)
-    in_channels_last(model)
+    model = IAFM(config.model, corpus.vocabulary.size).to(corpus.dataset.device)
+    to_channels_last(model)
     if config.train.clip_weights:
         import_clip(model, config.train.clip_weights)
     if config.train.opt_weights:
         import_opt(model, config.train.opt_weights)
     if config.train.init_from:
-        _start_from(model, config, corpus.store.device)
+        _init_from(model, config, corpus.dataset.device)
     for module in model.modules():
         if isinstance(module, Block):
             module.activation_checkpointing = config.train.activation_checkpointing
     return model
 
 
-def first_shadow(model: IAFM, config: RunConfig, corpus: Corpus) -> IAFM:
+def build_ema(model: IAFM, config: RunConfig, corpus: TrainingData) -> IAFM:
     """A copy of the model for the moving average: never trained, always in evaluation mode."""
-    shadow = IAFM(config.model, corpus.vocabulary.size).to(corpus.store.device)
-    in_channels_last(shadow)
+    shadow = IAFM(config.model, corpus.vocabulary.size).to(corpus.dataset.device)
+    to_channels_last(shadow)
     shadow.load_state_dict(model.state_dict())
     return shadow.requires_grad_(False).eval()
 
 
-def in_channels_last(model: IAFM) -> None:
+def to_channels_last(model: IAFM) -> None:
     """Convolutions in the layout that pictures come in."""
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _start_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
+def _init_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
     """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
 
     Meanings that it never learned come after its own ids and begin with this run's random weights.

@@ -14,7 +14,7 @@ from agent_core.model.iafm import IAFM, ModelOutput
 
 _ROWS = 128
 """Tokens are scored in multiples of so many: a product of a size never seen takes a processor milliseconds to plan."""
-_NO_TARGET = -100
+IGNORE_INDEX = -100
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Losses:
 
 
 @dataclass
-class Masked:
+class MaskedPatches:
     """The first M windows of a batch had patches hidden: which ones (M, N, V), and their whole pictures."""
 
     patches: Tensor
@@ -37,32 +37,34 @@ class Masked:
 
 
 @dataclass
-class Counts:
+class TokenCounts:
     """How many of each a batch holds; the parts of a batch add up to the whole's."""
 
-    words: Tensor
+    text: Tensor
     patches: Tensor
-    presses: Tensor
-    everything: Tensor
+    actions: Tensor
+    total: Tensor
     """|W| + sum(|V| + |A|) of Eq. 5."""
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.words + other.words,
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(
+            self.text + other.text,
             self.patches + other.patches,
-            self.presses + other.presses,
-            self.everything + other.everything,
+            self.actions + other.actions,
+            self.total + other.total,
         )
 
 
-def count(batch: Batch, visual_tokens: int, masked: Masked | None = None) -> Counts:
+def count_tokens(
+    batch: Batch, visual_tokens: int, masked: MaskedPatches | None = None
+) -> TokenCounts:
     """Of a batch, from its ids alone."""
-    words = _spoken(batch.instruction_ids).sum() + _spoken(batch.thought_ids).sum()
+    words = _text_mask(batch.instruction_ids).sum() + _text_mask(batch.thought_ids).sum()
     patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
     held = (batch.instruction_ids != 0).sum() + (batch.thought_ids != 0).sum()
     shown = batch.frame_mask.sum() * visual_tokens
     pressed = ((batch.actions != 0) & batch.frame_mask[:, :, None]).sum()
-    return Counts(words, patches, _scored(batch).sum(), held + shown + pressed)
+    return TokenCounts(words, patches, _action_mask(batch).sum(), held + shown + pressed)
 
 
 def losses(
@@ -70,38 +72,40 @@ def losses(
     batch: Batch,
     outputs: ModelOutput,
     config: LossConfig,
-    masked: Masked | None = None,
-    counts: Counts | None = None,
+    masked: MaskedPatches | None = None,
+    counts: TokenCounts | None = None,
 ) -> Losses:
     """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch, or the mean of means.
 
     With the `counts` of a whole batch of which this is a part, the parts' losses add up to the whole's.
     """
-    n = counts or count(batch, outputs.visual_tokens, masked)
-    text = _token_loss(model, outputs.text, batch.instruction_ids, _spoken(batch.instruction_ids))
-    thought = _token_loss(model, outputs.thought, batch.thought_ids, _spoken(batch.thought_ids))
-    action = _token_loss(model, outputs.actions, batch.actions, _scored(batch))
+    n = counts or count_tokens(batch, outputs.visual_tokens, masked)
+    text = _token_loss(
+        model, outputs.text, batch.instruction_ids, _text_mask(batch.instruction_ids)
+    )
+    thought = _token_loss(model, outputs.thought, batch.thought_ids, _text_mask(batch.thought_ids))
+    action = _token_loss(model, outputs.actions, batch.actions, _action_mask(batch))
     language, mae = text + thought, _pixel_loss(model, outputs, masked)
     means = (
-        language / n.words.clamp(min=1),
+        language / n.text.clamp(min=1),
         mae / n.patches.clamp(min=1),
-        action / n.presses.clamp(min=1),
+        action / n.actions.clamp(min=1),
     )
     weights = (config.language, config.mae, config.action)
     if config.normalization == "paper":
         sums = zip(weights, (language, mae, action), strict=True)
-        total = torch.stack([weight * part for weight, part in sums]).sum() / n.everything
+        total = torch.stack([weight * part for weight, part in sums]).sum() / n.total
     else:
         total = torch.stack([w * part for w, part in zip(weights, means, strict=True)]).sum()
     return Losses(total, *(part.detach() for part in means))
 
 
-def _spoken(ids: Tensor) -> Tensor:
+def _text_mask(ids: Tensor) -> Tensor:
     """Which tokens of texts (B, S) are predicted: all but the first of each, (B, S - 1) bool."""
     return ids[:, 1:] != 0
 
 
-def _scored(batch: Batch) -> Tensor:
+def _action_mask(batch: Batch) -> Tensor:
     """Which action tokens are targets, (B, N, A - 1) bool."""
     return (batch.actions[..., 1:] != 0) & (batch.loss_mask & batch.frame_mask)[:, :, None]
 
@@ -114,11 +118,11 @@ def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Te
     chosen, wanted = hidden[..., :-1, :][counted], targets[counted]
     spare = -len(wanted) % _ROWS
     logits = model.logits(F.pad(chosen, (0, 0, 0, spare))).float()
-    wanted = F.pad(wanted, (0, spare), value=_NO_TARGET)
-    return F.cross_entropy(logits, wanted, ignore_index=_NO_TARGET, reduction="sum")
+    wanted = F.pad(wanted, (0, spare), value=IGNORE_INDEX)
+    return F.cross_entropy(logits, wanted, ignore_index=IGNORE_INDEX, reduction="sum")
 
 
-def _pixel_loss(model: IAFM, outputs: ModelOutput, masked: Masked | None) -> Tensor:
+def _pixel_loss(model: IAFM, outputs: ModelOutput, masked: MaskedPatches | None) -> Tensor:
     """Sum over hidden patches of the mean squared error of their pixels."""
     if masked is None or not len(masked.patches):
         return outputs.patches.new_zeros((), dtype=torch.float32)

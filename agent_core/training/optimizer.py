@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from agent_core.config import RunConfig
-from agent_core.training.sharding import own
+from agent_core.training.sharding import local_shard
 
 
-def make_optimiser(model: nn.Module, config: RunConfig) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.AdamW:
     """AdamW; no weight decay on biases, norms, slots, places and embeddings."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     kept: list[nn.Parameter] = []
@@ -36,9 +36,9 @@ def learning_rate(config: RunConfig, step: int, fraction: float) -> float:
 
 
 @torch.no_grad()
-def follow(shadow: nn.Module, model: nn.Module, step: int, ema: float) -> None:
+def update_ema(ema_model: nn.Module, model: nn.Module, step: int, ema_decay: float) -> None:
     """Move the averaged weights a little towards the trained ones, faster in the first steps."""
-    decay = min(ema, (1 + step) / (10 + step))
-    slow = [own(p.detach()) for p in shadow.parameters()]
-    fast = [own(p.detach()) for p in model.parameters()]
+    decay = min(ema_decay, (1 + step) / (10 + step))
+    slow = [local_shard(p.detach()) for p in ema_model.parameters()]
+    fast = [local_shard(p.detach()) for p in model.parameters()]
     torch._foreach_lerp_(slow, fast, 1 - decay)

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from agent_core.model.iafm import IAFM
 from agent_core.tokens.vocabulary import Vocabulary
-from agent_core.training.sharding import gathered, held_like
+from agent_core.training.sharding import full_state_dict, shard_like
 from agent_core.weights.checkpoint import replace_folder
 
-_TENSORS, _WORDS = "state.safetensors", "state.json"
+_TENSORS, _META = "state.safetensors", "state.json"
 
 
 class TrainError(RuntimeError):
@@ -31,7 +31,7 @@ class TrainError(RuntimeError):
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Where a run stands."""
 
     step: int = 0
@@ -42,39 +42,39 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainState:
     """What training changes."""
 
     model: IAFM
-    shadow: IAFM
+    ema_model: IAFM
     """Its moving average."""
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
 
     def tensors(self, keep: bool) -> dict[str, Tensor]:
         """All of it as whole tensors where `keep`; where they are split, every process must ask."""
         named = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        named |= {f"shadow.{k}": v for k, v in self.shadow.state_dict().items()}
-        moments = self.optimiser.state_dict()["state"]
+        named |= {f"shadow.{k}": v for k, v in self.ema_model.state_dict().items()}
+        moments = self.optimizer.state_dict()["state"]
         named |= {f"optimiser.{i}.{k}": v for i, s in moments.items() for k, v in s.items()}
-        return gathered(named, keep)
+        return full_state_dict(named, keep)
 
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what `tensors` gave; raises `RuntimeError` where they are of other sizes."""
-        for name, model in (("model.", self.model), ("shadow.", self.shadow)):
+        for name, model in (("model.", self.model), ("shadow.", self.ema_model)):
             _load(
                 model, {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
             )
-        weights = [w for group in self.optimiser.param_groups for w in group["params"]]
-        state = self.optimiser.state_dict()
+        weights = [w for group in self.optimizer.param_groups for w in group["params"]]
+        state = self.optimizer.state_dict()
         for key in sorted(k for k in tensors if k.startswith("optimiser.")):
             _, index, moment = key.split(".")
             value = tensors[key]  # the fused kernel wants moments in the weight's memory layout
-            kept = value if value.ndim == 0 else held_like(weights[int(index)].detach(), value)
+            kept = value if value.ndim == 0 else shard_like(weights[int(index)].detach(), value)
             state["state"].setdefault(int(index), {})[moment] = kept
-        self.optimiser.load_state_dict(state)
+        self.optimizer.load_state_dict(state)
 
 
-def open_folder(run_dir: Path) -> None:
+def create_run_dir(run_dir: Path) -> None:
     """Make sure that there is a run's folder; raises `TrainError`."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def open_folder(run_dir: Path) -> None:
 
 
 @contextmanager
-def writing(run_dir: Path) -> Iterator[None]:
+def write_guard(run_dir: Path) -> Iterator[None]:
     """Where the disk takes no more, drafts are taken away and a `TrainError` says so."""
     try:
         yield
@@ -98,7 +98,7 @@ def writing(run_dir: Path) -> Iterator[None]:
 
 
 def save_state(
-    folder: Path, tensors: dict[str, Tensor], progress: Progress, vocabulary: Vocabulary
+    folder: Path, tensors: dict[str, Tensor], progress: RunProgress, vocabulary: Vocabulary
 ) -> None:
     """Everything needed to go on, replaced in one step."""
     draft = folder.with_name(folder.name + ".draft")
@@ -106,31 +106,31 @@ def save_state(
     draft.mkdir(parents=True)
     save_file(tensors, draft / _TENSORS)
     words = {"progress": asdict(progress), "vocabulary": _fingerprint(vocabulary)}
-    (draft / _WORDS).write_text(json.dumps(words), encoding="utf-8")
-    shutil.copymode(draft / _WORDS, draft / _TENSORS)
+    (draft / _META).write_text(json.dumps(words), encoding="utf-8")
+    shutil.copymode(draft / _META, draft / _TENSORS)
     replace_folder(draft, folder)
 
 
-def restore_state(folder: Path, learned: Learned, vocabulary: Vocabulary) -> Progress | None:
+def restore_state(folder: Path, state: TrainState, vocabulary: Vocabulary) -> RunProgress | None:
     """Go on from a folder, or from its predecessor where a kill met its replacing; None where there is neither.
 
     Raises `TrainError` where it is damaged or belongs to other sizes or words.
     """
     folders = [folder, folder.with_name(folder.name + ".old")]
-    found = next((f for f in folders if (f / _WORDS).exists()), None)
+    found = next((f for f in folders if (f / _META).exists()), None)
     if found is None:
         return None
     other = TrainError(f"{found} belongs to another model or data set; take a new run folder")
     try:
-        words = json.loads((found / _WORDS).read_text(encoding="utf-8"))
+        words = json.loads((found / _META).read_text(encoding="utf-8"))
         tensors = load_file(found / _TENSORS)
-        progress = Progress(**words["progress"])
+        progress = RunProgress(**words["progress"])
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise TrainError(f"{found} is damaged: {error}; begin anew with --fresh") from None
     if words.get("vocabulary", _fingerprint(vocabulary)) != _fingerprint(vocabulary):
         raise other
     try:
-        learned.take(tensors)
+        state.load(tensors)
     except RuntimeError:
         raise other from None
     return progress
@@ -143,7 +143,7 @@ def _load(model: IAFM, tensors: Mapping[str, Tensor]) -> None:
         raise RuntimeError("other names or sizes of weights")
     with torch.no_grad():
         for name, weight in own.items():
-            weight.copy_(held_like(weight, tensors[name]))
+            weight.copy_(shard_like(weight, tensors[name]))
 
 
 def _fingerprint(vocabulary: Vocabulary) -> str:

@@ -17,31 +17,31 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from agent_core.model.block import Block
-from agent_core.training.distributed import Ranks
+from agent_core.training.distributed import ProcessGroup
 
 
-def split(module: nn.Module, ranks: Ranks, device: torch.device) -> None:
+def shard(module: nn.Module, group: ProcessGroup, device: torch.device) -> None:
     """Split a module's weights over the processes, in place: each layer on its own, then all the rest at once.
 
     Convolutions lose their channels-last layout: only contiguous weights can be split.
     """
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    mesh = init_device_mesh(device.type, (ranks.world,))
+    mesh = init_device_mesh(device.type, (group.world_size,))
     for layer in module.modules():
         if isinstance(layer, Block):
             fully_shard(layer, mesh=mesh)
     fully_shard(module, mesh=mesh)
 
 
-def copied(module: nn.Module, ranks: Ranks) -> nn.Module:
+def wrap_ddp(module: nn.Module, group: ProcessGroup) -> nn.Module:
     """The module with its gradients averaged over the processes, its weights on each."""
-    if ranks.world == 1:
+    if group.world_size == 1:
         return module
     return DistributedDataParallel(module, find_unused_parameters=True)
 
 
 @contextmanager
-def gradients(module: nn.Module, last: bool) -> Iterator[None]:
+def grad_sync(module: nn.Module, last: bool) -> Iterator[None]:
     """Around one part's two passes: gradients stay on this process until the last part's, then all are averaged."""
     if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(last)
@@ -53,27 +53,27 @@ def gradients(module: nn.Module, last: bool) -> Iterator[None]:
         yield
 
 
-def own(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """What this process holds of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """All of a tensor; where it is split, every process must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+def full_state_dict(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     """Whole tensors in main memory where `keep`, nothing elsewhere; one after the other, so that one fits is enough."""
     found = {}
     for name, tensor in tensors.items():
-        full = whole(tensor.detach())
+        full = full_tensor(tensor.detach())
         if keep:
             found[name] = full.cpu().contiguous()
     return found
 
 
-def held_like(weight: Tensor, value: Tensor) -> Tensor:
+def shard_like(weight: Tensor, value: Tensor) -> Tensor:
     """A whole value in a weight's memory layout, on its device, split where the weight is."""
     if isinstance(weight, DTensor):
         return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)

@@ -13,56 +13,58 @@ from contextlib import AbstractContextManager
 import torch
 
 from agent_core.config import DataConfig, RunConfig
-from agent_core.data.dataset import WindowStore
+from agent_core.data.dataset import WindowDataset
 from agent_core.model.batch import Batch
 from agent_core.model.iafm import IAFM
-from agent_core.training.loss import count, losses
+from agent_core.training.loss import count_tokens, losses
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
 
 def draw_validation(
-    store: WindowStore, part: str, size: int, generator: torch.Generator
+    dataset: WindowDataset, split: str, size: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Steps that windows end on, and how many steps before each its next frame lies: (size,) both."""
-    total = store.cumulative[part]
-    draw = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
+    total = dataset.cumulative_weights[split]
+    draw = torch.rand(size, generator=generator, device=dataset.device, dtype=torch.float64)
     last = torch.searchsorted(total, draw * total[-1], right=True).clamp(max=len(total) - 1)
-    offset = torch.randint(1, store.stride + 1, (size,), generator=generator, device=store.device)
+    offset = torch.randint(
+        1, dataset.frame_stride + 1, (size,), generator=generator, device=dataset.device
+    )
     return last, offset
 
 
 def whole_windows(
-    store: WindowStore, last: torch.Tensor, offset: torch.Tensor, data: DataConfig
+    dataset: WindowDataset, last: torch.Tensor, offset: torch.Tensor, data: DataConfig
 ) -> Batch:
     """Windows as in play: none is cut short, and no earlier action is seen."""
     length = torch.full_like(last, data.window_frames)
     hidden = torch.ones_like(last, dtype=torch.bool)
-    turn = last % store.memory_frames
-    return store.gather(last, offset, length, hidden, turn, data.window_frames)
+    turn = last % dataset.context_frames
+    return dataset.build_windows(last, offset, length, hidden, turn, data.window_frames)
 
 
 @torch.no_grad()
 def scores_by_game(
     model: IAFM,
-    store: WindowStore,
+    dataset: WindowDataset,
     config: RunConfig,
-    part: str,
+    split: str,
     autocast: Autocast,
-    at_once: int,
+    max_batch: int,
 ) -> dict[str, float]:
     """The scores; where several games are trained, their mean, and those of each as "action/voxel".
 
     The model sees `at_once` windows at a time.
     """
-    games, windows = store.games(part), config.train.validation_windows
+    games, windows = dataset.games(split), config.train.validation_windows
 
     def score(part: str, windows: int) -> dict[str, float]:
-        return _scores(model, store, config, part, windows, autocast, at_once)
+        return _scores(model, dataset, config, part, windows, autocast, max_batch)
 
     if len(games) < 2:
-        return score(part, windows)
-    each = {g: score(f"{part}/{g}", max(1, windows // len(games))) for g in games}
+        return score(split, windows)
+    each = {g: score(f"{split}/{g}", max(1, windows // len(games))) for g in games}
     known: dict[str, list[float]] = {}
     for scores in each.values():
         for name, value in scores.items():
@@ -73,26 +75,29 @@ def scores_by_game(
 
 def _scores(
     model: IAFM,
-    store: WindowStore,
+    dataset: WindowDataset,
     config: RunConfig,
-    part: str,
+    split: str,
     windows: int,
     autocast: Autocast,
-    at_once: int,
+    max_batch: int,
 ) -> dict[str, float]:
     """Losses and accuracy on the newest frame of fixed windows; of words alone where nothing is done."""
-    generator = torch.Generator(store.device).manual_seed(7)
-    drawn = draw_validation(store, part, windows, generator)
-    sums = torch.zeros(8, device=store.device)
-    for last, offset in zip(*(torch.split(ids, at_once) for ids in drawn), strict=True):
-        batch, changed = whole_windows(store, last, offset, config.data), store.changed(last)
-        words = count(batch, config.model.visual_tokens).words
+    generator = torch.Generator(dataset.device).manual_seed(7)
+    drawn = draw_validation(dataset, split, windows, generator)
+    sums = torch.zeros(8, device=dataset.device)
+    for last, offset in zip(*(torch.split(ids, max_batch) for ids in drawn), strict=True):
+        batch, changed = (
+            whole_windows(dataset, last, offset, config.data),
+            dataset.action_changed(last),
+        )
+        words = count_tokens(batch, config.model.visual_tokens).text
         with autocast():
             outputs = model(batch)
             found = losses(model, batch, outputs, config.loss)
             logits = model.logits(outputs.actions[:, -1, :-1])
         chunk = batch.actions[:, -1]
-        targets = store.first_action(chunk)[:, 1:]
+        targets = dataset.first_action(chunk)[:, 1:]
         agrees = logits.argmax(-1) == chunk[:, 1:]
         right = (agrees | (targets == 0)).all(1)
         nats = torch.nn.functional.cross_entropy(

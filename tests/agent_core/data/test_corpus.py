@@ -11,7 +11,7 @@ import torch
 
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from agent_core.data.corpus import open_data, prepare
+from agent_core.data.corpus import build_training_data, load_splits
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train
 from games.voxel.spec import SPEC
@@ -53,7 +53,7 @@ def test_windows_from_jpegs_are_near_to_raw_ones(data: Path, tmp_path: Path, dev
     drawn = []
     for form in ("raw", "jpeg"):
         settings = config(data, form, device=device)
-        store = prepare(settings, *open_data(settings, tmp_path / form)).store
+        store = build_training_data(settings, *load_splits(settings, tmp_path / form)).dataset
         generator = torch.Generator(store.device).manual_seed(0)
         drawn.append(store.sample("train", 16, settings.data, generator))
     raw, jpeg = drawn

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent_core.config import ConfigError, DataConfig, ModelConfig
-from agent_core.data.dataset import WindowStore, build_store
+from agent_core.data.dataset import WindowDataset, build_dataset
 from agent_core.tokens.vocabulary import CAPTION, THOUGHT, build_vocabulary
 from games import Action
 from games.voxel.spec import SPEC
@@ -43,31 +43,31 @@ class Tape:
 LONG, SHORT = Tape(12, 100, "wood", "chop a tree"), Tape(4, 50, "meat", "hunt the pig")
 
 
-def store_of(**changes: int) -> WindowStore:
+def store_of(**changes: int) -> WindowDataset:
     parts = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
     sizes = {"frame_height": 8, "frame_width": 8, "pooled_grid": (1, 1), "context_frames": 3}
     model = ModelConfig.model_validate({**sizes, "frame_stride": STRIDE, **changes})
-    return build_store(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
+    return build_dataset(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def store() -> WindowStore:
+def store() -> WindowDataset:
     return store_of()
 
 
-def cut(store: WindowStore, last: int, offset: int, hidden: bool, length: int = 4) -> object:
+def cut(store: WindowDataset, last: int, offset: int, hidden: bool, length: int = 4) -> object:
     ids = [torch.tensor([value]) for value in (last, offset, length)]
-    return store.gather(*ids, torch.tensor([hidden]), torch.tensor([2]), 4)
+    return store.build_windows(*ids, torch.tensor([hidden]), torch.tensor([2]), 4)
 
 
-def test_a_window_holds_every_third_frame_and_the_newest(store: WindowStore) -> None:
+def test_a_window_holds_every_third_frame_and_the_newest(store: WindowDataset) -> None:
     batch = cut(store, 9, 2, True)
     assert batch.frames[0, :, 0, 0, 0].tolist() == [101, 104, 107, 109]
     assert batch.present.all()
 
 
-def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
+def test_no_window_reaches_into_another_episode(store: WindowDataset) -> None:
     batch = cut(store, 12 + 2, 1, True)  # the short episode's third step
     assert batch.present[0].tolist() == [False, False, True, True]
     assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
@@ -75,22 +75,22 @@ def test_no_window_reaches_into_another_episode(store: WindowStore) -> None:
     assert VOCABULARY.decode_text(batch.thought[0].tolist()) == "walk"
 
 
-def test_a_caption_is_said_where_there_is_one(store: WindowStore) -> None:
+def test_a_caption_is_said_where_there_is_one(store: WindowDataset) -> None:
     walk, wall = (cut(store, 12 + i, 1, True).thought[0].tolist() for i in (2, 3))
     assert (walk[0], VOCABULARY.decode_text(walk)) == (THOUGHT, "walk")
     assert (wall[0], VOCABULARY.decode_text(wall)) == (CAPTION, "a wall")
 
 
-def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowStore) -> None:
+def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowDataset) -> None:
     assert cut(store, 11, 2, True).turn.tolist() == [2]
     assert cut(store, 4, 1, True).turn.tolist() == [0]
 
 
-def test_a_short_window_forgets(store: WindowStore) -> None:
+def test_a_short_window_forgets(store: WindowDataset) -> None:
     assert cut(store, 9, 2, True, length=2).present[0].tolist() == [False, False, True, True]
 
 
-def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowStore) -> None:
+def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowDataset) -> None:
     walk = VOCABULARY.meaning_to_id["move.forward"]
     hit = VOCABULARY.meaning_to_id["attack.primary"]
     hidden, shown = cut(store, 7, 3, True), cut(store, 7, 3, False)  # frames 1, 4 and 7 of "wood"
@@ -104,7 +104,7 @@ def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowStore
     assert walk in cut(store, 5, 3, False).actions[0, 3]
 
 
-def test_tasks_are_drawn_evenly_and_parts_never_mix(store: WindowStore) -> None:
+def test_tasks_are_drawn_evenly_and_parts_never_mix(store: WindowDataset) -> None:
     generator = torch.Generator().manual_seed(0)
     batch = store.sample("train", 4000, DataConfig(window_frames=2), generator)
     meat = (batch.frames[:, -1, 0, 0, 0] < 60).float().mean().item()
@@ -115,7 +115,7 @@ def test_tasks_are_drawn_evenly_and_parts_never_mix(store: WindowStore) -> None:
     assert store.steps("validation") == 5
 
 
-def test_draws_depend_on_the_generator_alone(store: WindowStore) -> None:
+def test_draws_depend_on_the_generator_alone(store: WindowDataset) -> None:
     first, second = (
         store.sample("train", 16, DataConfig(), torch.Generator().manual_seed(3)) for _ in range(2)
     )
@@ -123,8 +123,8 @@ def test_draws_depend_on_the_generator_alone(store: WindowStore) -> None:
     assert torch.equal(first.actions, second.actions)
 
 
-def test_changes_of_the_wanted_action_are_found(store: WindowStore) -> None:
-    assert store.changed(torch.tensor([0, 1, 12, 13])).tolist() == [False, True, False, True]
+def test_changes_of_the_wanted_action_are_found(store: WindowDataset) -> None:
+    assert store.action_changed(torch.tensor([0, 1, 12, 13])).tolist() == [False, True, False, True]
 
 
 def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
@@ -154,9 +154,9 @@ def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
 def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
     steps = torch.arange(16)
     store = store_of(chunk=2, max_action_tokens=21)
-    assert store.changed(steps).tolist() == store_of().changed(steps).tolist()
-    first = store.first_action(store.labels)
-    assert first[:, :3].tolist() == store_of().labels[:, :3].tolist()
+    assert store.action_changed(steps).tolist() == store_of().action_changed(steps).tolist()
+    first = store.first_action(store.target_actions)
+    assert first[:, :3].tolist() == store_of().target_actions[:, :3].tolist()
     assert not first[:, 3:].any()
 
 
@@ -174,12 +174,12 @@ def test_games_are_told_apart_and_weighed_by_name() -> None:
     frames = np.concatenate([e.pictures for e in episodes])
     model = ModelConfig(frame_height=8, frame_width=8, pooled_grid=(1, 1))
     data = DataConfig(window_frames=2, task_weights={"wood": 1.0, "other/wood": 3.0})
-    store = build_store(
+    store = build_dataset(
         {"train": episodes, "validation": []}, frames, VOCABULARY, model, data, torch.device("cpu")
     )
     assert store.games("train") == ("other", "voxel")
     assert store.games("validation") == ()
-    share = store.cumulative["train/other"][-1] / store.cumulative["train"][-1]
+    share = store.cumulative_weights["train/other"][-1] / store.cumulative_weights["train"][-1]
     assert share.item() == pytest.approx(0.75)
     drawn = store.sample("train/other", 50, data, torch.Generator().manual_seed(0))
     assert drawn.frames[:, -1].max() < 60

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from agent_core.data.corpus import prepare
-from agent_core.data.prefetch import Feeder
-from agent_core.training.microbatch import draw_part
+from agent_core.data.corpus import build_training_data
+from agent_core.data.prefetch import Prefetcher
+from agent_core.training.microbatch import sample_microbatch
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train_on
 from games.voxel.spec import SPEC
@@ -67,14 +67,14 @@ def test_what_is_fed_is_what_would_be_drawn(
     if in_main_memory and device == "cuda":  # as where the GPU has no room for them
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 0))
     settings = config(1, device)
-    store = prepare(settings, PARTS, FRAMES).store
+    store = build_training_data(settings, PARTS, FRAMES).dataset
 
     def draw(step: int) -> object:
-        return draw_part(store, settings, step, slice(None, None, 2), torch.float32)
+        return sample_microbatch(store, settings, step, slice(None, None, 2), torch.float32)
 
-    with Feeder(draw, store.device, ahead) as feeder:
+    with Prefetcher(draw, store.device, ahead) as feeder:
         for step in (3, 4, 5, 9, 10):
-            fed, drawn = feeder.take(step), draw(step)
+            fed, drawn = feeder.get(step), draw(step)
             assert torch.equal(fed.batch.frames, drawn.batch.frames)
             assert torch.equal(fed.batch.actions, drawn.batch.actions)
             assert torch.equal(fed.pictures, drawn.pictures)
@@ -89,8 +89,8 @@ def test_the_next_step_is_drawn_before_it_is_asked_for() -> None:
             begun.set()
         return step
 
-    with Feeder(draw, CPU, True) as feeder:
-        assert feeder.take(7) == 7
+    with Prefetcher(draw, CPU, True) as feeder:
+        assert feeder.get(7) == 7
         assert begun.wait(60)
     assert not feeding_threads()
 
@@ -103,10 +103,10 @@ def test_only_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(step: int) -> None:
         now[0] += 3.0 if step == 0 else 0.0
 
-    with Feeder(draw, CPU, True) as feeder:
+    with Prefetcher(draw, CPU, True) as feeder:
         for step in range(3):
-            feeder.take(step)
-        assert feeder.waited_s == 3.0
+            feeder.get(step)
+        assert feeder.data_wait_s == 3.0
 
 
 def broken(step: int) -> int:
@@ -116,10 +116,10 @@ def broken(step: int) -> int:
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_it_is_asked_for() -> None:
-    with Feeder(broken, CPU, True) as feeder:
-        assert [feeder.take(0), feeder.take(1)] == [0, 1]
+    with Prefetcher(broken, CPU, True) as feeder:
+        assert [feeder.get(0), feeder.get(1)] == [0, 1]
         with pytest.raises(ValueError, match="no such frame"):
-            feeder.take(2)
+            feeder.get(2)
     assert not feeding_threads()
 
 
@@ -128,7 +128,7 @@ def test_no_thread_is_left_behind(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C ends a run in order, what went wrong while drawing ends it at once."""
-    before = draw_part
+    before = sample_microbatch
 
     def draw(store: object, config: object, step: int, *rest: object) -> object:
         if step == 2:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agent_core.config import ConfigError
-from agent_core.training.distributed import Ranks
+from agent_core.training.distributed import ProcessGroup
 
 
 def test_one_process_of_each_machine_works_before_the_others_there(
@@ -30,7 +30,7 @@ def test_one_process_of_each_machine_works_before_the_others_there(
             turns[rank] = met.count
             return 10 * rank
 
-        return Ranks(rank, 6, rank % 3).in_turn(work)
+        return ProcessGroup(rank, 6, rank % 3).main_first(work)
 
     monkeypatch.setattr("agent_core.training.distributed.dist.barrier", meet)
     with ThreadPoolExecutor(6) as processes:
@@ -39,7 +39,7 @@ def test_one_process_of_each_machine_works_before_the_others_there(
 
 
 def test_alone_there_is_nobody_to_wait_for() -> None:
-    assert Ranks().in_turn(lambda: 7) == 7
+    assert ProcessGroup().main_first(lambda: 7) == 7
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def test_a_run_on_the_cpu_talks_over_gloo_where_there_are_gpus(asked: list[object]) -> None:
-    assert Ranks.join("cpu") == Ranks(3, 4, 1)
+    assert ProcessGroup.init("cpu") == ProcessGroup(3, 4, 1)
     assert asked == ["gloo", True]
 
 
@@ -73,7 +73,7 @@ def test_a_run_on_gpus_talks_over_nccl(
     monkeypatch.setattr(
         "agent_core.training.distributed.pick_device", lambda _: torch.device("cuda", 1)
     )
-    assert Ranks.join(device) == Ranks(3, 4, 1)
+    assert ProcessGroup.init(device) == ProcessGroup(3, 4, 1)
     assert asked == ["cuda:1", "nccl", True]
 
 
@@ -82,5 +82,5 @@ def test_a_device_that_is_not_there_is_said(
 ) -> None:
     monkeypatch.setattr("agent_core.training.distributed.torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match="no device 'xpu:99'"):
-        Ranks.join("xpu:99")
+        ProcessGroup.init("xpu:99")
     assert asked == []

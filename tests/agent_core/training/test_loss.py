@@ -9,7 +9,7 @@ from agent_core.config import LossConfig, ModelConfig
 from agent_core.model import IAFM, ModelOutput
 from agent_core.model.batch import Batch
 from agent_core.model.conv_stem import normalize_pixels
-from agent_core.training.loss import Masked, losses
+from agent_core.training.loss import MaskedPatches, losses
 
 CONFIG = ModelConfig(
     width=16,
@@ -71,7 +71,7 @@ def test_equation_five_with_hidden_patches(weight: float) -> None:
     language, action = by_hand(model, out)
     pictures = normalize_pixels(batch.frames)[:2]
     patches = torch.tensor([[[True, False], [True, True]]])
-    found = losses(model, batch, out, LossConfig(mae=weight), Masked(patches, pictures))
+    found = losses(model, batch, out, LossConfig(mae=weight), MaskedPatches(patches, pictures))
     predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
     error = (predicted - model.mae_decoder.targets(pictures)).square().mean(2)
     mae = float(error[0, 0] + error[1, 0] + error[1, 1])
@@ -82,7 +82,7 @@ def test_equation_five_with_hidden_patches(weight: float) -> None:
     assert found.mae.item() == pytest.approx(mae / 3, rel=1e-5)
     mean = LossConfig(mae=weight, normalization="mean")
     total = language / 5 + action / 3 + weight * mae / 3
-    found = losses(model, batch, out, mean, Masked(patches, pictures))
+    found = losses(model, batch, out, mean, MaskedPatches(patches, pictures))
     assert found.total.item() == pytest.approx(total, rel=1e-5)
 
 
@@ -101,9 +101,11 @@ def test_only_hidden_patches_count() -> None:
     pictures = normalize_pixels(batch.frames)
     patches = torch.zeros(1, 2, 2, dtype=torch.bool)
     patches[0, 1, 1] = True
-    found = losses(model, batch, out, LossConfig(), Masked(patches, pictures[:2]))
+    found = losses(model, batch, out, LossConfig(), MaskedPatches(patches, pictures[:2]))
     predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
     error = (predicted - model.mae_decoder.targets(pictures[:2])).square().mean(2)
     assert found.mae.item() == pytest.approx(error[1, 1].item(), rel=1e-5)
-    unmasked = losses(model, batch, out, LossConfig(), Masked(~patches & False, pictures[:2]))
+    unmasked = losses(
+        model, batch, out, LossConfig(), MaskedPatches(~patches & False, pictures[:2])
+    )
     assert unmasked.mae.item() == 0

@@ -24,11 +24,11 @@ from agent_core.config import (
     TrainConfig,
     load_config,
 )
-from agent_core.data.corpus import prepare
+from agent_core.data.corpus import build_training_data
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.training.loss import losses
-from agent_core.training.microbatch import draw_part
+from agent_core.training.microbatch import sample_microbatch
 from agent_core.training.optimizer import learning_rate
 from agent_core.training.resume import TrainError
 from agent_core.training.run_log import read_log
@@ -98,11 +98,11 @@ def config(steps: int, **changes: object) -> RunConfig:
 
 @pytest.mark.parametrize("normalization", ["paper", "mean"])
 def test_steps_lower_the_loss(normalization: str) -> None:
-    corpus = prepare(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), PARTS, FRAMES)
     torch.manual_seed(0)
     model = IAFM(MODEL, corpus.vocabulary.size)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
-    batch = corpus.store.sample(
+    batch = corpus.dataset.sample(
         "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
     )
     totals = []
@@ -116,10 +116,10 @@ def test_steps_lower_the_loss(normalization: str) -> None:
 
 
 def test_padding_changes_no_loss() -> None:
-    corpus = prepare(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), PARTS, FRAMES)
     torch.manual_seed(0)
     model = IAFM(MODEL, corpus.vocabulary.size).eval()
-    batch = corpus.store.sample(
+    batch = corpus.dataset.sample(
         "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
     )
     plain = losses(model, batch, model(batch), LossConfig())
@@ -135,9 +135,9 @@ def test_padding_changes_no_loss() -> None:
 
 
 def test_absent_frames_change_no_loss() -> None:
-    corpus = prepare(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), PARTS, FRAMES)
     model = IAFM(MODEL, corpus.vocabulary.size).eval()
-    batch = corpus.store.sample(
+    batch = corpus.dataset.sample(
         "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
     )
     batch.frame_mask[:, :2] = False
@@ -409,9 +409,13 @@ def test_only_a_run_that_begins_leaves_its_settings(
 def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) -> None:
     loss = LossConfig(mae_clip_fraction=0.5, mae_mask_ratio=shares)
     settings = config(1, batch=64).model_copy(update={"loss": loss})
-    store, hidden, shown = prepare(settings, PARTS, FRAMES).store, torch.zeros(2), torch.zeros(2)
+    store, hidden, shown = (
+        build_training_data(settings, PARTS, FRAMES).dataset,
+        torch.zeros(2),
+        torch.zeros(2),
+    )
     for step in range(8):
-        part = draw_part(store, settings, step, slice(None), torch.float32)
+        part = sample_microbatch(store, settings, step, slice(None), torch.float32)
         assert part.masked is not None
         assert len(part.masked.patches) == 32  # half of the windows
         assert part.masked.pictures.shape[0] == 32 * part.batch.frame_mask.shape[1]
@@ -440,13 +444,13 @@ def weighing(weights: dict[str, float]) -> RunConfig:
 )
 def test_weights_of_no_task_are_refused(weights: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        prepare(weighing(weights), PARTS, FRAMES)
+        build_training_data(weighing(weights), PARTS, FRAMES)
 
 
 def test_tasks_of_the_game_and_of_other_games_may_be_weighed() -> None:
     """One recipe serves recordings of a few tasks and of all."""
     names = ("hit", "voxel/hit", "dig_down", "free", "voxel/free", "pong/win_point")
-    prepare(weighing(dict.fromkeys(names, 0.5)), PARTS, FRAMES)
+    build_training_data(weighing(dict.fromkeys(names, 0.5)), PARTS, FRAMES)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:

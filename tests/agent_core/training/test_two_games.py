@@ -9,7 +9,7 @@ import pytest
 
 from agent_core.agent import Agent
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from agent_core.data.corpus import open_data
+from agent_core.data.corpus import load_splits
 from agent_core.tokens.vocabulary import spec_meanings
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train
@@ -74,7 +74,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
 
 
 def test_frames_of_both_sizes_come_to_the_models(run: tuple[RunConfig, Path]) -> None:
-    parts, frames = open_data(*run)
+    parts, frames = load_splits(*run)
     episodes = [e for part in parts.values() for e in part]
     assert {e.spec.frame.shape for e in episodes} == {(72, 128, 3), (105, 80, 3)}
     assert frames.shape == (6 * STEPS, 72, 128, 3)

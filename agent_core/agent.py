@@ -20,7 +20,7 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
 from bridges.policy import Alternative, Decision, Following, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
-QUESTIONS = ("next_action", "why", "caption")
+QUERY_KINDS = ("next_action", "why", "caption")
 _WIDE = 256
 """From this width on, matrices outweigh what bfloat16 costs around them (measured on CPUs)."""
 _RECENT = 20
@@ -79,8 +79,8 @@ class Agent:
         threads: int | None = None,
         temperature: float = 1.0,
         seed: int = 0,
-        alternatives: int = 3,
-        show_actions: bool = False,
+        num_candidates: int = 3,
+        condition_on_actions: bool = False,
     ) -> Agent:
         """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process.
 
@@ -92,7 +92,9 @@ class Agent:
         checkpoint = load(path, pick_device(device))
         if precision == "auto":
             precision = _fastest(checkpoint)
-        options = EngineOptions(temperature, alternatives, show_actions, precision=precision)
+        options = EngineOptions(
+            temperature, num_candidates, condition_on_actions, precision=precision
+        )
         return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
@@ -122,10 +124,10 @@ class Agent:
         """The next action of every player, all in one batch; each player at most once."""
         if not requests:
             return []
-        players = [_mine(request.player) for request in requests]
+        players = [require_own_player(request.player) for request in requests]
         choices = self._engine.act(
             [player.session for player in players],
-            [self._fit(request.frame) for request in requests],
+            [self._resize_frame(request.frame) for request in requests],
             [request.instruction for request in requests],
             [request.executed for request in requests],
         )
@@ -133,9 +135,11 @@ class Agent:
 
     def ask(self, player: object, question: str) -> str:
         """An answer in words about the newest observation; never changes what is done next."""
-        mine = _mine(player)
-        if question not in QUESTIONS:
-            raise PolicyError(f"no question called {question!r}{did_you_mean(question, QUESTIONS)}")
+        mine = require_own_player(player)
+        if question not in QUERY_KINDS:
+            raise PolicyError(
+                f"no question called {question!r}{did_you_mean(question, QUERY_KINDS)}"
+            )
         said = mine.session.last_sample
         if said is None:
             return "nothing seen yet"
@@ -148,7 +152,7 @@ class Agent:
             return self._engine.generate_thought(mine.session, CAPTION)
         return _caption(mine)
 
-    def _fit(self, frame: Frame) -> Frame:
+    def _resize_frame(self, frame: Frame) -> Frame:
         config = self._engine.config
         if frame.shape[:2] == (config.frame_height, config.frame_width):
             return frame
@@ -162,7 +166,7 @@ def _fastest(checkpoint: Checkpoint) -> Precision:
     return "bfloat16" if half else "float32"
 
 
-def _mine(player: object) -> AgentPlayer:
+def require_own_player(player: object) -> AgentPlayer:
     if not isinstance(player, AgentPlayer):
         raise PolicyError(f"{type(player).__name__} was not attached to this agent")
     return player

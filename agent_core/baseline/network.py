@@ -49,11 +49,11 @@ class Sizes(BaseModel):
     text_slots: int = Field(ge=4, le=4096)
     channels: tuple[_Width, _Width, _Width, _Width] = (32, 64, 64, 64)
     """Of the convolutions."""
-    seen: _Width = 256
+    frame_dim: _Width = 256
     """Numbers that a frame becomes."""
-    read: _Width = 64
+    text_dim: _Width = 64
     """Numbers that an instruction becomes."""
-    kept: _Width = 256
+    hidden_dim: _Width = 256
     """Numbers of memory."""
 
 
@@ -68,48 +68,48 @@ class Header(BaseModel):
     specs: tuple[GameSpec, ...]
     tokenizer: dict[str, Any]
     meanings: tuple[str, ...]
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
 
 
-class Choices:
+class ActionHeads:
     """What is decided at every step, each on its own: one choice per button and per part of any other control.
 
     Class 0 of each is "nothing". A zero ("look.yaw:+0") is nothing too: two classes would share its chances.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.classes: dict[str, list[str]] = {}
+        self.class_of_id: dict[str, list[str]] = {}
         """By name ("jump", "look.yaw"): the meanings of classes 0, 1, …; that of class 0 is empty."""
         places = []
         for meaning in vocabulary.action_meanings:
-            known = self.classes.setdefault(choice_of(meaning), [""])
+            known = self.class_of_id.setdefault(head_of(meaning), [""])
             if not _is_zero(meaning):
                 known.append(meaning)
-            head = list(self.classes).index(choice_of(meaning))
+            head = list(self.class_of_id).index(head_of(meaning))
             places.append((head, 0 if _is_zero(meaning) else len(known) - 1))
-        before = [(len(self.classes), 0)] * (vocabulary.size - len(places))  # text and markers
+        before = [(len(self.class_of_id), 0)] * (vocabulary.size - len(places))  # text and markers
         self.places = torch.tensor(before + places)
         """(ids, 2): the choice an id belongs to, and its class there."""
-        self.widths = [len(classes) for classes in self.classes.values()]
+        self.sizes = [len(classes) for classes in self.class_of_id.values()]
 
     def targets(self, labels: Tensor) -> Tensor:
         """Actions as ids (…, A) become one class per choice (…, P)."""
         head, chosen = self.places.to(labels.device)[labels].unbind(-1)
-        out = labels.new_zeros(*labels.shape[:-1], len(self.widths) + 1)
+        out = labels.new_zeros(*labels.shape[:-1], len(self.sizes) + 1)
         return out.scatter_(-1, head, chosen)[..., :-1]
 
-    def nats(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Minus the log-probability (…,) of whole actions, by scores (…, sum of widths) and targets (…, P)."""
-        of_each = zip(torch.split(scores.float(), self.widths, -1), targets.unbind(-1), strict=True)
+        of_each = zip(torch.split(scores.float(), self.sizes, -1), targets.unbind(-1), strict=True)
         lost = [F.cross_entropy(s.movedim(-1, 1), t, reduction="none") for s, t in of_each]
         return torch.stack(lost).sum(0)
 
-    def likeliest(self, scores: Tensor) -> Tensor:
+    def argmax(self, scores: Tensor) -> Tensor:
         """The best class of every choice (…, P)."""
-        return torch.stack([s.argmax(-1) for s in torch.split(scores, self.widths, -1)], -1)
+        return torch.stack([s.argmax(-1) for s in torch.split(scores, self.sizes, -1)], -1)
 
 
-def choice_of(meaning: str) -> str:
+def head_of(meaning: str) -> str:
     """The choice that a meaning is an outcome of: "look.yaw" for "look.yaw:+9", "jump" for "jump"."""
     return meaning.partition(":")[0].partition("=")[0]
 
@@ -131,14 +131,16 @@ class CnnGru(nn.Module):
             nn.init.kaiming_normal_(convolution.weight)
             layers += [convolution, nn.ReLU(inplace=True)]
             before = width
-        eye = nn.Sequential(*layers, nn.Flatten())
-        numbers = eye(torch.zeros(1, 3, sizes.frame_height, sizes.frame_width)).shape[1]
-        self.eye = nn.Sequential(eye, nn.Linear(numbers, sizes.seen), nn.LayerNorm(sizes.seen))
-        self.pieces = nn.Embedding(text_size, sizes.read)
-        self.reader = nn.GRU(sizes.read, sizes.read, batch_first=True)
-        self.heard = nn.LayerNorm(sizes.read)  # without it the picture drowns the words
-        self.memory = nn.GRU(sizes.seen + sizes.read, sizes.kept, batch_first=True)
-        self.choose = nn.Linear(sizes.kept, outputs)
+        frame_encoder = nn.Sequential(*layers, nn.Flatten())
+        numbers = frame_encoder(torch.zeros(1, 3, sizes.frame_height, sizes.frame_width)).shape[1]
+        self.eye = nn.Sequential(
+            frame_encoder, nn.Linear(numbers, sizes.frame_dim), nn.LayerNorm(sizes.frame_dim)
+        )
+        self.embedding = nn.Embedding(text_size, sizes.text_dim)
+        self.text_gru = nn.GRU(sizes.text_dim, sizes.text_dim, batch_first=True)
+        self.text_norm = nn.LayerNorm(sizes.text_dim)  # without it the picture drowns the words
+        self.gru = nn.GRU(sizes.frame_dim + sizes.text_dim, sizes.hidden_dim, batch_first=True)
+        self.head = nn.Linear(sizes.hidden_dim, outputs)
 
     def forward(
         self, frames: Tensor, text: Tensor, before: Tensor | None = None
@@ -153,14 +155,14 @@ class CnnGru(nn.Module):
         seen = F.relu(self.eye(normalize_pixels(frames, dtype))).view(*frames.shape[:2], -1)
         with torch.autocast(device, enabled=False):  # small recurrent steps gain nothing from it
             read = self._read(text)[:, None].expand(-1, frames.shape[1], -1)
-            kept, after = self.memory(torch.cat([seen.float(), read], -1), before)
-            return self.choose(kept), after
+            kept, after = self.gru(torch.cat([seen.float(), read], -1), before)
+            return self.head(kept), after
 
     def _read(self, text: Tensor) -> Tensor:
         """(B, R): what the instructions come to after their last piece."""
-        each, _ = self.reader(self.pieces(text))
+        each, _ = self.text_gru(self.embedding(text))
         last = (text != 0).sum(1) - 1
-        found: Tensor = self.heard(each[torch.arange(len(text), device=text.device), last])
+        found: Tensor = self.text_norm(each[torch.arange(len(text), device=text.device), last])
         return found
 
 
@@ -171,18 +173,18 @@ class Baseline:
     model: CnnGru
     header: Header
     vocabulary: Vocabulary
-    choices: Choices
+    choices: ActionHeads
 
 
 def make_header(
-    sizes: Sizes, specs: tuple[GameSpec, ...], vocabulary: Vocabulary, facts: dict[str, Any]
+    sizes: Sizes, specs: tuple[GameSpec, ...], vocabulary: Vocabulary, metadata: dict[str, Any]
 ) -> Header:
     return Header(
         sizes=sizes,
         specs=specs,
         tokenizer=json.loads(vocabulary.tokenizer_json),
         meanings=vocabulary.action_meanings,
-        facts=facts,
+        metadata=metadata,
     )
 
 
@@ -200,9 +202,9 @@ def load(path: Path | str) -> Baseline:
         raise CheckpointError(f"{folder} holds no CNN+GRU; train one with `iafm train --baseline`")
     header = validated(Header, raw, folder / HEADER)
     vocabulary = vocabulary_of(header, folder / HEADER)
-    choices = Choices(vocabulary)
+    choices = ActionHeads(vocabulary)
     with torch.device("meta"):
-        model = CnnGru(header.sizes, vocabulary.text_size, sum(choices.widths))
+        model = CnnGru(header.sizes, vocabulary.text_size, sum(choices.sizes))
     load_weights(model, folder)
     model.eye.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Baseline(model.eval().requires_grad_(False), header, vocabulary, choices)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from agent_core.baseline.network import Baseline, Choices, choice_of, load
+from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
 from bridges.policy import Decision, Player, PolicyError, Request
@@ -25,15 +25,15 @@ Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class _Part:
+class ComponentHead:
     """One written part of a control: where its possible classes stand among all scores, and their values."""
 
-    places: tuple[int, ...]
+    class_ids: tuple[int, ...]
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class SampledValue:
     """A control's value, and the chance it had."""
 
     value: Any
@@ -46,15 +46,15 @@ class BaselinePlayer:
 
     spec: GameSpec
     warnings: tuple[str, ...]
-    controls: dict[str, tuple[_Part, ...]]
-    random: np.random.Generator
+    controls: dict[str, tuple[ComponentHead, ...]]
+    rng: np.random.Generator
     memory: Tensor | None = None
     """(D,), none before the first frame."""
-    said: Decision | None = None
+    last_decision: Decision | None = None
 
     def reset(self) -> None:
         """A new episode begins: forget everything seen."""
-        self.memory = self.said = None
+        self.memory = self.last_decision = None
 
     def close(self) -> None:
         """Nothing is held but memory."""
@@ -90,30 +90,32 @@ class BaselinePolicy:
         """The next action of every player, all in one batch; each player at most once."""
         if not requests:
             return []
-        players = [_mine(request.player) for request in requests]
+        players = [require_own_player(request.player) for request in requests]
         slots = self._baseline.header.sizes.text_slots
         ids = self._baseline.vocabulary.text_ids
         texts = [torch.tensor(ids(request.instruction, slots)) for request in requests]
-        frames = torch.from_numpy(np.stack([self._fit(request.frame) for request in requests]))
-        empty = torch.zeros(self._baseline.header.sizes.kept)
+        frames = torch.from_numpy(
+            np.stack([self._resize_frame(request.frame) for request in requests])
+        )
+        empty = torch.zeros(self._baseline.header.sizes.hidden_dim)
         before = torch.stack([empty if p.memory is None else p.memory for p in players])
         text = pad_sequence(texts, batch_first=True)
         scores, after = self._baseline.model(frames[:, None], text, before[None])
         for player, memory, row in zip(players, after[0], scores[:, 0].numpy(), strict=True):
             player.memory = memory
-            player.said = _decide(player, row, self._temperature)
-        return [player.said for player in players if player.said is not None]
+            player.last_decision = _decision(player, row, self._temperature)
+        return [player.last_decision for player in players if player.last_decision is not None]
 
     def ask(self, player: Player, question: str) -> str:
         """What it does next; it has no words for why, or for what it sees."""
-        said = _mine(player).said
+        said = require_own_player(player).last_decision
         if said is None:
             return "nothing seen yet"
         if question == "next_action":
             return f"{said.words} ({said.probability:.0%})"
         return "this network learned actions, no words"
 
-    def _fit(self, frame: Frame) -> Frame:
+    def _resize_frame(self, frame: Frame) -> Frame:
         sizes = self._baseline.header.sizes
         size = (sizes.frame_width, sizes.frame_height)
         if frame.shape[1::-1] == size:
@@ -121,29 +123,31 @@ class BaselinePolicy:
         return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
 
 
-def _mine(player: object) -> BaselinePlayer:
+def require_own_player(player: object) -> BaselinePlayer:
     if not isinstance(player, BaselinePlayer):
         raise PolicyError(f"{type(player).__name__} was not attached to this policy")
     return player
 
 
 def _controls(
-    spec: GameSpec, vocabulary: Vocabulary, choices: Choices
-) -> dict[str, tuple[_Part, ...]]:
+    spec: GameSpec, vocabulary: Vocabulary, choices: ActionHeads
+) -> dict[str, tuple[ComponentHead, ...]]:
     """The parts of every control whose choices are known."""
-    begins = dict(zip(choices.classes, accumulate([0, *choices.widths]), strict=False))
-    found: dict[str, tuple[_Part, ...]] = {}
+    begins = dict(zip(choices.class_of_id, accumulate([0, *choices.sizes]), strict=False))
+    found: dict[str, tuple[ComponentHead, ...]] = {}
     for control in spec.token_order:
-        names = [(choice_of(meanings[0]), meanings) for meanings in control_meanings(spec, control)]
+        names = [(head_of(meanings[0]), meanings) for meanings in control_meanings(spec, control)]
         if names and all(name in begins for name, _ in names):
             found[control.name] = tuple(
-                _part(control, begins[name], choices.classes[name], meanings)
+                _part(control, begins[name], choices.class_of_id[name], meanings)
                 for name, meanings in names
             )
     return found
 
 
-def _part(control: Control, begin: int, classes: Sequence[str], meanings: Sequence[str]) -> _Part:
+def _part(
+    control: Control, begin: int, classes: Sequence[str], meanings: Sequence[str]
+) -> ComponentHead:
     """Classes of one choice that this control has, with their values; numbers go to the game's bins later."""
     pairs: list[tuple[int, Any]] = []
     for place, meaning in enumerate(classes, begin):
@@ -154,13 +158,13 @@ def _part(control: Control, begin: int, classes: Sequence[str], meanings: Sequen
                 pairs.append((place, 1 if isinstance(control, Button) else meanings.index(meaning)))
         else:
             pairs.append((place, float(meaning.rpartition(":")[2]) if meaning else 0.0))
-    return _Part(*(tuple(column) for column in zip(*pairs, strict=True)))
+    return ComponentHead(*(tuple(column) for column in zip(*pairs, strict=True)))
 
 
-def _decide(player: BaselinePlayer, scores: Scores, temperature: float) -> Decision:
+def _decision(player: BaselinePlayer, scores: Scores, temperature: float) -> Decision:
     """Draw every control; where buttons that exclude each other are down, the likeliest stays."""
     drawn = {
-        name: _draw(found, scores, temperature, player.random)
+        name: _sample(found, scores, temperature, player.rng)
         for name, found in player.controls.items()
     }
     action: Action = {name: each.value for name, each in drawn.items()}
@@ -172,16 +176,19 @@ def _decide(player: BaselinePlayer, scores: Scores, temperature: float) -> Decis
     return Decision(action, player.spec.say(action), chance)
 
 
-def _draw(
-    found: tuple[_Part, ...], scores: Scores, temperature: float, random: np.random.Generator
-) -> _Drawn:
+def _sample(
+    found: tuple[ComponentHead, ...],
+    scores: Scores,
+    temperature: float,
+    random: np.random.Generator,
+) -> SampledValue:
     """One control's value; at temperature 0 the best class of each part."""
     values, chance = [], 1.0
     for part in found:
-        mine = scores[list(part.places)].astype(np.float64) / (temperature or 1.0)
+        mine = scores[list(part.class_ids)].astype(np.float64) / (temperature or 1.0)
         shares = np.exp(mine - mine.max())
         shares /= shares.sum()
         i = int(random.choice(len(shares), p=shares) if temperature else shares.argmax())
         values.append(part.values[i])
         chance *= float(shares[i])
-    return _Drawn(values[0] if len(values) == 1 else tuple(values), chance)
+    return SampledValue(values[0] if len(values) == 1 else tuple(values), chance)

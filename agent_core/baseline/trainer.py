@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from agent_core.baseline.network import Choices, CnnGru, Sizes, make_header
+from agent_core.baseline.network import ActionHeads, CnnGru, Sizes, make_header
 from agent_core.config import ConfigError, RunConfig
 from agent_core.data.corpus import TrainingData, build_training_data, load_splits
 from agent_core.data.dataset import WindowDataset
@@ -29,7 +29,7 @@ from agent_core.training.resume import TrainError, create_run_dir
 from agent_core.training.run_log import RunLog, draw_curves, write_whole
 from agent_core.weights.checkpoint import save
 
-SEQUENCE = 16
+SEQUENCE_LENGTH = 16
 """Consecutive steps that one training sequence has; memory is empty before them, as at an episode's beginning."""
 
 logger = logging.getLogger("iafm.train")
@@ -59,11 +59,11 @@ class Sequences:
     """(B, N, H, W, 3) uint8."""
     text: Tensor
     """(B, W) ids."""
-    labels: Tensor
+    target_actions: Tensor
     """(B, N, A) ids of the wanted actions."""
-    present: Tensor
+    frame_mask: Tensor
     """(B, N) bool; steps after an episode's end are absent."""
-    drawn: Tensor
+    target_index: Tensor
     """(B,) place of the step that was drawn; the ones before it lead up to it, the ones after it follow."""
     changed: Tensor
     """(B,) bool: the drawn step's action differs from the one before."""
@@ -78,10 +78,10 @@ def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     create_run_dir(run_dir)
     keep_freed_memory()
     corpus = build_training_data(config, *load_splits(config, run_dir))
-    cloning = Cloning(config, run_dir, corpus)
+    cloning = BaselineTrainer(config, run_dir, corpus)
     try:
         write_whole(run_dir / "config.toml", config.toml())
-        return cloning.go()
+        return cloning.run()
     except (OSError, SafetensorError) as error:
         raise TrainError(f"cannot write to {run_dir}: {error}") from None
 
@@ -96,34 +96,36 @@ def _check(config: RunConfig, run_dir: Path) -> None:
         raise TrainError(f"{run_dir} holds a run of the IAFM; take another folder with --run")
 
 
-def draw(store: WindowDataset, part: str, size: int, generator: torch.Generator) -> Sequences:
+def sample_sequences(
+    dataset: WindowDataset, split: str, size: int, generator: torch.Generator
+) -> Sequences:
     """Sequences around steps drawn by the same weights as the IAFM's windows (`DataConfig`)."""
-    total = store.cumulative_weights[part]
-    chance = torch.rand(size, generator=generator, device=store.device, dtype=torch.float64)
+    total = dataset.cumulative_weights[split]
+    chance = torch.rand(size, generator=generator, device=dataset.device, dtype=torch.float64)
     last = torch.searchsorted(total, chance * total[-1], right=True).clamp(max=len(total) - 1)
-    begin = torch.maximum(last - SEQUENCE + 1, store.episode_start[last])
-    steps = begin[:, None] + torch.arange(SEQUENCE, device=store.device)
-    inside = steps.clamp(max=len(store.episode_index) - 1)
-    episode = store.episode_index[last]
-    present = (steps == inside) & (store.episode_index[inside] == episode[:, None])
+    begin = torch.maximum(last - SEQUENCE_LENGTH + 1, dataset.episode_start[last])
+    steps = begin[:, None] + torch.arange(SEQUENCE_LENGTH, device=dataset.device)
+    inside = steps.clamp(max=len(dataset.episode_index) - 1)
+    episode = dataset.episode_index[last]
+    present = (steps == inside) & (dataset.episode_index[inside] == episode[:, None])
     return Sequences(
-        store.read_frames(inside),
-        store.texts[episode],
-        store.first_action(store.target_actions[inside]),
+        dataset.read_frames(inside),
+        dataset.texts[episode],
+        dataset.first_action(dataset.target_actions[inside]),
         present,
         last - begin,
-        store.action_changed(last),
+        dataset.action_changed(last),
     )
 
 
-class Cloning:
+class BaselineTrainer:
     """One run's model, optimiser and progress."""
 
     def __init__(self, config: RunConfig, run_dir: Path, corpus: TrainingData) -> None:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.device = corpus.dataset.device
-        self.choices = Choices(corpus.vocabulary)
-        if not self.choices.widths:
+        self.choices = ActionHeads(corpus.vocabulary)
+        if not self.choices.sizes:
             raise ConfigError("nothing is done in these episodes, so there is nothing to clone")
         model = config.model
         self.sizes = Sizes(
@@ -132,10 +134,10 @@ class Cloning:
             text_slots=model.max_text_tokens,
         )
         torch.manual_seed(config.train.seed)
-        self.model, self.shadow = self._new(), self._new()
-        self.shadow.load_state_dict(self.model.state_dict())
-        self.shadow.requires_grad_(False).eval()
-        self.optimiser = make_optimizer(self.model, config)
+        self.model, self.ema_model = self._new(), self._new()
+        self.ema_model.load_state_dict(self.model.state_dict())
+        self.ema_model.requires_grad_(False).eval()
+        self.optimizer = make_optimizer(self.model, config)
         self.half = half_precision(config.train.precision, self.device)
         self.step = 0
         self.best: dict[str, float] = {}
@@ -143,12 +145,12 @@ class Cloning:
         self.started = time.monotonic()
 
     def _new(self) -> CnnGru:
-        outputs = sum(self.choices.widths)
+        outputs = sum(self.choices.sizes)
         model = CnnGru(self.sizes, self.corpus.vocabulary.text_size, outputs).to(self.device)
         model.eye.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
 
-    def go(self) -> BaselineReport:
+    def run(self) -> BaselineReport:
         """Train until the budget is spent or Ctrl-C; what was learned is saved in both cases."""
         interrupted = False
         self.started = time.monotonic()
@@ -170,7 +172,7 @@ class Cloning:
             self.best["action"],
             self.best["exact_match"],
             self.best["change_accuracy"],
-            self.step * self.config.train.batch * SEQUENCE / spent,
+            self.step * self.config.train.batch * SEQUENCE_LENGTH / spent,
             sum(p.numel() for p in self.model.parameters()),
             interrupted,
         )
@@ -179,7 +181,7 @@ class Cloning:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def _spent(self) -> float:
+    def _progress(self) -> float:
         """How much of the budget is spent, in [0, 1]: steps or time, whichever is further."""
         budget = self.config.train
         by_steps = self.step / budget.steps if budget.steps else 0.0
@@ -188,11 +190,13 @@ class Cloning:
 
     def _loop(self, log: RunLog, bar: Bar, task: TaskID) -> None:
         settings = self.config.train
-        teller = ProgressReporter(log, bar, task, settings.batch * SEQUENCE, self.step, "frames")
+        teller = ProgressReporter(
+            log, bar, task, settings.batch * SEQUENCE_LENGTH, self.step, "frames"
+        )
         validated = time.monotonic()
-        while (share := self._spent()) < 1:
+        while (share := self._progress()) < 1:
             lr = learning_rate(self.config, self.step, share)
-            loss, norm = self._learn(lr)
+            loss, norm = self._train_step(lr)
             if self.step % settings.log_every == 0:
                 numbers = {"action": loss.item(), "gradient_norm": norm.item(), "lr": lr}
                 self._finite(numbers)
@@ -201,23 +205,23 @@ class Cloning:
                 self._validate(log)
                 validated = time.monotonic()
 
-    def _learn(self, lr: float) -> tuple[Tensor, Tensor]:
+    def _train_step(self, lr: float) -> tuple[Tensor, Tensor]:
         """One optimiser step: the loss in nats per action, and the gradient's norm."""
         settings = self.config.train
         generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
-        batch = draw(self.corpus.dataset, "train", settings.batch, generator)
-        for group in self.optimiser.param_groups:
+        batch = sample_sequences(self.corpus.dataset, "train", settings.batch, generator)
+        for group in self.optimizer.param_groups:
             group["lr"] = lr
         with self._autocast():
             scores, _ = self.model(batch.frames, batch.text)
-        nats = self.choices.nats(scores, self.choices.targets(batch.labels))
-        loss = nats[batch.present].mean()
-        self.optimiser.zero_grad(set_to_none=True)
+        nats = self.choices.nll(scores, self.choices.targets(batch.target_actions))
+        loss = nats[batch.frame_mask].mean()
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        self.optimiser.step()
+        self.optimizer.step()
         self.step += 1
-        update_ema(self.shadow, self.model, self.step, settings.ema_decay)
+        update_ema(self.ema_model, self.model, self.step, settings.ema_decay)
         return loss.detach(), norm
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -242,15 +246,20 @@ class Cloning:
         windows, size = self.config.train.validation_windows, self.config.train.batch
         sums = torch.zeros(4, device=self.device)
         for start in range(0, windows, size):
-            batch = draw(self.corpus.dataset, part, min(size, windows - start), generator)
+            batch = sample_sequences(
+                self.corpus.dataset, part, min(size, windows - start), generator
+            )
             with self._autocast():
-                scores, _ = self.shadow(batch.frames, batch.text)
+                scores, _ = self.ema_model(batch.frames, batch.text)
             rows = torch.arange(len(scores), device=self.device)
-            scores, targets = scores[rows, batch.drawn], batch.labels[rows, batch.drawn]
+            scores, targets = (
+                scores[rows, batch.target_index],
+                batch.target_actions[rows, batch.target_index],
+            )
             targets = self.choices.targets(targets)
-            right = (self.choices.likeliest(scores) == targets).all(-1)
+            right = (self.choices.argmax(scores) == targets).all(-1)
             found = (
-                self.choices.nats(scores, targets),
+                self.choices.nll(scores, targets),
                 right,
                 right & batch.changed,
                 batch.changed,
@@ -279,4 +288,4 @@ class Cloning:
             "validation": {k: round(v, 5) for k, v in self.best.items()},
         }
         header = make_header(self.sizes, self.corpus.specs, self.corpus.vocabulary, facts)
-        save(self.run_dir / name, self.shadow.state_dict(), header)
+        save(self.run_dir / name, self.ema_model.state_dict(), header)

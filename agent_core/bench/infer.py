@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent_core.bench.transformers_reference import PlainRoute
+from agent_core.bench.transformers_reference import TransformersReference
 from agent_core.config import ModelConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.cpu.int8 import Int8Linear
@@ -47,40 +47,41 @@ _IN_TURN = 16
 
 
 @dataclass(frozen=True)
-class Timing:
+class BenchOptions:
     """How to measure."""
 
     seconds: float = 10.0
     threads: int = 1
     precision: Precision = "float32"
     device: str = "auto"
-    alternatives: int = 0
+    num_candidates: int = 0
     """Actions weighed beside each that is drawn, as a server does to show them."""
 
 
 @dataclass(frozen=True)
-class Play:
+class Trace:
     """Consecutive steps: frames and the actions that follow them."""
 
     frames: list[Frame]
     actions: list[Action]
 
 
-class Told(ActionSampler):
+class ForcedSampler(ActionSampler):
     """Decides as it is told; all the engine's computation stays the same."""
 
-    told: Mapping[int, ActionTokens] = {}
+    forced_actions: Mapping[int, ActionTokens] = {}
     """By session's row."""
 
     def choose(self, draws: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
         told = [
-            (*self.told[draw.session.slot], self._end)[len(draw.current_action)] for draw in draws
+            (*self.forced_actions[draw.session.slot], self._end)[len(draw.current_action)]
+            for draw in draws
         ]
         return np.array(told) - self._end
 
 
 @lru_cache(maxsize=1)
-def expert_play(steps: int = STEPS) -> Play:
+def expert_trace(steps: int = STEPS) -> Trace:
     """The first steps of a scripted expert in one world."""
     env = VoxelEnv()
     observation, _ = env.reset(seed=PLAY_SEED, options={"task": "hunt_cow"})
@@ -91,10 +92,10 @@ def expert_play(steps: int = STEPS) -> Play:
         frames.append(observation["frame"])
         actions.append(action)
         observation, *_ = env.step(action)
-    return Play(frames, actions)
+    return Trace(frames, actions)
 
 
-def untrained(preset: str, **settings: Any) -> Checkpoint:
+def random_checkpoint(preset: str, **settings: Any) -> Checkpoint:
     """A preset with random weights: as fast as a trained one, and as clever as chance."""
     config = ModelConfig.model_validate({"preset": preset, **settings})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
@@ -104,7 +105,7 @@ def untrained(preset: str, **settings: Any) -> Checkpoint:
     return Checkpoint(model, header, vocabulary, Path(preset))
 
 
-def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> dict[str, Any]:
+def bench_infer(what: Checkpoint | Path, timing: BenchOptions, sessions: int = 1) -> dict[str, Any]:
     """Milliseconds per batched action, actions a second, and the shares of this machine's ceilings.
 
     Those are what matrix products reach, and what reading memory reaches: a step reads at least the encoder's and
@@ -119,12 +120,12 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     warm = (
         _WARM if device.type == "cpu" else 3 * STEPS
     )  # every shape is recorded when it comes again
-    together = _Players(checkpoint, timing, sessions)
+    together = SessionPool(checkpoint, timing, sessions)
     times = _times(together.act, timing.seconds, warm)
     backend = together.backend
     operations = together.operations(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
-    memory, least = peak_memory_mb(device), together.least_read / 1e9
+    memory, least = peak_memory_mb(device), together.min_bytes_read / 1e9
     ceiling, bandwidth = gemm_gflops(timing.precision, device), read_gb_s(device)
     report = {
         "preset": checkpoint.header.model.preset,
@@ -134,7 +135,7 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
         "threads": timing.threads,
         "precision": timing.precision,
         "sessions": sessions,
-        "alternatives": timing.alternatives,
+        "alternatives": timing.num_candidates,
         "ms": _percentiles(times),
         "actions_per_s": round(rate, 2),
         "tokens_per_action": together.tokens,
@@ -149,15 +150,15 @@ def bench_infer(what: Checkpoint | Path, timing: Timing, sessions: int = 1) -> d
     if sessions > 1:
         del together  # its memory may be most of what there is
         few = min(sessions, _IN_TURN)
-        alone = _Players(checkpoint, timing, few)
-        in_turn = _times(alone.act_in_turn, timing.seconds, warm)
+        alone = SessionPool(checkpoint, timing, few)
+        in_turn = _times(alone.act_sequentially, timing.seconds, warm)
         one_by_one = 1000 * few / statistics.fmean(in_turn)
         report["sequential_actions_per_s"] = round(one_by_one, 2)
         report["batching_gain"] = round(rate / one_by_one, 2)
     return report
 
 
-def compare(preset: str, timing: Timing) -> dict[str, Any]:
+def compare(preset: str, timing: BenchOptions) -> dict[str, Any]:
     """The engine beside the plain route in one run: actions a second and ratios.
 
     The paper's encoder attends over time as well, which `transformers`' CLIP cannot; so the engine is also timed
@@ -167,11 +168,11 @@ def compare(preset: str, timing: Timing) -> dict[str, Any]:
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
     ways = [(precision, cached) for precision in precisions for cached in (False, True)]
     routes = [
-        bench_plain(preset, replace(timing, precision=precision), cached_pictures=cached)
+        bench_reference(preset, replace(timing, precision=precision), cached_pictures=cached)
         for precision, cached in ways
     ]
-    ours = bench_infer(untrained(preset), timing)
-    same = bench_infer(untrained(preset, temporal_attention=False), timing)
+    ours = bench_infer(random_checkpoint(preset), timing)
+    same = bench_infer(random_checkpoint(preset, temporal_attention=False), timing)
     for route in routes:
         rate = route["actions_per_s"]
         route["engine_is_faster_by"] = round(ours["actions_per_s"] / rate, 1)
@@ -179,20 +180,20 @@ def compare(preset: str, timing: Timing) -> dict[str, Any]:
     return {"engine": ours, "engine_of_the_same_layers": same, "routes": routes}
 
 
-class _Players:
+class SessionPool:
     """Sessions of one engine that replay the expert's play."""
 
-    def __init__(self, checkpoint: Checkpoint, timing: Timing, sessions: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, timing: BenchOptions, sessions: int) -> None:
         self._chunk = checkpoint.header.model.action_chunk
         options = EngineOptions(
-            num_candidates=timing.alternatives,
+            num_candidates=timing.num_candidates,
             condition_on_actions=self._chunk == 1,
             precision=timing.precision,
         )
         self._engine = Engine(checkpoint, options)
-        self._told = Told(1.0, True, checkpoint.vocabulary.end, self._chunk)
+        self._told = ForcedSampler(1.0, True, checkpoint.vocabulary.end, self._chunk)
         self._engine.sampler = self._told
-        self._play = _fitted(expert_play(), checkpoint.header.model)
+        self._play = _fitted(expert_trace(), checkpoint.header.model)
         attachment = ActionCodec(SPEC, checkpoint.vocabulary)
         self._bodies = [tuple(attachment.encode(action)[1:-1]) for action in self._play.actions]
         self._engine.reserve(sessions)
@@ -200,7 +201,7 @@ class _Players:
         model = checkpoint.model
         weights = [*model.vision.parameters(), *model.decoder.parameters()]
         size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
-        self.least_read = (
+        self.min_bytes_read = (
             size * sum(weight.numel() for weight in weights)
             + sessions * self._engine.kv_cache.bytes_per_session
         )
@@ -239,19 +240,21 @@ class _Players:
     def act(self, t: int) -> None:
         self._ask(self._sessions, t)
 
-    def act_in_turn(self, t: int) -> None:
+    def act_sequentially(self, t: int) -> None:
         for session in self._sessions:
             self._ask([session], t)
 
     def _ask(self, sessions: list[Session], t: int) -> None:
         """Each session is somewhere else in the play, so that their tokens differ."""
         at = [(t + 7 * session.slot) % STEPS for session in sessions]
-        self._told.told = {s.slot: self._bodies[k] for s, k in zip(sessions, at, strict=True)}
+        self._told.forced_actions = {
+            s.slot: self._bodies[k] for s, k in zip(sessions, at, strict=True)
+        }
         frames = [self._play.frames[k] for k in at]
         self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
 
 
-def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[str, Any]:
+def bench_reference(preset: str, timing: BenchOptions, *, cached_pictures: bool) -> dict[str, Any]:
     """The same sizes, frames and output tokens through `transformers`: CLIP and OPT's `generate` with its KV cache.
 
     As its user would: the window of T frames is built anew for every action; with `cached_pictures` the visual
@@ -260,8 +263,10 @@ def bench_plain(preset: str, timing: Timing, *, cached_pictures: bool) -> dict[s
     torch.set_num_threads(timing.threads)
     config = ModelConfig.model_validate({"preset": preset})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
-    route = PlainRoute(config, timing.precision, cached_pictures, pick_device(timing.device))
-    play = _fitted(expert_play(), config)
+    route = TransformersReference(
+        config, timing.precision, cached_pictures, pick_device(timing.device)
+    )
+    play = _fitted(expert_trace(), config)
     attachment = ActionCodec(SPEC, vocabulary)
     bodies = [attachment.encode(action)[1:-1] for action in play.actions]
     route.begin(vocabulary.text_ids(INSTRUCTION, config.max_text_tokens))
@@ -336,9 +341,9 @@ def _percentiles(times: list[float]) -> dict[str, float]:
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
 
-def _fitted(play: Play, config: ModelConfig) -> Play:
+def _fitted(play: Trace, config: ModelConfig) -> Trace:
     size = (config.frame_width, config.frame_height)
     frames = [
         cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for f in play.frames
     ]
-    return Play(frames, play.actions)
+    return Trace(frames, play.actions)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent_core.bench.infer import Timing, gemm_gflops, peak_memory_mb, untrained
+from agent_core.bench.infer import BenchOptions, gemm_gflops, peak_memory_mb, random_checkpoint
 from agent_core.config import ConfigError, RunConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.device import keep_freed_memory, pick_device
@@ -30,7 +30,7 @@ def usual_precision(device: str) -> Precision:
 
 
 def bench_train(
-    preset: str, timing: Timing, *, batch: int = 0, compiled: bool = False
+    preset: str, timing: BenchOptions, *, batch: int = 0, compiled: bool = False
 ) -> dict[str, Any]:
     """Windows a second, and the model's share of the matrix ceiling (MFU) on this machine's processor or GPU.
 
@@ -45,7 +45,7 @@ def bench_train(
     torch.set_num_threads(timing.threads)
     keep_freed_memory()
     device = pick_device(timing.device)
-    model = untrained(preset).model.train().requires_grad_(True).to(device)
+    model = random_checkpoint(preset).model.train().requires_grad_(True).to(device)
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = _config(preset)
     size = batch or _BATCH.get(preset, 2)

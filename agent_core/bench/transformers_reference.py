@@ -17,11 +17,11 @@ from agent_core.model.conv_stem import normalize_pixels
 from games import Frame
 
 
-class PlainRouteError(RuntimeError):
+class TransformersReferenceError(RuntimeError):
     """The route cannot be taken here; the message says what is missing."""
 
 
-class PlainRoute:
+class TransformersReference:
     """A sliding window of T frames: text, then per frame its visual tokens and the action after it."""
 
     def __init__(
@@ -30,11 +30,13 @@ class PlainRoute:
         try:
             library: Any = importlib.import_module("transformers")
         except ImportError:
-            raise PlainRouteError(
+            raise TransformersReferenceError(
                 "the comparison needs transformers: pip install transformers"
             ) from None
         if not (config.is_vit_opt and config.visual_tokens == 1 + config.patch_grid[0] ** 2):
-            raise PlainRouteError("the plain route has the paper's sizes alone: --preset paper")
+            raise TransformersReferenceError(
+                "the plain route has the paper's sizes alone: --preset paper"
+            )
         library.logging.set_verbosity_error()
         dtype = getattr(torch, precision)
         see = library.CLIPVisionConfig(

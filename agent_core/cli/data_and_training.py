@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "--seed", type=int, default=0, help="first world; recorded seeds are skipped"
     )
     record.add_argument(
-        "--mistakes", type=float, default=0.02, help="chance per step that a stumble is injected"
+        "--noise-prob", type=float, default=0.02, help="chance per step that a stumble is injected"
     )
     record.add_argument("--tasks", nargs="+", help="only these tasks")
     record.add_argument(
@@ -82,10 +82,10 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--workers", type=int, default=2)
     evaluate.add_argument("--temperature", type=float, default=1.0)
     evaluate.add_argument(
-        "--show-actions", action="store_true", help="let the agent see its own past actions"
+        "--condition-on-actions", action="store_true", help="let the agent see its own past actions"
     )
     evaluate.add_argument(
-        "--answer-takes",
+        "--action-latency",
         type=int,
         default=0,
         metavar="STEPS",
@@ -147,10 +147,12 @@ def run_record(args: argparse.Namespace) -> int:
         from agent_core.recording.human import record_human
 
         return answer(record_human(out_dir, args.seed, args.author), args.json, lambda: None)
-    from agent_core.recording.expert import Plan, record_expert, success_rates
+    from agent_core.recording.expert import RecordingPlan, record_expert, success_rates
 
     tasks = tuple(args.tasks or ())
-    plan = Plan(out_dir, args.episodes, args.seed, args.mistakes, tasks, args.agent, game=args.game)
+    plan = RecordingPlan(
+        out_dir, args.episodes, args.seed, args.noise_prob, tasks, args.agent, game=args.game
+    )
     count = [0]
     with progress("recording") as update:
 
@@ -170,20 +172,20 @@ def run_record(args: argparse.Namespace) -> int:
 
 
 def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.recording.episodes import bring_in, care, export
+    from agent_core.recording.episodes import export_episodes, import_episodes, manage_episodes
 
     if args.action == "export":
         target = args.out or args.path.with_name(args.path.name + "-lerobot")
         with progress("exporting") as update:
-            done = export(args.path, target, update)
+            done = export_episodes(args.path, target, update)
         return answer(done, args.json, lambda: out.print(done))
     if args.action == "import":
         target = args.out or Path("data") / args.path.name
         with progress("importing") as update:
             numbers = Numbers(args.action_column, tuple(args.numbers))
-            done = bring_in(args.path, target, args.game, args.camera, numbers, update)
+            done = import_episodes(args.path, target, args.game, args.camera, numbers, update)
         return answer(done, args.json, lambda: out.print(done))
-    report = care(args.action, args.path)
+    report = manage_episodes(args.action, args.path)
 
     def show() -> None:
         for row in report:
@@ -261,8 +263,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
         first_seed=HELD_OUT if args.seed_range == "held-out" else _seed(args.seed_range),
         workers=args.workers,
         temperature=args.temperature,
-        show_actions=args.show_actions,
-        answer_takes=args.answer_takes,
+        condition_on_actions=args.condition_on_actions,
+        action_latency_steps=args.action_latency,
         next_action_episodes=args.next_action_episodes,
         data=args.data,
         game=args.game,

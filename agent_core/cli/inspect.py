@@ -176,10 +176,12 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     preset = args.preset or "tiny"
     usual = usual_precision(args.device) if args.what == "train" else "float32"
     precision = args.precision or usual
-    timing = b.Timing(args.seconds, args.threads, precision, args.device, args.alternatives)
+    timing = b.BenchOptions(args.seconds, args.threads, precision, args.device, args.alternatives)
     if args.what == "train":
         return bench_train(preset, timing, batch=args.batch, compiled=args.compile)
-    subject = b.untrained(args.preset) if args.preset else args.checkpoint or DEFAULT_CHECKPOINT
+    subject = (
+        b.random_checkpoint(args.preset) if args.preset else args.checkpoint or DEFAULT_CHECKPOINT
+    )
     if args.against_transformers:
         return b.compare(preset, timing)
     return b.bench_infer(subject, timing, args.sessions)

@@ -17,14 +17,14 @@ from agent_core.evaluation.closed_loop import (
     BASELINE,
     CONDITIONS,
     HELD_OUT,
+    EpisodeSpec,
     Outcome,
     Setup,
-    Trial,
-    run_trials,
+    run_episodes,
 )
 from agent_core.evaluation.metrics import wilson_interval
 from agent_core.evaluation.teacher_forced import next_action_report
-from agent_core.recording.expert import Plan, record_one
+from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges import Policy
 from games import did_you_mean
@@ -54,8 +54,8 @@ class Evaluation:
     first_seed: int = HELD_OUT
     workers: int = 2
     temperature: float = 1.0
-    show_actions: bool = False
-    answer_takes: int = 0
+    condition_on_actions: bool = False
+    action_latency_steps: int = 0
     """Steps that pass in closed loop until an answer is there (`closed_loop.Setup`)."""
     next_action_episodes: int = 28
     data: Path | None = None
@@ -71,14 +71,16 @@ class Evaluation:
         return tuple(dict.fromkeys((*self.conditions, *further)))
 
     @property
-    def trials(self) -> list[Trial]:
+    def episode_specs(self) -> list[EpisodeSpec]:
         """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
 
         Raises `UnplayableError` for a condition there is not, for a task that the game does not have, or where it has
         none or no expert, or where an answer takes less than no time.
         """
-        if self.answer_takes < 0:
-            raise UnplayableError(f"an answer takes 0 steps or more, not {self.answer_takes}")
+        if self.action_latency_steps < 0:
+            raise UnplayableError(
+                f"an answer takes 0 steps or more, not {self.action_latency_steps}"
+            )
         known = CONDITIONS if self.baseline is None else COLUMNS
         for condition in self.columns:
             if condition not in known:
@@ -93,7 +95,7 @@ class Evaluation:
         each = math.ceil(self.episodes / len(tasks))
         needed = {"agent_no_instruction": 1, "agent_swapped": 2}  # tasks that exclude each other
         return [
-            Trial(task, condition, self.first_seed + 10_000 * i + n)
+            EpisodeSpec(task, condition, self.first_seed + 10_000 * i + n)
             for condition in self.columns
             for i, task in enumerate(tasks)
             for n in range(each)
@@ -104,7 +106,7 @@ class Evaluation:
 
 def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
     """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}}`."""
-    trials = plan.trials
+    trials = plan.episode_specs
     done: list[Outcome] = []
 
     def count(outcome: Outcome) -> None:
@@ -115,12 +117,12 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
     setup = Setup(
         plan.checkpoint,
         plan.temperature,
-        plan.show_actions,
+        plan.condition_on_actions,
         plan.game,
         plan.baseline,
-        plan.answer_takes,
+        plan.action_latency_steps,
     )
-    outcomes = run_trials(trials, setup, plan.workers, count)
+    outcomes = run_episodes(trials, setup, plan.workers, count)
     found = tally(outcomes)
     asked = dict.fromkeys(trial.task for trial in trials)
     report: Report = {"game": load(plan.game).spec.id, "tasks": {t: found[t] for t in asked}}
@@ -151,7 +153,10 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
 
 def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
     agent = Agent.load(
-        plan.checkpoint, temperature=0.0, alternatives=0, show_actions=plan.show_actions
+        plan.checkpoint,
+        temperature=0.0,
+        num_candidates=0,
+        condition_on_actions=plan.condition_on_actions,
     )
     policies: dict[str, Policy] = {"model": agent}
     if plan.baseline is not None:
@@ -159,7 +164,9 @@ def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
     if plan.data is not None:
         return next_action_report(open_episodes(plan.data)[: plan.next_action_episodes], policies)
     with tempfile.TemporaryDirectory() as folder:
-        recording = Plan(Path(folder), plan.next_action_episodes, mistakes=0.0, game=plan.game)
+        recording = RecordingPlan(
+            Path(folder), plan.next_action_episodes, noise_prob=0.0, game=plan.game
+        )
         for n in range(plan.next_action_episodes):
             record_one(recording, NEXT_ACTION_SEED + n)
         return next_action_report(open_episodes(folder), policies)

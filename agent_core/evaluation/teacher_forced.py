@@ -22,7 +22,7 @@ def next_action_report(
     for episode in episodes:
         null = episode.spec.null_action()
         for name, policy in policies.items():
-            predictions[name].append(foretell(episode, policy))
+            predictions[name].append(predict_teacher_forced(episode, policy))
         predictions["noop"].append([null] * len(episode))
         predictions["repeat_last"].append([null, *episode.executed[:-1]])
         if on_episode:
@@ -30,7 +30,7 @@ def next_action_report(
     return {name: _score(episodes, runs) for name, runs in predictions.items()}
 
 
-def foretell(episode: Episode, policy: Policy) -> list[Action]:
+def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
     """What a policy would do at every step, told after each what was really executed."""
     player = policy.attach(episode.spec, seed=0)
     predicted: list[Action] = []

@@ -22,7 +22,7 @@ from recorder import (
 )
 
 
-def care(action: str, path: Path) -> list[dict[str, Any]]:
+def manage_episodes(action: str, path: Path) -> list[dict[str, Any]]:
     """One row per episode (list, show, validate, recover) or per task (stats)."""
     match action:
         case "recover":
@@ -43,7 +43,7 @@ def care(action: str, path: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def export(
+def export_episodes(
     path: Path, out: Path, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet."""
@@ -51,7 +51,7 @@ def export(
     return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
 
 
-def bring_in(
+def import_episodes(
     path: Path,
     out: Path,
     game: str | None,

@@ -33,7 +33,7 @@ IDLE_STEPS = 60
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """What to record: `mistakes` is the chance per step that a random action of 3 to 10 steps begins.
 
     With `agent` there are no injected mistakes: the agent makes its own.
@@ -42,12 +42,12 @@ class Plan:
     out: Path
     episodes: int
     first_seed: int = 0
-    mistakes: float = 0.02
+    noise_prob: float = 0.02
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""
     agent: Path | None = None
     """A checkpoint that plays while the expert only says what it would have done."""
-    longest: int = 300
+    max_steps: int = 300
     """Steps after which the agent's episodes are cut."""
     game: str = "voxel"
     """A game with an expert, by a name that `games.registry.load` knows."""
@@ -64,7 +64,7 @@ class Recorded:
 
 
 def record_expert(
-    plan: Plan, workers: int, on_episode: Callable[[Recorded], None] | None = None
+    plan: RecordingPlan, workers: int, on_episode: Callable[[Recorded], None] | None = None
 ) -> list[Recorded]:
     """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C.
 
@@ -90,7 +90,7 @@ def record_expert(
     return done
 
 
-def record_one(plan: Plan, seed: int) -> Recorded:
+def record_one(plan: RecordingPlan, seed: int) -> Recorded:
     """Play and record one seed."""
     rng = np.random.default_rng([seed, 77])
     game, env = load(plan.game), make(plan.game)
@@ -100,11 +100,11 @@ def record_one(plan: Plan, seed: int) -> Recorded:
     observation, info = env.reset(seed=seed, options={"task": task})
     expert = game.teacher()(env)
     driver = (
-        _Stumble(game.spec, rng, plan.mistakes)
+        NoiseInjector(game.spec, rng, plan.noise_prob)
         if plan.agent is None
-        else _AgentAtTheWheel(plan.agent, game.spec, seed)
+        else _AgentDriver(plan.agent, game.spec, seed)
     )
-    longest = IDLE_STEPS if idle else plan.longest if plan.agent else sys.maxsize
+    longest = IDLE_STEPS if idle else plan.max_steps if plan.agent else sys.maxsize
     about = CaptureInfo(
         instruction=observation["instruction"],
         task=task,
@@ -129,7 +129,7 @@ def record_one(plan: Plan, seed: int) -> Recorded:
     return Recorded(seed, task, capture.steps, bool(info["success"]) or idle)
 
 
-class _AgentAtTheWheel:
+class _AgentDriver:
     """The agent's own actions."""
 
     def __init__(self, checkpoint: Path, spec: GameSpec, seed: int) -> None:
@@ -143,10 +143,10 @@ class _AgentAtTheWheel:
 
 @lru_cache(maxsize=1)
 def _agent(checkpoint: Path) -> Agent:
-    return Agent.load(checkpoint, threads=1, alternatives=0)
+    return Agent.load(checkpoint, threads=1, num_candidates=0)
 
 
-class _Stumble:
+class NoiseInjector:
     """Now and then a random action that lasts a few steps."""
 
     def __init__(self, spec: GameSpec, rng: np.random.Generator, chance: float) -> None:
@@ -162,12 +162,12 @@ class _Stumble:
             if self._rng.random() >= self._chance:
                 return None
             self._left = int(self._rng.integers(3, 11))
-            self._now = stumble(self._spec, self._rng)
+            self._now = random_perturbation(self._spec, self._rng)
         self._left -= 1
         return self._now
 
 
-def stumble(spec: GameSpec, rng: np.random.Generator) -> Action:
+def random_perturbation(spec: GameSpec, rng: np.random.Generator) -> Action:
     """A legal action: some buttons, often a turn of the camera that looks neither to the zenith nor to the feet."""
     action = spec.null_action()
     for control in spec.controls:
@@ -179,11 +179,11 @@ def stumble(spec: GameSpec, rng: np.random.Generator) -> Action:
             action[down.pop(int(rng.integers(len(down))))] = 0
     for control in spec.controls:
         if not isinstance(control, Button) and rng.random() < 0.7:
-            action[control.name] = _anywhere(spec, control, rng)
+            action[control.name] = _random_value(spec, control, rng)
     return spec.legal(action)
 
 
-def _anywhere(spec: GameSpec, control: Control, rng: np.random.Generator) -> Any:
+def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) -> Any:
     if not isinstance(control, Camera):
         return random_action(spec, rng)[control.name]
     edge = len(control.pitch_bins) // 4

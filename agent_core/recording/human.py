@@ -11,7 +11,7 @@ from games.voxel.window import play_human
 from recorder import CaptureInfo, LiveRecorder
 
 
-class _Desk:
+class HumanEpisodeRecorder:
     """The capture under way, written by a process of its own; a new world closes it and opens the next."""
 
     def __init__(self, out: Path, author: str, env: VoxelEnv) -> None:
@@ -48,12 +48,10 @@ class _Desk:
             self.capture = None
 
 
-def record_human(
-    out: Path, seed: int, author: str, most_steps: int | None = None
-) -> dict[str, Any]:
+def record_human(out: Path, seed: int, author: str, max_steps: int | None = None) -> dict[str, Any]:
     """Open the game window and record until it is closed; Ctrl-C keeps everything too."""
     env = VoxelEnv()
-    desk = _Desk(out, author, env)
+    desk = HumanEpisodeRecorder(out, author, env)
     try:
         play_human(
             env,
@@ -61,7 +59,7 @@ def record_human(
             on_step=desk.step,
             on_text=desk.text,
             seed=seed,
-            most_steps=most_steps,
+            most_steps=max_steps,
         )
     finally:
         desk.end()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent_core.agent import Agent
-from agent_core.bench.infer import expert_play
+from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.model import IAFM
@@ -87,7 +87,7 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_a_precision_may_be_chosen(precision: Precision) -> None:
     agent = Agent.load(precision=precision, temperature=0, device="cpu")
-    player, frames = agent.attach(SPEC), expert_play().frames
+    player, frames = agent.attach(SPEC), expert_trace().frames
     words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
     assert len(set(words)) > 1
 

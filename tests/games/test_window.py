@@ -45,7 +45,7 @@ def test_a_person_is_recorded(tmp_path, monkeypatch):
 
     typed = []
     monkeypatch.setattr(pygame.event, "get", events)
-    report = record_human(tmp_path, seed=4, author="a tester", most_steps=10)
+    report = record_human(tmp_path, seed=4, author="a tester", max_steps=10)
     (episode,) = open_episodes(tmp_path)
     assert report["steps"] == len(episode) == 10
     assert episode.info.player == "human"

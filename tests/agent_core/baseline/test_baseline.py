@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.baseline.network import Choices, CnnGru, Sizes, choice_of, load, make_header
+from agent_core.baseline.network import ActionHeads, CnnGru, Sizes, head_of, load, make_header
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
@@ -78,7 +78,7 @@ def test_its_loss_falls(run: Path) -> None:
     losses = [row["action"] for row in read_log(run) if row["part"] == "train"]
     assert losses[-1] < 0.2 * losses[0]
     assert (run / "curves.png").exists()
-    assert load(run / "last").header.facts["steps"] == 40
+    assert load(run / "last").header.metadata["steps"] == 40
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -95,10 +95,10 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     vocabulary = build_vocabulary([SPEC], list(WORDS), 300)
     sizes = Sizes(frame_height=72, frame_width=128, max_text_tokens=32)
     torch.manual_seed(0)
-    model = CnnGru(sizes, vocabulary.text_size, sum(Choices(vocabulary).widths))
+    model = CnnGru(sizes, vocabulary.text_size, sum(ActionHeads(vocabulary).sizes))
     save(tmp_path / "one", model.state_dict(), make_header(sizes, (SPEC,), vocabulary, {"a": 1}))
     found = load(tmp_path / "one")
-    assert found.header.facts == {"a": 1}
+    assert found.header.metadata == {"a": 1}
     assert found.vocabulary.action_meanings == vocabulary.action_meanings
     save(tmp_path / "two", found.model.state_dict(), found.header)
     frames, text = torch.zeros(1, 2, 72, 128, 3, dtype=torch.uint8), torch.tensor([[1, 2]])
@@ -159,9 +159,9 @@ def rich_actions(count: int) -> list[Action]:
 
 def test_targets_say_the_whole_action() -> None:
     vocabulary = build_vocabulary([RICH], ["go"], 300)
-    choices, attached = Choices(vocabulary), ActionCodec(RICH, vocabulary)
-    assert choices.classes["look.yaw"] == ["", "look.yaw:-5", "look.yaw:+5"]
-    assert choices.classes["move.forward"] == ["", "move.forward"]
+    choices, attached = ActionHeads(vocabulary), ActionCodec(RICH, vocabulary)
+    assert choices.class_of_id["look.yaw"] == ["", "look.yaw:-5", "look.yaw:+5"]
+    assert choices.class_of_id["move.forward"] == ["", "move.forward"]
     actions = rich_actions(40)
     labels = [attached.encode(action) for action in actions]
     padded = torch.tensor([ids + [0] * (12 - len(ids)) for ids in labels])
@@ -169,14 +169,14 @@ def test_targets_say_the_whole_action() -> None:
     assert len(rows) == len({tuple(action.values()) for action in actions})
     null = torch.tensor([attached.encode(RICH.null_action())])
     assert not choices.targets(null).any()
-    assert choice_of("rich/tool=axe") == "rich/tool"
+    assert head_of("rich/tool=axe") == "rich/tool"
 
 
 def test_decisions_are_legal_and_said(tmp_path: Path) -> None:
     """Also in a game of other names and bins, whose further controls are named in the warnings."""
     vocabulary = build_vocabulary([RICH], ["go"], 300)
     sizes = Sizes(frame_height=40, frame_width=48, max_text_tokens=8)
-    model = CnnGru(sizes, vocabulary.text_size, sum(Choices(vocabulary).widths))
+    model = CnnGru(sizes, vocabulary.text_size, sum(ActionHeads(vocabulary).sizes))
     save(tmp_path / "rich", model.state_dict(), make_header(sizes, (RICH,), vocabulary, {}))
     policy = BaselinePolicy.load(tmp_path / "rich", temperature=2.0)
     players = [policy.attach(RICH, seed=1), policy.attach(SPEC, seed=2)]
@@ -263,7 +263,7 @@ def test_an_interrupted_run_keeps_what_it_learned(
     monkeypatch.setattr("agent_core.baseline.trainer.learning_rate", rate)
     report = train_baseline(config(data), tmp_path)
     assert (report.interrupted, report.steps) == (True, 2)
-    assert load(tmp_path / "last").header.facts["steps"] == 2
+    assert load(tmp_path / "last").header.metadata["steps"] == 2
 
 
 def test_the_report_has_its_column(

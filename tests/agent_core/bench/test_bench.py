@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.bench.infer import STEPS, Timing, bench_infer, expert_play
+from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
 from agent_core.engine.sampling import ActionSampler
@@ -20,7 +20,7 @@ from games.voxel import SPEC
 
 def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -> None:
     attachment = ActionCodec(SPEC, load(DEFAULT_CHECKPOINT).vocabulary)
-    known = {tuple(attachment.encode(action)[1:-1]) for action in expert_play().actions}
+    known = {tuple(attachment.encode(action)[1:-1]) for action in expert_trace().actions}
     given = []
     before = ActionSampler.draft
 
@@ -29,7 +29,7 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
         return before(self, session, *drawn)
 
     monkeypatch.setattr(ActionSampler, "draft", draft)
-    timing = Timing(seconds=0.1, threads=torch.get_num_threads(), alternatives=2)
+    timing = BenchOptions(seconds=0.1, threads=torch.get_num_threads(), num_candidates=2)
     report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
     assert report["alternatives"] == 2
     assert report["sessions"] == 2
@@ -41,16 +41,16 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
         assert report[f"share_of_{ceiling}"] > 0
     assert {body for body in given if body} <= known
     assert len(set(given)) > 3
-    assert len(expert_play().actions) == STEPS
+    assert len(expert_trace().actions) == STEPS
 
 
 def test_training_knows_no_whole_numbers() -> None:
     with pytest.raises(ConfigError, match="int8 is for play"):
-        bench_train("tiny", Timing(0.01, precision="int8"))
+        bench_train("tiny", BenchOptions(0.01, precision="int8"))
 
 
 def test_training_is_timed_on_whole_steps() -> None:
-    report = bench_train("tiny", Timing(0.01, torch.get_num_threads()), batch=2)
+    report = bench_train("tiny", BenchOptions(0.01, torch.get_num_threads()), batch=2)
     assert (report["batch"], report["window_frames"]) == (2, 6)
     assert report["frames_per_s"] == pytest.approx(6 * report["windows_per_s"], rel=0.1)
     assert report["windows_per_s"] > 0
@@ -80,7 +80,7 @@ def test_the_papers_windows_have_its_nine_frames(
 
 def test_a_step_without_windows_is_refused() -> None:
     with pytest.raises(ConfigError, match="got --batch -1"):
-        bench_train("tiny", Timing(0.01), batch=-1)
+        bench_train("tiny", BenchOptions(0.01), batch=-1)
 
 
 @pytest.mark.gpu
@@ -97,7 +97,7 @@ def test_a_gpu_trains_in_bfloat16_where_nothing_is_said(capsys: pytest.CaptureFi
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_gpu_plays_what_it_is_said_to_play(precision: str) -> None:
-    timing = Timing(0.1, torch.get_num_threads(), precision, "cuda")
+    timing = BenchOptions(0.1, torch.get_num_threads(), precision, "cuda")
     report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
     assert report["device"].startswith("cuda")
     assert report["precision"] == precision

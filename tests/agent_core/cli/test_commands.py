@@ -39,7 +39,7 @@ def test_help_names_every_command(capsys):
     [
         (["games", "voxle"], "did you mean 'voxel'"),
         (["play", "minecraft"], "attach it over a bridge"),
-        (["evaluate", "voxel", "--answer-takes", "-1"], "0 steps or more, not -1"),
+        (["evaluate", "voxel", "--action-latency", "-1"], "0 steps or more, not -1"),
         (["play", "--url", "ws://127.0.0.1:1/v1"], "no server at"),
         (["serve", "--policy", "random", "--host", "0.0.0.0"], "set a token"),
         (["serve", "--checkpoint", "/nowhere"], "no checkpoint folder /nowhere"),

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from agent_core.bench.infer import INSTRUCTION, expert_play
+from agent_core.bench.infer import INSTRUCTION, expert_trace
 from agent_core.cpu.inference_model import Precision
 from agent_core.cpu.int8 import Int8Linear, Watch, can_quantise, quantise
 from agent_core.engine.engine import Engine, EngineOptions
@@ -71,5 +71,5 @@ def _played(precision: Precision) -> list[ActionTokens]:
     checkpoint = load(DEFAULT_CHECKPOINT)
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
     session = engine.open(ActionCodec(SPEC, checkpoint.vocabulary), 0)
-    choices = [engine.act([session], [frame], [INSTRUCTION])[0] for frame in expert_play().frames]
+    choices = [engine.act([session], [frame], [INSTRUCTION])[0] for frame in expert_trace().frames]
     return [choice.tokens for choice in choices[16:]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agent_core.agent import DEFAULT_CHECKPOINT
-from agent_core.bench.infer import expert_play
+from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
 from agent_core.cpu.inference_model import Precision
 from agent_core.cpu.int8 import can_quantise
@@ -329,7 +329,7 @@ def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
     precision: Precision, apart: float
 ) -> None:
     """Of the first token's chances, in nats: how far a batch is from each player alone."""
-    checkpoint, frames = load(DEFAULT_CHECKPOINT), expert_play().frames
+    checkpoint, frames = load(DEFAULT_CHECKPOINT), expert_trace().frames
     engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
 
     def entropies(players: range) -> Logits:

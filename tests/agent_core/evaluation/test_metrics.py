@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agent_core.evaluation.closed_loop import HELD_OUT, Outcome, Trial, _Lane, options_of
+from agent_core.evaluation.closed_loop import HELD_OUT, EpisodeSpec, Outcome, _EnvSlot, options_of
 from agent_core.evaluation.metrics import (
     bleu4,
     button_f1,
@@ -65,17 +65,19 @@ def test_wilson_interval_of_textbook_cases():
 
 
 def test_tally_groups_by_task_and_condition():
-    outcomes = [Outcome(Trial("dig_down", "agent", n), n < 3, 10) for n in range(4)]
+    outcomes = [Outcome(EpisodeSpec("dig_down", "agent", n), n < 3, 10) for n in range(4)]
     row = tally(outcomes)["dig_down"]["agent"]
     assert (row["success"], row["episodes"]) == (0.75, 4)
     assert row["low"] < 0.75 < row["high"]
-    paid = [Outcome(Trial("win_point", "random", n), False, 10 + n, n - 1.0) for n in range(2)]
+    paid = [
+        Outcome(EpisodeSpec("win_point", "random", n), False, 10 + n, n - 1.0) for n in range(2)
+    ]
     row = tally(paid)["win_point"]["random"]
     assert (row["reward"], row["steps"]) == (-0.5, 10.5)
 
 
 def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
-    trials = Evaluation(episodes=14).trials
+    trials = Evaluation(episodes=14).episode_specs
     worlds = {
         c: {(t.task, t.seed) for t in trials if t.condition == c}
         for c in ("agent", "expert", "random")
@@ -88,19 +90,19 @@ def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
 
 def test_swapped_words_belong_to_another_task():
     for seed in range(20):
-        told = options_of(Trial("hunt_cow", "agent_swapped", seed), GAME)["instruction"]
+        told = options_of(EpisodeSpec("hunt_cow", "agent_swapped", seed), GAME)["instruction"]
         own = {s for v in TASKS["hunt_cow"].paraphrases.values() for s in v}
         assert told
         assert told not in own
-    assert options_of(Trial("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
+    assert options_of(EpisodeSpec("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
 
 
 def test_a_swapped_episode_ends_when_what_was_asked_is_done():
-    trial = Trial("go_to_gold", "agent_swapped", HELD_OUT)
-    lane = _Lane(trial, RandomPolicy(), "voxel")
-    other = GAME.teacher()(lane.asked)
+    trial = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
+    lane = _EnvSlot(trial, RandomPolicy(), "voxel")
+    other = GAME.teacher()(lane.swapped_env)
     while lane.outcome is None:
-        assert (lane.env.view().frame == lane.asked.view().frame).all()
+        assert (lane.env.view().frame == lane.swapped_env.view().frame).all()
         lane.step(other()[0])
     assert not lane.outcome.success
     assert lane.steps < TASKS["chop_tree"].limit
@@ -119,23 +121,25 @@ def test_a_swapped_episode_ends_when_what_was_asked_is_done():
     ],
 )
 def test_a_late_answer_gives_what_it_foretold(late, foretold, played):
-    lane = _Lane(Trial("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", late)
+    lane = _EnvSlot(EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", late)
     due = []
     for step in range(6):
         if step % (late or 1) == 0:
             later = tuple(Following(one(step + k), "") for k in range(1, foretold + 1))
-            lane.hear(Decision(one(step), "", 1.0, later=later))
-        due.append(lane.due())
+            lane.on_decision(Decision(one(step), "", 1.0, later=later))
+        due.append(lane.current_action())
         lane.steps += 1
     assert due == [NONE if k is None else one(k) for k in played]
 
 
 def test_a_late_player_is_told_what_was_done_meanwhile():
-    lane = _Lane(Trial("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", late=2)
+    lane = _EnvSlot(
+        EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps=2
+    )
     told = []
     for step in range(6):
-        if lane.asks():
+        if lane.is_query_step():
             told.append(lane.request().executed)
-            lane.hear(Decision(one(step), "", 1.0))
-        lane.step(lane.due())
+            lane.on_decision(Decision(one(step), "", 1.0))
+        lane.step(lane.current_action())
     assert told == [None, NONE, one(0)]

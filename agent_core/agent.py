@@ -17,7 +17,7 @@ from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
-from bridges.policy import Alternative, Decision, Following, PolicyError
+from bridges.policy import Alternative, Decision, PlannedAction, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
 QUERY_KINDS = ("next_action", "why", "caption")
@@ -178,7 +178,7 @@ def _decide(player: AgentPlayer, choice: SampledAction) -> Decision:
     player.recent[:] = [*player.recent, words][-_RECENT:]
     others = tuple(Alternative(attachment.describe(body), p) for body, p in choice.alternatives)
     later = tuple(
-        Following(dict(attachment.decode(body)), attachment.describe(body))
+        PlannedAction(dict(attachment.decode(body)), attachment.describe(body))
         for body in choice.chunk_rest
     )
     action = dict(attachment.decode(choice.tokens))

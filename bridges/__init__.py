@@ -2,7 +2,15 @@
 
 from bridges.client import BridgeClient, ask, connect, watch
 from bridges.play import PlayReport, Start, play
-from bridges.policy import Alternative, Decision, Following, Player, Policy, PolicyError, Request
+from bridges.policy import (
+    Alternative,
+    Decision,
+    PlannedAction,
+    Policy,
+    PolicyError,
+    PolicySession,
+    Request,
+)
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeError, BridgeServer, run
 
@@ -12,11 +20,11 @@ __all__ = [
     "BridgeError",
     "BridgeServer",
     "Decision",
-    "Following",
+    "PlannedAction",
     "PlayReport",
-    "Player",
     "Policy",
     "PolicyError",
+    "PolicySession",
     "RandomPolicy",
     "Request",
     "Start",

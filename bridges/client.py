@@ -42,14 +42,14 @@ class BridgeClient:
 
     def __init__(
         self,
-        held: ExitStack,
+        exit_stack: ExitStack,
         connection: ClientConnection,
         welcome: Welcome,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.welcome = welcome
         self.instruction = welcome.instruction
-        self._held = held
+        self._exit_stack = exit_stack
         self._connection = connection
         self._clock = clock
         self._number = self._ended_at = 0
@@ -59,13 +59,13 @@ class BridgeClient:
         self._answers: dict[int, str] = {}
         self._asked = 0
         self._error: BridgeError | None = None
-        self._news = threading.Condition()
+        self._updated = threading.Condition()
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
 
     def send(self, frame: Frame) -> int:
         """Send an observation (H, W, 3) uint8 RGB; returns its number."""
-        with self._news:
+        with self._updated:
             self._number += 1
             self._sent[self._number] = self._clock()
         data = frames.pack(frame, self._number, time.monotonic_ns(), _codec(frame))
@@ -75,8 +75,8 @@ class BridgeClient:
     def act(self, frame: Frame, timeout_s: float = REPLY_TIMEOUT_S) -> Act:
         """Send an observation and wait for its whole answer; raises `BridgeError` where none comes."""
         number = self.send(frame)
-        with self._news:
-            ready = self._news.wait_for(
+        with self._updated:
+            ready = self._updated.wait_for(
                 lambda: self._error or (self._act and self._act.observation == number), timeout_s
             )
             if self._error:
@@ -85,21 +85,23 @@ class BridgeClient:
                 raise BridgeError(f"no action within {timeout_s:g} s")
             return self._act
 
-    def newest(self, step: int | None = None) -> Act | None:
+    def current_action(self, step: int | None = None) -> Act | None:
         """What to do now by the newest answer, None once its time has passed: then release all keys (the failsafe).
 
         Of several actions that of the step now due, later on the last. Steps are counted by the clock from when the
         picture was sent; a game that sends one at every step can name the picture that this step began with.
         """
-        with self._news:
+        with self._updated:
             if self._error:
                 raise self._error
             act, now = self._act, self._clock()
             if act is None or 1000 * (now - self._act_at) > act.valid_ms:
                 return None
             if step is not None:
-                return act.after(step - act.observation)
-            return act.after(int(1000 * (now - self._seen_at) / act.step_ms) if act.step_ms else 0)
+                return act.at_step(step - act.observation)
+            return act.at_step(
+                int(1000 * (now - self._seen_at) / act.step_ms) if act.step_ms else 0
+            )
 
     def instruct(self, text: str) -> None:
         """Change the goal."""
@@ -112,7 +114,7 @@ class BridgeClient:
         Behind an episode's end its answers count no more for `newest`.
         """
         if values.get("terminated") or values.get("truncated"):
-            with self._news:
+            with self._updated:
                 self._act, self._ended_at = None, self._number
         self._transmit(Event(**values).model_dump_json())
 
@@ -121,8 +123,10 @@ class BridgeClient:
         self._asked += 1
         number = self._asked
         self._transmit(Query.model_validate({"id": number, "kind": kind}).model_dump_json())
-        with self._news:
-            if not self._news.wait_for(lambda: number in self._answers or self._error, timeout_s):
+        with self._updated:
+            if not self._updated.wait_for(
+                lambda: number in self._answers or self._error, timeout_s
+            ):
                 raise BridgeError(f"no answer within {timeout_s:g} s")
             if number not in self._answers:
                 assert self._error is not None
@@ -130,7 +134,7 @@ class BridgeClient:
             return self._answers.pop(number)
 
     def close(self) -> None:
-        self._held.close()
+        self._exit_stack.close()
         self._thread.join(2)
 
     def _transmit(self, data: str | bytes) -> None:
@@ -145,7 +149,7 @@ class BridgeClient:
                 if isinstance(data, bytes):
                     continue
                 message = from_server(data)
-                with self._news:
+                with self._updated:
                     match message:
                         case Act():
                             self._answered(message)
@@ -155,15 +159,15 @@ class BridgeClient:
                             self._answers[message.id] = message.text
                         case ErrorMessage():
                             self._error = BridgeError(f"{message.code}: {message.message}")
-                    self._news.notify_all()
+                    self._updated.notify_all()
             reason: ConnectionClosed | None = None
         except ConnectionClosed as closed:
             reason = closed
-        with self._news:
+        with self._updated:
             self._error = self._error or (
                 _closed(reason) if reason else BridgeError("the server closed the connection")
             )
-            self._news.notify_all()
+            self._updated.notify_all()
 
     def _answered(self, act: Act) -> None:
         if act.observation <= self._ended_at:

@@ -117,7 +117,9 @@ def _episode(
         else:
             number = client.send(observation["frame"])
             _wait_until(due + (1 / pace_hz if pace_hz else 0.0))
-            act = client.newest(number)  # no step was made since that picture, however long it took
+            act = client.current_action(
+                number
+            )  # no step was made since that picture, however long it took
         if act is not None:
             report.dropped = act.dropped
             report.age_ms.append(act.latency.age_ms)

@@ -13,7 +13,7 @@ class PolicyError(ValueError):
     """The policy cannot play this game; the message says why in one line."""
 
 
-class Player(Protocol):
+class PolicySession(Protocol):
     """One session's memory, made by `Policy.attach`; opaque to the server."""
 
     @property
@@ -37,7 +37,7 @@ class Player(Protocol):
 class Request:
     """One player's newest observation; `executed` is what the game did last step where it reports that."""
 
-    player: Player
+    player: PolicySession
     frame: Frame
     instruction: str
     executed: Action | None = None
@@ -52,7 +52,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Following:
+class PlannedAction:
     """What is to be done at a later step, unless a newer decision comes; also in words."""
 
     action: Action
@@ -71,7 +71,7 @@ class Decision:
     probability: float
     alternatives: tuple[Alternative, ...] = ()
     entropy: float = 0.0
-    later: tuple[Following, ...] = ()
+    chunk_rest: tuple[PlannedAction, ...] = ()
 
 
 class Policy(Protocol):
@@ -79,7 +79,7 @@ class Policy(Protocol):
 
     name: str
 
-    def attach(self, spec: GameSpec, *, seed: int | None = None) -> Player:
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
         """Make a player's memory; raises `PolicyError` where the game cannot be played."""
         ...
 
@@ -87,6 +87,6 @@ class Policy(Protocol):
         """Decide for all players in one batch."""
         ...
 
-    def ask(self, player: Player, question: str) -> str:
+    def ask(self, player: PolicySession, question: str) -> str:
         """Answer "next_action", "why" or "caption" about a player's newest observation."""
         ...

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
-from bridges.policy import Decision, Player, PolicyError, Request
+from bridges.policy import Decision, PolicyError, PolicySession, Request
 from games import Action, Button, Choice, Control, Frame, GameSpec
 
 Scores = NDArray[np.float32]
@@ -106,7 +106,7 @@ class BaselinePolicy:
             player.last_decision = _decision(player, row, self._temperature)
         return [player.last_decision for player in players if player.last_decision is not None]
 
-    def ask(self, player: Player, question: str) -> str:
+    def ask(self, player: PolicySession, question: str) -> str:
         """What it does next; it has no words for why, or for what it sees."""
         said = require_own_player(player).last_decision
         if said is None:

@@ -157,7 +157,7 @@ class _EnvSlot:
 
     def on_decision(self, decision: Decision) -> None:
         """The answer to the newest frame."""
-        later = [following.action for following in decision.later]
+        later = [following.action for following in decision.chunk_rest]
         self.answers.append((self.steps, [decision.action, *later]))
 
     def current_action(self) -> Action:

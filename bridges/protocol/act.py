@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from bridges.protocol.messages import Act, Latency, Later, Said
-from bridges.serving.batcher import Answered
+from bridges.protocol.messages import Act, ActionText, Latency, PlannedAction
+from bridges.serving.batcher import CompletedObservation
 
 VALID_STEPS = 6
 """An action, of several the last, is valid for so many steps of the game."""
 
 
-def act_message(answered: Answered, now: float) -> Act:
+def act_message(answered: CompletedObservation, now: float) -> Act:
     """The message for an answer that is sent at `now`, in seconds of the monotonic clock."""
     decision, pending, session = answered.decision, answered.pending, answered.session
     step_ms = 1000 / session.player.spec.step_hz
@@ -22,16 +22,19 @@ def act_message(answered: Answered, now: float) -> Act:
         words=decision.words,
         probability=_finite(decision.probability),
         alternatives=tuple(
-            Said(words=a.words, probability=_finite(a.probability)) for a in decision.alternatives
+            ActionText(words=a.words, probability=_finite(a.probability))
+            for a in decision.alternatives
         ),
         entropy=_finite(decision.entropy),
-        later=tuple(Later(action=then.action, words=then.words) for then in decision.later),
+        later=tuple(
+            PlannedAction(action=then.action, words=then.words) for then in decision.chunk_rest
+        ),
         step_ms=step_ms,
-        valid_ms=(VALID_STEPS + len(decision.later)) * step_ms,
+        valid_ms=(VALID_STEPS + len(decision.chunk_rest)) * step_ms,
         latency=Latency(
-            queue_ms=round(1000 * (answered.begun - pending.arrived), 3),
-            infer_ms=round(1000 * (answered.ended - answered.begun), 3),
-            age_ms=round(1000 * (now - pending.arrived), 3),
+            queue_ms=round(1000 * (answered.started - pending.received), 3),
+            infer_ms=round(1000 * (answered.finished - answered.started), 3),
+            age_ms=round(1000 * (now - pending.received), 3),
             batch=answered.batch,
         ),
         dropped=session.dropped,

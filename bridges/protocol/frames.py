@@ -55,7 +55,7 @@ class FrameError(ValueError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedFrame:
     """A checked but not yet decoded picture."""
 
     codec: Codec
@@ -107,7 +107,7 @@ def pack(
     return header + meta + payload
 
 
-def unpack(data: bytes) -> Picture:
+def unpack(data: bytes) -> EncodedFrame:
     """Check a binary message without decoding it; raises `FrameError`."""
     if len(data) < HEADER.size:
         raise FrameError(
@@ -133,7 +133,7 @@ def unpack(data: bytes) -> Picture:
             )
     elif _inner_size(codec, payload) != (width, height):
         raise FrameError(f"the {codec.name} inside is not {width}x{height}", 4413)
-    return Picture(
+    return EncodedFrame(
         codec, width, height, number, t_ns, data[HEADER.size : HEADER.size + meta_size], payload
     )
 

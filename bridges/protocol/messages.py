@@ -17,7 +17,7 @@ VERSION = 1
 MAX_TEXT = 256 << 10
 MAX_DEPTH = 32
 
-Words = Annotated[str, Field(max_length=500)]
+InstructionText = Annotated[str, Field(max_length=500)]
 
 
 class MessageError(ValueError):
@@ -42,8 +42,8 @@ class Hello(_Message):
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500)
     mode: Literal["realtime", "lockstep"] = "realtime"
-    instruction: Words = ""
-    tasks: tuple[Words, ...] = Field((), max_length=100)
+    instruction: InstructionText = ""
+    tasks: tuple[InstructionText, ...] = Field((), max_length=100)
     seed: int | None = None
 
 
@@ -64,7 +64,7 @@ class Instruct(_Message):
     """A new goal, in words, from the game or from a console (which names the session)."""
 
     type: Literal["instruct"] = "instruct"
-    text: Words
+    text: InstructionText
     session: str | None = None
 
 
@@ -106,14 +106,14 @@ class Answer(_Message):
     text: str
 
 
-class Said(_Message):
+class ActionText(_Message):
     """An action in words with its probability."""
 
     words: str
     probability: float
 
 
-class Later(_Message):
+class PlannedAction(_Message):
     """What to do at a later step, should nothing newer come."""
 
     action: dict[str, Any]
@@ -139,9 +139,9 @@ class Act(_Message):
     action: dict[str, Any]
     words: str
     probability: float
-    alternatives: tuple[Said, ...] = ()
+    alternatives: tuple[ActionText, ...] = ()
     entropy: float = 0.0
-    later: tuple[Later, ...] = ()
+    later: tuple[PlannedAction, ...] = ()
     """The actions of the steps after it, in order."""
     step_ms: float = Field(0.0, ge=0)
     """Length of a step; 0 where the server does not say."""
@@ -150,7 +150,7 @@ class Act(_Message):
     dropped: int = 0
     """Observations of this session skipped so far because a newer one came."""
 
-    def after(self, steps: int) -> Act:
+    def at_step(self, steps: int) -> Act:
         """What of it counts `steps` whole steps later: the action due then, past the last one the last.
 
         Probability, alternatives and entropy stay those of the first action.

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from bridges.policy import Decision, Player, Policy, Request
-from bridges.protocol.frames import FrameError, Picture
+from bridges.policy import Decision, Policy, PolicySession, Request
+from bridges.protocol.frames import EncodedFrame, FrameError
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
@@ -24,42 +24,42 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class Pending:
+class QueuedObservation:
     """An observation that waits for its answer."""
 
-    picture: Picture
-    arrived: float
+    picture: EncodedFrame
+    received: float
 
 
 @dataclass
-class Session:
+class GameSession:
     """One attached player as the batcher sees it."""
 
     name: str
-    player: Player
+    player: PolicySession
     lockstep: bool
     instruction: str
-    waiting: deque[Pending] = field(default_factory=deque)
+    waiting: deque[QueuedObservation] = field(default_factory=deque)
     dropped: int = 0
 
-    def offer(self, picture: Picture) -> None:
+    def enqueue(self, picture: EncodedFrame) -> None:
         """Take in an observation; in realtime it replaces the one still waiting."""
         if self.waiting and not self.lockstep:
             self.waiting.clear()
             self.dropped += 1
-        self.waiting.append(Pending(picture, time.monotonic()))
+        self.waiting.append(QueuedObservation(picture, time.monotonic()))
 
 
 @dataclass(frozen=True)
-class Answered:
+class CompletedObservation:
     """A decision with the times around it, in seconds of the monotonic clock."""
 
-    session: Session
-    pending: Pending
+    session: GameSession
+    pending: QueuedObservation
     frame: Frame
     decision: Decision
-    begun: float
-    ended: float
+    started: float
+    finished: float
     batch: int
 
 
@@ -69,16 +69,16 @@ class Batcher:
     def __init__(
         self,
         policy: Policy,
-        on_answer: Callable[[Answered], None],
-        on_error: Callable[[Session, Exception], None],
+        on_answer: Callable[[CompletedObservation], None],
+        on_error: Callable[[GameSession, Exception], None],
     ) -> None:
         self.policy = policy
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, GameSession] = {}
         self._on_answer, self._on_error = on_answer, on_error
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Something waits."""
         self._wake.set()
 
@@ -92,16 +92,18 @@ class Batcher:
             await self._wake.wait()
             self._wake.clear()
             while batch := [s for s in self.sessions.values() if s.waiting]:
-                for answer in await self.call(lambda b=batch: self._think(b)):  # type: ignore[misc]
-                    if isinstance(answer, Answered):
+                for answer in await self.call(lambda b=batch: self._run_batch(b)):  # type: ignore[misc]
+                    if isinstance(answer, CompletedObservation):
                         self._on_answer(answer)
                     else:
                         self._on_error(*answer)
 
-    def _think(self, batch: list[Session]) -> list[Answered | tuple[Session, Exception]]:
+    def _run_batch(
+        self, batch: list[GameSession]
+    ) -> list[CompletedObservation | tuple[GameSession, Exception]]:
         """Decode and decide for all sessions; a failure of one leaves the others be."""
-        taken: list[tuple[Session, Pending, Frame, Request]] = []
-        results: list[Answered | tuple[Session, Exception]] = []
+        taken: list[tuple[GameSession, QueuedObservation, Frame, Request]] = []
+        results: list[CompletedObservation | tuple[GameSession, Exception]] = []
         begun = time.monotonic()
         for session in batch:
             if not session.waiting:
@@ -121,7 +123,9 @@ class Batcher:
             return results + [(session, error) for session, *_ in taken]
         ended = time.monotonic()
         for (session, pending, frame, _), decision in zip(taken, decisions, strict=True):
-            results.append(Answered(session, pending, frame, decision, begun, ended, len(taken)))
+            results.append(
+                CompletedObservation(session, pending, frame, decision, begun, ended, len(taken))
+            )
         return results
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridges.policy import Alternative, Decision, Player, Request
+from bridges.policy import Alternative, Decision, PolicySession, Request
 from games import Action, Axis, Button, Camera, Choice, GameSpec, Stick
 
 HOLD = 8
@@ -56,7 +56,7 @@ class RandomPolicy:
             decisions.append(Decision(action, words, 0.0, (Alternative(words, 0.0),)))
         return decisions
 
-    def ask(self, player: Player, question: str) -> str:
+    def ask(self, player: PolicySession, question: str) -> str:
         if question == "next_action" and isinstance(player, RandomPlayer):
             return f"{player.spec.say(player.action)} (drawn at random)"
         return "I press random buttons: there is no reason"

@@ -40,7 +40,7 @@ from bridges.protocol.messages import (
     Welcome,
     from_client,
 )
-from bridges.serving.batcher import Answered, Batcher, Session
+from bridges.serving.batcher import Batcher, CompletedObservation, GameSession
 from bridges.serving.http import Health, answer
 
 log = logging.getLogger("iafm.bridge")
@@ -57,7 +57,7 @@ class BridgeError(RuntimeError):
     """The server cannot start or a client cannot connect; one line says why and the way out."""
 
 
-class _Refused(Exception):
+class ConnectionRefused(Exception):
     """A peer is sent away with a close code and a reason."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -66,11 +66,11 @@ class _Refused(Exception):
 
 
 @dataclass
-class _Game:
+class Attachment:
     """An attached game: its connection, its session and its tally."""
 
     connection: ServerConnection
-    session: Session
+    session: GameSession
     hello: Hello
     episodes: int = 0
     successes: int = 0
@@ -85,12 +85,12 @@ class _Game:
 
 
 @dataclass(eq=False)
-class _Watcher:
+class Watcher:
     """A console: which session it looks at (None: the newest), and when it last got a picture."""
 
     connection: ServerConnection
     session: str | None = None
-    pictured: float = 0.0
+    last_frame_at: float = 0.0
 
 
 class BridgeServer:
@@ -115,8 +115,8 @@ class BridgeServer:
         self.policy = policy
         self._host, self._port, self._token = host, port, token
         self._hello_timeout_s = hello_timeout_s
-        self._games: dict[str, _Game] = {}
-        self._watchers: set[_Watcher] = set()
+        self._games: dict[str, Attachment] = {}
+        self._watchers: set[Watcher] = set()
         self._open = 0
         self._answered = 0
         self._server: Server | None = None
@@ -151,7 +151,7 @@ class BridgeServer:
                 compression=None,
                 max_size=MAX_MESSAGE,
                 process_request=self._http,
-                select_subprotocol=_lenient,
+                select_subprotocol=_select_subprotocol,
                 ping_interval=20,
                 logger=logging.getLogger("iafm.bridge.websockets"),
             )
@@ -210,13 +210,13 @@ class BridgeServer:
         self._open += 1
         try:
             if self._open > MAX_CONNECTIONS:
-                raise _Refused(4429, f"{MAX_CONNECTIONS} connections are open")
+                raise ConnectionRefused(4429, f"{MAX_CONNECTIONS} connections are open")
             hello = await self._hello(connection)
             if hello.role == "play":
                 await self._play(connection, hello)
             else:
                 await self._watch(connection, hello)
-        except _Refused as refused:
+        except ConnectionRefused as refused:
             await connection.close(refused.code, str(refused)[:120])
         except ConnectionClosed:
             pass
@@ -230,37 +230,39 @@ class BridgeServer:
         try:
             first = await asyncio.wait_for(connection.recv(), self._hello_timeout_s)
         except TimeoutError:
-            raise _Refused(4408, f"no hello within {self._hello_timeout_s:g} s") from None
+            raise ConnectionRefused(4408, f"no hello within {self._hello_timeout_s:g} s") from None
         try:
             hello = from_client(first) if isinstance(first, str) else None
         except MessageError as error:
             await _send(
                 connection, ErrorMessage(code="bad_message", message=str(error), path=error.path)
             )
-            raise _Refused(4400, str(error)) from None
+            raise ConnectionRefused(4400, str(error)) from None
         if not isinstance(hello, Hello):
-            raise _Refused(4400, "the first message is a hello")
+            raise ConnectionRefused(4400, "the first message is a hello")
         if hello.version != VERSION:
-            raise _Refused(4426, f"this server speaks version {VERSION}, not {hello.version}")
+            raise ConnectionRefused(
+                4426, f"this server speaks version {VERSION}, not {hello.version}"
+            )
         if self._token and not hmac.compare_digest(
             (hello.token or "").encode(), self._token.encode()
         ):
-            raise _Refused(4401, "wrong or missing token")
+            raise ConnectionRefused(4401, "wrong or missing token")
         return hello
 
     async def _play(self, connection: ServerConnection, hello: Hello) -> None:
         if hello.spec is None:
-            raise _Refused(4400, "a hello to play carries the game's spec")
+            raise ConnectionRefused(4400, "a hello to play carries the game's spec")
         spec = hello.spec
         try:
             player = await self._batcher.call(lambda: self.policy.attach(spec, seed=hello.seed))
         except PolicyError as error:
             hint = "declare meanings for the controls (see `iafm games voxel`)"
             await _send(connection, ErrorMessage(code="unplayable", message=str(error), hint=hint))
-            raise _Refused(4400, str(error)) from None
+            raise ConnectionRefused(4400, str(error)) from None
         name = uuid.uuid4().hex[:8]
-        session = Session(name, player, hello.mode == "lockstep", hello.instruction)
-        game = self._games[name] = _Game(connection, session, hello)
+        session = GameSession(name, player, hello.mode == "lockstep", hello.instruction)
+        game = self._games[name] = Attachment(connection, session, hello)
         self._batcher.sessions[name] = session
         log.info("%s attached as %s (%s)", spec.id, name, hello.mode)
         try:
@@ -276,13 +278,13 @@ class BridgeServer:
                 await self._batcher.call(player.close)
             self._broadcast_state()
 
-    async def _from_game(self, game: _Game, data: str | bytes) -> None:
+    async def _from_game(self, game: Attachment, data: str | bytes) -> None:
         if isinstance(data, bytes):
             try:
-                game.session.offer(frames.unpack(data))
+                game.session.enqueue(frames.unpack(data))
             except frames.FrameError as error:
-                raise _Refused(error.code, str(error)) from None
-            self._batcher.wake()
+                raise ConnectionRefused(error.code, str(error)) from None
+            self._batcher.notify()
             return
         message = await self._parsed(game.connection, data)
         match message:
@@ -293,17 +295,17 @@ class BridgeServer:
                     game.episodes += 1
                     game.successes += bool(message.success)
                     await self._batcher.call(game.session.player.reset)
-                    self._tell_watchers(
+                    self._broadcast_to_watchers(
                         game, message.model_copy(update={"session": game.session.name})
                     )
                     self._broadcast_state()
             case Query():
-                await self._answer(game.connection, message, game)
+                await self._answer_query(game.connection, message, game)
             case Bye():
                 await game.connection.close(1000, "bye")
 
     async def _watch(self, connection: ServerConnection, hello: Hello) -> None:
-        watcher = _Watcher(connection)
+        watcher = Watcher(connection)
         await _send(connection, self._welcome("", "", ()))
         if hello.role == "watch":
             self._watchers.add(watcher)
@@ -311,7 +313,7 @@ class BridgeServer:
             await _send(connection, self.state())
             async for data in connection:
                 if isinstance(data, bytes):
-                    raise _Refused(4400, "a watcher sends no pictures")
+                    raise ConnectionRefused(4400, "a watcher sends no pictures")
                 message = await self._parsed(connection, data)
                 match message:
                     case Subscribe():
@@ -324,7 +326,7 @@ class BridgeServer:
                         elif isinstance(message, Instruct):
                             self._instruct(game, message.text, from_game=False)
                         else:
-                            await self._answer(connection, message, game)
+                            await self._answer_query(connection, message, game)
                     case Bye():
                         await connection.close(1000, "bye")
         finally:
@@ -346,16 +348,18 @@ class BridgeServer:
 
     # --- what sessions do ---
 
-    def _instruct(self, game: _Game, text: str, *, from_game: bool) -> None:
+    def _instruct(self, game: Attachment, text: str, *, from_game: bool) -> None:
         """Set a goal: it counts from the next observation on."""
         game.session.instruction = text
         note = Instruct(text=text, session=game.session.name)
         if not from_game:
-            _post(game.connection, note)
-        self._tell_watchers(game, note)
+            _send_nowait(game.connection, note)
+        self._broadcast_to_watchers(game, note)
         self._broadcast_state()
 
-    async def _answer(self, connection: ServerConnection, query: Query, game: _Game) -> None:
+    async def _answer_query(
+        self, connection: ServerConnection, query: Query, game: Attachment
+    ) -> None:
         try:
             text = await self._batcher.call(
                 lambda: self.policy.ask(game.session.player, query.kind)
@@ -367,7 +371,7 @@ class BridgeServer:
             return
         await _send(connection, Answer(id=query.id, kind=query.kind, text=text))
 
-    def _on_answer(self, answered: Answered) -> None:
+    def _on_answer(self, answered: CompletedObservation) -> None:
         game = self._games.get(answered.session.name)
         if game is None:
             return
@@ -375,44 +379,44 @@ class BridgeServer:
         game.acts.append(now)
         self._answered += 1
         text = act_message(answered, now).model_dump_json()
-        _post(game.connection, text)
+        _send_nowait(game.connection, text)
         for watcher in self._watchers:
             if self._find(watcher.session) is game:
-                _post(watcher.connection, text)
-                if now - watcher.pictured >= 1 / WATCH_HZ:
-                    watcher.pictured = now
+                _send_nowait(watcher.connection, text)
+                if now - watcher.last_frame_at >= 1 / WATCH_HZ:
+                    watcher.last_frame_at = now
                     picture = answered.pending.picture
-                    _post(
+                    _send_nowait(
                         watcher.connection,
                         frames.pack(
                             answered.frame, picture.number, picture.t_ns, frames.Codec.JPEG
                         ),
                     )
 
-    def _on_error(self, session: Session, error: Exception) -> None:
+    def _on_error(self, session: GameSession, error: Exception) -> None:
         if game := self._games.get(session.name):
             reason = (
                 str(error)
                 if isinstance(error, frames.FrameError | PolicyError)
                 else "the policy failed"
             )
-            _post(game.connection, ErrorMessage(code="policy_failed", message=reason))
+            _send_nowait(game.connection, ErrorMessage(code="policy_failed", message=reason))
 
-    def _find(self, name: str | None) -> _Game | None:
+    def _find(self, name: str | None) -> Attachment | None:
         """A session by name; None means the newest."""
         if name is not None:
             return self._games.get(name)
         return next(reversed(self._games.values()), None)
 
-    def _tell_watchers(self, game: _Game, message: Any) -> None:
+    def _broadcast_to_watchers(self, game: Attachment, message: Any) -> None:
         for watcher in self._watchers:
             if self._find(watcher.session) is game:
-                _post(watcher.connection, message)
+                _send_nowait(watcher.connection, message)
 
     def _broadcast_state(self) -> None:
         state = self.state()
         for watcher in self._watchers:
-            _post(watcher.connection, state)
+            _send_nowait(watcher.connection, state)
 
     async def _report(self) -> None:
         """Watchers get fresh figures once a second."""
@@ -465,7 +469,7 @@ def run(server: BridgeServer, on_start: Any = None) -> None:
         asyncio.run(main())
 
 
-def _lenient(connection: ServerConnection, offered: Any) -> Subprotocol | None:
+def _select_subprotocol(connection: ServerConnection, offered: Any) -> Subprotocol | None:
     """Our subprotocol where it is offered; a client that offers none is welcome too."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
@@ -474,7 +478,7 @@ async def _send(connection: ServerConnection, message: Any) -> None:
     await connection.send(message.model_dump_json())
 
 
-def _post(connection: ServerConnection, message: Any) -> None:
+def _send_nowait(connection: ServerConnection, message: Any) -> None:
     """Send without waiting; a slow reader is the watchdog's business."""
     data = message if isinstance(message, str | bytes) else message.model_dump_json()
     task = asyncio.ensure_future(connection.send(data))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from websockets.asyncio.client import connect
 
-from bridges.policy import Decision, Player, Request
+from bridges.policy import Decision, PolicySession, Request
 from bridges.protocol import frames
 from bridges.protocol.messages import MAX_TEXT, Act, Hello, from_server
 from bridges.serving.random_policy import RandomPolicy
@@ -42,14 +42,14 @@ class StubPolicy:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def attach(self, spec: GameSpec, *, seed: int | None = None) -> Player:
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
         return RandomPolicy().attach(spec, seed=seed)
 
     def act(self, requests: Sequence[Request]) -> list[Decision]:
         time.sleep(self._seconds)
         return [Decision(r.player.spec.null_action(), "nothing", 1.0) for r in requests]
 
-    def ask(self, player: Player, question: str) -> str:
+    def ask(self, player: PolicySession, question: str) -> str:
         return "nothing"
 
 

@@ -75,8 +75,8 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
     agent = random_agent(tmp_path / "chunks", chunk=4, max_action_tokens=41)
     frame = np.full((72, 128, 3), 90, np.uint8)
     (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
-    assert len(decision.later) == 3
-    for following in decision.later:
+    assert len(decision.chunk_rest) == 3
+    for following in decision.chunk_rest:
         assert SPEC.legal(following.action) == following.action
         assert SPEC.hear(following.words) == following.action
     short = random_agent(tmp_path / "short", chunk=4, max_action_tokens=40)

@@ -15,7 +15,7 @@ from agent_core.evaluation.metrics import (
 )
 from agent_core.evaluation.report import Evaluation, tally
 from agent_core.recording.expert import SEED_LIMIT
-from bridges import Decision, Following, RandomPolicy
+from bridges import Decision, PlannedAction, RandomPolicy
 from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
@@ -125,8 +125,8 @@ def test_a_late_answer_gives_what_it_foretold(late, foretold, played):
     due = []
     for step in range(6):
         if step % (late or 1) == 0:
-            later = tuple(Following(one(step + k), "") for k in range(1, foretold + 1))
-            lane.on_decision(Decision(one(step), "", 1.0, later=later))
+            later = tuple(PlannedAction(one(step + k), "") for k in range(1, foretold + 1))
+            lane.on_decision(Decision(one(step), "", 1.0, chunk_rest=later))
         due.append(lane.current_action())
         lane.steps += 1
     assert due == [NONE if k is None else one(k) for k in played]

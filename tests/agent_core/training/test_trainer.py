@@ -511,7 +511,7 @@ def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     seen = RoundEpisode(1)
     for frame, due in zip(seen.pictures, seen.at, strict=True):
         (decision,) = agent.act([Request(player, frame, seen.info.instruction)])
-        done = [decision.action, *(following.action for following in decision.later)]
+        done = [decision.action, *(following.action for following in decision.chunk_rest)]
         assert done == [{**SPEC.null_action(), **CYCLE[(due + k) % 4]} for k in range(3)]
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bridges import Alternative, Decision, Following, RandomPolicy
+from bridges import Alternative, Decision, PlannedAction, RandomPolicy
 from bridges.protocol.act import VALID_STEPS, act_message
 from bridges.protocol.frames import pack, unpack
-from bridges.serving.batcher import Answered, Pending, Session
+from bridges.serving.batcher import CompletedObservation, GameSession, QueuedObservation
 from games import FrameSize, GameSpec
 from games.controls import Button
 
@@ -21,14 +21,16 @@ SPEC = GameSpec(
 
 def test_a_decision_with_its_times():
     frame = np.zeros(SPEC.frame.shape, np.uint8)
-    session = Session("one", RandomPolicy().attach(SPEC), lockstep=False, instruction="ring")
+    session = GameSession("one", RandomPolicy().attach(SPEC), lockstep=False, instruction="ring")
     session.dropped = 2
     decision = Decision(
         {"ring": 1}, "ring", float("nan"), (Alternative("wait", 0.25),), float("inf"),
-        (Following({"ring": 0}, "wait"),),
+        (PlannedAction({"ring": 0}, "wait"),),
     )  # fmt: skip
-    pending = Pending(unpack(pack(frame, 7, 0)), arrived=10.0)
-    answered = Answered(session, pending, frame, decision, begun=10.01, ended=10.03, batch=3)
+    pending = QueuedObservation(unpack(pack(frame, 7, 0)), received=10.0)
+    answered = CompletedObservation(
+        session, pending, frame, decision, started=10.01, finished=10.03, batch=3
+    )
     act = act_message(answered, now=10.04)
     assert (act.session, act.observation, act.action, act.words) == ("one", 7, {"ring": 1}, "ring")
     assert (act.probability, act.entropy) == (0, 0)

@@ -107,7 +107,7 @@ def test_an_act_of_one_action_stays_what_it_is():
         ' "valid_ms": 300, "latency": {"queue_ms": 0, "infer_ms": 1, "age_ms": 1}}'
     )
     assert act.later == ()
-    assert act.after(5) is act
+    assert act.at_step(5) is act
 
 
 def test_a_hello_carries_its_spec():

@@ -20,7 +20,7 @@ from bridges import (
     BridgeError,
     BridgeServer,
     Decision,
-    Following,
+    PlannedAction,
     PolicyError,
     RandomPolicy,
     Start,
@@ -119,7 +119,7 @@ def test_in_realtime_the_newest_frame_wins_and_the_rest_are_counted():
             game.send(picture(brightness))
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            act = game.newest()
+            act = game.current_action()
             if act and act.observation == 11:
                 break
             time.sleep(0.01)
@@ -155,8 +155,8 @@ class Planner(Watchman):
 
     def act(self, requests):
         on, off = SPEC.legal({"on": 1}), SPEC.legal({"off": 1})
-        later = (Following(on, "second"), Following(off, "third"))
-        return [Decision(off, "first", 1.0, later=later) for _ in requests]
+        later = (PlannedAction(on, "second"), PlannedAction(off, "third"))
+        return [Decision(off, "first", 1.0, chunk_rest=later) for _ in requests]
 
 
 class Clock:
@@ -180,11 +180,11 @@ def test_each_client_does_what_is_due_by_its_own_clock():
         assert (whole.step_ms, whole.valid_ms) == (50, 400)
         behind.send(picture(0))
         late.now += 0.07  # a step and a bit pass before the answer is asked for
-        until(behind.newest)
-        assert behind.newest().words == "second"
-        assert behind.newest().action == {"on": 1, "off": 0}
-        assert [step.words for step in behind.newest().later] == ["third"]
-        assert ahead.newest() == whole
+        until(behind.current_action)
+        assert behind.current_action().words == "second"
+        assert behind.current_action().action == {"on": 1, "off": 0}
+        assert [step.words for step in behind.current_action().later] == ["third"]
+        assert ahead.current_action() == whole
 
 
 def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
@@ -193,7 +193,7 @@ def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
         game.act(picture(0))
         due = []
         for clock.now in (100.04, 100.06, 100.11, 100.3, 100.399, 100.41):
-            act = game.newest()
+            act = game.current_action()
             due.append(act and act.words)
         assert due == ["first", "second", "third", "third", "third", None]
 
@@ -203,18 +203,18 @@ def test_a_game_may_count_its_own_steps():
     with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
         number = game.act(picture(0)).observation
         clock.now += 0.2
-        words = [game.newest(number + passed).words for passed in (0, 1, 2, 9)]
+        words = [game.current_action(number + passed).words for passed in (0, 1, 2, 9)]
         assert words == ["first", "second", "third", "third"]
 
 
 def test_an_episode_that_is_over_leaves_nothing_to_do():
     with serving(Planner()) as server, bridges.connect(server.url, SPEC) as game:
         game.act(picture(0))
-        assert game.newest() is not None
+        assert game.current_action() is not None
         game.event(terminated=True)
-        assert game.newest() is None
+        assert game.current_action() is None
         game.act(picture(0))
-        assert game.newest() is not None
+        assert game.current_action() is not None
 
 
 def test_a_console_sees_everything_and_changes_the_goal_at_once():

@@ -10,9 +10,9 @@ from recorder.episodes.validate import validate
 from recorder.format.manifest import CaptureError, CaptureInfo, Manifest, TextSpan
 from recorder.format.video import LIVE, SHARP, VideoProfile
 from recorder.formats.clips import clip_frames, import_captions
-from recorder.formats.detect import kind_of
+from recorder.formats.detect import detect_format
 from recorder.formats.lerobot.export import export_lerobot
-from recorder.formats.lerobot.importer import Imported, Numbers, import_lerobot
+from recorder.formats.lerobot.importer import Imported, ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import ImportedPlay, import_vpt
 from recorder.open import open_episodes
@@ -31,7 +31,7 @@ __all__ = [
     "LiveRecorder",
     "LiveReport",
     "Manifest",
-    "Numbers",
+    "ActionColumns",
     "Recovered",
     "TextSpan",
     "VideoProfile",
@@ -43,7 +43,7 @@ __all__ = [
     "import_lerobot",
     "import_vpt",
     "jpeg_cache",
-    "kind_of",
+    "detect_format",
     "merge_stats",
     "open_episodes",
     "recover",

@@ -10,7 +10,7 @@ from typing import Any
 from agent_core.cli.output import answer, err, out, progress
 from games import UnplayableError
 from games.registry import load
-from recorder import Numbers
+from recorder import ActionColumns
 
 
 def add(commands: Any) -> None:
@@ -182,7 +182,7 @@ def run_episodes(args: argparse.Namespace) -> int:
     if args.action == "import":
         target = args.out or Path("data") / args.path.name
         with progress("importing") as update:
-            numbers = Numbers(args.action_column, tuple(args.numbers))
+            numbers = ActionColumns(args.action_column, tuple(args.numbers))
             done = import_episodes(args.path, target, args.game, args.camera, numbers, update)
         return answer(done, args.json, lambda: out.print(done))
     report = manage_episodes(args.action, args.path)

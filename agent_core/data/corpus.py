@@ -45,7 +45,7 @@ def load_splits(
         config.data.only_successful
     ):  # where the agent played, the teacher's labels count all the same
         episodes = EpisodeSet(
-            [e for e in episodes if e.info.success is not False or e.info.player == "agent"]
+            [e for e in episodes if e.header.success is not False or e.header.actor == "agent"]
         )
     if not len(episodes):
         raise CaptureError(

@@ -36,7 +36,7 @@ def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
     predicted: list[Action] = []
     executed: Action | None = None
     for frame, really in zip(episode.frames(), episode.executed, strict=True):
-        request = Request(player, frame, episode.info.instruction, executed)
+        request = Request(player, frame, episode.header.instruction, executed)
         predicted.append(policy.act([request])[0].action)
         executed = really
     player.close()

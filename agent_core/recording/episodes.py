@@ -10,12 +10,12 @@ from games.registry import load
 from recorder import (
     CaptureError,
     Episode,
-    Numbers,
+    ActionColumns,
     export_lerobot,
     import_captions,
     import_lerobot,
     import_vpt,
-    kind_of,
+    detect_format,
     open_episodes,
     recover,
     validate,
@@ -37,8 +37,8 @@ def manage_episodes(action: str, path: Path) -> list[dict[str, Any]]:
         case "stats":
             return _stats(list(open_episodes(path)))
     return [
-        {"id": e.id, "task": e.info.task, "player": e.info.player, "steps": len(e), "success": e.info.success,
-         "instruction": e.info.instruction}
+        {"id": e.id, "task": e.header.task, "player": e.header.actor, "steps": len(e), "success": e.header.success,
+         "instruction": e.header.instruction}
         for e in open_episodes(path)
     ]  # fmt: skip
 
@@ -56,12 +56,12 @@ def import_episodes(
     out: Path,
     game: str | None,
     camera: str = "",
-    numbers: Numbers | None = None,
+    numbers: ActionColumns | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Write what others recorded as captures under `out`: a LeRobotDataset, play as VPT's, or clips with captions."""
     report: dict[str, Any] = {"added": 0, "episodes": 0, "out": str(out)}
-    match kind_of(path):
+    match detect_format(path):
         case "captions":
             spec = load(game or "clips").spec
             report["added"] = import_captions(path, out, spec, progress=progress)
@@ -96,10 +96,10 @@ def _steps(episode: Episode) -> list[dict[str, Any]]:
 
 def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:
     rows = []
-    for task in sorted({e.info.task for e in episodes}):
-        mine = [e for e in episodes if e.info.task == task]
+    for task in sorted({e.header.task for e in episodes}):
+        mine = [e for e in episodes if e.header.task == task]
         steps = sum(len(e) for e in mine)
-        known = [e.info.success for e in mine if e.info.success is not None]
+        known = [e.header.success for e in mine if e.header.success is not None]
         rate = round(sum(known) / len(known), 3) if known else None
         minutes = round(sum(len(e) / e.spec.step_hz for e in mine) / 60, 1)
         rows.append(

@@ -109,7 +109,7 @@ def record_one(plan: RecordingPlan, seed: int) -> Recorded:
         instruction=observation["instruction"],
         task=task,
         seed=seed,
-        player="expert" if plan.agent is None else "agent",
+        actor="expert" if plan.agent is None else "agent",
         author="scripted",
     )
     with CaptureWriter.create(plan.out, game.spec, about) as capture:
@@ -193,7 +193,7 @@ def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) ->
 
 def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
     try:
-        return {e.info.seed for e in open_episodes(folder) if e.spec.id == spec.id}
+        return {e.header.seed for e in open_episodes(folder) if e.spec.id == spec.id}
     except CaptureError:
         return set()
 

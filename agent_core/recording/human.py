@@ -24,7 +24,7 @@ class HumanEpisodeRecorder:
         self.end()
         seed = None if self.env.np_random_seed is None else int(self.env.np_random_seed)
         about = CaptureInfo(
-            instruction=instruction, task=self.env.goal.task, seed=seed, player="human", author=self.author,
+            instruction=instruction, task=self.env.goal.task, seed=seed, actor="human", author=self.author,
             clock="wallclock",
         )  # fmt: skip
         self.capture = LiveRecorder.create(self.out, SPEC, about)

@@ -58,7 +58,7 @@ class LiveRecorder:
         self._pipe = _pipe(process.stdin)
         self._answers = _pipe(process.stdout)
         self._report: LiveReport | None = None
-        self._torn = False
+        self._broken = False
         self._texts = 0
         self.steps = 0
         self.folder = Path(self._answer()["folder"])
@@ -106,7 +106,7 @@ class LiveRecorder:
         executed_action: Mapping[str, Any] | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
-        known: bool = True,
+        observed: bool = True,
     ) -> int:
         """Hand over the game's next frame and the action active after it; returns the step's number."""
         if frame.shape != self._spec.frame.shape or frame.dtype != np.uint8:
@@ -119,7 +119,7 @@ class LiveRecorder:
             "executed_action": other,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
-            "known": known,
+            "known": observed,
         }
         self._send({"do": "step", "tick": self.steps, "values": values}, frame.tobytes())
         self.steps += 1
@@ -155,7 +155,7 @@ class LiveRecorder:
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
         """Have everything written and the capture closed; the same report again when called twice."""
         if self._report is None:
-            if not self._torn:  # else the end of the pipe says it: interrupted
+            if not self._broken:  # else the end of the pipe says it: interrupted
                 self._send({"do": "close", "success": success, "interrupted": interrupted})
             with suppress(OSError):
                 self._pipe.close()
@@ -165,10 +165,10 @@ class LiveRecorder:
         return self._report
 
     def _send(self, message: dict[str, Any], blob: bytes = b"") -> None:
-        self._torn = True  # until all of it is in the pipe: Ctrl-C may come in between
+        self._broken = True  # until all of it is in the pipe: Ctrl-C may come in between
         try:
             write_message(self._pipe, message, blob)
-            self._torn = False
+            self._broken = False
         except (OSError, ValueError):
             raise CaptureError(
                 f"the process recording {self.folder} is gone (exit {self._process.poll()}); "

@@ -20,19 +20,19 @@ from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.format.video import VideoProfile
 
 Item = tuple[dict[str, Any], bytes]
-CALM_STEPS = 40
+QUALITY_COOLDOWN = 40
 """Steps to wait after one lowering of quality before the next."""
 
 
-class Intake:
+class PipeReader:
     """Takes messages out of the pipe at once and queues them; the only place where a step is left out."""
 
-    def __init__(self, pipe: IO[bytes], longest: int, lockstep: bool) -> None:
-        self.longest = longest
+    def __init__(self, pipe: IO[bytes], queue_max: int, lockstep: bool) -> None:
+        self.longest = queue_max
         self.queue: Queue[Item | None] = Queue()
         self._pipe = pipe
         self._lockstep = lockstep
-        self._waiting = Queue[None](longest)
+        self._waiting = Queue[None](queue_max)
 
     def run(self) -> None:
         while (item := read_message(self._pipe)) is not None:
@@ -53,16 +53,16 @@ class Intake:
         self._waiting.get_nowait()
 
 
-class Recording:
+class CaptureWorker:
     """Writes what the intake queued into a capture."""
 
-    def __init__(self, capture: CaptureWriter, intake: Intake, spec: GameSpec) -> None:
+    def __init__(self, capture: CaptureWriter, intake: PipeReader, spec: GameSpec) -> None:
         self._capture = capture
         self._intake = intake
         self._shape = spec.frame.shape
         self._ticks: list[int] = []  # the game's number of each written frame
         self._lowered = self._queued = 0
-        self._lowered_at = -CALM_STEPS
+        self._lowered_at = -QUALITY_COOLDOWN
 
     def run(self) -> dict[str, int]:
         """Until the game closes the capture or is gone; returns the report."""
@@ -73,7 +73,7 @@ class Recording:
                 case "step":
                     self._step(message, blob)
                 case "drop":
-                    self._capture.drop()
+                    self._capture.count_dropped()
                     self._capture.event(
                         "dropped", tick=message["tick"], action=message["values"]["action"]
                     )
@@ -81,7 +81,10 @@ class Recording:
                     values = message["values"]
                     self._capture.text(
                         **values
-                        | {"i0": self._frame_of(values["i0"]), "i1": self._frame_of(values["i1"])}
+                        | {
+                            "i0": self._frame_index(values["i0"]),
+                            "i1": self._frame_index(values["i1"]),
+                        }
                     )
                 case "event":
                     self._capture.event(message["kind"], **message["values"])
@@ -113,9 +116,9 @@ class Recording:
             self._ticks.append(message["tick"])
 
     def _is_calm(self) -> bool:
-        return self._capture.steps - self._lowered_at >= CALM_STEPS
+        return self._capture.steps - self._lowered_at >= QUALITY_COOLDOWN
 
-    def _frame_of(self, tick: int | None) -> int | None:
+    def _frame_index(self, tick: int | None) -> int | None:
         """The first written frame that is not before the game's step."""
         return None if tick is None else bisect.bisect_left(self._ticks, tick)
 
@@ -138,10 +141,10 @@ def main() -> int:
         _answer({"error": str(error)})
         return 2
     _answer({"folder": str(capture.folder)})
-    intake = Intake(sys.stdin.buffer, start["queue"], info.clock == "lockstep")
+    intake = PipeReader(sys.stdin.buffer, start["queue"], info.clock == "lockstep")
     Thread(target=intake.run, daemon=True).start()
     try:
-        _answer(Recording(capture, intake, spec).run())
+        _answer(CaptureWorker(capture, intake, spec).run())
     except (CaptureError, OSError, ValueError) as error:
         _answer({"error": f"recording {capture.folder} failed: {error}"})
         return 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorder.capture.writer import cut
+from recorder.capture.writer import truncate_lines
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -21,7 +21,7 @@ from recorder.format.manifest import (
     process_state,
     read_lines,
     read_manifest,
-    write_atomically,
+    write_text_atomic,
     write_manifest,
 )
 from recorder.format.video import count_frames, frame_rate, remux
@@ -60,10 +60,10 @@ def _recover_one(folder: Path) -> Recovered | None:
         if steps == 0:
             return Recovered(folder, "nothing whole was written; it can be deleted")
         for name in (ACTIONS, FRAMES):
-            cut(folder / name, steps)
+            truncate_lines(folder / name, steps)
         for name in (EVENTS, TEXT):
             if (folder / name).exists():
-                cut(folder / name, _whole_lines(folder / name))
+                truncate_lines(folder / name, _whole_lines(folder / name))
         _move_texts(folder / TEXT, steps)
         remux(folder / VIDEO, steps)
     except CaptureError as error:
@@ -84,7 +84,7 @@ def _move_texts(path: Path, steps: int) -> None:
         for end in ("i0", "i1"):
             if row.get(end) is not None:
                 row[end] = min(row[end], steps)
-    write_atomically(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+    write_text_atomic(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
 
 
 def being_written(manifest: Manifest) -> bool:

@@ -32,7 +32,7 @@ from recorder.format.manifest import (
     Style,
     TextSpan,
     process_state,
-    write_atomically,
+    write_text_atomic,
     write_manifest,
 )
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
@@ -113,7 +113,7 @@ class CaptureWriter:
         executed_action: Mapping[str, Any] | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
-        known: bool = True,
+        observed: bool = True,
     ) -> int:
         """Write frame i and the action active after it; returns i.
 
@@ -131,7 +131,7 @@ class CaptureWriter:
         if other == wanted:
             other = None
         if self._disk_is_full():
-            self.drop()
+            self.count_dropped()
             return i
         self._video.write(frame, i)
         line = {
@@ -146,14 +146,14 @@ class CaptureWriter:
         executed = "human" if other is None else "agent"
         self._write(
             ACTIONS,
-            {"i": i, "human": sparse(spec, wanted), "agent": None if other is None else sparse(spec, other),
-             "executed": executed, "known": known, "reward": reward},
+            {"i": i, "human": non_null(spec, wanted), "agent": None if other is None else non_null(spec, other),
+             "executed": executed, "known": observed, "reward": reward},
         )  # fmt: skip
         self._unwritten = 0
         self.steps += 1
         return i
 
-    def drop(self) -> None:
+    def count_dropped(self) -> None:
         """Say that a step of the game could not be written; the next frame's line carries the count."""
         self.dropped += 1
         self._unwritten += 1
@@ -205,7 +205,7 @@ class CaptureWriter:
         for file in self._files.values():
             file.close()
         if interrupted:
-            cut(self.folder / FRAMES, self.steps)
+            truncate_lines(self.folder / FRAMES, self.steps)
         if self.steps:
             remux(self.folder / VIDEO, self.steps)
         info = self._manifest.info
@@ -242,12 +242,12 @@ class CaptureWriter:
         self.close(interrupted=kind is not None)
 
 
-def sparse(spec: GameSpec, action: Action) -> Action:
+def non_null(spec: GameSpec, action: Action) -> Action:
     """Only the controls that are not at rest."""
     return {c.name: action[c.name] for c in spec.controls if action[c.name] != c.null}
 
 
-def cut(path: Path, lines: int) -> None:
+def truncate_lines(path: Path, lines: int) -> None:
     """Keep the first `lines` lines of a file, atomically."""
     kept = path.read_bytes().split(b"\n")[:lines]
-    write_atomically(path, "".join(line.decode() + "\n" for line in kept))
+    write_text_atomic(path, "".join(line.decode() + "\n" for line in kept))

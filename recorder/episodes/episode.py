@@ -63,7 +63,7 @@ class Episode:
         return self.manifest.spec
 
     @property
-    def info(self) -> CaptureInfo:
+    def header(self) -> CaptureInfo:
         return self.manifest.info
 
     @property
@@ -105,7 +105,7 @@ class Episode:
         return [float(row.get("reward", 0.0)) for row in self._rows[: len(self)]]
 
     @cached_property
-    def known(self) -> list[bool]:
+    def observed(self) -> list[bool]:
         """Whether each step's action was really observed; False where it was guessed afterwards."""
         return [bool(row.get("known", True)) for row in self._rows[: len(self)]]
 
@@ -118,7 +118,7 @@ class Episode:
     @cached_property
     def texts(self) -> tuple[TextSpan, ...]:
         """Everything said about this episode, without what a later text replaces."""
-        return still_said(self.all_texts)
+        return drop_superseded(self.all_texts)
 
     @cached_property
     def all_texts(self) -> tuple[TextSpan, ...]:
@@ -132,14 +132,14 @@ class Episode:
     @cached_property
     def thoughts(self) -> list[str]:
         """The thought in force at each step, "" where there is none."""
-        return self._in_force("thought")
+        return self._active_text("thought")
 
     @cached_property
     def captions(self) -> list[str]:
         """What is said to happen at each step, or its label; "" where there is none."""
-        return self._in_force("caption")
+        return self._active_text("caption")
 
-    def _in_force(self, style: Style) -> list[str]:
+    def _active_text(self, style: Style) -> list[str]:
         spans = [span for span in self.texts if span.style == style]
         marks = {span.i1: "" for span in spans if span.i1 is not None}
         marks |= {span.i0: span.text for span in spans}
@@ -168,7 +168,7 @@ class Episode:
             self.frames(start, last + 1, stride),
             [self.actions[i] for i in picked],
             [self.executed[i] for i in picked],
-            self.info.instruction,
+            self.header.instruction,
             self.thoughts[last],
         )
 
@@ -200,15 +200,15 @@ class EpisodeSet(Sequence[Episode]):
 
     def succeeded(self) -> EpisodeSet:
         """Without the episodes known to have failed."""
-        return EpisodeSet([e for e in self if e.info.success is not False])
+        return EpisodeSet([e for e in self if e.header.success is not False])
 
     def of_tasks(self, tasks: Collection[str]) -> EpisodeSet:
         """The episodes of these tasks only; raises `CaptureError` for a task nobody recorded."""
-        known = {e.info.task for e in self}
+        known = {e.header.task for e in self}
         for task in tasks:
             if task not in known:
                 raise CaptureError(f"no episodes of task {task!r}{did_you_mean(task, known)}")
-        return EpisodeSet([e for e in self if e.info.task in tasks])
+        return EpisodeSet([e for e in self if e.header.task in tasks])
 
     def split(self, validation: float) -> tuple[EpisodeSet, EpisodeSet]:
         """Training and validation episodes, parted by seed: no seed is on both sides."""
@@ -228,7 +228,7 @@ class EpisodeSet(Sequence[Episode]):
         return self[which].window(int(rng.integers(room[which])), length, stride)
 
 
-def still_said(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:
+def drop_superseded(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:
     """The texts that no later one supersedes."""
     replaced = {span.supersedes for span in texts}
     return tuple(span for span in texts if span.id not in replaced)
@@ -236,7 +236,7 @@ def still_said(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:
 
 def _share(episode: Episode) -> float:
     """A fixed number in [0, 1) for the episode's seed (its id where it has none)."""
-    key = episode.id if episode.info.seed is None else f"seed {episode.info.seed}"
+    key = episode.id if episode.header.seed is None else f"seed {episode.header.seed}"
     return zlib.crc32(json.dumps(key).encode()) / 2**32
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.episodes.episode import EpisodeSet
-from recorder.format.manifest import CaptureError, write_atomically
+from recorder.format.manifest import CaptureError, write_text_atomic
 from recorder.format.video import VideoSlice
 
 Progress = Callable[[int, int], None]
@@ -30,11 +30,11 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-FEW = 5000
+MIN_PARALLEL_FRAMES = 5000
 """Frames that are decoded before another process has started."""
 RAW, JPEGS, OFFSETS = ".u8", ".jpegs", ".npy"
 """Names of all files a cache may have end so."""
-_PIECE = 256
+CHUNK = 256
 """Frames of one episode that are in memory at once."""
 
 
@@ -58,7 +58,7 @@ def decode_cache(
     def make() -> None:
         _decode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
 
-    keep_current(path, mark_of(episodes, shape), make)
+    rebuild_if_stale(path, fingerprint(episodes, shape), make)
     return np.memmap(path, np.uint8, "c", shape=(episodes.steps, *shape))
 
 
@@ -67,7 +67,7 @@ def shape_of(episodes: EpisodeSet, size: tuple[int, int] | None) -> tuple[int, i
     return (*size, 3) if size else episodes[0].spec.frame.shape
 
 
-def mark_of(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -> str:
+def fingerprint(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -> str:
     """What tells these episodes' frames, in this shape and form, from any others."""
     lines = [f"{e.id} {len(e)}" for e in episodes]
     if any(e.spec.frame.shape != shape for e in episodes):
@@ -77,23 +77,23 @@ def mark_of(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def keep_current(path: Path, mark: str, make: Callable[[], None]) -> None:
+def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
     """Have `make` write the cache at `path` where the marker beside it is another's.
 
     What lies there in any form is then of no more use, and makes room first.
     """
     index = path.with_suffix(".json")
-    if path.exists() and index.exists() and index.read_text() == json.dumps(mark):
+    if path.exists() and index.exists() and index.read_text() == json.dumps(stamp):
         return
     index.unlink(missing_ok=True)
     for suffix in (RAW, JPEGS, OFFSETS):
         path.with_suffix(suffix).unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     make()
-    write_atomically(index, json.dumps(mark))
+    write_text_atomic(index, json.dumps(stamp))
 
 
-def draft_of(path: Path) -> Path:
+def temp_path(path: Path) -> Path:
     """Where this process, of whatever machine, writes a cache before it is whole."""
     return path.with_suffix(f".{platform.node()}.{os.getpid()}.draft")
 
@@ -110,19 +110,19 @@ def over_processes(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, frames: int
 ) -> Iterator[Result]:
     """What `work` makes of each job, in order; in this process where there are few frames."""
-    if workers == 1 or frames < FEW:
+    if workers == 1 or frames < MIN_PARALLEL_FRAMES:
         yield from map(work, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(work, jobs, chunksize=4)
 
 
-def stretched(
+def resized_frames(
     video: VideoSlice, length: int, shape: tuple[int, ...]
 ) -> Iterator[NDArray[np.uint8]]:
     """An episode's first `length` frames, each (H, W, 3) as `shape` says."""
-    for begin in range(0, length, _PIECE):
-        for frame in video.read(range(begin, min(begin + _PIECE, length))):
+    for begin in range(0, length, CHUNK):
+        for frame in video.read(range(begin, min(begin + CHUNK, length))):
             fits = frame.shape == shape
             yield frame if fits else _resized(frame, shape)
 
@@ -138,7 +138,7 @@ def _decode(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    draft, whole = draft_of(path), (episodes.steps, *shape)
+    draft, whole = temp_path(path), (episodes.steps, *shape)
     check_room(path.parent, math.prod(whole))
     np.memmap(draft, np.uint8, "w+", shape=whole).flush()
     starts = np.cumsum([0] + [len(e) for e in episodes])
@@ -156,5 +156,5 @@ def _decode(
 def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:
     video, length, draft, start, shape = job
     out = np.memmap(draft, np.uint8, "r+", shape=shape)
-    for i, frame in enumerate(stretched(video, length, shape[1:]), start):
+    for i, frame in enumerate(resized_frames(video, length, shape[1:]), start):
         out[i] = frame

@@ -23,12 +23,12 @@ from recorder.episodes.frame_cache import (
     OFFSETS,
     Progress,
     check_room,
-    draft_of,
-    keep_current,
-    mark_of,
+    temp_path,
+    rebuild_if_stale,
+    fingerprint,
     over_processes,
     shape_of,
-    stretched,
+    resized_frames,
 )
 from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
@@ -96,7 +96,7 @@ def jpeg_cache(
     def make() -> None:
         _encode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
 
-    keep_current(path, mark_of(episodes, shape, f"jpeg {QUALITY} 4:4:4"), make)
+    rebuild_if_stale(path, fingerprint(episodes, shape, f"jpeg {QUALITY} 4:4:4"), make)
     return JpegFrames(path, (episodes.steps, *shape))
 
 
@@ -126,7 +126,7 @@ def _encode(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    draft = draft_of(path)
+    draft = temp_path(path)
     parts = [draft.with_suffix(f".{k}.part") for k in range(len(episodes))]
     jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
     sizes: list[int] = []
@@ -157,7 +157,7 @@ def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list
     video, length, part, shape = job
     sizes = []
     with part.open("wb") as file:
-        for jpeg in map(_jpeg, stretched(video, length, shape)):
+        for jpeg in map(_jpeg, resized_frames(video, length, shape)):
             sizes.append(file.write(jpeg))
     return sizes
 

@@ -38,7 +38,7 @@ class CaptureInfo(BaseModel):
     instruction: str = ""
     task: str = ""
     seed: int | None = None
-    player: str = "human"
+    actor: str = "human"
     """human, expert (a scripted teacher), random, or agent."""
     author: str = ""
     clock: Clock = "lockstep"
@@ -85,7 +85,7 @@ class TextSpan(BaseModel):
     supersedes: int | None = None
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_text_atomic(path: Path, text: str) -> None:
     """Replace a file's content in one step: a reader sees the old or the new, never a part."""
     draft = path.with_name(path.name + ".draft")
     draft.write_text(text, encoding="utf-8")
@@ -93,7 +93,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_atomically(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
+    write_text_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
 
 
 def read_manifest(folder: Path) -> Manifest:

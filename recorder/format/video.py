@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from games import Frame, GameSpec
 from recorder.format.manifest import CaptureError
 
-COARSER = 6
+CRF_STEP = 6
 """What one step down in quality adds to crf: roughly half the bits."""
-COARSEST = 40
+CRF_MAX = 40
 """The crf beyond which a picture is no longer worth its place."""
 
 
@@ -84,10 +84,10 @@ class VideoWriter:
 
     def lower_quality(self) -> bool:
         """Go on with fewer bits per frame, which costs less time; False where it cannot go lower."""
-        if self.profile.crf + COARSER > COARSEST:
+        if self.profile.crf + CRF_STEP > CRF_MAX:
             return False
         self._mux(self._encoder.encode(None))
-        self.profile = replace(self.profile, crf=self.profile.crf + COARSER)
+        self.profile = replace(self.profile, crf=self.profile.crf + CRF_STEP)
         encoder: Any = av.CodecContext.create("libx264", "w")
         encoder.framerate = frame_rate(self._spec)
         encoder.time_base = Fraction(1, frame_rate(self._spec))

@@ -63,7 +63,7 @@ def import_captions(
     """
     clips = _clips(folder)
     have = {
-        (e.info.author, e.info.instruction, text)
+        (e.header.author, e.header.instruction, text)
         for e in whole_captures(out)
         for text in set(e.captions)
     }

@@ -13,7 +13,7 @@ from recorder.formats.vpt.reader import recordings
 Kind = Literal["captions", "lerobot", "vpt"]
 
 
-def kind_of(folder: Path) -> Kind:
+def detect_format(folder: Path) -> Kind:
     """Clips with captions, a LeRobotDataset or play as VPT's; raises `CaptureError` where it is none of them."""
     if (folder / CAPTIONS).exists():
         return "captions"

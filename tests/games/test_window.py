@@ -48,6 +48,6 @@ def test_a_person_is_recorded(tmp_path, monkeypatch):
     report = record_human(tmp_path, seed=4, author="a tester", max_steps=10)
     (episode,) = open_episodes(tmp_path)
     assert report["steps"] == len(episode) == 10
-    assert episode.info.player == "human"
+    assert episode.header.actor == "human"
     assert sum(a["forward"] for a in episode.actions) >= 1
     assert any(span.style == "correction" and span.text == "turn left" for span in episode.texts)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from games import GameSpec
-from recorder.capture.writer import sparse
+from recorder.capture.writer import non_null
 from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.format.manifest import CaptureError
 from recorder.format.video import frame_rate, reading, whole_packets
@@ -104,7 +104,7 @@ def _build(
             first = meta.frames
             row = {
                 "episode_index": len(meta.rows),
-                "tasks": [episode.info.instruction],
+                "tasks": [episode.header.instruction],
                 "length": len(episode),
                 "dataset_from_index": first,
                 "dataset_to_index": first + len(episode),
@@ -112,7 +112,7 @@ def _build(
                 "meta/episodes/file_index": 0,
             }
             table, stats = _table(
-                episode, first, len(meta.rows), meta.task(episode.info.instruction)
+                episode, first, len(meta.rows), meta.task(episode.header.instruction)
             )
             row |= data.add(table) | video.add(episode)
             meta.add(row, stats, _extras(episode))
@@ -151,10 +151,10 @@ def _extras(episode: Episode) -> Extras:
     return Extras(
         manifest=episode.manifest,
         texts=episode.all_texts,
-        executed={i: sparse(spec, done) for i, (wanted, done) in enumerate(pairs) if done != wanted},
+        executed={i: non_null(spec, done) for i, (wanted, done) in enumerate(pairs) if done != wanted},
         words={i: words for i, (wanted, _) in enumerate(pairs) if (words := words_of(spec, wanted))},
         rewards={i: reward for i, reward in enumerate(episode.rewards) if reward},
-        unknown=tuple(i for i, known in enumerate(episode.known) if not known),
+        unknown=tuple(i for i, known in enumerate(episode.observed) if not known),
         dropped_before=episode.dropped_before,
     )  # fmt: skip
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from games import Action, ActionError, Axis, Frame, Game, GameSpec
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
-from recorder.formats.lerobot.source import ForeignDataset, Place
+from recorder.formats.lerobot.source import ForeignDataset, EpisodeLocation
 from recorder.open import whole_captures
 
 
 @dataclass(frozen=True)
-class Numbers:
+class ActionColumns:
     """Where a game's row of numbers is in a dataset: a column, and which numbers of it (all, where none is named)."""
 
     column: str = "action"
-    which: tuple[int, ...] = ()
+    indices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def import_lerobot(
     game: Game,
     *,
     camera: str = "",
-    numbers: Numbers | None = None,
+    numbers: ActionColumns | None = None,
     disk_needed: int = DISK_NEEDED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
@@ -54,10 +54,10 @@ def import_lerobot(
     that a broken import is gone on with. Raises `CaptureError` in one line for what is no such dataset or does not fit.
     """
     dataset = ForeignDataset(root)
-    job = _Job(dataset, game, dataset.camera(camera), numbers or Numbers(), out, disk_needed)
+    job = _Job(dataset, game, dataset.camera(camera), numbers or ActionColumns(), out, disk_needed)
     dataset.column(job.numbers.column)
     name = root.resolve().name
-    have = {e.info.seed for e in whole_captures(out) if e.info.author == name}
+    have = {e.header.seed for e in whole_captures(out) if e.header.author == name}
     new = [place for place in dataset.episodes if place.number not in have]
     shares = []
     for done, place in enumerate(new, start=1):
@@ -82,11 +82,11 @@ class _Job:
     dataset: ForeignDataset
     game: Game
     camera: str
-    numbers: Numbers
+    numbers: ActionColumns
     out: Path
     disk_needed: int
 
-    def write(self, place: Place) -> float:
+    def write(self, place: EpisodeLocation) -> float:
         """One episode, read to its end before anything of it is written; returns the share that was clipped."""
         spec = self.game.spec.model_copy(update={"step_hz": self.dataset.rate})
         steps = self.dataset.steps(place, self.numbers.column)
@@ -110,7 +110,7 @@ class _Job:
         return _beyond(wanted, spec)
 
     def _picked(self, rows: NDArray[np.float32], where: str) -> NDArray[np.float32]:
-        which = self.numbers.which or tuple(range(rows.shape[1]))
+        which = self.numbers.indices or tuple(range(rows.shape[1]))
         if missing := [n for n in which if not 0 <= n < rows.shape[1]]:
             raise CaptureError(
                 f"{where}: actions of {rows.shape[1]} numbers, counted from 0, have no {missing[0]}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from games import Action, GameSpec
-from recorder.episodes.episode import Episode, EpisodeSet, still_said
+from recorder.episodes.episode import Episode, EpisodeSet, drop_superseded
 from recorder.format.manifest import CaptureError, TextSpan, read_lines
 from recorder.format.video import VideoSlice, frame_rate
 from recorder.formats.lerobot.schema import (
@@ -82,7 +82,7 @@ class ExportedEpisode(Episode):
 
     @cached_property
     def texts(self) -> tuple[TextSpan, ...]:
-        return still_said(self._extras.texts)
+        return drop_superseded(self._extras.texts)
 
     @cached_property
     def all_texts(self) -> tuple[TextSpan, ...]:

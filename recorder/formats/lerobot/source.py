@@ -37,7 +37,7 @@ LARGEST = 4096
 
 
 @dataclass(frozen=True)
-class Place:
+class EpisodeLocation:
     """Where one episode is: its data file, and per camera the video file and the second it begins at."""
 
     number: int
@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Steps:
+class EpisodeActions:
     """One episode's numbers: actions (T, W), its task in words, and whether it succeeded (None: not said)."""
 
     actions: NDArray[np.float32]
@@ -104,7 +104,7 @@ class ForeignDataset:
             raise CaptureError(f"{self.root} has no {what} {name!r}{hint}")
         return name
 
-    def steps(self, place: Place, action: str) -> Steps:
+    def steps(self, place: EpisodeLocation, action: str) -> EpisodeActions:
         """The numbers of an episode."""
         table = self._rows(place, [action, "task_index"], [SUCCESS])
         try:
@@ -115,9 +115,9 @@ class ForeignDataset:
                 f"{place.data}: episode {place.number} has no {place.length} rows of {action!r} and a known task"
             ) from None
         said = table[SUCCESS].to_pylist() if SUCCESS in table.column_names else []
-        return Steps(rows, task, bool(np.any(said)) if said else None)
+        return EpisodeActions(rows, task, bool(np.any(said)) if said else None)
 
-    def pictures(self, place: Place, camera: str) -> Iterator[Frame]:
+    def pictures(self, place: EpisodeLocation, camera: str) -> Iterator[Frame]:
         """The pictures of an episode in order, each (H, W, 3) uint8 RGB in its own size."""
         if self.features[camera]["dtype"] == "image":
             for cell in self._rows(place, [camera])[camera].to_pylist():
@@ -134,7 +134,9 @@ class ForeignDataset:
         for start in range(0, place.length, AT_ONCE):
             yield from video.read(range(start, min(start + AT_ONCE, place.length)))
 
-    def _rows(self, place: Place, needed: Sequence[str], asked: Sequence[str] = ()) -> pa.Table:
+    def _rows(
+        self, place: EpisodeLocation, needed: Sequence[str], asked: Sequence[str] = ()
+    ) -> pa.Table:
         """Columns of an episode's rows in the data file, those `asked` for only where they are there."""
         try:
             table = _read(place.data, (*needed, *(name for name in asked if name in self.features)))
@@ -150,7 +152,7 @@ class ForeignDataset:
             )
         return found
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[EpisodeLocation]:
         videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
         found = []
         for path in sorted(self.root.glob(EPISODE_FILES)):
@@ -166,10 +168,10 @@ class ForeignDataset:
                     for key in videos
                 }
                 data = self.root / DATA_PATH.format(**place)
-                found.append(Place(row["episode_index"], row["length"], data, at))
+                found.append(EpisodeLocation(row["episode_index"], row["length"], data, at))
         return sorted(found, key=lambda place: place.number)
 
-    def _old_places(self, info: dict[str, Any]) -> list[Place]:
+    def _old_places(self, info: dict[str, Any]) -> list[EpisodeLocation]:
         videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
         found = []
         for line in _lines(self.root / OLD_EPISODES):
@@ -180,7 +182,7 @@ class ForeignDataset:
                 for key in videos
             }
             data = self.root / OLD_DATA_PATH.format(**where)
-            found.append(Place(number, int(line["length"]), data, at))
+            found.append(EpisodeLocation(number, int(line["length"]), data, at))
         return found
 
 
@@ -212,7 +214,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
     return pq.read_table(path, columns=[*columns, "episode_index"])
 
 
-def _decoded(cell: dict[str, Any], place: Place) -> Frame:
+def _decoded(cell: dict[str, Any], place: EpisodeLocation) -> Frame:
     """A picture that is stored as a PNG or JPEG file's bytes."""
     found = cv2.imdecode(np.frombuffer(cell["bytes"] or b"\0", np.uint8), cv2.IMREAD_COLOR)
     if found is None:

@@ -71,7 +71,7 @@ def import_vpt(
     """
     camera = _camera(folder, spec)
     clear(out)
-    have = {episode.info.author for episode in whole_captures(out)}
+    have = {episode.header.author for episode in whole_captures(out)}
     new = [recording for recording in recordings(folder) if recording.name not in have]
     written: list[_Written] = []
     refused: list[str] = []

@@ -108,7 +108,7 @@ def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["episodes"] for r in lines] == [1, 1]
     episodes = open_episodes(tmp_path)
-    assert sorted(e.info.seed for e in episodes) == [0, 1]
+    assert sorted(e.header.seed for e in episodes) == [0, 1]
     assert all(e.thoughts[-1] for e in episodes)
 
     exported = tmp_path / "shared"

@@ -49,7 +49,7 @@ def test_what_is_handed_over_is_written(tmp_path):
     (episode,) = open_episodes(tmp_path)
     assert episode.folder == live.folder
     assert episode.manifest.status == "closed"
-    assert episode.info.success
+    assert episode.header.success
     assert [a["jump"] for a in episode.actions] == [0, 1] * 15
     assert [int(f.mean()) for f in episode.frames()] == pytest.approx(
         [8 * i for i in range(30)], abs=3

@@ -50,7 +50,7 @@ def test_steps_come_back(tmp_path):
     record(tmp_path, task="chop_tree")
     (episode,) = open_episodes(tmp_path)
     assert len(episode) == 12
-    assert episode.info.success
+    assert episode.header.success
     assert episode.actions[3] == SPEC.legal({"forward": 1, "camera": (0, 9.0)})
     assert episode.executed[3] == SPEC.legal({"jump": 1})
     assert episode.executed[4] == episode.actions[4]
@@ -82,7 +82,7 @@ def test_no_seed_is_on_both_sides_of_a_split(tmp_path):
     assert len(training) + len(held) == 12
     assert len(training)
     assert len(held)
-    assert not {e.info.seed for e in training} & {e.info.seed for e in held}
+    assert not {e.header.seed for e in training} & {e.header.seed for e in held}
 
 
 def test_cache_equals_decoding_and_follows_changes(tmp_path):
@@ -229,7 +229,7 @@ def test_episodes_are_chosen_by_task(tmp_path):
     record(tmp_path, steps=2, task="dig_down")
     record(tmp_path, steps=2, task="chop_tree")
     episodes = open_episodes(tmp_path)
-    assert [e.info.task for e in episodes.of_tasks(["dig_down"])] == ["dig_down"]
+    assert [e.header.task for e in episodes.of_tasks(["dig_down"])] == ["dig_down"]
     with pytest.raises(CaptureError, match="did you mean 'dig_down'"):
         episodes.of_tasks(["dig_dawn"])
 

@@ -43,12 +43,12 @@ def test_clips_are_sampled_and_carry_their_words(tmp_path: Path) -> None:
     first, second = sorted(open_episodes(tmp_path / "out"), key=len, reverse=True)
     assert (len(first), len(second)) == (6, 3)  # twice a second
     assert first.captions == ["the patient sits"] * 6
-    assert first.info.instruction == question["question"]
+    assert first.header.instruction == question["question"]
     assert first.frames().shape == (6, 224, 224, 3)
     assert first.frames().mean() == pytest.approx(200, abs=3)
     assert second.actions == [{}] * 3
-    assert first.info.seed == second.info.seed
-    assert second.info.author == "a.mp4#t=1,2"
+    assert first.header.seed == second.header.seed
+    assert second.header.author == "a.mp4#t=1,2"
     assert import_captions(tmp_path, tmp_path / "out", SPEC) == 0
     film(tmp_path / "b.mp4", 1, 50)
     with (tmp_path / "captions.jsonl").open("a") as more:

@@ -57,9 +57,9 @@ def record(root, seed, steps, spec=SPEC, **options):
             frame = rng.integers(0, 256, spec.frame.shape, np.uint8)
             other = random_action(rng) if i % 5 == 1 else None
             if i == 3:
-                capture.drop()
+                capture.count_dropped()
             capture.step(
-                frame, random_action(rng), executed_action=other, reward=i / 10, known=i != 4
+                frame, random_action(rng), executed_action=other, reward=i / 10, observed=i != 4
             )
         capture.close(success=True)
 
@@ -120,7 +120,7 @@ def test_the_layout_is_lerobot_v3(tmp_path):
     video = "videos/observation.images.main"
     assert [e["dataset_from_index"] for e in episodes] == [0, lengths[0]]
     assert [e[f"{video}/to_timestamp"] for e in episodes] == pytest.approx([lengths[0] / 20, 3.85])
-    assert [e["tasks"] for e in episodes] == [[e.info.instruction] for e in captures]
+    assert [e["tasks"] for e in episodes] == [[e.header.instruction] for e in captures]
     with av.open(str(out / video / "chunk-000/file-000.mp4")) as container:
         times = [float(picture.time) for picture in container.decode(container.streams.video[0])]
     assert times == pytest.approx(list(np.arange(77) / 20))

@@ -80,8 +80,8 @@ def film(path: Path, count: int) -> None:
 def test_pictures_words_and_actions_arrive(tmp_path: Path) -> None:
     source, out = foreign(tmp_path / "table", 2), tmp_path / "out"
     assert import_lerobot(source, out, load("language-table")).episodes == 2
-    second = next(e for e in open_episodes(out) if e.info.seed == 1)
-    assert second.info.instruction == SENTENCES[1]
+    second = next(e for e in open_episodes(out) if e.header.seed == 1)
+    assert second.header.instruction == SENTENCES[1]
     assert second.spec.step_hz == FPS
     assert [a["x"] for a in second.actions[:3]] == pytest.approx([-0.1, 0.0, 0.1])
     assert [a["TERMINAL"] for a in second.actions] == [0] * 8 + [1]

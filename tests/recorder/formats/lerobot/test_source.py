@@ -15,7 +15,7 @@ from recorder import (
     CaptureError,
     CaptureInfo,
     CaptureWriter,
-    Numbers,
+    ActionColumns,
     import_lerobot,
     open_episodes,
     validate,
@@ -126,11 +126,11 @@ def v2(root, rows):
 
 
 def bring(source, game, out, which=(), **options):
-    return import_lerobot(source, out, game, numbers=Numbers("action", which), **options)
+    return import_lerobot(source, out, game, numbers=ActionColumns("action", which), **options)
 
 
 def by_seed(out):
-    return sorted(open_episodes(out), key=lambda e: e.info.seed)
+    return sorted(open_episodes(out), key=lambda e: e.header.seed)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_damage_is_said(tmp_path):
         bring(tmp_path / "nothing", TABLE, tmp_path / "out")
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match="no column 'actoin'; did you mean 'action'"):
-        import_lerobot(source, tmp_path / "out", TABLE, numbers=Numbers("actoin"))
+        import_lerobot(source, tmp_path / "out", TABLE, numbers=ActionColumns("actoin"))
     (source / f"videos/{KEY}/chunk-000/file-000.mp4").unlink()
     with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read"):
         bring(source, TABLE, tmp_path / "out")

@@ -89,7 +89,7 @@ def test_every_tick_is_what_was_done(tmp_path: Path) -> None:
     (episode,) = open_episodes(tmp_path / "out")
     assert episode.actions == wanted
     assert validate(episode) == []
-    assert (episode.info.task, episode.info.player) == ("minecraft", "human")
+    assert (episode.header.task, episode.header.actor) == ("minecraft", "human")
     assert [MINECRAFT.decode(MINECRAFT.encode(action)) for action in wanted] == wanted
     assert episode.frames(1, 4).mean((1, 2, 3)) == pytest.approx([10, 20, 30], abs=3)
 
@@ -242,7 +242,7 @@ def test_a_broken_line_is_told_and_hinders_no_other(tmp_path: Path, broken: str,
     assert "\n" not in told
     assert re.search(why, told)
     assert len(told) < 400 + len(str(source))
-    assert [e.info.author for e in open_episodes(tmp_path / "out")] == ["good"]
+    assert [e.header.author for e in open_episodes(tmp_path / "out")] == ["good"]
 
 
 def test_files_without_partner_or_picture_are_told(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_an_import_is_gone_on_with(tmp_path: Path) -> None:
     assert import_vpt(source, out, SMALL).recordings == 2
     assert import_vpt(source, out, SMALL).recordings == 0
     assert not (out / ".importing").exists()
-    seeds = {e.info.author[:6]: e.info.seed for e in open_episodes(out)}
+    seeds = {e.header.author[:6]: e.header.seed for e in open_episodes(out)}
     assert len(open_episodes(out)) == 3
-    assert len({e.info.seed for e in open_episodes(out)}) == 2  # one sitting is on one side only
+    assert len({e.header.seed for e in open_episodes(out)}) == 2  # one sitting is on one side only
     assert seeds["setter"] != seeds["other-"]

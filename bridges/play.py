@@ -126,7 +126,7 @@ def _episode(
             report.infer_ms.append(act.latency.infer_ms)
             if report.first_action_s is None:
                 report.first_action_s = time.monotonic() - begun
-        action: Action = env.game.legal(act.action) if act else null
+        action: Action = env.game.normalize(act.action) if act else null
         observation, _, terminated, truncated, info = env.step(action)
         report.steps += 1
         if client.instruction != told:

@@ -10,7 +10,7 @@ import numpy as np
 
 from games.controls import Axis, Button, Camera, Choice, Stick
 from games.env import Env, action_space, observation_space
-from games.meanings import odd_meanings
+from games.meanings import unknown_meanings
 from games.spec import Action, GameSpec
 
 
@@ -47,7 +47,7 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
 
 def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:
     hint = f"take one of games.MEANINGS, leave it out, or make it your own: '{env.game.name}/…'"
-    return [Problem("meaning", odd, hint) for odd in odd_meanings(env.game)]
+    return [Problem("meaning", odd, hint) for odd in unknown_meanings(env.game)]
 
 
 def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -69,7 +69,7 @@ def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
 def _words(env: Env, steps: int, seed: int) -> list[Problem]:
     found = []
     for action in _actions(env.game, steps, seed):
-        if env.game.decode(env.game.encode(action)) != env.game.legal(action):
+        if env.game.decode(env.game.encode(action)) != env.game.normalize(action):
             found.append(
                 Problem(
                     "tokens",
@@ -77,7 +77,7 @@ def _words(env: Env, steps: int, seed: int) -> list[Problem]:
                     "make token names unique",
                 )
             )
-        if env.game.hear(env.game.say(action)) != env.game.legal(action):
+        if env.game.from_words(env.game.to_words(action)) != env.game.normalize(action):
             found.append(
                 Problem(
                     "words", f"{action} is another action after its words", "make labels unique"
@@ -202,4 +202,4 @@ def _actions(spec: GameSpec, steps: int, seed: int) -> list[Action]:
                 actions.append({control.name: len(control.options) - 1})
     while len(actions) < steps:
         actions.append(actions[int(rng.integers(len(actions)))])
-    return [spec.legal(action) for action in actions]
+    return [spec.normalize(action) for action in actions]

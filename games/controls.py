@@ -60,21 +60,21 @@ class Button(_Control):
     def tokens(self) -> tuple[Token, ...]:
         return (f"[{self.name}]",)
 
-    def legal(self, value: Value) -> int:
+    def normalize(self, value: Value) -> int:
         if isinstance(value, (bool, int, float)) and value in (0, 1):
             return int(value)
         raise ActionError(f"{self.name}: a button is 0 or 1, got {value!r}")
 
     def encode(self, value: Value) -> tuple[Token, ...]:
-        return self.tokens if self.legal(value) else ()
+        return self.tokens if self.normalize(value) else ()
 
     def decode(self, tokens: Sequence[Token]) -> int:
         return int(bool(tokens))
 
-    def say(self, value: Value) -> tuple[str, ...]:
-        return (self.label or self.name,) if self.legal(value) else ()
+    def to_words(self, value: Value) -> tuple[str, ...]:
+        return (self.label or self.name,) if self.normalize(value) else ()
 
-    def hear(self, phrases: list[str]) -> int:
+    def from_words(self, phrases: list[str]) -> int:
         return int(_take(phrases, self.label or self.name))
 
 
@@ -110,12 +110,12 @@ class Camera(_Control):
     def tokens(self) -> tuple[Token, ...]:
         return self.pitch_tokens + self.yaw_tokens
 
-    def legal(self, value: Value) -> tuple[float, float]:
+    def normalize(self, value: Value) -> tuple[float, float]:
         pitch, yaw = _pair(self.name, value)
         return (_nearest(self.pitch_bins, pitch), _nearest(self.yaw_bins, yaw))
 
     def encode(self, value: Value) -> tuple[Token, ...]:
-        pitch, yaw = self.legal(value)
+        pitch, yaw = self.normalize(value)
         if pitch == 0 and yaw == 0:
             return ()
         return (self.pitch_token.format(_plain(pitch)), self.yaw_token.format(_plain(yaw)))
@@ -132,16 +132,16 @@ class Camera(_Control):
         pitch = self.pitch_bins[self.pitch_tokens.index(tokens[0])]
         return (pitch, self.yaw_bins[self.yaw_tokens.index(tokens[1])])
 
-    def say(self, value: Value) -> tuple[str, ...]:
-        pitch, yaw = self.legal(value)
+    def to_words(self, value: Value) -> tuple[str, ...]:
+        pitch, yaw = self.normalize(value)
         side = (f"turn {'right' if yaw > 0 else 'left'} {_plain(abs(yaw))}°",) if yaw else ()
         level = (f"look {'down' if pitch > 0 else 'up'} {_plain(abs(pitch))}°",) if pitch else ()
         return side + level
 
-    def hear(self, phrases: list[str]) -> tuple[float, float]:
+    def from_words(self, phrases: list[str]) -> tuple[float, float]:
         yaw = _take_match(phrases, r"turn (left|right) ([\d.]+)°")
         pitch = _take_match(phrases, r"look (up|down) ([\d.]+)°")
-        return self.legal(
+        return self.normalize(
             (
                 float(pitch[2]) * (1 if pitch[1] == "down" else -1) if pitch else 0.0,
                 float(yaw[2]) * (1 if yaw[1] == "right" else -1) if yaw else 0.0,
@@ -184,7 +184,7 @@ class Stick(_Control):
         rotation = round(angle % 360 * self.rotation_bins / 360) % self.rotation_bins
         return rotation, round(magnitude * self.magnitude_bins)
 
-    def legal(self, value: Value) -> tuple[float, float]:
+    def normalize(self, value: Value) -> tuple[float, float]:
         rotation, magnitude = self._bins(value)
         if magnitude == 0:
             return self.null
@@ -210,13 +210,13 @@ class Stick(_Control):
         magnitude = (self.magnitude_tokens.index(tokens[1]) + 1) / self.magnitude_bins
         return (self.rotation_tokens.index(tokens[0]) * 360 / self.rotation_bins, magnitude)
 
-    def say(self, value: Value) -> tuple[str, ...]:
-        angle, magnitude = self.legal(value)
+    def to_words(self, value: Value) -> tuple[str, ...]:
+        angle, magnitude = self.normalize(value)
         return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
 
-    def hear(self, phrases: list[str]) -> tuple[float, float]:
+    def from_words(self, phrases: list[str]) -> tuple[float, float]:
         found = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
-        return self.legal((float(found[1]), float(found[2]))) if found else self.null
+        return self.normalize((float(found[1]), float(found[2]))) if found else self.null
 
 
 class Axis(_Control):
@@ -251,26 +251,26 @@ class Axis(_Control):
         form = self.token or f"[{self.name}:{{}}]"
         return tuple(form.format(i) for i in range(self.bins))
 
-    def legal(self, value: Value) -> float:
+    def normalize(self, value: Value) -> float:
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             raise ActionError(f"{self.name}: an axis is a finite number, got {value!r}")
         return _nearest(self.levels, float(value))
 
     def encode(self, value: Value) -> tuple[Token, ...]:
-        level = self.legal(value)
+        level = self.normalize(value)
         silent = level == self.null and not self.always
         return () if silent else (self.tokens[self.levels.index(level)],)
 
     def decode(self, tokens: Sequence[Token]) -> float:
         return self.levels[_only(self.name, self.tokens, tokens)] if tokens else self.null
 
-    def say(self, value: Value) -> tuple[str, ...]:
-        level = self.legal(value)
+    def to_words(self, value: Value) -> tuple[str, ...]:
+        level = self.normalize(value)
         return () if level == self.null else (f"{self.name} at {level:.4f}",)
 
-    def hear(self, phrases: list[str]) -> float:
+    def from_words(self, phrases: list[str]) -> float:
         found = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
-        return self.legal(float(found[1])) if found else self.null
+        return self.normalize(float(found[1])) if found else self.null
 
 
 class Choice(_Control):
@@ -292,23 +292,23 @@ class Choice(_Control):
         form = self.token or f"[{self.name}:{{}}]"
         return tuple(form.format(option) for option in self.options)
 
-    def legal(self, value: Value) -> int:
+    def normalize(self, value: Value) -> int:
         if isinstance(value, int) and 0 <= value < len(self.options):
             return int(value)
         raise ActionError(f"{self.name}: an index below {len(self.options)}, got {value!r}")
 
     def encode(self, value: Value) -> tuple[Token, ...]:
-        index = self.legal(value)
+        index = self.normalize(value)
         return (self.tokens[index],) if index or self.always else ()
 
     def decode(self, tokens: Sequence[Token]) -> int:
         return _only(self.name, self.tokens, tokens) if tokens else 0
 
-    def say(self, value: Value) -> tuple[str, ...]:
-        index = self.legal(value)
+    def to_words(self, value: Value) -> tuple[str, ...]:
+        index = self.normalize(value)
         return (f"{self.name} {self.options[index]}",) if index else ()
 
-    def hear(self, phrases: list[str]) -> int:
+    def from_words(self, phrases: list[str]) -> int:
         for index, option in enumerate(self.options[1:], start=1):
             if _take(phrases, f"{self.name} {option}"):
                 return index
@@ -329,22 +329,22 @@ class Text(_Control):
     def tokens(self) -> tuple[Token, ...]:
         return ()
 
-    def legal(self, value: Value) -> str:
+    def normalize(self, value: Value) -> str:
         if isinstance(value, str) and len(value) <= self.max_length:
             return value
         raise ActionError(f"{self.name}: text of at most {self.max_length} characters")
 
     def encode(self, value: Value) -> tuple[Token, ...]:
-        self.legal(value)
+        self.normalize(value)
         return ()
 
     def decode(self, tokens: Sequence[Token]) -> str:
         return ""
 
-    def say(self, value: Value) -> tuple[str, ...]:
+    def to_words(self, value: Value) -> tuple[str, ...]:
         return ()
 
-    def hear(self, phrases: list[str]) -> str:
+    def from_words(self, phrases: list[str]) -> str:
         return ""
 
 

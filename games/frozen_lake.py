@@ -121,4 +121,11 @@ def _way(rows: Sequence[str], elf: tuple[int, int]) -> str | None:
     return None
 
 
-GAME = Game(spec=SPEC, make=make, tasks=tuple(TASKS), expert=Expert, sentences=TASKS, free=FREE)
+GAME = Game(
+    spec=SPEC,
+    make=make,
+    tasks=tuple(TASKS),
+    expert=Expert,
+    exclusive_instructions=TASKS,
+    free_task=FREE,
+)

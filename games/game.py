@@ -26,11 +26,11 @@ class Game:
     tasks: tuple[str, ...] = ()
     expert: Callable[[Any], Expert] | None = None
     """A scripted player for an environment of `make` that was just reset; it should see only what is on the screen."""
-    sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    exclusive_instructions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The words of tasks that exclude each other: what a player does without them, or with another's, is telling."""
     from_vector: Callable[[Sequence[float]], Action] | None = None
     """An action from a row of numbers in public recordings; the controls' order where None."""
-    free: str | None = None
+    free_task: str | None = None
     """The task without words and without a judge, in which the expert waits."""
 
     def teacher(self) -> Callable[[Any], Expert]:
@@ -39,7 +39,7 @@ class Game:
             raise UnplayableError(f"{self.spec.name} has no scripted expert (Game.expert)")
         return self.expert
 
-    def choose(self, tasks: Sequence[str] = ()) -> tuple[str, ...]:
+    def select_tasks(self, tasks: Sequence[str] = ()) -> tuple[str, ...]:
         """These tasks, all where none is named; raises `UnplayableError` for one that the game does not have."""
         for task in tasks:
             if task not in self.tasks:

@@ -98,7 +98,7 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
 
     def discrete(self, action: Action) -> int:
         """The inner environment's action for a set of held buttons."""
-        legal = self.game.legal(action)
+        legal = self.game.normalize(action)
         held = {name for name, value in legal.items() if value}
         return next(index for names, index in self._actions if names <= held)
 

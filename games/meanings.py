@@ -57,7 +57,7 @@ MEANINGS: dict[str, str] = {
 """Meaning -> what it says, in one line. Words are added here, never changed: checkpoints and recordings hold them."""
 
 
-def odd_meanings(spec: GameSpec) -> list[str]:
+def unknown_meanings(spec: GameSpec) -> list[str]:
     """What is wrong with the meanings of a game's controls: those neither shared nor marked as the game's own."""
     return [
         f"{c.name}: {c.meaning!r} is no shared meaning{closest(c.meaning)}"

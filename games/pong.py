@@ -135,4 +135,11 @@ def _middle(
     return (rows.min() + rows.max()) / 2 + _FIELD.start, float(columns.mean()) + left
 
 
-GAME = Game(spec=SPEC, make=make, tasks=tuple(TASKS), expert=Expert, sentences=TASKS, free=FREE)
+GAME = Game(
+    spec=SPEC,
+    make=make,
+    tasks=tuple(TASKS),
+    expert=Expert,
+    exclusive_instructions=TASKS,
+    free_task=FREE,
+)

@@ -97,7 +97,7 @@ class GameSpec(BaseModel):
         """The action that does nothing."""
         return {control.name: control.null for control in self.controls}
 
-    def legal(self, action: Mapping[str, Any]) -> Action:
+    def normalize(self, action: Mapping[str, Any]) -> Action:
         """Complete a partial action and move every value to its nearest bin.
 
         Raises `ActionError` for an unknown control, a value of the wrong kind or two exclusive buttons.
@@ -107,7 +107,7 @@ class GameSpec(BaseModel):
                 raise ActionError(
                     f"no control called {name!r} in {self.id}{did_you_mean(name, self.by_name)}"
                 )
-        full = {c.name: c.legal(action.get(c.name, c.null)) for c in self.controls}
+        full = {c.name: c.normalize(action.get(c.name, c.null)) for c in self.controls}
         for group in self.exclusive:
             if len(down := [name for name in group if full[name]]) > 1:
                 raise ActionError(f"{' and '.join(down)} exclude each other in {self.id}")
@@ -115,7 +115,7 @@ class GameSpec(BaseModel):
 
     def encode(self, action: Mapping[str, Any]) -> list[Token]:
         """The action as tokens between `[STARTACTION]` and `[ENDOFACTION]`; partial actions are completed."""
-        full = self.legal(action)
+        full = self.normalize(action)
         body = [token for c in self.token_order for token in c.encode(full[c.name])]
         return [START, *body, END]
 
@@ -135,22 +135,22 @@ class GameSpec(BaseModel):
             raise ActionError(f"tokens out of order or repeated: {' '.join(tokens)}")
         return action
 
-    def say(self, action: Mapping[str, Any]) -> str:
+    def to_words(self, action: Mapping[str, Any]) -> str:
         """The action in words: "walk forward, jump, turn right 9°"; the null action is "do nothing"."""
-        full = self.legal(action)
-        phrases = [phrase for c in self.controls for phrase in c.say(full[c.name])]
+        full = self.normalize(action)
+        phrases = [phrase for c in self.controls for phrase in c.to_words(full[c.name])]
         return ", ".join(phrases) or "do nothing"
 
-    def hear(self, words: str) -> Action:
+    def from_words(self, words: str) -> Action:
         """The inverse of `say`; raises `ActionError` for a phrase that says nothing in this game."""
         phrases = [] if words.strip() == "do nothing" else words.strip().split(", ")
-        action = {c.name: c.hear(phrases) for c in self.controls}
+        action = {c.name: c.from_words(phrases) for c in self.controls}
         if phrases:
-            known = [p for c in self.controls if isinstance(c, Button) for p in c.say(1)]
+            known = [p for c in self.controls if isinstance(c, Button) for p in c.to_words(1)]
             raise ActionError(
                 f"{phrases[0]!r} says nothing in {self.id}{did_you_mean(phrases[0], known)}"
             )
-        return self.legal(action)
+        return self.normalize(action)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

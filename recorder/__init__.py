@@ -12,7 +12,7 @@ from recorder.format.video import LIVE, SHARP, VideoProfile
 from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
 from recorder.formats.lerobot.export import export_lerobot
-from recorder.formats.lerobot.importer import Imported, ActionColumns, import_lerobot
+from recorder.formats.lerobot.importer import ActionColumns, Imported, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import ImportedPlay, import_vpt
 from recorder.open import open_episodes
@@ -20,6 +20,7 @@ from recorder.open import open_episodes
 __all__ = [
     "LIVE",
     "SHARP",
+    "ActionColumns",
     "CaptureError",
     "CaptureInfo",
     "CaptureWriter",
@@ -31,19 +32,18 @@ __all__ = [
     "LiveRecorder",
     "LiveReport",
     "Manifest",
-    "ActionColumns",
     "Recovered",
     "TextSpan",
     "VideoProfile",
     "Window",
     "clip_frames",
     "decode_cache",
+    "detect_format",
     "export_lerobot",
     "import_captions",
     "import_lerobot",
     "import_vpt",
     "jpeg_cache",
-    "detect_format",
     "merge_stats",
     "open_episodes",
     "recover",

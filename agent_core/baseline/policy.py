@@ -171,9 +171,9 @@ def _decision(player: BaselinePlayer, scores: Scores, temperature: float) -> Dec
     for names in player.spec.exclusive:
         down = sorted((n for n in names if action.get(n)), key=lambda n: drawn[n].chance)
         action.update(dict.fromkeys(down[:-1], 0))
-    action = player.spec.legal(action)
+    action = player.spec.normalize(action)
     chance = float(np.prod([each.chance for each in drawn.values()]))
-    return Decision(action, player.spec.say(action), chance)
+    return Decision(action, player.spec.to_words(action), chance)
 
 
 def _sample(

@@ -202,9 +202,9 @@ def options_of(spec: EpisodeSpec, game: Game) -> dict[str, Any]:
 def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
     """Another task than the one judged, and words that ask for it."""
     rng = np.random.default_rng([spec.seed, 5])
-    others = [task for task in game.sentences if task != spec.task]
+    others = [task for task in game.exclusive_instructions if task != spec.task]
     task = others[int(rng.integers(len(others)))]
-    words = game.sentences[task]
+    words = game.exclusive_instructions[task]
     return task, words[int(rng.integers(len(words)))]
 
 

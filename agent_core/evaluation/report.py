@@ -87,7 +87,7 @@ class Evaluation:
                 hint = did_you_mean(condition, known)
                 raise UnplayableError(f"no condition called {condition!r}{hint}")
         game = load(self.game)
-        tasks = game.choose(self.tasks)
+        tasks = game.select_tasks(self.tasks)
         if not tasks:
             raise UnplayableError(f"{self.game} has no tasks to be judged by (Game.tasks)")
         if "expert" in self.conditions:
@@ -99,8 +99,8 @@ class Evaluation:
             for condition in self.columns
             for i, task in enumerate(tasks)
             for n in range(each)
-            if len(game.sentences) >= needed.get(condition, 0)
-            and (task in game.sentences or condition not in needed)
+            if len(game.exclusive_instructions) >= needed.get(condition, 0)
+            and (task in game.exclusive_instructions or condition not in needed)
         ]
 
 

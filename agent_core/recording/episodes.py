@@ -8,14 +8,14 @@ from typing import Any
 
 from games.registry import load
 from recorder import (
+    ActionColumns,
     CaptureError,
     Episode,
-    ActionColumns,
+    detect_format,
     export_lerobot,
     import_captions,
     import_lerobot,
     import_vpt,
-    detect_format,
     open_episodes,
     recover,
     validate,
@@ -87,7 +87,7 @@ def _steps(episode: Episode) -> list[dict[str, Any]]:
     names = ("action", "thought", "caption")
     steps = zip(episode.executed, episode.thoughts, episode.captions, strict=True)
     for i, (action, thought, caption) in enumerate(steps):
-        said = (episode.spec.say(action), thought, caption)
+        said = (episode.spec.to_words(action), thought, caption)
         if said != before:
             rows.append({"id": episode.id, "step": i, **dict(zip(names, said, strict=True))})
         before = said

@@ -73,7 +73,7 @@ def record_expert(
     if plan.first_seed + plan.episodes > SEED_LIMIT:
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
     game = load(plan.game)
-    game.choose(plan.tasks)
+    game.select_tasks(plan.tasks)
     game.teacher()
     make(plan.game).close()
     have = _seeds_in(plan.out, game.spec)
@@ -94,8 +94,8 @@ def record_one(plan: RecordingPlan, seed: int) -> Recorded:
     """Play and record one seed."""
     rng = np.random.default_rng([seed, 77])
     game, env = load(plan.game), make(plan.game)
-    idle = rng.random() < IDLE_SHARE and plan.agent is None and game.free is not None
-    tasks = (str(game.free),) if idle else game.choose(plan.tasks)
+    idle = rng.random() < IDLE_SHARE and plan.agent is None and game.free_task is not None
+    tasks = (str(game.free_task),) if idle else game.select_tasks(plan.tasks)
     task = tasks[int(rng.integers(len(tasks)))]
     observation, info = env.reset(seed=seed, options={"task": task})
     expert = game.teacher()(env)
@@ -180,7 +180,7 @@ def random_perturbation(spec: GameSpec, rng: np.random.Generator) -> Action:
     for control in spec.controls:
         if not isinstance(control, Button) and rng.random() < 0.7:
             action[control.name] = _random_value(spec, control, rng)
-    return spec.legal(action)
+    return spec.normalize(action)
 
 
 def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) -> Any:

@@ -81,7 +81,7 @@ class ActionCodec:
 
     def encode(self, action: Mapping[str, Any]) -> list[int]:
         """An action as ids, START and END included; unmapped controls are left out."""
-        legal = self.spec.legal(action)
+        legal = self.spec.normalize(action)
         body = [i for group in self._controls for i in _write(group, legal[group.control.name])]
         return [self.vocabulary.start, *body, self.vocabulary.end]
 
@@ -98,11 +98,11 @@ class ActionCodec:
             ]
             action[group.control.name] = values[0] if size == 1 else tuple(values)
             index += size
-        return self.spec.legal(action)
+        return self.spec.normalize(action)
 
     def _describe(self, body: tuple[int, ...]) -> str:
         """The action of ids without markers in words (cached as `words`)."""
-        return self.spec.say(self._decode(body))
+        return self.spec.to_words(self._decode(body))
 
     def _legal_next(self, body: tuple[int, ...]) -> tuple[int, ...]:
         """The ids that may follow START and `body` (cached as `allowed`)."""

@@ -52,13 +52,13 @@ class RandomPolicy:
         for request in requests:
             assert isinstance(request.player, RandomPlayer)
             action = request.player.next()
-            words = request.player.spec.say(action)
+            words = request.player.spec.to_words(action)
             decisions.append(Decision(action, words, 0.0, (Alternative(words, 0.0),)))
         return decisions
 
     def ask(self, player: PolicySession, question: str) -> str:
         if question == "next_action" and isinstance(player, RandomPlayer):
-            return f"{player.spec.say(player.action)} (drawn at random)"
+            return f"{player.spec.to_words(player.action)} (drawn at random)"
         return "I press random buttons: there is no reason"
 
 
@@ -83,4 +83,4 @@ def random_action(spec: GameSpec, rng: np.random.Generator) -> Action:
         down = [name for name in group if action[name]]
         for name in down[1:]:
             action[name] = 0
-    return spec.legal(action)
+    return spec.normalize(action)

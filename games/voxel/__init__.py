@@ -11,8 +11,8 @@ GAME = Game(
     make=VoxelEnv,
     tasks=tuple(TASKS),
     expert=scripted,
-    sentences={name: TASKS[name].sentences for name in SINGLE_OBJECT},
-    free=FREE,
+    exclusive_instructions={name: TASKS[name].sentences for name in SINGLE_OBJECT},
+    free_task=FREE,
 )
 
 __all__ = ["FREE", "GAME", "SINGLE_OBJECT", "SPEC", "TASKS", "Goal", "Task", "VoxelEnv"]

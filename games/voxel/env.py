@@ -71,7 +71,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
-        legal = SPEC.legal(action) if len(action) != len(SPEC.controls) else action
+        legal = SPEC.normalize(action) if len(action) != len(SPEC.controls) else action
         before = self.verdict.success
         self.player.step(self.world, legal)
         self._push_apart()

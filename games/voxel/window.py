@@ -65,7 +65,7 @@ class Hands:
         )
         self.pitch_deg -= pitch
         self.yaw_deg -= yaw
-        return SPEC.legal({**dict.fromkeys(held, 1), "camera": (pitch, yaw)})
+        return SPEC.normalize({**dict.fromkeys(held, 1), "camera": (pitch, yaw)})
 
     def release(self) -> None:
         """Let go of everything."""

@@ -113,9 +113,9 @@ class LiveRecorder:
             raise CaptureError(
                 f"{self._spec.id} has uint8 frames of {self._spec.frame.shape}, got {frame.dtype} {frame.shape}"
             )
-        other = None if executed_action is None else self._spec.legal(executed_action)
+        other = None if executed_action is None else self._spec.normalize(executed_action)
         values = {
-            "action": self._spec.legal(action),
+            "action": self._spec.normalize(action),
             "executed_action": other,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,

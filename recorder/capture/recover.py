@@ -21,8 +21,8 @@ from recorder.format.manifest import (
     process_state,
     read_lines,
     read_manifest,
-    write_text_atomic,
     write_manifest,
+    write_text_atomic,
 )
 from recorder.format.video import count_frames, frame_rate, remux
 

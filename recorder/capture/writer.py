@@ -32,8 +32,8 @@ from recorder.format.manifest import (
     Style,
     TextSpan,
     process_state,
-    write_text_atomic,
     write_manifest,
+    write_text_atomic,
 )
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
 
@@ -126,8 +126,8 @@ class CaptureWriter:
                 f"{spec.id} has uint8 frames of {spec.frame.shape}, got {frame.dtype} {frame.shape}"
             )
         i = self.steps
-        wanted: Action = spec.legal(action)
-        other = None if executed_action is None else spec.legal(executed_action)
+        wanted: Action = spec.normalize(action)
+        other = None if executed_action is None else spec.normalize(executed_action)
         if other == wanted:
             other = None
         if self._disk_is_full():

@@ -23,12 +23,12 @@ from recorder.episodes.frame_cache import (
     OFFSETS,
     Progress,
     check_room,
-    temp_path,
-    rebuild_if_stale,
     fingerprint,
     over_processes,
-    shape_of,
+    rebuild_if_stale,
     resized_frames,
+    shape_of,
+    temp_path,
 )
 from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice

@@ -46,7 +46,7 @@ def _actions(episode: Episode) -> list[str]:
     for name, actions in (("action", episode.actions), ("executed action", episode.executed)):
         for i, action in enumerate(actions):
             try:
-                legal = spec.legal(action) == action
+                legal = spec.normalize(action) == action
             except ActionError as error:
                 problems.append(f"step {i}: {name} {error}")
                 continue

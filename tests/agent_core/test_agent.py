@@ -42,8 +42,8 @@ def test_decisions_are_legal_and_said(agent: Agent) -> None:
         frames = random.integers(0, 255, (3, 72, 128, 3)).astype(np.uint8)
         requests = [Request(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)]
         for decision in agent.act(requests):
-            assert SPEC.legal(decision.action) == decision.action
-            assert SPEC.hear(decision.words) == decision.action
+            assert SPEC.normalize(decision.action) == decision.action
+            assert SPEC.from_words(decision.words) == decision.action
             assert 0 < decision.probability <= 1
             assert len(decision.alternatives) <= 3
             assert decision.entropy >= 0
@@ -77,8 +77,8 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
     (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
     assert len(decision.chunk_rest) == 3
     for following in decision.chunk_rest:
-        assert SPEC.legal(following.action) == following.action
-        assert SPEC.hear(following.words) == following.action
+        assert SPEC.normalize(following.action) == following.action
+        assert SPEC.from_words(following.words) == following.action
     short = random_agent(tmp_path / "short", chunk=4, max_action_tokens=40)
     with pytest.raises(PolicyError, match="a chunk of 4 actions of voxel-v0 takes up to 41 tokens"):
         short.attach(SPEC)

@@ -57,7 +57,7 @@ def test_the_papers_vocabularies():
 )
 def test_what_is_wrong_is_said(action, message):
     with pytest.raises(ActionError, match=message):
-        SPECS[0].legal(action)
+        SPECS[0].normalize(action)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_the_experts_words_fit_its_moves():
     expert, said = GAME.teacher()(env), set()
     for _ in range(80):
         action, thought = expert()
-        assert SPEC.legal(action) == action
-        said.add((SPEC.say(action), thought))
+        assert SPEC.normalize(action) == action
+        said.add((SPEC.to_words(action), thought))
         env.step(action)
     assert {("move up", "ball above: move up"), ("do nothing", "level with the ball: wait")} <= said
     assert all(("up" in thought) == (words == "move up") for words, thought in said)

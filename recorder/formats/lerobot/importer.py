@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from games import Action, ActionError, Axis, Frame, Game, GameSpec
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
-from recorder.formats.lerobot.source import ForeignDataset, EpisodeLocation
+from recorder.formats.lerobot.source import EpisodeLocation, ForeignDataset
 from recorder.open import whole_captures
 
 
@@ -92,7 +92,7 @@ class _Job:
         steps = self.dataset.steps(place, self.numbers.column)
         where = f"{self.dataset.root}, episode {place.number}"
         wanted = _actions(self._picked(steps.actions, where), self.game, where)
-        actions = [spec.legal(action) for action in wanted]
+        actions = [spec.normalize(action) for action in wanted]
         if steps.success is not False:
             actions[-1] |= {c.name: 1 for c in spec.controls if c.meaning == "episode.end"}
         frames = [fit(picture, spec) for picture in self.dataset.pictures(place, self.camera)]
@@ -126,7 +126,7 @@ def _actions(rows: NDArray[np.float32], game: Game, where: str) -> list[Action]:
     read = game.from_vector or (lambda vector: dict(zip(names, vector, strict=True)))
     try:
         actions = [read(row) for row in rows.tolist()]
-        game.spec.legal(actions[0])
+        game.spec.normalize(actions[0])
     except (ActionError, ValueError, IndexError) as error:
         raise CaptureError(
             f"{where}: an action of {rows.shape[1]} numbers is none of {game.spec.id}: {error}"

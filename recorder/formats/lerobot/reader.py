@@ -64,7 +64,7 @@ class ExportedEpisode(Episode):
     def executed(self) -> list[Action]:
         null, other = self.spec.null_action(), self._extras.executed
         return [
-            self.spec.legal({**null, **other[i]}) if i in other else wanted
+            self.spec.normalize({**null, **other[i]}) if i in other else wanted
             for i, wanted in enumerate(self.actions)
         ]
 

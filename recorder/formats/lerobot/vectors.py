@@ -57,7 +57,7 @@ def _from_row(spec: GameSpec, row: list[float]) -> Action:
             action[control.name] = (values[0], values[1])
         elif width == 1:
             action[control.name] = int(values[0]) if control.kind != "axis" else values[0]
-    return spec.legal(action)
+    return spec.normalize(action)
 
 
 def _columns(control: Control) -> list[str]:

@@ -145,7 +145,7 @@ RICH = GameSpec(
 def rich_actions(count: int) -> list[Action]:
     random = np.random.default_rng(1)
     return [
-        RICH.legal(
+        RICH.normalize(
             {
                 ("w", "s")[random.integers(2)]: int(random.integers(2)),
                 "view": tuple(random.choice([-5.0, 0.0, 5.0], 2)),
@@ -186,8 +186,8 @@ def test_decisions_are_legal_and_said(tmp_path: Path) -> None:
         frames = [random.integers(0, 255, p.spec.frame.shape).astype(np.uint8) for p in players]
         requests = [Request(p, f, "go") for p, f in zip(players, frames, strict=True)]
         for player, decision in zip(players, policy.act(requests), strict=True):
-            assert player.spec.legal(decision.action) == decision.action
-            assert decision.words == player.spec.say(decision.action)
+            assert player.spec.normalize(decision.action) == decision.action
+            assert decision.words == player.spec.to_words(decision.action)
             assert 0 < decision.probability <= 1
     assert policy.ask(players[0], "next_action").endswith("%)")
     assert policy.ask(policy.attach(RICH), "next_action") == "nothing seen yet"

@@ -168,7 +168,7 @@ def test_every_action_of_a_chunk_is_legal() -> None:
 
 
 def test_a_model_of_chunks_sees_no_earlier_actions() -> None:
-    with pytest.raises(ConfigError, match="play without show_actions"):
+    with pytest.raises(ConfigError, match="play without condition_on_actions"):
         Engine(random_checkpoint(**CHUNK), EngineOptions(condition_on_actions=True))
 
 

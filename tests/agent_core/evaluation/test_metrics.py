@@ -20,7 +20,7 @@ from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
 def act(**values):
-    return SPEC.legal(values)
+    return SPEC.normalize(values)
 
 
 def one(number):

@@ -105,7 +105,7 @@ def test_one_checkpoint_plays_both_and_a_third_by_meaning(run: tuple[RunConfig, 
     frames = [np.zeros(spec.frame.shape, np.uint8) for spec in specs]
     asked = [Request(p, f, "play") for p, f in zip(players, frames, strict=True)]
     for decision, spec in zip(agent.act(asked), specs, strict=True):
-        assert spec.legal(decision.action) == decision.action
+        assert spec.normalize(decision.action) == decision.action
     assert decision.action["z"] == 0
 
 

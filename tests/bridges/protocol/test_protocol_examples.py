@@ -38,8 +38,8 @@ def test_the_example_act_is_legal_in_the_example_game():
     ]
     hello = next(m for m in messages if isinstance(m, Hello))
     act = next(m for m in messages if m.type == "act")
-    assert hello.spec.legal(act.action) == {"walk": 1, "hit": 0, "look": (0.0, 2.0)}
-    assert [hello.spec.legal(then.action)["walk"] for then in act.later] == [1]
+    assert hello.spec.normalize(act.action) == {"walk": 1, "hit": 0, "look": (0.0, 2.0)}
+    assert [hello.spec.normalize(then.action)["walk"] for then in act.later] == [1]
     assert act.step_ms == 1000 / hello.spec.step_hz
     assert act.valid_ms == (acts.VALID_STEPS + len(act.later)) * act.step_ms
 

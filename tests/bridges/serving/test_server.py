@@ -66,7 +66,7 @@ class Watchman:
             raise RuntimeError("secret detail")
         return [
             Decision(
-                SPEC.legal({"on": int(r.frame.mean() < 100)}), f"saw {r.frame.mean():.0f}", 1.0
+                SPEC.normalize({"on": int(r.frame.mean() < 100)}), f"saw {r.frame.mean():.0f}", 1.0
             )
             for r in requests
         ]
@@ -154,7 +154,7 @@ class Planner(Watchman):
     """Looks two steps ahead: off, on, off."""
 
     def act(self, requests):
-        on, off = SPEC.legal({"on": 1}), SPEC.legal({"off": 1})
+        on, off = SPEC.normalize({"on": 1}), SPEC.normalize({"off": 1})
         later = (PlannedAction(on, "second"), PlannedAction(off, "third"))
         return [Decision(off, "first", 1.0, chunk_rest=later) for _ in requests]
 

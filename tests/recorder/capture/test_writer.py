@@ -51,8 +51,8 @@ def test_steps_come_back(tmp_path):
     (episode,) = open_episodes(tmp_path)
     assert len(episode) == 12
     assert episode.header.success
-    assert episode.actions[3] == SPEC.legal({"forward": 1, "camera": (0, 9.0)})
-    assert episode.executed[3] == SPEC.legal({"jump": 1})
+    assert episode.actions[3] == SPEC.normalize({"forward": 1, "camera": (0, 9.0)})
+    assert episode.executed[3] == SPEC.normalize({"jump": 1})
     assert episode.executed[4] == episode.actions[4]
     assert episode.thoughts[4:6] == ["thought 0", "thought 5"]
     assert episode.rewards[-1] == 1.0

@@ -12,10 +12,10 @@ import pytest
 
 from games.registry import load
 from recorder import (
+    ActionColumns,
     CaptureError,
     CaptureInfo,
     CaptureWriter,
-    ActionColumns,
     import_lerobot,
     open_episodes,
     validate,

@@ -82,7 +82,7 @@ def test_every_tick_is_what_was_done(tmp_path: Path) -> None:
         lines.append(line(keys=keys, buttons=[*buttons, 7], dx=dx, dy=dy, hotbar=slot))
         down = {*names, *(MOUSE[b] for b in buttons), *([f"hotbar.{slot + 1}"] if changed else [])}
         turned = (dy * 360 / 2400, dx * 360 / 2400)
-        wanted.append(MINECRAFT.legal({**dict.fromkeys(down, 1), "camera": turned}))
+        wanted.append(MINECRAFT.normalize({**dict.fromkeys(down, 1), "camera": turned}))
     source = play(tmp_path / "in", "cave-1a2b-20220421-092639", lines)
     report = import_vpt(source, tmp_path / "out", MINECRAFT)
     assert (report.recordings, report.dropped, report.clipped, report.refused) == (1, 0, 0, ())

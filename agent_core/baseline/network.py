@@ -46,7 +46,7 @@ class Sizes(BaseModel):
 
     frame_height: int = Field(ge=16, le=4096)
     frame_width: int = Field(ge=16, le=4096)
-    text_slots: int = Field(ge=4, le=4096)
+    max_text_tokens: int = Field(ge=4, le=4096)
     channels: tuple[_Width, _Width, _Width, _Width] = (32, 64, 64, 64)
     """Of the convolutions."""
     frame_dim: _Width = 256

@@ -91,7 +91,7 @@ class BaselinePolicy:
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
-        slots = self._baseline.header.sizes.text_slots
+        slots = self._baseline.header.sizes.max_text_tokens
         ids = self._baseline.vocabulary.text_ids
         texts = [torch.tensor(ids(request.instruction, slots)) for request in requests]
         frames = torch.from_numpy(

@@ -131,7 +131,7 @@ class BaselineTrainer:
         self.sizes = Sizes(
             frame_height=model.frame_height,
             frame_width=model.frame_width,
-            text_slots=model.max_text_tokens,
+            max_text_tokens=model.max_text_tokens,
         )
         torch.manual_seed(config.train.seed)
         self.model, self.ema_model = self._new(), self._new()

@@ -72,10 +72,10 @@ class ForcedSampler(ActionSampler):
     forced_actions: Mapping[int, ActionTokens] = {}
     """By session's row."""
 
-    def choose(self, draws: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
+    def select(self, states: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
         told = [
-            (*self.forced_actions[draw.session.slot], self._end)[len(draw.current_action)]
-            for draw in draws
+            (*self.forced_actions[state.session.slot], self._end)[len(state.current_action)]
+            for state in states
         ]
         return np.array(told) - self._end
 

@@ -33,7 +33,10 @@ from games import Action, Frame
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How actions are drawn. `condition_on_actions`: whether memory holds earlier actions (False guards against copying)."""
+    """How actions are sampled.
+
+    `condition_on_actions`: whether memory holds earlier actions (False guards against copying).
+    """
 
     temperature: float = 1.0
     """0 is greedy."""
@@ -58,8 +61,8 @@ class Engine:
         config = self.config = checkpoint.header.model
         if config.action_chunk > 1 and self.options.condition_on_actions:
             raise ConfigError(
-                f"this checkpoint writes {config.action_chunk} actions a frame (model.action_chunk) and never learned to see "
-                "earlier ones; play without condition_on_actions"
+                f"this checkpoint writes {config.action_chunk} actions a frame (model.action_chunk) and "
+                "never learned to see earlier ones; play without condition_on_actions"
             )
         options, end = self.options, self.vocabulary.end
         self.sampler = ActionSampler(options.temperature, options.draft, end, config.action_chunk)

@@ -142,7 +142,7 @@ class KVCache:
             places = self.to_device(_repeat_last(ordered, more))
         columns, where = self.to_device(seen), self.slot_index(slots)
         wanted = last_n and last_n + more
-        hidden = self._forward(x, columns, where, here, places, used=length, tail=wanted)
+        hidden = self._forward(x, columns, where, here, places, length=length, last_n=wanted)
         return hidden[:, : hidden.shape[1] - more]
 
     def _zeros(self, *shape: int) -> Tensor:

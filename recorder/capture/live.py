@@ -119,7 +119,7 @@ class LiveRecorder:
             "executed_action": other,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
-            "known": observed,
+            "observed": observed,
         }
         self._send({"do": "step", "tick": self.steps, "values": values}, frame.tobytes())
         self.steps += 1

@@ -72,14 +72,14 @@ def test_a_game_with_other_names_for_the_same_meanings_is_played_alike(agent: Ag
 
 
 def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
-    agent = random_agent(tmp_path / "chunks", chunk=4, max_action_tokens=41)
+    agent = random_agent(tmp_path / "chunks", action_chunk=4, max_action_tokens=41)
     frame = np.full((72, 128, 3), 90, np.uint8)
     (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
     assert len(decision.chunk_rest) == 3
     for following in decision.chunk_rest:
         assert SPEC.normalize(following.action) == following.action
         assert SPEC.from_words(following.words) == following.action
-    short = random_agent(tmp_path / "short", chunk=4, max_action_tokens=40)
+    short = random_agent(tmp_path / "short", action_chunk=4, max_action_tokens=40)
     with pytest.raises(PolicyError, match="a chunk of 4 actions of voxel-v0 takes up to 41 tokens"):
         short.attach(SPEC)
 

@@ -210,10 +210,10 @@ import sys
 import numpy as np
 import torch
 
-from agent_core.agent import SHIPPED
+from agent_core.agent import DEFAULT_CHECKPOINT
 from agent_core.weights.checkpoint import load
 from agent_core.engine.engine import Engine
-from agent_core.tokens.action_codec import Attachment
+from agent_core.tokens.action_codec import ActionCodec
 from games.voxel.spec import SPEC
 
 
@@ -222,9 +222,9 @@ def threads():
 
 
 torch.set_num_threads(1)
-checkpoint = load(SHIPPED)
+checkpoint = load(DEFAULT_CHECKPOINT)
 engine = Engine(checkpoint)
-players = [engine.open(Attachment(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
+players = [engine.open(ActionCodec(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
 frames = np.random.default_rng(0).integers(0, 255, (9, 72, 128, 3)).astype(np.uint8)
 torch.set_num_threads(3)
 before = threads()

@@ -37,7 +37,7 @@ def test_a_layer_in_whole_numbers_is_the_layer_up_to_rounding(activation: str) -
     quantise(whole, watch)
     error = (whole(x.bfloat16()).float() - expected).std() / expected.std()
     assert 0.001 < error < 0.04
-    assert isinstance(whole[0].feed_out, Int8Linear)
+    assert isinstance(whole[0].mlp_out, Int8Linear)
     far = whole(
         10 * x.bfloat16()
     )  # beyond what was seen: at the end of the range, no wrapping round

@@ -44,9 +44,9 @@ def test_a_packed_layer_is_the_layer_up_to_rounding(activation: str) -> None:
 @torch.inference_mode()
 @pytest.mark.skipif(not can_pack_convolutions(torch.device("cpu")), reason="this torch has none")
 @pytest.mark.parametrize("global_token", [False, True])
-def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(glance: bool) -> None:
+def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(global_token: bool) -> None:
     torch.manual_seed(0)
-    tower = VisionTower(ModelConfig(global_token=glance, stem_blocks=(1, 0, 1)))
+    tower = VisionTower(ModelConfig(global_token=global_token, stem_blocks=(1, 0, 1)))
     for weight in tower.parameters():
         if weight.ndim < 2 or not weight.any():  # those that begin at zero
             torch.nn.init.normal_(weight, 0.5, 0.2)

@@ -82,7 +82,7 @@ def by_torch_and_by_us(
     ours = copy.deepcopy(part).to(torch.bfloat16)
     # the watch knows the layers it has seen
     layers = OwnLayers(half.blocks if whole else ours.blocks, watch, units)
-    ours.own = layers.see if isinstance(part, ViTower) else layers.extend
+    ours.custom_forward = layers.see if isinstance(part, ViTower) else layers.extend
     ours.blocks = nn.ModuleList()
     return off(plain, truth), off(run(ours), truth)
 

@@ -1,104 +1,99 @@
-/* Pictures become cells: convolutions over pixels, each picture by one thread.
+/* Convolutions over an image, then a layer norm; each image by one thread.
 
-   Rows of a picture lie with a border of zeros around them, so that what a kernel covers is a few runs of numbers, as far
-   from the next place's as its stride: rows times a matrix. */
+   Feature maps are (height, width, channels) with a border of zeros around them (the padding), so that what a kernel
+   covers is a few runs of numbers, and the next place is a stride further: a convolution is one matrix product for each
+   line of its output.
+
+       0 0 0 0 0 0
+       0 a b c d 0     kernel 3 x 3 at (0, 0): runs  0 0 0 | 0 a b | 0 e f
+       0 e f g h 0     stride 1, next place:   runs  0 0 0 | a b c | e f g
+       0 0 0 0 0 0                                                            */
 
 #include "compact.h"
 
 typedef struct {
-  Matrix matrix; /* inner: rows of the kernel, columns, channels */
-  int64_t kernel[2], stride[2], border, relu;
-} Convolution;
+  int64_t height, width, channels, padding;
+} Shape;
 
-typedef struct {
-  const Convolution *layers;
-  Norm norm; /* of what the last layer leaves, place by place */
-  int64_t count;
-  const uint8_t *pictures; /* (pictures, height, width, 3) */
-  float *cells;            /* (pictures, what the last layer leaves) */
-  int64_t number, height, width, threads;
-  float *scratch;
-} Stem;
+/* Numbers of one line, and of the whole map, rounded up so that the next one begins at a line of memory. */
+static int64_t line_of(Shape s) { return (s.width + 2 * s.padding) * s.channels; }
+static int64_t size_of(Shape s) { return round_up((s.height + 2 * s.padding) * line_of(s), 16); }
 
-typedef struct {
-  int64_t height, width, channels, border;
-} Grid;
+/* The first number inside the border. */
+static float *interior(float *map, Shape s) { return map + s.padding * (line_of(s) + s.channels); }
 
-static int64_t line_of(Grid g) { return (g.width + 2 * g.border) * g.channels; }
-
-/* Rounded up to whole lines of memory, as is each thread's room. */
-static int64_t size_of(Grid g) { return up((g.height + 2 * g.border) * line_of(g), LANES); }
-
-static float *inside(float *grid, Grid g) { return grid + g.border * (line_of(g) + g.channels); }
-
-/* What layer `i` is given, or after the last one what it leaves. */
-static Grid grid_of(const Stem *s, int64_t i) {
-  Grid g = {s->height, s->width, 3, s->layers->border};
+/* The input of layer `i`; with i the number of layers the output of the last one. */
+static Shape shape_of(const ConvStem *s, int64_t i) {
+  Shape shape = {s->height, s->width, 3, s->layers->padding};
   for (const Convolution *c = s->layers; c < s->layers + i; c++) {
-    g.height = (g.height + 2 * c->border - c->kernel[0]) / c->stride[0] + 1;
-    g.width = (g.width + 2 * c->border - c->kernel[1]) / c->stride[1] + 1;
-    g.channels = c->matrix.outer;
-    g.border = c + 1 < s->layers + s->count ? c[1].border : 0;
+    shape.height = (shape.height + 2 * c->padding - c->kernel[0]) / c->stride[0] + 1;
+    shape.width = (shape.width + 2 * c->padding - c->kernel[1]) / c->stride[1] + 1;
+    shape.channels = c->matrix.outputs;
+    shape.padding = c + 1 < s->layers + s->layer_count ? c[1].padding : 0;
   }
-  return g;
+  return shape;
 }
 
-static int64_t room_of(const Stem *s) {
+/* Of one thread: the input of every layer. */
+static int64_t thread_scratch(const ConvStem *s) {
   int64_t size = 0;
-  for (int64_t i = 0; i < s->count; i++) size += size_of(grid_of(s, i));
+  for (int64_t i = 0; i < s->layer_count; i++) size += size_of(shape_of(s, i));
   return size;
 }
 
-int64_t stem_scratch(const Stem *s) { return s->threads * room_of(s); }
+int64_t iafm_conv_stem_scratch(const ConvStem *s) { return s->threads * thread_scratch(s); }
 
-static void clear_border(float *grid, Grid g) {
-  int64_t line = line_of(g), edge = g.border * g.channels;
-  memset(grid, 0, (size_t)(g.border * line) * 4);
-  memset(grid + (g.height + g.border) * line, 0, (size_t)(g.border * line) * 4);
-  for (int64_t y = g.border; y < g.height + g.border; y++) {
-    memset(grid + y * line, 0, (size_t)edge * 4);
-    memset(grid + (y + 1) * line - edge, 0, (size_t)edge * 4);
+static void clear_border(float *map, Shape s) {
+  int64_t line = line_of(s), edge = s.padding * s.channels;
+  memset(map, 0, (size_t)(s.padding * line) * 4);
+  memset(map + (s.height + s.padding) * line, 0, (size_t)(s.padding * line) * 4);
+  for (int64_t y = s.padding; y < s.height + s.padding; y++) {
+    memset(map + y * line, 0, (size_t)edge * 4);
+    memset(map + (y + 1) * line - edge, 0, (size_t)edge * 4);
   }
 }
 
-/* Bytes to -1 … 1. */
-static void take(const uint8_t *picture, float *grid, Grid g) {
-  int64_t numbers = g.width * g.channels, line = line_of(g);
-  float *to = inside(grid, g);
-  for (int64_t y = 0; y < g.height; y++, to += line, picture += numbers)
-    for (int64_t i = 0; i < numbers; i++) to[i] = (float)picture[i] * (2.0f / 255) - 1.0f;
+/* An image's bytes to -1 ... 1. */
+static void load_image(const uint8_t *image, float *map, Shape s) {
+  int64_t numbers = s.width * s.channels, line = line_of(s);
+  float *to = interior(map, s);
+  for (int64_t y = 0; y < s.height; y++, to += line, image += numbers)
+    for (int64_t i = 0; i < numbers; i++) to[i] = (float)image[i] * (2.0f / 255) - 1.0f;
 }
 
-static void convolve(const Convolution *c, const float *from, Grid in, float *to, Grid out) {
-  Product p = by_matrix(&c->matrix, from, out.width, inside(to, out));
+static void convolve(const Convolution *c, const float *from, Shape in, float *to, Shape out) {
+  Product p = product_of(&c->matrix, from, out.width, interior(to, out));
   int64_t line = line_of(in);
-  p.row = c->stride[1] * in.channels;
+  p.row_stride = c->stride[1] * in.channels;
   p.runs = c->kernel[0];
-  p.run = c->kernel[1] * in.channels;
-  p.skip = line;
-  p.after = c->relu ? RELU : AS_IT_IS;
-  for (int64_t y = 0; y < out.height; y++, p.x += c->stride[0] * line, p.out += line_of(out)) multiply(&p);
+  p.run_length = c->kernel[1] * in.channels;
+  p.run_stride = line;
+  p.activation = c->relu ? RELU : IDENTITY;
+  IAFM_ASSERT(c->matrix.inputs == p.runs * p.run_length && out.height > 0 && out.width > 0);
+  for (int64_t y = 0; y < out.height; y++, p.x += c->stride[0] * line, p.out += line_of(out)) iafm_product(&p);
 }
 
-static void stem_part(void *job) {
-  const Stem *s = job;
-  float *room = s->scratch + part_number() * room_of(s), *at = room;
-  int64_t from, to, cells = size_of(grid_of(s, s->count));
-  split(s->number, &from, &to);
-  for (int64_t i = 0; i < s->count && from < to; at += size_of(grid_of(s, i)), i++) clear_border(at, grid_of(s, i));
-  for (int64_t n = from; n < to; n++) {
-    at = room;
-    take(s->pictures + n * s->height * s->width * 3, at, grid_of(s, 0));
-    for (int64_t i = 0; i < s->count; i++) {
-      float *before = at;
-      at = i + 1 < s->count ? before + size_of(grid_of(s, i)) : s->cells + n * cells;
-      convolve(s->layers + i, before, grid_of(s, i), at, grid_of(s, i + 1));
+static void conv_stem_task(void *job) {
+  const ConvStem *s = job;
+  float *scratch = s->scratch + iafm_thread_index() * thread_scratch(s), *map = scratch;
+  Shape out = shape_of(s, s->layer_count);
+  int64_t begin, end, numbers = out.height * out.width * out.channels;
+  chunk_range(s->batch, &begin, &end);
+  for (int64_t i = 0; i < s->layer_count && begin < end; map += size_of(shape_of(s, i)), i++)
+    clear_border(map, shape_of(s, i));
+  for (int64_t n = begin; n < end; n++) {
+    map = scratch;
+    load_image(s->images + n * s->height * s->width * 3, map, shape_of(s, 0));
+    for (int64_t i = 0; i < s->layer_count; i++) {
+      float *from = map;
+      map = i + 1 < s->layer_count ? from + size_of(shape_of(s, i)) : s->out + n * numbers;
+      convolve(s->layers + i, from, shape_of(s, i), map, shape_of(s, i + 1));
     }
-    Grid out = grid_of(s, s->count);
-    norm(&s->norm, at, at, out.height * out.width, out.channels);
+    iafm_layer_norm(&s->norm, map, map, out.height * out.width, out.channels);
   }
 }
 
-void run_stem(const Stem *s) {
-  run(stem_part, (void *)s, s->number > 1 ? s->threads : 1);
+void iafm_conv_stem(const ConvStem *s) {
+  IAFM_ASSERT(s->layer_count > 0 && s->batch > 0 && (uintptr_t)s->scratch % 64 == 0);
+  parallel_run(conv_stem_task, (void *)s, s->batch > 1 ? s->threads : 1);
 }

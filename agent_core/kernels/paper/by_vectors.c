@@ -1,98 +1,121 @@
-/* Products where the processor has no matrix tiles but multiplies in vectors: AVX-512 with bfloat16 and VNNI.
+/* Tile products with AVX-512: VDPBF16PS (bfloat16) and VPDPBUSD (uint8 x int8).
 
-   A few rows' outcomes stay in registers over the whole inner length; four bytes of a row are multiplied with a line of a
-   tile at once. */
+   A line of a weight tile (four bytes of K of 16 outputs) is multiplied by four bytes of a row, broadcast to all lanes.
+   Accumulators of up to 8 rows x 32 outputs, or 16 rows x 16, stay in registers over the whole inner length:
 
-#ifndef __AMX_TILE__
+             lines:  [ n 0-15 ][ n 16-31 ]      2 registers
+       row 0, k..k+3   acc 0,0   acc 0,1        16 registers of accumulators
+       ...
+       row 7, k..k+3   acc 7,0   acc 7,1        1 register for the broadcast */
+
 #include "paper.h"
 
-#define TALL 8 /* rows computed at once where outcomes are 2 x 16 wide; twice as many where they are 16 */
+#if !defined(__AMX_TILE__) && !defined(IAFM_EMULATE_AMX)
+
+#define MAX_ROWS 8 /* of a register block 32 outputs wide; twice as many where it is 16 wide */
 
 typedef struct {
   const char *rows;
-  int64_t row, row_step; /* bytes from one row to the next, from 64 bytes of them to the next ones */
+  int64_t row_stride, row_step; /* bytes from one row to the next, and from 64 bytes of K to the next ones */
   const char *lines;
-  int64_t column, line_step; /* from one tile to that beside it, from one tile to that below it */
-  int64_t steps;             /* of 64 bytes */
-  char *to;
-  int64_t to_row, to_column;
-  int64_t skip, of, ahead; /* lines that are called for, so far behind those that are read; 0: none */
-} Block;
+  int64_t column_stride, line_step; /* bytes to the tile beside it, and to the tile of the next 64 bytes of K */
+  int64_t steps;                    /* of 64 bytes of K */
+  char *out;
+  int64_t out_row_stride, out_column_stride; /* bytes */
+  int64_t prefetch_first, prefetch_step, prefetch_ahead; /* bytes; ahead of 0: none */
+} RegisterBlock;
 
-/* Written out, since compilers copy what they add to from one register to another. */
-static inline void multiply_add(__m512i *sum, __m512i x, __m512i line, int64_t kind) {
-  if (kind == BFLOAT16)
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(line));
+/* Inline assembly, since compilers copy the accumulator from one register to another around the intrinsic. */
+static inline void multiply_add(__m512i *acc, __m512i x, __m512i line, int64_t dtype) {
+  if (dtype == BFLOAT16)
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(*acc) : "v"(x), "v"(line));
   else
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(line));
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*acc) : "v"(x), "v"(line));
 }
 
-static inline __attribute__((always_inline)) void block(const Block *p, int64_t kind, int onto, const int tall,
-                                                        const int columns) {
-  __m512i sum[2 * TALL][2];
+ALWAYS_INLINE void multiply_block(const RegisterBlock *p, int64_t dtype, int accumulate, const int rows,
+                                  const int columns) {
+  __m512i acc[2 * MAX_ROWS][2];
 #define EACH \
-  _Pragma("GCC unroll 16") for (int i = 0; i < tall; i++) _Pragma("GCC unroll 2") for (int j = 0; j < columns; j++)
-  EACH sum[i][j] = onto ? _mm512_loadu_si512(p->to + i * p->to_row + j * p->to_column) : _mm512_setzero_si512();
-  const char *rows = p->rows, *lines = p->lines;
-  int64_t row = p->row, column = p->column;
-  for (int64_t step = 0; step < p->steps; step++, rows += p->row_step, lines += p->line_step) {
-    for (int64_t line = p->skip; p->ahead && line < 2 * TILE; line += p->of)
-      _mm_prefetch(lines + p->ahead + line, _MM_HINT_T1);
-    for (int k = 0; k < 64; k += 4) {
+  _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) _Pragma("GCC unroll 2") for (int j = 0; j < columns; j++)
+#define OUT(i, j) (p->out + (i) * p->out_row_stride + (j) * p->out_column_stride)
+  EACH acc[i][j] = accumulate ? _mm512_loadu_si512(OUT(i, j)) : _mm512_setzero_si512();
+  const char *x = p->rows, *lines = p->lines;
+  int64_t row_stride = p->row_stride, column_stride = p->column_stride;
+  for (int64_t step = 0; step < p->steps; step++, x += p->row_step, lines += p->line_step) {
+    for (int64_t line = p->prefetch_first; p->prefetch_ahead && line < 2 * TILE_BYTES; line += p->prefetch_step)
+      _mm_prefetch(lines + p->prefetch_ahead + line, _MM_HINT_T1);
+    for (int k = 0; k < TILE_LINE; k += 4) {
       __m512i line[2];
-      line[0] = _mm512_loadu_si512(lines + k * SIDE);
-      line[1] = columns > 1 ? _mm512_loadu_si512(lines + k * SIDE + column) : line[0];
+      line[0] = _mm512_loadu_si512(lines + k * TILE_DIM);
+      line[1] = columns > 1 ? _mm512_loadu_si512(lines + k * TILE_DIM + column_stride) : line[0];
 #pragma GCC unroll 16
-      for (int i = 0; i < tall; i++) {
+      for (int i = 0; i < rows; i++) {
         int32_t four;
-        memcpy(&four, rows + i * row + k, 4);
-        __m512i x = _mm512_set1_epi32(four);
-        multiply_add(&sum[i][0], x, line[0], kind);
-        if (columns > 1) multiply_add(&sum[i][1], x, line[1], kind);
+        memcpy(&four, x + i * row_stride + k, 4);
+        __m512i broadcast = _mm512_set1_epi32(four);
+        multiply_add(&acc[i][0], broadcast, line[0], dtype);
+        if (columns > 1) multiply_add(&acc[i][1], broadcast, line[1], dtype);
       }
     }
   }
-  EACH _mm512_storeu_si512(p->to + i * p->to_row + j * p->to_column, sum[i][j]);
+  EACH _mm512_storeu_si512(OUT(i, j), acc[i][j]);
 }
 
-#define ROWS(tall)                                                                     \
-  static void bfloat16_##tall(const Block *p) { block(p, BFLOAT16, 0, tall, 2); }      \
-  static void uint8_##tall(const Block *p) { block(p, UINT8, 0, tall, 2); }
+#define ROWS(n)                                                                                      \
+  static void bfloat16_##n(const RegisterBlock *p) { multiply_block(p, BFLOAT16, 0, n, 2); }         \
+  static void uint8_##n(const RegisterBlock *p) { multiply_block(p, UINT8, 0, n, 2); }
 ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
-#define ALL(kind) {kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6, kind##_7, kind##_8}
-static void (*const BLOCKS[2][TALL])(const Block *) = {ALL(bfloat16), ALL(uint8)};
+#define ALL(dtype) {dtype##_1, dtype##_2, dtype##_3, dtype##_4, dtype##_5, dtype##_6, dtype##_7, dtype##_8}
+static void (*const BLOCKS[2][MAX_ROWS])(const RegisterBlock *) = {ALL(bfloat16), ALL(uint8)};
 
-void begin_products(void) {}
-void end_products(void) {}
+void iafm_tiles_begin(void) {}
+void iafm_tiles_end(void) {}
 
-void multiply_rows(const Products *p) {
-  for (int64_t row = 0; row < p->count; row += TALL) {
-    int64_t tile = row / SIDE, within = row % SIDE, tall = p->count - row < TALL ? p->count - row : TALL;
-    Block b = {p->rows + tile * SIDE * p->bytes + within * 64, 64, TILE, (const char *)p->matrix, TILE, 2 * TILE,
-               p->bytes / 64, (char *)(p->to + tile * 512 + within * SIDE), 64, TILE,
-               p->skip * 64, p->of * 64, row ? 0 : p->bytes * PAIR};
-    BLOCKS[p->kind][tall - 1](&b);
+void iafm_tile_matmul(const TileProduct *p) {
+  IAFM_ASSERT(0 < p->rows && p->rows <= BLOCK_DIM && p->prefetch_step > 0);
+  for (int64_t row = 0; row < p->rows; row += MAX_ROWS) {
+    int64_t tile = row / TILE_DIM, line = row % TILE_DIM, rows = p->rows - row < MAX_ROWS ? p->rows - row : MAX_ROWS;
+    RegisterBlock b = {
+        .rows = p->a + tile * TILE_DIM * p->row_bytes + line * TILE_LINE,
+        .row_stride = TILE_LINE, .row_step = TILE_BYTES,
+        .lines = (const char *)p->packed,
+        .column_stride = TILE_BYTES, .line_step = 2 * TILE_BYTES,
+        .steps = p->row_bytes / TILE_LINE,
+        .out = (char *)(p->c + tile * 512 + line * TILE_DIM),
+        .out_row_stride = TILE_LINE, .out_column_stride = TILE_BYTES,
+        .prefetch_first = p->prefetch_first * TILE_LINE, .prefetch_step = p->prefetch_step * TILE_LINE,
+        .prefetch_ahead = row ? 0 : p->row_bytes * BLOCK_DIM,
+    };
+    BLOCKS[p->dtype][rows - 1](&b);
   }
 }
 
-void multiply_keys(const bf16 *keys, int64_t row, const bf16 *queries, int64_t tiles, float *scores, int64_t apart) {
-  Block b = {(const char *)keys, 2 * row, 64, (const char *)queries, 2 * TILE, TILE, 2, (char *)scores, 64, 4 * apart,
-             0, 0, 0};
-  for (; tiles > 1; tiles -= 2, b.lines += 4 * TILE, b.to += 8 * apart)
+void iafm_tile_scores(const bf16 *keys, int64_t row_stride, const bf16 *queries, int64_t tiles, float *scores,
+                      int64_t tile_stride) {
+  RegisterBlock b = {
+      .rows = (const char *)keys, .row_stride = 2 * row_stride, .row_step = TILE_LINE,
+      .lines = (const char *)queries, .column_stride = 2 * TILE_BYTES, .line_step = TILE_BYTES, .steps = 2,
+      .out = (char *)scores, .out_row_stride = TILE_LINE, .out_column_stride = 4 * tile_stride,
+  };
+  for (; tiles > 1; tiles -= 2, b.lines += 4 * TILE_BYTES, b.out += 8 * tile_stride)
     for (int half = 0; half < 2; half++) {
-      Block of = b;
-      of.rows += half * TALL * of.row;
-      of.to += half * TALL * of.to_row;
-      block(&of, BFLOAT16, 0, TALL, 2);
+      RegisterBlock h = b;
+      h.rows += half * MAX_ROWS * h.row_stride;
+      h.out += half * MAX_ROWS * h.out_row_stride;
+      multiply_block(&h, BFLOAT16, 0, MAX_ROWS, 2);
     }
-  if (tiles) block(&b, BFLOAT16, 0, SIDE, 1);
+  if (tiles) multiply_block(&b, BFLOAT16, 0, TILE_DIM, 1);
 }
 
-void multiply_values(const bf16 *values, const bf16 *chances, int64_t keys, float *found) {
+void iafm_tile_values(const bf16 *values, const bf16 *probs, int64_t keys, float *acc) {
   for (int64_t part = 0; part < 4; part++) {
-    Block b = {(const char *)values + part * TILE, 64, 4 * TILE, (const char *)chances, 0, TILE, keys / 32,
-               (char *)found + part * TILE, 64, 0, 0, 0, 0};
-    block(&b, BFLOAT16, 1, SIDE, 1);
+    RegisterBlock b = {
+        .rows = (const char *)values + part * TILE_BYTES, .row_stride = TILE_LINE, .row_step = 4 * TILE_BYTES,
+        .lines = (const char *)probs, .line_step = TILE_BYTES, .steps = keys / 32,
+        .out = (char *)acc + part * TILE_BYTES, .out_row_stride = TILE_LINE,
+    };
+    multiply_block(&b, BFLOAT16, 1, TILE_DIM, 1);
   }
 }
 

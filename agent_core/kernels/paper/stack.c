@@ -1,148 +1,155 @@
-/* All layers of an encoder or a decoder, one after the other. What is given stays as it is. */
+/* All layers of an encoder or a decoder, one after the other; between two layers tokens stay in scratch memory.
+
+   A layer:  [x += time_out(temporal_attention(time_qkv(norm(x))))]       encoders with attention over time
+             x += out(attention(qkv(norm(x))))                            keys and values by way of the cache, if any
+             x += mlp_out(act(mlp_in(norm(x))))
+
+   A decoder's last layer attends with, and multiplies, the last `last_n` tokens only. */
 
 #include "paper.h"
 
 typedef struct {
-  Matrix time_qkv, time_out; /* packed is nothing where there is no attention over time */
-  Matrix qkv, out, feed_in, feed_out;
-} Layer;
+  bf16 *x, *qkv, *attended; /* (batch * tokens, width), three times as wide, as x */
+  char *scratch;            /* of attention and of linear layers, in turn */
+  int64_t bytes;            /* before it */
+} Buffers;
 
-typedef struct {
-  const Layer *layers;
-  int64_t count, heads;
-  const bf16 *x; /* (batch, rows, heads * HEAD) */
-  bf16 *y;       /* the same size, or (batch, tail, heads * HEAD) */
-  int64_t batch, rows, tail, threads;
-  /* A decoder's cache, or nothing: (layers, 2, memories, heads, slots, HEAD) */
-  bf16 *cache;
-  int64_t memories, slots, used;
-  const int64_t *memory, *slot; /* (batch), (batch, rows): where in it tokens stand */
-  const bf16 *bias;             /* (batch, rows, used) at these distances: 0 where seen */
-  int64_t bias_batch, bias_row;
-  /* What an encoder remembers of earlier frames, or nothing: (layers, 2, memories, rows, heads, frames, HEAD) */
-  bf16 *earlier;
-  int64_t frames;
-  const int64_t *frame; /* (batch): where in it each picture's frame stands */
-  const bf16 *frames_bias; /* (frames, batch): 0 where seen */
-  char *scratch;
-} Stack;
-
-typedef struct {
-  bf16 *x, *qkv, *found; /* tokens; their queries, keys and values; what attention found */
-  char *rest;
-} Room;
-
-static Room room_of(const Stack *s, char *at) {
-  int64_t size = up(s->batch * s->rows * s->heads * HEAD * 2, 4096);
-  Room room = {(bf16 *)at, (bf16 *)(at + size), (bf16 *)(at + 4 * size), at + 5 * size};
-  return room;
+static Buffers lay_out(const Transformer *t, char *base) {
+  Scratch s = {base, 0};
+  int64_t bytes = round_up(t->batch * t->tokens * t->heads * HEAD_DIM * 2, 4096);
+  Buffers b;
+  b.x = scratch_take(&s, bytes);
+  b.qkv = scratch_take(&s, 3 * bytes);
+  b.attended = scratch_take(&s, bytes);
+  b.scratch = scratch_take(&s, 0);
+  b.bytes = s.used;
+  return b;
 }
 
-/* Queries, keys or values of the tokens: part 0, 1 or 2 of what the matrix before attention leaves. */
-static Rows part_of(const Stack *s, const Room *room, int64_t part) {
-  int64_t width = s->heads * HEAD;
-  Rows rows = {room->qkv + part * width, s->rows * 3 * width, HEAD, 3 * width};
+/* part 0, 1, 2: queries, keys, values in the output (batch, tokens, 3, heads, HEAD_DIM) of the matrix before attention */
+static HeadRows qkv_part(const Transformer *t, const Buffers *b, int64_t part) {
+  int64_t width = t->heads * HEAD_DIM;
+  HeadRows rows = {b->qkv + part * width, t->tokens * 3 * width, HEAD_DIM, 3 * width};
   return rows;
 }
 
-static Attention attention_of(const Stack *s, const Room *room) {
-  int64_t keys = s->cache ? s->used : s->rows;
-  Attention a = {part_of(s, room, 0), part_of(s, room, 1), part_of(s, room, 2), s->bias, s->bias_batch, s->bias_row,
-                 s->memory, room->found, s->batch, s->heads, s->rows, keys, s->threads, room->rest};
-  if (!s->cache) a.memory = 0;
-  return a;
-}
-
-static Linear linear_of(const Stack *s, const Room *room, const Matrix *first, const Matrix *second) {
-  Linear l = {first, second, room->x, 0, room->x, s->batch * s->rows, s->threads, room->rest};
+static Linear linear_of(const Transformer *t, const Buffers *b, const Matrix *first, const Matrix *second) {
+  Linear l = {.first = first, .second = second, .x = b->x, .out = b->x, .rows = t->batch * t->tokens,
+              .threads = t->threads, .scratch = b->scratch};
   return l;
 }
 
-int64_t stack_scratch(const Stack *s) {
-  Room room = room_of(s, 0);
-  Attention a = attention_of(s, &room);
-  Linear l = linear_of(s, &room, &s->layers->feed_in, &s->layers->feed_out);
-  int64_t one = s->threads * attention_scratch(&a), other = linear_scratch(&l);
-  return (int64_t)room.rest + (one > other ? one : other);
+int64_t iafm_transformer_scratch(const Transformer *t) {
+  Buffers b = lay_out(t, NULL);
+  Linear l = linear_of(t, &b, &t->layers->mlp_in, &t->layers->mlp_out);
+  int64_t attention = t->threads * iafm_attention_scratch(t->tokens, t->cache ? t->keys : t->tokens);
+  int64_t linear = iafm_linear_scratch(&l);
+  return b.bytes + (attention > linear ? attention : linear);
 }
 
 typedef struct {
-  const Stack *stack;
-  const Room *room;
-  bf16 *cache;
-} Keeping;
+  const Transformer *transformer;
+  const Buffers *buffers;
+  bf16 *cache; /* (2, sessions, heads, slots, HEAD_DIM) of one layer */
+} CacheWrite;
 
 /* New keys and values to their slots. */
-static void keep_part(void *job) {
-  const Keeping *k = job;
-  const Stack *s = k->stack;
-  int64_t width = s->heads * HEAD, size = s->memories * s->heads * s->slots * HEAD, from, to;
-  split(s->batch * s->rows, &from, &to);
-  for (int64_t i = from; i < to; i++)
+static void write_cache_task(void *job) {
+  const CacheWrite *w = job;
+  const Transformer *t = w->transformer;
+  int64_t width = t->heads * HEAD_DIM, size = t->sessions * t->heads * t->slots * HEAD_DIM, begin, end;
+  chunk_range(t->batch * t->tokens, &begin, &end);
+  for (int64_t i = begin; i < end; i++) {
+    int64_t session = t->session[i / t->tokens], slot = t->slot[i];
+    IAFM_ASSERT(0 <= session && session < t->sessions && 0 <= slot && slot < t->slots);
     for (int64_t part = 0; part < 2; part++)
-      for (int64_t head = 0; head < s->heads; head++)
-        memcpy(k->cache + part * size + ((s->memory[i / s->rows] * s->heads + head) * s->slots + s->slot[i]) * HEAD,
-               k->room->qkv + i * 3 * width + (part + 1) * width + head * HEAD, HEAD * 2);
-}
-
-static void attend_over_time(const Stack *s, const Room *room, int64_t layer) {
-  int64_t width = s->heads * HEAD, size = s->memories * s->rows * width * s->frames;
-  const Layer *at = s->layers + layer;
-  Linear l = linear_of(s, room, &at->time_qkv, 0);
-  l.out = room->qkv;
-  linear(&l);
-  LookBack b = {part_of(s, room, 0), part_of(s, room, 1), part_of(s, room, 2), s->earlier + 2 * layer * size,
-                s->earlier + (2 * layer + 1) * size, s->frames_bias, s->memory, s->frame, room->found, s->batch, s->rows,
-                s->heads, s->frames, s->threads};
-  look_back(&b);
-  l = linear_of(s, room, &at->time_out, 0);
-  l.x = room->found;
-  l.onto = room->x;
-  linear(&l);
-}
-
-/* Of each batch the last rows, in place: what is computed for them alone from here on. */
-static void keep_tail(Stack *s, Room *room, Attention *a) {
-  int64_t width = s->heads * HEAD, before = s->rows - s->tail;
-  for (int64_t b = 0; b < s->batch; b++)
-    memmove(room->x + b * s->tail * width, room->x + (b * s->rows + before) * width, (size_t)(s->tail * width) * 2);
-  a->query.data += before * a->query.row;
-  if (a->bias) a->bias += before * a->bias_row;
-  a->queries = s->rows = s->tail;
-}
-
-/* All layers. What is given stays as it is. */
-void run_stack(const Stack *given) {
-  Stack s = *given;
-  Room room = room_of(&s, s.scratch);
-  int64_t width = s.heads * HEAD;
-  memcpy(room.x, s.x, (size_t)(s.batch * s.rows * width) * 2);
-  for (int64_t layer = 0; layer < s.count; layer++) {
-    const Layer *at = s.layers + layer;
-    if (s.earlier) attend_over_time(&s, &room, layer);
-    Linear l = linear_of(&s, &room, &at->qkv, 0);
-    l.out = room.qkv;
-    linear(&l);
-    Attention a = attention_of(&s, &room);
-    if (s.cache) {
-      int64_t size = s.memories * s.heads * s.slots * HEAD;
-      bf16 *cache = s.cache + 2 * layer * size;
-      Keeping k = {&s, &room, cache};
-      run(keep_part, &k, s.threads);
-      Rows keys = {cache, s.heads * s.slots * HEAD, s.slots * HEAD, HEAD}, values = keys;
-      values.data += size;
-      a.key = keys;
-      a.value = values;
-    }
-    if (layer == s.count - 1 && s.tail < s.rows) keep_tail(&s, &room, &a);
-    attend(&a);
-    l = linear_of(&s, &room, &at->out, 0);
-    l.x = room.found;
-    l.onto = room.x;
-    linear(&l);
-    l = linear_of(&s, &room, &at->feed_in, &at->feed_out);
-    l.onto = room.x;
-    linear(&l);
+      for (int64_t head = 0; head < t->heads; head++)
+        memcpy(w->cache + part * size + ((session * t->heads + head) * t->slots + slot) * HEAD_DIM,
+               w->buffers->qkv + i * 3 * width + (part + 1) * width + head * HEAD_DIM, HEAD_DIM * 2);
   }
-  memcpy(s.y, room.x, (size_t)(s.batch * s.rows * width) * 2);
+}
+
+static void attend_over_time(const Transformer *t, const Buffers *b, int64_t layer) {
+  int64_t size = t->sessions * t->tokens * t->heads * t->frames * HEAD_DIM;
+  const Layer *at = t->layers + layer;
+  Linear l = linear_of(t, b, &at->time_qkv, NULL);
+  l.out = b->qkv;
+  iafm_linear(&l);
+  TemporalAttention a = {
+      .query = qkv_part(t, b, 0), .key = qkv_part(t, b, 1), .value = qkv_part(t, b, 2),
+      .key_cache = t->frame_cache + 2 * layer * size, .value_cache = t->frame_cache + (2 * layer + 1) * size,
+      .mask = t->frame_mask, .session = t->session, .frame_slot = t->frame_slot, .out = b->attended,
+      .images = t->batch, .places = t->tokens, .heads = t->heads, .frames = t->frames, .threads = t->threads,
+  };
+  iafm_temporal_attention(&a);
+  l = linear_of(t, b, &at->time_out, NULL);
+  l.x = b->attended;
+  l.residual = b->x;
+  iafm_linear(&l);
+}
+
+static Attention attention_of(const Transformer *t, const Buffers *b) {
+  Attention a = {
+      .query = qkv_part(t, b, 0), .key = qkv_part(t, b, 1), .value = qkv_part(t, b, 2),
+      .out = b->attended, .batch = t->batch, .heads = t->heads, .queries = t->tokens, .keys = t->tokens,
+      .threads = t->threads, .scratch = b->scratch,
+  };
+  return a;
+}
+
+/* Attention by way of the cache: new keys and values are written there, then all are read from it. */
+static void attend_to_cache(const Transformer *t, const Buffers *b, int64_t layer, Attention *a) {
+  int64_t size = t->sessions * t->heads * t->slots * HEAD_DIM;
+  CacheWrite w = {t, b, t->cache + 2 * layer * size};
+  parallel_run(write_cache_task, &w, t->threads);
+  HeadRows keys = {w.cache, t->heads * t->slots * HEAD_DIM, t->slots * HEAD_DIM, HEAD_DIM}, values = keys;
+  values.data += size;
+  a->key = keys;
+  a->value = values;
+  a->keys = t->keys;
+  a->session = t->session;
+  a->mask = t->mask;
+  a->mask_batch_stride = t->mask_batch_stride;
+  a->mask_row_stride = t->mask_row_stride;
+}
+
+/* From here on only the last tokens of each batch row are computed, moved together in place. */
+static void drop_all_but_last(Transformer *t, Buffers *b, Attention *a) {
+  int64_t width = t->heads * HEAD_DIM, dropped = t->tokens - t->last_n;
+  for (int64_t i = 0; i < t->batch; i++)
+    memmove(b->x + i * t->last_n * width, b->x + (i * t->tokens + dropped) * width,
+            (size_t)(t->last_n * width) * 2);
+  a->query.data += dropped * a->query.row_stride;
+  if (a->mask) a->mask += dropped * a->mask_row_stride;
+  a->queries = t->tokens = t->last_n;
+}
+
+static void run_layer(Transformer *t, Buffers *b, int64_t layer) {
+  const Layer *at = t->layers + layer;
+  if (t->frame_cache) attend_over_time(t, b, layer);
+  Linear l = linear_of(t, b, &at->qkv, NULL);
+  l.out = b->qkv;
+  iafm_linear(&l);
+  Attention a = attention_of(t, b);
+  if (t->cache) attend_to_cache(t, b, layer, &a);
+  if (layer == t->layer_count - 1 && t->last_n < t->tokens) drop_all_but_last(t, b, &a);
+  iafm_attention(&a);
+  l = linear_of(t, b, &at->out, NULL);
+  l.x = b->attended;
+  l.residual = b->x;
+  iafm_linear(&l);
+  l = linear_of(t, b, &at->mlp_in, &at->mlp_out);
+  l.residual = b->x;
+  iafm_linear(&l);
+}
+
+void iafm_transformer(const Transformer *given) {
+  Transformer t = *given;
+  Buffers b = lay_out(&t, t.scratch);
+  int64_t width = t.heads * HEAD_DIM;
+  IAFM_ASSERT(t.layer_count > 0 && t.batch > 0 && 0 < t.last_n && t.last_n <= t.tokens);
+  IAFM_ASSERT(!t.cache || (t.session && t.slot && t.mask && 0 < t.keys && t.keys <= t.slots));
+  memcpy(b.x, t.x, (size_t)(t.batch * t.tokens * width) * 2);
+  for (int64_t layer = 0; layer < t.layer_count; layer++) run_layer(&t, &b, layer);
+  memcpy(t.y, b.x, (size_t)(t.batch * t.tokens * width) * 2);
 }

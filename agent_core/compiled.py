@@ -3,6 +3,9 @@
 For Linux on x86: `paper` needs a processor that multiplies bfloat16, in matrix tiles (AMX, Intel's servers since 2023)
 or in vectors (AVX-512, AMD since 2022), `compact` one with AVX2 (most since 2013). Anywhere else, or without a
 compiler, torch computes.
+
+`CC` names the compiler, `IAFM_KERNEL_FLAGS` adds flags: `-O1 -g -DIAFM_DEBUG -fsanitize=undefined` makes a build that
+checks every index.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +86,6 @@ def load_library(
     kind: Kind,
     isa: Isa | None = None,
     *,
-    extra_flags: Sequence[str] = (),
     structs: Iterable[type[ctypes.Structure]] | None = None,
 ) -> ctypes.CDLL:
     """The library compiled of `kernels/`KIND, on torch's own threads, its functions declared and its structs checked.
@@ -90,7 +93,7 @@ def load_library(
     For the best instruction set of this processor, or the one asked for. `structs` are the mirrors to check instead
     of `kernels/`'s own. Raises `KernelError`.
     """
-    path = compile_library(kind, isa, extra_flags=extra_flags)
+    path = compile_library(kind, isa)
     try:
         library = ctypes.CDLL(str(path))
         if difference := abi.mismatch(library, _STRUCTS[kind] if structs is None else structs):
@@ -104,9 +107,10 @@ def load_library(
     return library
 
 
-def compile_library(kind: Kind, isa: Isa | None = None, *, extra_flags: Sequence[str] = ()) -> Path:
+def compile_library(kind: Kind, isa: Isa | None = None) -> Path:
     """The library's file in the user's cache, compiled where it is missing. Raises `KernelError`."""
-    return _cached(kind, [*_FLAGS, *_ISA_FLAGS[kind][_check_isa(kind, isa)], *extra_flags])
+    more = shlex.split(os.environ.get("IAFM_KERNEL_FLAGS", ""))
+    return _cached(kind, [*_FLAGS, *_ISA_FLAGS[kind][_check_isa(kind, isa)], *more])
 
 
 def _share_threads(library: ctypes.CDLL) -> None:

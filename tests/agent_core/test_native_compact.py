@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agent_core import native_compact
 from agent_core.checkpoint import Checkpoint, make_header
+from agent_core.compiled import Isa, supported_isas
 from agent_core.config import ModelConfig
 from agent_core.engine import Engine, EngineOptions
 from agent_core.grammar import Attachment

@@ -35,7 +35,7 @@ def relu(x: Float) -> Float:
 
 
 def silu(x: Float) -> Float:
-    return x * 0.5 * (1 + np.tanh(x / 2))  # x / (1 + e^-x) without overflow
+    return np.asarray(x * 0.5 * (1 + np.tanh(x / 2)))  # x / (1 + e^-x) without overflow
 
 
 def gelu(x: Float) -> Float:
@@ -48,7 +48,7 @@ def layer_norm(x: Float, weight: Float, bias: Float, epsilon: float = 1e-5) -> F
     """Over the last axis."""
     centred = x - x.mean(-1, keepdims=True)
     variance = (centred**2).mean(-1, keepdims=True)
-    return centred / np.sqrt(variance + epsilon) * weight + bias
+    return np.asarray(centred / np.sqrt(variance + epsilon) * weight + bias)
 
 
 def attention(query: Float, key: Float, value: Float, bias: Float) -> Float:

@@ -29,19 +29,24 @@ int64_t iafm_attention_scratch(int64_t queries, int64_t head_dim, int64_t count)
   return lay_out(queries, head_dim, count, NULL).numbers;
 }
 
+/* What stores of vectors may alias stays in local variables, so that it is not read again at every step. */
 static void gather(const Attention *a, const Buffers *b) {
-  for (int64_t n = 0; n < round_up(a->count, PANEL); n += LANES)
-    for (int64_t h = 0; h < a->head_dim; h += LANES) {
-      float *panel = b->keys + n / PANEL * PANEL * a->head_dim + h * PANEL + n % PANEL;
+  const float *keys = a->keys, *values = a->values;
+  const int32_t *slots = a->slots;
+  float *panels = b->keys, *gathered = b->values;
+  int64_t head_dim = a->head_dim, count = a->count, padded = round_up(count, PANEL);
+  for (int64_t n = 0; n < padded; n += LANES)
+    for (int64_t h = 0; h < head_dim; h += LANES) {
+      float *panel = panels + n / PANEL * PANEL * head_dim + h * PANEL + n % PANEL;
       vec r[LANES]; /* slots x features, then features x slots */
       for (int64_t i = 0; i < LANES; i++)
-        r[i] = n + i < a->count ? load(a->keys + a->slots[n + i] * a->head_dim + h) : broadcast(0);
+        r[i] = n + i < count ? load(keys + slots[n + i] * head_dim + h) : broadcast(0);
       transpose(r);
       for (int64_t i = 0; i < LANES; i++) store(panel + i * PANEL, r[i]);
     }
-  for (int64_t k = 0; k < a->count; k++)
-    for (int64_t h = 0; h < a->head_dim; h += LANES)
-      store(b->values + k * a->head_dim + h, load(a->values + a->slots[k] * a->head_dim + h));
+  for (int64_t k = 0; k < count; k++)
+    for (int64_t h = 0; h < head_dim; h += LANES)
+      store(gathered + k * head_dim + h, load(values + slots[k] * head_dim + h));
 }
 
 /* In place; length a multiple of LANES. */

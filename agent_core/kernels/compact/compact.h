@@ -133,7 +133,7 @@ static inline Product product_of(const Matrix *m, const float *x, int64_t rows, 
 /* (rows, inputs) to (rows, outputs). */
 IAFM_EXPORT void iafm_linear(const Matrix *m, const float *x, int64_t rows, float *out);
 
-/* ---- layer norm (norm.c) ---- */
+/* ---- layer norm (layer_norm.c) ---- */
 
 typedef struct {
   const float *weight, *bias; /* (width), epsilon 1e-5 */
@@ -158,7 +158,7 @@ typedef struct {
 IAFM_EXPORT int64_t iafm_attention_scratch(int64_t queries, int64_t head_dim, int64_t count); /* numbers */
 IAFM_EXPORT void iafm_attention(const Attention *a);
 
-/* ---- decoder layers (layers.c) ---- */
+/* ---- decoder layers (decoder.c) ---- */
 
 IAFM_EXPORT void iafm_gelu(float *x, int64_t count); /* in place; count a multiple of the vector's length */
 
@@ -187,7 +187,7 @@ typedef struct {
 IAFM_EXPORT int64_t iafm_decoder_scratch(const Decoder *d); /* numbers */
 IAFM_EXPORT void iafm_decoder(const Decoder *d);
 
-/* ---- convolutions (stem.c) ---- */
+/* ---- convolutions (conv_stem.c) ---- */
 
 typedef struct {
   Matrix matrix; /* inputs: kernel height x kernel width x channels */

@@ -1,4 +1,4 @@
-/* AMX in plain C, for tests of by_tiles.c on processors without it: -DIAFM_EMULATE_AMX.
+/* AMX in plain C, for tests of amx.c on processors without it: -DIAFM_EMULATE_AMX.
 
    Eight registers a thread, of 16 lines x 64 bytes. Semantics from Intel's Software Developer's Manual, volume 2:
    TDPBF16PS treats denormal inputs and results as zero, and rounds to nearest even; here denormals are kept. */

@@ -62,7 +62,7 @@ typedef struct {
 IAFM_EXPORT int64_t iafm_attention_scratch(int64_t queries, int64_t keys); /* bytes for each thread */
 IAFM_EXPORT void iafm_attention(const Attention *a);
 
-/* ---- attention over time (over_time.c) ---- */
+/* ---- attention over time (temporal_attention.c) ---- */
 
 /* Each place of an image attends the same place in up to MAX_FRAMES frames. The newest keys and values are written to
    the cache first. */
@@ -77,7 +77,7 @@ typedef struct {
 
 IAFM_EXPORT void iafm_temporal_attention(const TemporalAttention *a);
 
-/* ---- linear layers (matrices.c) ---- */
+/* ---- linear layers (linear.c) ---- */
 
 enum { BFLOAT16, UINT8 };       /* Matrix.dtype: bfloat16 x bfloat16, or uint8 activations x int8 weights */
 enum { RELU, SILU };            /* Matrix.activation, between the two matrices of an MLP */
@@ -105,7 +105,7 @@ IAFM_EXPORT void iafm_pack_matrix(const uint8_t *weight, int64_t outputs, int64_
 IAFM_EXPORT int64_t iafm_linear_scratch(const Linear *l); /* bytes for all threads */
 IAFM_EXPORT void iafm_linear(const Linear *l);
 
-/* ---- all layers of an encoder or a decoder (stack.c) ---- */
+/* ---- all layers of an encoder or a decoder (transformer.c) ---- */
 
 typedef struct {
   Matrix time_qkv, time_out; /* packed is NULL where there is no attention over time */
@@ -135,7 +135,7 @@ typedef struct {
 IAFM_EXPORT int64_t iafm_transformer_scratch(const Transformer *t); /* bytes */
 IAFM_EXPORT void iafm_transformer(const Transformer *t);
 
-/* ---- tile products (by_tiles.c with AMX, by_vectors.c with AVX-512) ---- */
+/* ---- tile products (amx.c with AMX, avx512.c with AVX-512) ---- */
 
 /* By each thread before its first and after its last product. */
 void iafm_tiles_begin(void);

@@ -545,14 +545,17 @@ def test_a_mirror_that_does_not_fit_is_refused(kind: Kind, change: str) -> None:
 
 # ---- the debug build ----
 
-DEBUG_FLAGS = "-O1 -DIAFM_DEBUG -fno-sanitize-recover=all -fsanitize=undefined"
-
 
 def asan_library() -> str | None:
-    """To be loaded before Python; None where the compiler has none."""
-    command = [COMPILER, "-print-file-name=libasan.so"]
-    path = Path(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip())
-    return str(path) if path.is_absolute() and path.exists() else None
+    """To be loaded before Python; None where the compiler is not gcc with both sanitizers' libraries."""
+    paths = [Path(_compiler_says(f"-print-file-name=lib{name}.so")) for name in ("asan", "ubsan")]
+    complete = all(path.is_absolute() and path.exists() for path in paths)
+    return str(paths[0]) if complete and "clang" not in _compiler_says("--version") else None
+
+
+def _compiler_says(option: str) -> str:
+    command = [COMPILER, option]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 OUT_OF_RANGE = """
@@ -576,7 +579,10 @@ needs_kernels = pytest.mark.skipif(not COMPACT_ISAS, reason="no kernels for this
 def debug_environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """For a process that uses the debug build, which is compiled here: compilers are slow under the sanitizer."""
     asan = asan_library()
-    monkeypatch.setenv("IAFM_KERNEL_FLAGS", DEBUG_FLAGS + (",address" if asan else ""))
+    undefined = "-fno-sanitize-recover=all" if asan else "-fsanitize-undefined-trap-on-error"
+    sanitizers = "undefined,address" if asan else "undefined"  # a trap needs no library
+    flags = f"-O1 -DIAFM_DEBUG -fsanitize={sanitizers} {undefined}"
+    monkeypatch.setenv("IAFM_KERNEL_FLAGS", flags)
     paper_builds = [("paper", isa) for isa in PAPER_ISAS]
     builds = [*paper_builds, ("compact", COMPACT_ISAS[0])]
     with ThreadPoolExecutor(2) as pool:

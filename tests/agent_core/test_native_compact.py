@@ -1,4 +1,4 @@
-"""Does our own code for compact models compute what torch computes, and does play go on where it cannot?"""
+"""CPU kernels of the compact models: stem, decoder and play against torch, and play by torch without them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def close(found: Tensor, expected: Tensor) -> None:
         {"stem_strides": (8, 1, 1), "visual_grid": (1, 1)},
     ],
 )
-def test_pictures_are_seen_as_torch_sees_them(changes: dict[str, object], pictures: int) -> None:
+def test_frames_are_encoded_as_with_torch(changes: dict[str, object], pictures: int) -> None:
     made = model(**changes)
     tower = made.vision
     assert isinstance(tower, VisionTower)
@@ -122,7 +122,7 @@ def test_tokens_enter_the_cache_as_with_torch(
 
 @needs_kernels
 @torch.inference_mode()
-def test_players_get_the_very_numbers_they_get_alone() -> None:
+def test_sessions_in_a_batch_get_the_numbers_they_get_alone() -> None:
     decoder = model().decoder
     own = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(11, 6, HEADS * HEAD), torch.zeros(11, 6, 40).short()
@@ -142,7 +142,7 @@ def test_players_get_the_very_numbers_they_get_alone() -> None:
 
 @needs_kernels
 @torch.inference_mode()
-def test_what_is_not_seen_may_be_anything() -> None:
+def test_masked_slots_may_hold_anything() -> None:
     decoder = model().decoder
     own = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(1, 3, HEADS * HEAD), torch.full((1, 3, 40), -1).short()
@@ -238,7 +238,7 @@ print(threads() - before)
 
 
 @needs_kernels
-def test_a_player_alone_wakes_no_other_thread() -> None:
+def test_a_single_session_wakes_no_other_thread() -> None:
     """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
     found = subprocess.run(
         [sys.executable, "-c", ALONE],

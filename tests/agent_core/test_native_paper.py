@@ -1,4 +1,4 @@
-"""Does our own code compute the layers that torch computes, and does play go on where it cannot?"""
+"""CPU kernels of the paper's layers: int8 stacks and play against torch, and play by torch without them."""
 
 from __future__ import annotations
 
@@ -67,37 +67,37 @@ def model(**changes: object) -> IAFM:
     return made.eval().requires_grad_(False)
 
 
-def off(found: Tensor, expected: Tensor) -> float:
-    """Distance in standard deviations, in the mean."""
-    return float((found.float() - expected).std() / expected.std())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Root mean square, in standard deviations of what is expected."""
+    return float((actual.float() - expected).std() / expected.std())
 
 
-def by_torch_and_by_us(
-    part: nn.Module, run: Any, isa: Isa, *, whole: bool = False
+def errors_of_torch_and_kernels(
+    part: nn.Module, run: Any, isa: Isa, *, int8: bool = False
 ) -> tuple[float, float]:
-    """How far bfloat16 in torch, and our own code, are from float32."""
+    """Of bfloat16 in torch, and of the kernels, against float32."""
     truth = run(copy.deepcopy(part))
     half = copy.deepcopy(part).to(torch.bfloat16)
-    watch = Watch(half) if whole else None
+    watch = Watch(half) if int8 else None
     plain = run(half)
     if watch is not None:
         watch.end()
-    ours = copy.deepcopy(part).to(torch.bfloat16)
+    kernels = copy.deepcopy(part).to(torch.bfloat16)
     # the watch knows the layers it has seen
-    layers = CpuTransformer(half.blocks if whole else ours.blocks, watch, isa)
-    ours.own = layers.encode_frames if isinstance(part, ViTower) else layers.forward_cached
-    ours.blocks = nn.ModuleList()
-    return off(plain, truth), off(run(ours), truth)
+    layers = CpuTransformer(half.blocks if int8 else kernels.blocks, watch, isa)
+    kernels.own = layers.encode_frames if isinstance(part, ViTower) else layers.forward_cached
+    kernels.blocks = nn.ModuleList()
+    return relative_error(plain, truth), relative_error(run(kernels), truth)
 
 
 @needs_kernels
 @torch.inference_mode()
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("steps", [2, 6])  # of a memory of four, which then goes round
 @pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0, 1])])
-def test_pictures_are_seen_as_torch_sees_them(
-    rows: slice | Tensor, steps: int, whole: bool, isa: Isa
+def test_frames_are_encoded_as_with_torch(
+    rows: slice | Tensor, steps: int, int8: bool, isa: Isa
 ) -> None:
     made = model()
     count = 1 if isinstance(rows, slice) else 3
@@ -116,18 +116,18 @@ def test_pictures_are_seen_as_torch_sees_them(
             seen = tower.look(pictures, FrameMemory(earlier, bias, rows, where))
         return seen.float()
 
-    plain, ours = by_torch_and_by_us(made.vision, run, isa, whole=whole)
-    assert ours < (0.02 if whole else 1.1 * plain)
-    assert plain < 0.01
+    torch_error, kernel_error = errors_of_torch_and_kernels(made.vision, run, isa, int8=int8)
+    assert kernel_error < (0.02 if int8 else 1.1 * torch_error)
+    assert torch_error < 0.01
 
 
 @needs_kernels
 @torch.inference_mode()
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
 def test_tokens_enter_the_cache_as_with_torch(
-    queries: int, tail: int | None, whole: bool, isa: Isa
+    queries: int, tail: int | None, int8: bool, isa: Isa
 ) -> None:
     made = model(positions=2048)
 
@@ -146,15 +146,15 @@ def test_tokens_enter_the_cache_as_with_torch(
         out = decoder.extend(x.to(dtype), columns, used, rows, slots, tail=tail)
         return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
 
-    plain, ours = by_torch_and_by_us(made.decoder, run, isa, whole=whole)
-    assert ours < (0.02 if whole else 1.1 * plain)
-    assert plain < 0.01
+    torch_error, kernel_error = errors_of_torch_and_kernels(made.decoder, run, isa, int8=int8)
+    assert kernel_error < (0.02 if int8 else 1.1 * torch_error)
+    assert torch_error < 0.01
 
 
 @needs_kernels
 @torch.inference_mode()
 @pytest.mark.parametrize("isa", ISAS)
-def test_numbers_beyond_those_seen_end_at_the_edge(isa: Isa) -> None:
+def test_int8_saturates_beyond_the_calibrated_range(isa: Isa) -> None:
     """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
     decoder = model().decoder.to(torch.bfloat16)
     seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
@@ -220,13 +220,13 @@ def test_play_is_that_of_torch(
 
 @needs_kernels
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
+def test_sessions_in_one_batch_act_as_alone(precision: Any) -> None:
     what = checkpoint(history_stride=2)
     options = EngineOptions(show_actions=True, precision=precision, alternatives=2)
 
     def after_others(seeds: list[int]) -> list[list[Choice]]:
         engine = Engine(what, options)
-        play(engine, [9], steps=16)  # of these whole numbers are told how far they reach
+        play(engine, [9], steps=16)  # the frames that int8 is calibrated with
         assert engine.own_layers
         return play(engine, seeds, steps=8)
 

@@ -230,11 +230,11 @@ class SessionPool:
 
         self._engine.kv_cache.disable_cuda_graphs()  # what is replayed cannot be counted
         own = self._engine.custom_layers
-        before = sum(layers.operations for layers in own)
+        before = sum(layers.flops for layers in own)
         with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
             for t in range(steps):
                 self.act(_WARM + after + t)
-        done = sum(layers.operations for layers in own) - before
+        done = sum(layers.flops for layers in own) - before
         return float(counter.get_total_flops() + done) / steps
 
     def act(self, t: int) -> None:

@@ -88,8 +88,8 @@ def _device() -> Finding:
 
 def _kernels() -> Finding:
     reasons = {
-        "compact models": native_compact.reason_against(),
-        "the paper's": native_paper.reason_against(),
+        "compact models": native_compact.unavailable_reason(),
+        "the paper's": native_paper.unavailable_reason(),
     }
     found = [
         f"{which}: {'compiled and right' if reason is None else f'torch computes, {reason}'}"

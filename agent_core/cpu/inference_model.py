@@ -16,15 +16,15 @@ from torch.nn import functional
 from agent_core.config import ConfigError
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
-from agent_core.cpu.compact import OwnDecoder, OwnHead, OwnStem
+from agent_core.cpu.compact import CpuConvStem, CpuDecoder, CpuOutputHead
 from agent_core.cpu.int8 import Watch, can_quantise, quantise
 from agent_core.cpu.onednn import can_pack, can_pack_convolutions, pack, pack_convolutions
-from agent_core.cpu.paper import OwnLayers
+from agent_core.cpu.paper import CpuTransformer
 from agent_core.model import IAFM
 from agent_core.model.conv_stem import VisionTower, normalize_pixels
 
 Precision = Literal["float32", "bfloat16", "int8"]
-Own = OwnLayers | OwnStem | OwnDecoder | OwnHead
+Own = CpuTransformer | CpuConvStem | CpuDecoder | CpuOutputHead
 _WATCHED = 16
 """Frames whose numbers int8 is made for."""
 
@@ -46,8 +46,8 @@ class PlayingModel:
         self._watched = 0
         self.own: tuple[Own, ...] = ()
         """What our own code computes."""
-        self._owns_paper = half and native_paper.can_own(config, device)
-        self._owns_compact = not half and native_compact.can_own(config, device)
+        self._owns_paper = half and native_paper.supports(config, device)
+        self._owns_compact = not half and native_compact.supports(config, device)
         if self._watch is None:
             self._lay_out()
         tower = self.model.vision
@@ -76,7 +76,7 @@ class PlayingModel:
         weight = model.token.weight[ids].float()
         bias = None if model.config.is_vit_opt else model.output_bias[ids].float()
         if self._owns_compact and bias is not None:
-            head = OwnHead(weight, bias)
+            head = CpuOutputHead(weight, bias)
             self.own = (*self.own, head)
             return head
         return lambda hidden: functional.linear(hidden.float(), weight, bias)
@@ -84,9 +84,9 @@ class PlayingModel:
     def _lay_out(self) -> None:
         """Weights as they are read in play: what our own code does not compute, torch's does."""
         if self._owns_paper:
-            self.own = native_paper.use_own_layers(self.model, self._watch)
+            self.own = native_paper.install(self.model, self._watch)
         elif self._owns_compact:
-            self.own = native_compact.use_own_code(self.model)
+            self.own = native_compact.install(self.model)
         elif self._watch is not None:
             quantise(self.model, self._watch)
         if self._can_pack:

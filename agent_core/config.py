@@ -271,8 +271,7 @@ class RunConfig(_Part):
     def _no_target_visible(self) -> RunConfig:
         if self.model.action_chunk > 1 and self.data.mask_actions_prob < 1:
             raise ValueError(
-                f"model.action_chunk={self.model.action_chunk} needs data.mask_actions_prob=1, "
-                f"got {self.data.mask_actions_prob:g}: "
+                f"model.action_chunk={self.model.action_chunk} needs data.mask_actions_prob=1, got {self.data.mask_actions_prob:g}: "
                 "later frames would see their own actions in earlier chunks"
             )
         return self

@@ -19,6 +19,8 @@ from typing import Literal
 
 import torch
 
+from agent_core.cpu.capability import detect
+
 _SOURCE = Path(__file__).with_name("kernels")
 Kind = Literal["paper", "compact"]
 Units = Literal["tiles", "vectors"]
@@ -55,10 +57,7 @@ def library(kind: Kind, units: Units | None = None) -> ctypes.CDLL:
 
 def paper_units() -> tuple[Units, ...]:
     """What can multiply for the paper's layers here, the best first."""
-    if platform.system() != "Linux" or not torch.cpu._is_avx512_bf16_supported():
-        return ()
-    tiles = torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
-    return ("tiles", "vectors") if tiles else ("vectors",)
+    return detect().paper_units
 
 
 def _for_paper(units: Units | None) -> list[str]:
@@ -71,10 +70,12 @@ def _for_paper(units: Units | None) -> list[str]:
 
 
 def _for_compact() -> list[str]:
-    units = torch.backends.cpu.get_cpu_capability()
-    if platform.system() != "Linux" or units not in _COMPACT:
+    processor = detect()
+    units = processor.compact_units
+    if units is None:
+        system = platform.system()
         raise KernelError(
-            f"it is for Linux on processors with AVX2, this is {platform.system()}, {units}"
+            f"it is for Linux on processors with AVX2, this is {system}, {processor.vectors}"
         )
     return _COMPACT[units]
 

@@ -1,7 +1,7 @@
 """The paper's layers, computed by our own code where a processor multiplies bfloat16: `kernels/paper`.
 
-A stack of layers is one call. Weights are of bfloat16 or whole numbers (`agent_core.cpu.int8` tells which),
-laid out once. What attention found is multiplied in bfloat16 either way.
+A stack of layers is one call. Weights are of bfloat16 or whole numbers (`agent_core.cpu.int8` tells which), laid out once.
+What attention found is multiplied in bfloat16 either way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agent_core.config import ModelConfig
 from agent_core.cpu.arena import Arena
 from agent_core.cpu.build import KernelError, Units, library
-from agent_core.cpu.int8 import MIDDLE, Watch, Whole, smoothed, whole_numbers
+from agent_core.cpu.int8 import ZERO_POINT, Calibrator, QuantParams, quantize_weight, smooth_quant
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
 from agent_core.model.vit import SpaceTimeBlock, TemporalKVCache, ViTower
@@ -63,13 +63,16 @@ class _Stack(Structure):
 
 
 class OwnLayers:
-    """Blocks as our own code computes them, in bfloat16, or with a watch in whole numbers. Weights are copied.
+    """Blocks as our own code computes them, in bfloat16, or with a calibrator in whole numbers. Weights are copied.
 
     By the best `units` there are, or those asked for. Raises `KernelError` where this machine cannot.
     """
 
     def __init__(
-        self, blocks: Iterable[nn.Module], watch: Watch | None = None, units: Units | None = None
+        self,
+        blocks: Iterable[nn.Module],
+        calibrator: Calibrator | None = None,
+        units: Units | None = None,
     ) -> None:
         self._library = library("paper", units)
         self._library.pack_matrix.argtypes = [c_void_p, c_int64, c_int64, c_void_p]
@@ -78,7 +81,7 @@ class OwnLayers:
         self._library.stack_scratch.restype = c_int64
         self._kept: list[Tensor] = []
         self._arena = Arena(64 << 20)
-        self._watch = watch
+        self._calibrator = calibrator
         found = [block for block in blocks if isinstance(block, Block)]
         self._heads, self._count = found[0].heads, len(found)
         self._layers = (_Layer * len(found))(*map(self._layer, found))
@@ -166,11 +169,11 @@ class OwnLayers:
         return layer
 
     def _after_norm(self, part: Attention) -> _Matrix:
-        if self._watch is None or not self._watch.saw(part.qkv):
+        if self._calibrator is None or not self._calibrator.has_seen(part.qkv):
             norm = part.attention_norm.weight, part.attention_norm.bias
             return self._matrix(part.qkv.weight, part.qkv.bias, norm=norm)
         return self._whole_after_norm(
-            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._watch
+            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._calibrator
         )
 
     def _plain(self, layer: nn.Linear) -> _Matrix:
@@ -182,25 +185,34 @@ class OwnLayers:
         quick = block.activation is quick_gelu
         larger, after = (QUICK, _SWISH) if quick else (1.0, _RELU)
         shift = larger * first.bias.float()
-        if self._watch is None or not self._watch.saw(first):
+        if self._calibrator is None or not self._calibrator.has_seen(first):
             size = torch.full((len(shift),), larger)
             into = self._matrix(first.weight, shift, size, (norm.weight, norm.bias))
             into.after = after
             size = torch.full((second.out_features,), 1 / larger)
             return into, self._matrix(second.weight, second.bias, size)
-        between = Whole.around(*self._watch.reach(second))
-        into = self._whole_after_norm(norm, first, shift, larger, self._watch)
-        into.after, into.becomes, into.zero = after, 1 / (between.scale * larger), between.zero
-        whole, scale = whole_numbers(second.weight.float())
-        return into, self._whole(whole, second.bias, scale * between.scale, between.zero)
+        between = QuantParams.from_range(*self._calibrator.range(second))
+        into = self._whole_after_norm(norm, first, shift, larger, self._calibrator)
+        into.after, into.becomes, into.zero = (
+            after,
+            1 / (between.scale * larger),
+            between.zero_point,
+        )
+        whole, scale = quantize_weight(second.weight.float())
+        return into, self._whole(whole, second.bias, scale * between.scale, between.zero_point)
 
     def _whole_after_norm(
-        self, norm: nn.LayerNorm, layer: nn.Linear, bias: Tensor, larger: float, watch: Watch
+        self,
+        norm: nn.LayerNorm,
+        layer: nn.Linear,
+        bias: Tensor,
+        larger: float,
+        calibrator: Calibrator,
     ) -> _Matrix:
         """Outcomes `larger` times as large."""
-        weight, shift, matrix = smoothed(norm, layer, watch)
-        whole, scale = whole_numbers(matrix)
-        return self._whole(whole, bias, larger * scale, MIDDLE, (weight, shift + MIDDLE))
+        weight, shift, matrix = smooth_quant(norm, layer, calibrator)
+        whole, scale = quantize_weight(matrix)
+        return self._whole(whole, bias, larger * scale, ZERO_POINT, (weight, shift + ZERO_POINT))
 
     def _whole(
         self,
@@ -247,11 +259,11 @@ def can_own(config: ModelConfig, device: torch.device) -> bool:
     return fits and reason_against() is None
 
 
-def use_own_layers(model: IAFM, watch: Watch | None) -> tuple[OwnLayers, OwnLayers]:
-    """Have the encoder's and decoder's blocks computed by our own code, in place; with a watch in whole numbers."""
+def use_own_layers(model: IAFM, calibrator: Calibrator | None) -> tuple[OwnLayers, OwnLayers]:
+    """Have our own code compute the blocks of encoder and decoder, in place; with a calibrator in int8."""
     vision, decoder = model.vision, model.decoder
     assert isinstance(vision, ViTower)
-    see, extend = (OwnLayers(part.blocks, watch) for part in (vision, decoder))
+    see, extend = (OwnLayers(part.blocks, calibrator) for part in (vision, decoder))
     vision.custom_forward, decoder.custom_forward = see.see, extend.extend
     vision.blocks, decoder.blocks = nn.ModuleList(), nn.ModuleList()
     return see, extend

@@ -1,7 +1,7 @@
 """What does the model do next, frame by frame, for many players at once?
 
-Theory of operation. Every session owns one row of a cache of keys and values; `agent_core.engine.cache_layout` tells
-what stands where. A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one.
+Theory of operation. Every session owns one row of a cache of keys and values; `agent_core.engine.cache_layout` tells what stands
+where. A frame that memory does not keep (all but every `history_stride`-th) is overwritten by the next one.
 
 One pass takes what was done, the picture, [STARTACTION] and a draft: the previous action, or the previous chunk a step
 further on. Each token is then drawn from the model's own distribution, and as long as it agrees with the draft its
@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from agent_core.config import ConfigError
-from agent_core.cpu.inference_model import Own, PlayingModel, Precision
+from agent_core.cpu.capability import Precision, Processor
+from agent_core.cpu.inference_model import CustomLayer, InferenceModel
 from agent_core.engine.cache_layout import CandidateTokens, Indices, TokenPositions, pad_sequences
 from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
@@ -33,10 +34,7 @@ from games import Action, Frame
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How actions are sampled.
-
-    `condition_on_actions`: whether memory holds earlier actions (False guards against copying).
-    """
+    """How actions are drawn. `show_actions`: whether memory holds earlier actions (False guards against copying)."""
 
     temperature: float = 1.0
     """0 is greedy."""
@@ -45,35 +43,41 @@ class EngineOptions:
     draft: bool = True
     precision: Precision = "float32"
     """Of weights and cache; scores are always computed in float32. int8: bfloat16 for the first frames, which tell
-    how far numbers reach, then matrices of whole numbers."""
+    how far numbers reach, then matrices of whole numbers; without VNNI float32 beside whole numbers from the start."""
 
 
 class Engine:
     """Streaming inference over a pool of sessions; not thread-safe.
 
-    Raises `ConfigError` where earlier actions are shown to a model that writes chunks, and for int8 without oneDNN.
+    `processor` counts where the model is on one (default: this machine's). Raises `ConfigError` where earlier actions
+    are shown to a model that writes chunks, and for a precision that the model's device does not compute in.
     """
 
-    def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        options: EngineOptions | None = None,
+        processor: Processor | None = None,
+    ) -> None:
         self.options = options or EngineOptions()
-        self._inference_model = PlayingModel(checkpoint.model, self.options.precision)
-        self.model, self.vocabulary = self._inference_model.model, checkpoint.vocabulary
+        self._inference = InferenceModel(checkpoint.model, self.options.precision, processor)
+        self.model, self.vocabulary = self._inference.model, checkpoint.vocabulary
         config = self.config = checkpoint.header.model
         if config.action_chunk > 1 and self.options.condition_on_actions:
             raise ConfigError(
-                f"this checkpoint writes {config.action_chunk} actions a frame (model.action_chunk) and "
-                "never learned to see earlier ones; play without condition_on_actions"
+                f"this checkpoint writes {config.action_chunk} actions a frame (model.action_chunk) and never learned to see "
+                "earlier ones; play without show_actions"
             )
         options, end = self.options, self.vocabulary.end
         self.sampler = ActionSampler(options.temperature, options.draft, end, config.action_chunk)
-        self._output_head = self._inference_model.head(slice(end, self.vocabulary.size))
+        self._output_head = self._inference.output_head(slice(end, self.vocabulary.size))
         self.kv_cache = KVCache(self.model, options.condition_on_actions, options.num_candidates)
         self._free: list[int] = []
 
     @property
-    def custom_layers(self) -> tuple[Own, ...]:
+    def custom_layers(self) -> tuple[CustomLayer, ...]:
         """Layers that our own code computes, on processors that have the units for it."""
-        return self._inference_model.own
+        return self._inference.custom_layers
 
     def reserve(self, sessions: int) -> None:
         """Room for so many sessions in all; growing step by step copies every memory each time."""
@@ -123,7 +127,7 @@ class Engine:
         while waiting:
             self._verify_and_continue(waiting)
             waiting = self.sampler.decode(waiting)
-        self._inference_model.saw(len(frames))
+        self._inference.observe(len(frames))
         return self._finalize(states)
 
     @torch.inference_mode()

@@ -1,7 +1,6 @@
 """What do players remember, and how does a pass read and write it? Tables of keys and values, a row for each player.
 
-`agent_core.engine.cache_layout` tells what stands where in a row. On a GPU passes are recorded
-(`agent_core.engine.cuda_graphs`).
+`agent_core.engine.cache_layout` tells what stands where in a row. On a GPU passes are recorded (`agent_core.engine.cuda_graphs`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ ROBOTS = [load(name).spec for name in ("language-table", "calvin")]
 def test_tokens_and_words_round_trip(spec, seed):
     action = random_action(spec, np.random.default_rng(seed))
     assert spec.decode(spec.encode(action)) == action
-    assert spec.from_words(spec.to_words(action)) == action
+    assert spec.hear(spec.say(action)) == action
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.id)
@@ -29,7 +29,7 @@ def test_every_single_token_is_read_back(spec):
             assert spec.control_of_token[token] is control
             assert control.tokens.index(token) == i
     assert spec.decode([START, END]) == spec.null_action()
-    assert spec.to_words(spec.null_action()) == "do nothing"
+    assert spec.say(spec.null_action()) == "do nothing"
 
 
 def test_the_papers_vocabularies():

@@ -73,7 +73,7 @@ class ExportedEpisode(Episode):
         return [self._extras.rewards.get(i, 0.0) for i in range(len(self))]
 
     @cached_property
-    def observed(self) -> list[bool]:
+    def known(self) -> list[bool]:
         return [i not in self._extras.unknown for i in range(len(self))]
 
     @cached_property

@@ -204,7 +204,7 @@ def _other_kind(folder: Path) -> None:
 
 def _other_sizes(folder: Path) -> None:
     header = json.loads((folder / "config.json").read_text())
-    header["sizes"]["hidden_dim"] = 128
+    header["sizes"]["kept"] = 128
     (folder / "config.json").write_text(json.dumps(header))
 
 

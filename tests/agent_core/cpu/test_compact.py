@@ -27,6 +27,7 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
 VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
@@ -210,10 +211,10 @@ import sys
 import numpy as np
 import torch
 
-from agent_core.agent import DEFAULT_CHECKPOINT
+from agent_core.agent import SHIPPED
 from agent_core.weights.checkpoint import load
 from agent_core.engine.engine import Engine
-from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.action_codec import Attachment
 from games.voxel.spec import SPEC
 
 
@@ -222,9 +223,9 @@ def threads():
 
 
 torch.set_num_threads(1)
-checkpoint = load(DEFAULT_CHECKPOINT)
+checkpoint = load(SHIPPED)
 engine = Engine(checkpoint)
-players = [engine.open(ActionCodec(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
+players = [engine.open(Attachment(SPEC, checkpoint.vocabulary), seed) for seed in range(2)]
 frames = np.random.default_rng(0).integers(0, 255, (9, 72, 128, 3)).astype(np.uint8)
 torch.set_num_threads(3)
 before = threads()
@@ -241,7 +242,7 @@ def test_a_player_alone_wakes_no_other_thread() -> None:
     """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
     found = subprocess.run(
         [sys.executable, "-c", ALONE],
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
@@ -262,7 +263,7 @@ def test_other_sizes_are_computed_by_torch(changes: dict[str, object]) -> None:
 @needs_units
 def test_processors_without_the_widest_vectors_give_the_same() -> None:
     """The narrower code, compiled and compared with torch in a process of its own."""
-    code = "from agent_core.cpu import compact as n; print(n.reason_against())"
+    code = "from agent_core import native_compact as n; print(n.reason_against())"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2"},

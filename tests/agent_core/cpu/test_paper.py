@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agent_core.config import ModelConfig
 from agent_core.cpu import paper as native_paper
 from agent_core.cpu.build import KernelError, Units, library, paper_units
-from agent_core.cpu.int8 import Watch
+from agent_core.cpu.int8 import Calibrator
 from agent_core.cpu.paper import HEAD, OwnLayers
 from agent_core.device import use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
@@ -30,6 +30,7 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
 TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
@@ -75,14 +76,14 @@ def by_torch_and_by_us(
     """How far bfloat16 in torch, and our own code, are from float32."""
     truth = run(copy.deepcopy(part))
     half = copy.deepcopy(part).to(torch.bfloat16)
-    watch = Watch(half) if whole else None
+    calibrator = Calibrator(half) if whole else None
     plain = run(half)
-    if watch is not None:
-        watch.end()
+    if calibrator is not None:
+        calibrator.end()
     ours = copy.deepcopy(part).to(torch.bfloat16)
-    # the watch knows the layers it has seen
-    layers = OwnLayers(half.blocks if whole else ours.blocks, watch, units)
-    ours.custom_forward = layers.see if isinstance(part, ViTower) else layers.extend
+    # the calibrator knows the layers it has seen
+    layers = OwnLayers(half.blocks if whole else ours.blocks, calibrator, units)
+    ours.own = layers.see if isinstance(part, ViTower) else layers.extend
     ours.blocks = nn.ModuleList()
     return off(plain, truth), off(run(ours), truth)
 
@@ -157,13 +158,13 @@ def test_numbers_beyond_those_seen_end_at_the_edge(units: Units) -> None:
     seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
     rows, slots = torch.tensor([0]), torch.arange(9)[None]
     x = torch.randn(1, 9, 2 * HEAD).bfloat16()
-    watch = Watch(decoder)
+    calibrator = Calibrator(decoder)
     decoder.forward_cached(x, seen, cache, rows, slots)
-    watch.end()
+    calibrator.end()
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
     far = decoder.forward_cached(x, seen, cache.clone(), rows, slots).float()
-    layers = OwnLayers(decoder.blocks, watch, units)
+    layers = OwnLayers(decoder.blocks, calibrator, units)
     found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
 

@@ -67,7 +67,7 @@ def test_windows_from_jpegs_are_near_to_raw_ones(data: Path, tmp_path: Path, dev
 def test_training_on_jpegs_lowers_the_loss(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: True)
+    monkeypatch.setattr("agent_core.training.trainer.can_draw_ahead", lambda _: True)
     train(config(data, "jpeg"), tmp_path)
     assert (tmp_path / "cache" / "frames.jpegs").exists()
     totals = [row["total"] for row in read_log(tmp_path) if row["part"] == "train"]

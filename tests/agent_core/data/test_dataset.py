@@ -34,7 +34,7 @@ class Tape:
         self.executed = [action(attack=1) if i == 4 else a for i, a in enumerate(self.actions)]
         self.thoughts = ["walk" if i == 2 else "" for i in range(steps)]
         self.captions = ["a wall" if i == 3 else "" for i in range(steps)]
-        self.header = SimpleNamespace(instruction=text, task=task)
+        self.info = SimpleNamespace(instruction=text, task=task)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -64,43 +64,43 @@ def cut(store: WindowDataset, last: int, offset: int, hidden: bool, length: int 
 def test_a_window_holds_every_third_frame_and_the_newest(store: WindowDataset) -> None:
     batch = cut(store, 9, 2, True)
     assert batch.frames[0, :, 0, 0, 0].tolist() == [101, 104, 107, 109]
-    assert batch.frame_mask.all()
+    assert batch.present.all()
 
 
 def test_no_window_reaches_into_another_episode(store: WindowDataset) -> None:
     batch = cut(store, 12 + 2, 1, True)  # the short episode's third step
-    assert batch.frame_mask[0].tolist() == [False, False, True, True]
+    assert batch.present[0].tolist() == [False, False, True, True]
     assert batch.frames[0, 2:, 0, 0, 0].tolist() == [51, 52]
-    assert VOCABULARY.decode_text(batch.instruction_ids[0].tolist()) == "hunt the pig"
-    assert VOCABULARY.decode_text(batch.thought_ids[0].tolist()) == "walk"
+    assert VOCABULARY.decode_text(batch.text[0].tolist()) == "hunt the pig"
+    assert VOCABULARY.decode_text(batch.thought[0].tolist()) == "walk"
 
 
 def test_a_caption_is_said_where_there_is_one(store: WindowDataset) -> None:
-    walk, wall = (cut(store, 12 + i, 1, True).thought_ids[0].tolist() for i in (2, 3))
+    walk, wall = (cut(store, 12 + i, 1, True).thought[0].tolist() for i in (2, 3))
     assert (walk[0], VOCABULARY.decode_text(walk)) == (THOUGHT, "walk")
     assert (wall[0], VOCABULARY.decode_text(wall)) == (CAPTION, "a wall")
 
 
 def test_only_an_episodes_first_frame_must_stand_in_block_0(store: WindowDataset) -> None:
-    assert cut(store, 11, 2, True).position_offset.tolist() == [2]
-    assert cut(store, 4, 1, True).position_offset.tolist() == [0]
+    assert cut(store, 11, 2, True).turn.tolist() == [2]
+    assert cut(store, 4, 1, True).turn.tolist() == [0]
 
 
 def test_a_short_window_forgets(store: WindowDataset) -> None:
-    assert cut(store, 9, 2, True, length=2).frame_mask[0].tolist() == [False, False, True, True]
+    assert cut(store, 9, 2, True, length=2).present[0].tolist() == [False, False, True, True]
 
 
 def test_seen_actions_are_those_done_and_targets_those_wanted(store: WindowDataset) -> None:
     walk = VOCABULARY.meaning_to_id["move.forward"]
     hit = VOCABULARY.meaning_to_id["attack.primary"]
     hidden, shown = cut(store, 7, 3, True), cut(store, 7, 3, False)  # frames 1, 4 and 7 of "wood"
-    assert hidden.loss_mask.all()
+    assert hidden.scored.all()
     assert hit not in hidden.actions
     assert hit in shown.actions[0, 2]
-    assert shown.loss_mask[0].tolist() == [True, True, False, True]
+    assert shown.scored[0].tolist() == [True, True, False, True]
     newest = cut(store, 4, 3, False)  # the wanted one, although the game did another
     assert hit not in newest.actions[0, 3]
-    assert newest.loss_mask[0, 3]
+    assert newest.scored[0, 3]
     assert walk in cut(store, 5, 3, False).actions[0, 3]
 
 
@@ -128,7 +128,7 @@ def test_changes_of_the_wanted_action_are_found(store: WindowDataset) -> None:
 
 
 def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
-    store = store_of(action_chunk=3, max_action_tokens=31)
+    store = store_of(chunk=3, max_action_tokens=31)
     walk, (start, end) = (
         VOCABULARY.meaning_to_id["move.forward"],
         (VOCABULARY.start, VOCABULARY.end),
@@ -137,7 +137,7 @@ def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
 
     def chunks(last: int) -> list[list[int]]:
         batch = cut(store, last, 3, True)
-        assert batch.loss_mask.all()
+        assert batch.scored.all()
         return [[i for i in ids if i] for ids in batch.actions[0].tolist()]
 
     assert chunks(7)[1:] == [
@@ -153,7 +153,7 @@ def test_a_chunk_holds_the_next_actions_of_its_episode() -> None:
 
 def test_a_change_is_one_of_the_first_action_of_a_chunk() -> None:
     steps = torch.arange(16)
-    store = store_of(action_chunk=2, max_action_tokens=21)
+    store = store_of(chunk=2, max_action_tokens=21)
     assert store.action_changed(steps).tolist() == store_of().action_changed(steps).tolist()
     first = store.first_action(store.target_actions)
     assert first[:, :3].tolist() == store_of().target_actions[:, :3].tolist()
@@ -164,7 +164,7 @@ def test_actions_without_room_are_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"max_action_tokens=12 .* voxel-v0 needs 31 for model\.action_chunk=3"
     ):
-        store_of(action_chunk=3)
+        store_of(chunk=3)
 
 
 def test_games_are_told_apart_and_weighed_by_name() -> None:

@@ -32,7 +32,7 @@ class FakeEpisode:
         self.actions = [{**SPEC.null_action(), "attack": int(k)} for k in random.integers(0, 2, 8)]
         self.executed = self.actions
         self.thoughts = self.captions = [""] * 8
-        self.header = SimpleNamespace(instruction="hit", task="hit", seed=seed, success=True)
+        self.info = SimpleNamespace(instruction="hit", task="hit", seed=seed, success=True)
 
     def __len__(self) -> int:
         return 8
@@ -136,8 +136,8 @@ def test_no_thread_is_left_behind(
             raise error("drawing")
         return before(store, config, step, *rest)
 
-    monkeypatch.setattr("agent_core.training.trainer.sample_microbatch", draw)
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: True)
+    monkeypatch.setattr("agent_core.training.trainer.draw_part", draw)
+    monkeypatch.setattr("agent_core.training.trainer.can_draw_ahead", lambda _: True)
     if error is KeyboardInterrupt:
         report = train_on(config(4), tmp_path, PARTS, FRAMES)
         assert (report.interrupted, report.steps) == (True, 2)
@@ -151,7 +151,7 @@ def test_no_thread_is_left_behind(
 def test_the_log_says_what_share_of_the_time_was_waited_for_data(
     ahead: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: ahead)
+    monkeypatch.setattr("agent_core.training.trainer.can_draw_ahead", lambda _: ahead)
     train_on(config(3), tmp_path, PARTS, FRAMES)
     shares = [row["data_wait"] for row in read_log(tmp_path) if row["part"] == "train"]
     assert len(shares) == 3
@@ -165,7 +165,7 @@ def test_a_run_learns_the_same_whoever_draws(
     curves = []
     for ahead in (False, True):
         monkeypatch.setattr(
-            "agent_core.training.trainer.can_prefetch", lambda _, ahead=ahead: ahead
+            "agent_core.training.trainer.can_draw_ahead", lambda _, ahead=ahead: ahead
         )
         folder = tmp_path / str(ahead)
         train_on(config(4), folder, PARTS, FRAMES)

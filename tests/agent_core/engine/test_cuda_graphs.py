@@ -88,8 +88,8 @@ def test_recorded_passes_play_as_plain_ones(
     sizes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, _ = play(checkpoint(sizes))
-    monkeypatch.setattr(agent_core.engine.kv_cache, "can_capture", lambda device: True)
-    monkeypatch.setattr(agent_core.engine.kv_cache, "capture", again)
+    monkeypatch.setattr(agent_core.engine.kv_cache, "can_record", lambda device: True)
+    monkeypatch.setattr(agent_core.engine.kv_cache, "record", again)
     replayed, engine = play(checkpoint(sizes))
     assert [len(one) > 0 for one in engine.kv_cache.graphs] == [True, True]
     assert replayed == pytest.approx(plain, rel=1e-4)
@@ -104,7 +104,7 @@ def test_cuda_graphs_play_as_plain_passes(
     made.model.cuda()
     replayed, engine = play(made)
     assert [len(one) > 0 for one in engine.kv_cache.graphs] == [True, True]
-    monkeypatch.setattr(agent_core.engine.kv_cache, "can_capture", lambda device: False)
+    monkeypatch.setattr(agent_core.engine.kv_cache, "can_record", lambda device: False)
     plain, _ = play(made)
     assert replayed == pytest.approx(plain, rel=1e-2)
 

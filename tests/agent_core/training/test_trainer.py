@@ -66,7 +66,7 @@ class FakeEpisode:
         self.executed = self.actions
         self.thoughts = ["it is bright" if b else "it is dark" for b in bright]
         self.captions = [""] * steps
-        self.header = SimpleNamespace(
+        self.info = SimpleNamespace(
             instruction="hit what is bright", task="hit", seed=seed, success=True
         )
 
@@ -149,9 +149,9 @@ def test_absent_frames_change_no_loss() -> None:
 
 
 def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
-    whole = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "whole", PARTS, FRAMES)
-    train_on(config(2, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", PARTS, FRAMES)
-    cut = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", PARTS, FRAMES)
+    whole = train_on(config(4, lr_end=1.0, ema=0.5), tmp_path / "whole", PARTS, FRAMES)
+    train_on(config(2, lr_end=1.0, ema=0.5), tmp_path / "cut", PARTS, FRAMES)
+    cut = train_on(config(4, lr_end=1.0, ema=0.5), tmp_path / "cut", PARTS, FRAMES)
     assert whole.steps == cut.steps == 4
     # the budget of two steps anneals; with lr_end=1 the rate is constant and both are the same run
     curves = [
@@ -231,9 +231,9 @@ def train_in_two(run_dir: Path, settings: RunConfig) -> None:
 
 
 @pytest.mark.parametrize("fsdp", [False, True], ids=["copied", "split"])
-def test_two_processes_learn_as_one(tmp_path: Path, fsdp: bool) -> None:
+def test_two_processes_learn_as_one(tmp_path: Path, shard: bool) -> None:
     train_on(config(5, precision="float32"), tmp_path / "one", PARTS, FRAMES)
-    train_in_two(tmp_path / "two", config(5, precision="float32", fsdp=fsdp))
+    train_in_two(tmp_path / "two", config(5, precision="float32", shard=shard))
     assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
     assert load(tmp_path / "two" / "best").header.metadata["steps"] == 5
     one, two = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
@@ -242,9 +242,7 @@ def test_two_processes_learn_as_one(tmp_path: Path, fsdp: bool) -> None:
 
 def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
     """The paper's backbone: two processes with split weights, one process, then two again."""
-    whole = config(4, precision="float32", lr_end=1.0, ema_decay=0.5).model_copy(
-        update={"model": PAPER}
-    )
+    whole = config(4, precision="float32", lr_end=1.0, ema=0.5).model_copy(update={"model": PAPER})
     train_on(whole, tmp_path / "whole", PARTS, FRAMES)
     changes = {"fsdp": True, "activation_checkpointing": True, "accumulate": 2}
 
@@ -465,7 +463,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
 def test_a_foreign_or_damaged_state_is_refused(tmp_path: Path) -> None:
     train_on(config(1), tmp_path, PARTS, FRAMES)
     told = FakeEpisode(3)
-    told.header.instruction = "strike the light"
+    told.info.instruction = "strike the light"
     with pytest.raises(TrainError, match="another model or data set"):
         train_on(config(2), tmp_path, {**PARTS, "train": [*PARTS["train"][:3], told]}, FRAMES)
     weights = tmp_path / "state" / "state.safetensors"
@@ -500,7 +498,7 @@ class RoundEpisode(FakeEpisode):
 def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     parts = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
     frames = np.concatenate([e.pictures for part in parts.values() for e in part])
-    settings = config(200, batch=16, lr=5e-3, ema_decay=0.9, validation_windows=32).model_dump()
+    settings = config(200, batch=16, lr=5e-3, ema=0.9, validation_windows=32).model_dump()
     settings["model"] |= {"action_chunk": 3, "max_action_tokens": 31, "context_frames": 1}
     settings["model"] |= {"frame_height": 16, "frame_width": 16, "pooled_grid": (1, 1)}
     settings["data"] |= {"mask_actions_prob": 1.0, "window_frames": 1, "thoughts": False}
@@ -512,7 +510,7 @@ def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     player = agent.attach(SPEC)
     seen = RoundEpisode(1)
     for frame, due in zip(seen.pictures, seen.at, strict=True):
-        (decision,) = agent.act([Request(player, frame, seen.header.instruction)])
+        (decision,) = agent.act([Request(player, frame, seen.info.instruction)])
         done = [decision.action, *(following.action for following in decision.chunk_rest)]
         assert done == [{**SPEC.null_action(), **CYCLE[(due + k) % 4]} for k in range(3)]
 

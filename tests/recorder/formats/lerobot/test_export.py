@@ -71,7 +71,7 @@ def same(left, right):
         assert one.actions == other.actions
         assert one.executed == other.executed
         assert one.rewards == other.rewards
-        assert one.observed == other.observed
+        assert one.known == other.known
         assert one.texts == other.texts
         assert one.all_texts == other.all_texts
         assert one.dropped_before == other.dropped_before == {3: 1}

@@ -16,11 +16,11 @@ from recorder import (
     CaptureError,
     CaptureInfo,
     CaptureWriter,
+    foreign_dataset,
     import_lerobot,
     open_episodes,
     validate,
 )
-from recorder.formats.lerobot import source as lerobot_source
 
 TABLE, CALVIN = load("language-table"), load("calvin")
 KEY = "observation.images.rgb"
@@ -144,7 +144,7 @@ def test_every_form_becomes_the_same_episodes(tmp_path, write):
     begin = 0
     for number, episode in enumerate(by_seed(tmp_path / "out")):
         assert validate(episode) == []
-        assert episode.header.instruction == TASKS[number]
+        assert episode.info.instruction == TASKS[number]
         assert episode.spec.step_hz == FPS
         assert [a["TERMINAL"] for a in episode.actions] == [0] * (len(episode) - 1) + [1]
         wanted = rows[begin : begin + len(episode)]
@@ -183,7 +183,7 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
     source = v3(tmp_path / "lt", actions(2), features=features, **more)
     bring(source, TABLE, tmp_path / "out", camera="image")
     good, bad = by_seed(tmp_path / "out")
-    assert (good.header.success, bad.header.success) == (True, False)
+    assert (good.info.success, bad.info.success) == (True, False)
     assert (good.actions[-1]["TERMINAL"], bad.actions[-1]["TERMINAL"]) == (1, 0)
     left, right = good.frames()[3, 90, [40, 280]].astype(int)
     assert abs(right[1] - (20 + 15 * 3)) < 6
@@ -191,7 +191,7 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
 
 
 def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(lerobot_source, "AT_ONCE", 2)
+    monkeypatch.setattr(foreign_dataset, "AT_ONCE", 2)
     source = v3(tmp_path / "lt", actions(2))
     encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
     with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):

@@ -10,19 +10,17 @@ from typing import Literal, Protocol
 import cv2
 import torch
 
-from agent_core.cpu.inference_model import Precision
-from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
+from agent_core.cpu.capability import Precision, fastest, require
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from bridges.policy import Alternative, Decision, PlannedAction, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
 QUERY_KINDS = ("next_action", "why", "caption")
-_WIDE = 256
-"""From this width on, matrices outweigh what bfloat16 costs around them (measured on CPUs)."""
 _RECENT = 20
 """Steps that a caption looks back on."""
 
@@ -82,16 +80,20 @@ class Agent:
         num_candidates: int = 3,
         condition_on_actions: bool = False,
     ) -> Agent:
-        """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process.
+        """Read a checkpoint folder. `threads` sets torch's for the whole process.
 
         `device` auto: the GPU where there is one. `precision` auto: bfloat16 where it is the faster.
+        Raises `CheckpointError`, and before anything is read `ConfigError` for a device that is not there or a
+        precision that it does not compute in.
         """
         if threads is not None:
             torch.set_num_threads(threads)
         keep_freed_memory()
-        checkpoint = load(path, pick_device(device))
+        place = pick_device(device)
+        require(precision, place)
+        checkpoint = load(path, place)
         if precision == "auto":
-            precision = _fastest(checkpoint)
+            precision = fastest(place, checkpoint.header.model.width)
         options = EngineOptions(
             temperature, num_candidates, condition_on_actions, precision=precision
         )
@@ -158,12 +160,6 @@ class Agent:
             return frame
         size = (config.frame_width, config.frame_height)
         return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
-
-
-def _fastest(checkpoint: Checkpoint) -> Precision:
-    device, width = checkpoint.model.token.weight.device, checkpoint.header.model.width
-    half = computes_bfloat16(device) and (device.type == "cuda" or width >= _WIDE)
-    return "bfloat16" if half else "float32"
 
 
 def require_own_player(player: object) -> AgentPlayer:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
+from agent_core.cpu.capability import Precision, detect
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
@@ -43,6 +44,7 @@ def examine(port: int = 8765) -> list[Finding]:
         _libraries,
         _shadowed,
         _device,
+        _precisions,
         _kernels,
         _checkpoint,
         _disk,
@@ -67,7 +69,7 @@ def _libraries() -> Finding:
 
 def _shadowed() -> Finding:
     """Our import names are common words: another distribution could stand before ours."""
-    home = Path(__file__).resolve().parents[2]
+    home = Path(__file__).resolve().parent.parent
     foreign = []
     for name in PACKAGES:
         path = Path(str(import_module(name).__file__)).resolve()
@@ -84,6 +86,19 @@ def _device() -> Finding:
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
     return Finding("device", True, f"{gpu}, {torch.get_num_threads()} CPU threads")
+
+
+def _precisions() -> Finding:
+    """What this processor computes in; an older one emulated (`agent_core.cpu.capability`) shows here."""
+    processor = detect()
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+    answers = ((precision, processor.support(precision)) for precision in precisions)
+    detail = "; ".join(
+        f"{precision}: {' or '.join(answer.backends) or 'none'}"
+        + (f", {answer.reason}" if answer.reason else "")
+        for precision, answer in answers
+    )
+    return Finding("precisions", True, f"{processor.vectors}; {detail}")
 
 
 def _kernels() -> Finding:

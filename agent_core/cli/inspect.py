@@ -57,8 +57,9 @@ def add(commands: Any) -> None:
     )
     bench.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "int8"),
-        help="infer: float32 where not given; train (no int8): bfloat16 on a GPU, else float32",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        help="infer: auto is what `iafm serve` takes; train (no int8): auto is bfloat16 on a GPU, else float32",
     )
     bench.add_argument(
         "--batch",
@@ -170,15 +171,18 @@ def _speeds(report: dict[str, Any]) -> None:
 
 def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.bench import infer as b
-    from agent_core.bench.train import bench_train, usual_precision
+    from agent_core.bench.train import bench_train
+    from agent_core.cpu.capability import require
+    from agent_core.device import pick_device
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
     preset = args.preset or "tiny"
-    usual = usual_precision(args.device) if args.what == "train" else "float32"
-    precision = args.precision or usual
-    timing = b.BenchOptions(args.seconds, args.threads, precision, args.device, args.alternatives)
+    timing = b.BenchOptions(
+        args.seconds, args.threads, args.precision, args.device, args.alternatives
+    )
     if args.what == "train":
         return bench_train(preset, timing, batch=args.batch, compiled=args.compile)
+    require(args.precision, pick_device(args.device))
     subject = (
         b.random_checkpoint(args.preset) if args.preset else args.checkpoint or DEFAULT_CHECKPOINT
     )

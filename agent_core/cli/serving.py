@@ -78,7 +78,7 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         default="auto",
         choices=("auto", "float32", "bfloat16", "int8"),
-        help="auto: bfloat16 where it is faster; int8: large models on a CPU",
+        help="auto: float32, or bfloat16 where it is faster; int8: large models on a processor",
     )
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="0 always takes the most probable action"

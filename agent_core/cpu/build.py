@@ -24,12 +24,11 @@ from typing import Literal
 
 import torch
 
+from agent_core.cpu.capability import Isa, detect
 from agent_core.cpu.kernels import abi, compact_structs, paper_structs
 
 _SOURCE = Path(__file__).with_name("kernels")
 Kind = Literal["paper", "compact"]
-Isa = Literal["amx", "avx512", "avx2", "amx_emulated"]
-"""Instruction set that a library is compiled for. `amx_emulated` is for tests: AMX in plain C, the rest in AVX-512."""
 
 _FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden"]
 _AVX512_BF16 = [f"-mavx512{unit}" for unit in ("f", "bw", "dq", "vl", "bf16", "vnni")]
@@ -45,17 +44,6 @@ _ISA_FLAGS: dict[Kind, dict[Isa, list[str]]] = {
 """All processors that multiply bfloat16 in vectors also multiply bytes (VNNI)."""
 _STRUCTS = {"paper": paper_structs.STRUCTS, "compact": compact_structs.STRUCTS}
 _FUNCTIONS = {"paper": paper_structs.FUNCTIONS, "compact": compact_structs.FUNCTIONS}
-_NO_BF16 = {
-    "SSE41",
-    "AVX",
-    "AVX2",
-    "AVX2_VNNI",
-    "AVX2_VNNI_2",
-    "AVX512_CORE",
-    "AVX512_CORE_VNNI",
-}
-_NO_AMX = {*_NO_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
-"""Values of oneDNN's `ONEDNN_MAX_CPU_ISA` that forbid them."""
 _COMPILER_TIMEOUT_S = 120
 
 
@@ -64,22 +52,9 @@ class KernelError(RuntimeError):
 
 
 def supported_isas(kind: Kind) -> tuple[Isa, ...]:
-    """Instruction sets that this processor has for a library, the best first; empty where it has none.
-
-    Follows torch's `ATEN_CPU_CAPABILITY` and oneDNN's `ONEDNN_MAX_CPU_ISA`, which make a processor look older. The
-    only place here that asks the processor.
-    """
-    capability = torch.backends.cpu.get_cpu_capability()
-    if platform.system() != "Linux" or capability not in ("AVX2", "AVX512"):
-        return ()
-    has_avx512 = capability == "AVX512"
-    if kind == "compact":
-        return ("avx512", "avx2") if has_avx512 else ("avx2",)
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if not has_avx512 or limit in _NO_BF16 or not torch.cpu._is_avx512_bf16_supported():
-        return ()
-    has_amx = limit not in _NO_AMX and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
-    return ("amx", "avx512") if has_amx else ("avx512",)
+    """Instruction sets that this processor has for a library, the best first; empty where it has none."""
+    processor = detect()
+    return processor.compact_isas if kind == "compact" else processor.paper_isas
 
 
 def load_library(

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu.arena import Arena
-from agent_core.cpu.build import Isa, KernelError, load_library
-from agent_core.cpu.int8 import MIDDLE, Watch, Whole, smoothed, whole_numbers
+from agent_core.cpu.build import KernelError, load_library
+from agent_core.cpu.capability import Isa
+from agent_core.cpu.int8 import ZERO_POINT, Calibrator, QuantParams, quantize_weight, smooth_quant
 from agent_core.cpu.kernels.paper_structs import (
     BFLOAT16,
     HEAD_DIM,
@@ -40,18 +41,21 @@ _PAGE = 4096
 
 
 class CpuTransformer:
-    """Blocks of an encoder or a decoder in bfloat16, or with a calibration (`watch`) in int8. Weights are copied.
+    """Blocks of an encoder or a decoder in bfloat16, or with a calibration (`calibrator`) in int8. Weights are copied.
 
     For the best instruction set there is, or the one asked for. Raises `KernelError` where this machine cannot.
     """
 
     def __init__(
-        self, blocks: Iterable[nn.Module], watch: Watch | None = None, isa: Isa | None = None
+        self,
+        blocks: Iterable[nn.Module],
+        calibrator: Calibrator | None = None,
+        isa: Isa | None = None,
     ) -> None:
         self._library = load_library("paper", isa)
         self._tensors: list[Tensor] = []
         self._arena = Arena(64 << 20)
-        self._watch = watch
+        self._calibrator = calibrator
         layers = [block for block in blocks if isinstance(block, Block)]
         self._heads, self._layer_count = layers[0].heads, len(layers)
         self._layers = (Layer * len(layers))(*map(self._layer, layers))
@@ -145,10 +149,12 @@ class CpuTransformer:
 
     def _qkv(self, part: Attention) -> Matrix:
         """The matrix before attention, with the norm before it."""
-        if self._watch is None or not self._watch.saw(part.qkv):
+        if self._calibrator is None or not self._calibrator.has_seen(part.qkv):
             norm = part.attention_norm.weight, part.attention_norm.bias
             return self._matrix(part.qkv.weight, part.qkv.bias, norm=norm)
-        return self._int8_after_norm(part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._watch)
+        return self._int8_after_norm(
+            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._calibrator
+        )
 
     def _output(self, layer: nn.Linear) -> Matrix:
         return self._matrix(layer.weight, layer.bias)
@@ -158,28 +164,33 @@ class CpuTransformer:
         norm, first, second = block.mlp_norm, block.mlp_in, block.mlp_out
         factor, activation = (QUICK, SILU) if block.activation is quick_gelu else (1.0, RELU)
         bias = factor * first.bias.float()
-        if self._watch is None or not self._watch.saw(first):
+        if self._calibrator is None or not self._calibrator.has_seen(first):
             scale = torch.full((first.out_features,), factor)
             mlp_in = self._matrix(first.weight, bias, scale, (norm.weight, norm.bias))
             scale = torch.full((second.out_features,), 1 / factor)
             mlp_out = self._matrix(second.weight, second.bias, scale)
         else:
-            hidden = Whole.around(*self._watch.reach(second))
-            mlp_in = self._int8_after_norm(norm, first, bias, factor, self._watch)
-            mlp_in.requant_scale, mlp_in.zero_point = 1 / (hidden.scale * factor), hidden.zero
-            weight, scale = whole_numbers(second.weight.float())
-            mlp_out = self._int8(weight, second.bias, scale * hidden.scale, hidden.zero)
+            hidden = QuantParams.from_range(*self._calibrator.range(second))
+            mlp_in = self._int8_after_norm(norm, first, bias, factor, self._calibrator)
+            mlp_in.requant_scale, mlp_in.zero_point = 1 / (hidden.scale * factor), hidden.zero_point
+            weight, scale = quantize_weight(second.weight.float())
+            mlp_out = self._int8(weight, second.bias, scale * hidden.scale, hidden.zero_point)
         mlp_in.activation = activation
         return mlp_in, mlp_out
 
     def _int8_after_norm(
-        self, norm: nn.LayerNorm, layer: nn.Linear, bias: Tensor, factor: float, watch: Watch
+        self,
+        norm: nn.LayerNorm,
+        layer: nn.Linear,
+        bias: Tensor,
+        factor: float,
+        calibrator: Calibrator,
     ) -> Matrix:
         """A norm and the matrix after it, whose outputs are `factor` times as large."""
-        norm_weight, norm_bias, weight = smoothed(norm, layer, watch)
-        quantized, scale = whole_numbers(weight)
+        norm_weight, norm_bias, weight = smooth_quant(norm, layer, calibrator)
+        quantized, scale = quantize_weight(weight)
         return self._int8(
-            quantized, bias, factor * scale, MIDDLE, (norm_weight, norm_bias + MIDDLE)
+            quantized, bias, factor * scale, ZERO_POINT, (norm_weight, norm_bias + ZERO_POINT)
         )
 
     def _int8(
@@ -228,12 +239,12 @@ def supports(config: ModelConfig, device: torch.device) -> bool:
     return fits and unavailable_reason() is None
 
 
-def install(model: IAFM, watch: Watch | None) -> tuple[CpuTransformer, CpuTransformer]:
+def install(model: IAFM, calibrator: Calibrator | None) -> tuple[CpuTransformer, CpuTransformer]:
     """Put the kernels in the place of the encoder's and the decoder's blocks; with a calibration in int8."""
     vision, decoder = model.vision, model.decoder
     assert isinstance(vision, ViTower)
     encoder_layers, decoder_layers = (
-        CpuTransformer(part.blocks, watch) for part in (vision, decoder)
+        CpuTransformer(part.blocks, calibrator) for part in (vision, decoder)
     )
     vision.custom_forward, decoder.custom_forward = (
         encoder_layers.encode_frames,

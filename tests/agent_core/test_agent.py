@@ -1,4 +1,4 @@
-"""Does the agent keep the policy contract: legal decisions, clear refusals, answers in words?"""
+"""The agent under the policy contract: legal decisions, clear refusals, answers in words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
-from agent_core.cpu.inference_model import Precision
+from agent_core.cpu.capability import Precision, detect
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
 from bridges.policy import PolicyError, Request
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
+
+pytestmark = pytest.mark.processor
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
 
 def random_agent(path: Path, **changes: int) -> Agent:
@@ -84,12 +88,41 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
         short.attach(SPEC)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param(
+            precision,
+            marks=pytest.mark.skipif(
+                not detect().support(precision), reason=f"this processor computes in no {precision}"
+            ),
+        )
+        for precision in PRECISIONS
+    ],
+)
 def test_a_precision_may_be_chosen(precision: Precision) -> None:
     agent = Agent.load(precision=precision, temperature=0, device="cpu")
     player, frames = agent.attach(SPEC), expert_trace().frames
     words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
     assert len(set(words)) > 1
+
+
+def test_a_precision_that_a_device_lacks_is_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On torch's device without numbers, which lacks int8 on every machine."""
+    with pytest.raises(ConfigError, match=r"no precision int8 here: .*; take float32 or bfloat16"):
+        Agent.load("nowhere", device="meta", precision="int8")
+    asked = ["--device", "meta", "--precision", "int8"]
+    for command in (
+        ["serve", "--checkpoint", "nowhere"],
+        ["demo", "--checkpoint", "nowhere"],
+        ["bench", "infer", "--checkpoint", "nowhere"],
+        ["bench", "infer", "--preset", "paper"],
+    ):
+        assert main([*command, *asked]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("iafm: no precision int8 here: int8 is for processors, not for meta")
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -27,6 +27,8 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
+
 VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from agent_core.cpu.kernels import reference
 
+pytestmark = pytest.mark.processor
+
 RANDOM = np.random.default_rng(0)
 
 

@@ -36,6 +36,8 @@ from agent_core.cpu.kernels import paper_structs as paper
 from agent_core.cpu.kernels import reference
 from agent_core.cpu.kernels.reference import Float, from_bf16, to_bf16
 
+pytestmark = pytest.mark.processor
+
 COMPILER = os.environ.get("CC") or "cc"
 HEAD_DIM = paper.HEAD_DIM
 PAPER_ISAS: tuple[Isa, ...] = supported_isas("paper")

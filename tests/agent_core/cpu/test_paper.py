@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agent_core.config import ModelConfig
 from agent_core.cpu import paper as native_paper
 from agent_core.cpu.build import Isa, KernelError, load_library, supported_isas
-from agent_core.cpu.int8 import Watch
+from agent_core.cpu.int8 import Calibrator
 from agent_core.cpu.kernels.paper_structs import HEAD_DIM as HEAD
 from agent_core.cpu.paper import CpuTransformer
 from agent_core.device import use_large_pages
@@ -30,6 +30,8 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
+
+pytestmark = pytest.mark.processor
 
 TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
@@ -78,13 +80,13 @@ def errors_of_torch_and_kernels(
     """Of bfloat16 in torch, and of the kernels, against float32."""
     truth = run(copy.deepcopy(part))
     half = copy.deepcopy(part).to(torch.bfloat16)
-    watch = Watch(half) if int8 else None
+    calibrator = Calibrator(half) if int8 else None
     plain = run(half)
-    if watch is not None:
-        watch.end()
+    if calibrator is not None:
+        calibrator.end()
     kernels = copy.deepcopy(part).to(torch.bfloat16)
-    # the watch knows the layers it has seen
-    layers = CpuTransformer(half.blocks if int8 else kernels.blocks, watch, isa)
+    # the calibrator knows the layers it has seen
+    layers = CpuTransformer(half.blocks if int8 else kernels.blocks, calibrator, isa)
     kernels.custom_forward = (
         layers.encode_frames if isinstance(part, ViTower) else layers.forward_cached
     )
@@ -162,13 +164,13 @@ def test_int8_saturates_beyond_the_calibrated_range(isa: Isa) -> None:
     seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
     rows, slots = torch.tensor([0]), torch.arange(9)[None]
     x = torch.randn(1, 9, 2 * HEAD).bfloat16()
-    watch = Watch(decoder)
+    calibrator = Calibrator(decoder)
     decoder.forward_cached(x, seen, cache, rows, slots)
-    watch.end()
+    calibrator.end()
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
     far = decoder.forward_cached(x, seen, cache.clone(), rows, slots).float()
-    layers = CpuTransformer(decoder.blocks, watch, isa)
+    layers = CpuTransformer(decoder.blocks, calibrator, isa)
     found = decoder.norm(layers.forward_cached(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
 

@@ -17,7 +17,8 @@ from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
-from bridges.policy import Alternative, Decision, PlannedAction, PolicyError
+from bridges.errors import PolicyError
+from bridges.policy import Alternative, Decision, PlannedAction
 from games import Action, Frame, GameSpec, did_you_mean
 
 QUERY_KINDS = ("next_action", "why", "caption")

@@ -14,8 +14,10 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as _connect
 from websockets.typing import Subprotocol
 
+from bridges.errors import BridgeError
 from bridges.protocol import frames
 from bridges.protocol.messages import (
+    MAX_MESSAGE,
     SUBPROTOCOL,
     Act,
     Answer,
@@ -27,7 +29,6 @@ from bridges.protocol.messages import (
     Welcome,
     from_server,
 )
-from bridges.serving.server import MAX_MESSAGE, BridgeError
 from games import Frame, GameSpec
 
 REPLY_TIMEOUT_S = 30.0

@@ -9,10 +9,6 @@ from typing import Protocol
 from games import Action, Frame, GameSpec
 
 
-class PolicyError(ValueError):
-    """The policy cannot play this game; the message says why in one line."""
-
-
 class PolicySession(Protocol):
     """One session's memory, made by `Policy.attach`; opaque to the server."""
 

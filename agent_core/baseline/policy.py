@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
-from bridges.policy import Decision, PolicyError, PolicySession, Request
+from bridges.errors import PolicyError
+from bridges.policy import Decision, PolicySession, Request
 from games import Action, Button, Choice, Control, Frame, GameSpec
 
 Scores = NDArray[np.float32]

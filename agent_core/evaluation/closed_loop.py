@@ -19,7 +19,8 @@ import numpy as np
 from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.process_pool import pool
-from bridges import Decision, Policy, RandomPolicy, Request
+from bridges.policy import Decision, Policy, Request
+from bridges.serving.random_policy import RandomPolicy
 from games import Action, Env, Game, Observation
 from games.registry import load, make
 

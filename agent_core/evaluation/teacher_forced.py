@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from agent_core.evaluation import metrics
-from bridges import Policy, Request
+from bridges.policy import Policy, Request
 from games import Action
 from recorder import Episode
 

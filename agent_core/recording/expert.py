@@ -19,7 +19,7 @@ import numpy as np
 
 from agent_core.agent import Agent
 from agent_core.process_pool import pool
-from bridges import Request
+from bridges.policy import Request
 from bridges.serving.random_policy import random_action
 from games import Action, Button, Camera, Control, GameSpec, Observation
 from games.registry import load, make

@@ -14,6 +14,8 @@ from games import GameSpec
 
 SUBPROTOCOL = "iafm.bridge.v1"
 VERSION = 1
+MAX_MESSAGE = 4 << 20
+"""Bytes of a message, pictures included."""
 MAX_TEXT = 256 << 10
 MAX_DEPTH = 32
 

@@ -20,10 +20,12 @@ from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
-from bridges.policy import Policy, PolicyError
+from bridges.errors import BridgeError, PolicyError
+from bridges.policy import Policy
 from bridges.protocol import frames
 from bridges.protocol.act import act_message
 from bridges.protocol.messages import (
+    MAX_MESSAGE,
     SUBPROTOCOL,
     VERSION,
     Answer,
@@ -45,16 +47,11 @@ from bridges.serving.http import Health, answer
 
 log = logging.getLogger("iafm.bridge")
 
-MAX_MESSAGE = 4 << 20
 MAX_CONNECTIONS = 64
 HELLO_TIMEOUT_S = 5.0
 WATCH_HZ = 12.0
 STALL_BYTES, STALL_S = 1 << 20, 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-
-
-class BridgeError(RuntimeError):
-    """The server cannot start or a client cannot connect; one line says why and the way out."""
 
 
 class ConnectionRefused(Exception):

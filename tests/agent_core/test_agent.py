@@ -15,7 +15,8 @@ from agent_core.cpu.inference_model import Precision
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
-from bridges.policy import PolicyError, Request
+from bridges.errors import PolicyError
+from bridges.policy import Request
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
 

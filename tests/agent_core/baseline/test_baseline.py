@@ -19,7 +19,8 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.training.run_log import read_log
 from agent_core.weights.checkpoint import CheckpointError, save
-from bridges import PolicyError, Request
+from bridges.errors import PolicyError
+from bridges.policy import Request
 from games import Action, Button, Camera, Choice, FrameSize, GameSpec, Stick
 from games.voxel.spec import SPEC
 from recorder import CaptureInfo, CaptureWriter

@@ -15,7 +15,8 @@ from agent_core.evaluation.metrics import (
 )
 from agent_core.evaluation.report import Evaluation, tally
 from agent_core.recording.expert import SEED_LIMIT
-from bridges import Decision, PlannedAction, RandomPolicy
+from bridges.policy import Decision, PlannedAction
+from bridges.serving.random_policy import RandomPolicy
 from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 

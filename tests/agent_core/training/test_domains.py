@@ -17,7 +17,7 @@ from agent_core.agent import Agent
 from agent_core.config import load_config
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from agent_core.weights.checkpoint import load as load_checkpoint
-from bridges import Request
+from bridges.policy import Request
 from games.clips import SPEC as CLIPS
 from games.minecraft import SPEC as MINECRAFT
 from recorder import clip_frames, open_episodes

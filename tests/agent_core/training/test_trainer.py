@@ -35,7 +35,7 @@ from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train, train_on
 from agent_core.weights import checkpoint
 from agent_core.weights.checkpoint import CheckpointError, load
-from bridges import Request
+from bridges.policy import Request
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(

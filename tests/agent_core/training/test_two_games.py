@@ -14,7 +14,7 @@ from agent_core.tokens.vocabulary import spec_meanings
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train
 from agent_core.weights.checkpoint import load as load_checkpoint
-from bridges import Request
+from bridges.policy import Request
 from games import Button, FrameSize, GameSpec
 from games.registry import load, make
 from recorder import CaptureInfo, CaptureWriter

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bridges import Alternative, Decision, PlannedAction, RandomPolicy
+from bridges.policy import Alternative, Decision, PlannedAction
 from bridges.protocol.act import VALID_STEPS, act_message
 from bridges.protocol.frames import pack, unpack
 from bridges.serving.batcher import CompletedObservation, GameSession, QueuedObservation
+from bridges.serving.random_policy import RandomPolicy
 from games import FrameSize, GameSpec
 from games.controls import Button
 

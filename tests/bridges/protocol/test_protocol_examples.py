@@ -10,7 +10,15 @@ import pytest
 import bridges
 from bridges.protocol import act as acts
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
-from bridges.protocol.messages import MAX_DEPTH, MAX_TEXT, Hello, from_client, from_server, schema
+from bridges.protocol.messages import (
+    MAX_DEPTH,
+    MAX_MESSAGE,
+    MAX_TEXT,
+    Hello,
+    from_client,
+    from_server,
+    schema,
+)
 from bridges.serving import server
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -58,6 +66,6 @@ def test_the_limits_are_the_codes():
     ):
         assert figure in TEXT
     assert f"{server.MAX_CONNECTIONS} connections" in TEXT
-    assert f"above {server.MAX_MESSAGE >> 20} MiB" in TEXT
+    assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {server.HELLO_TIMEOUT_S:.0f} s" in TEXT
     assert f"at most {server.WATCH_HZ:.0f} a second" in TEXT

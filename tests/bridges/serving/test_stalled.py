@@ -8,9 +8,10 @@ import time
 import numpy as np
 from websockets.asyncio.client import connect
 
-from bridges import BridgeServer, RandomPolicy
 from bridges.protocol import frames
 from bridges.serving import server
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games import FrameSize, GameSpec
 from games.controls import Button
 

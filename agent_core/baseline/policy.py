@@ -19,7 +19,7 @@ from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
 from bridges.errors import PolicyError
-from bridges.policy import Decision, PolicySession, Request
+from bridges.policy import Decision, PolicyRequest, PolicySession
 from games import Action, Button, Choice, Control, Frame, GameSpec
 
 Scores = NDArray[np.float32]
@@ -87,7 +87,7 @@ class BaselinePolicy:
         return BaselinePlayer(spec, attachment.warnings, controls, np.random.default_rng(own))
 
     @torch.no_grad()
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         """The next action of every player, all in one batch; each player at most once."""
         if not requests:
             return []
@@ -174,7 +174,7 @@ def _decision(player: BaselinePlayer, scores: Scores, temperature: float) -> Dec
         action.update(dict.fromkeys(down[:-1], 0))
     action = player.spec.normalize(action)
     chance = float(np.prod([each.chance for each in drawn.values()]))
-    return Decision(action, player.spec.to_words(action), chance)
+    return Decision(action=action, words=player.spec.to_words(action), probability=chance)
 
 
 def _sample(

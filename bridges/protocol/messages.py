@@ -6,11 +6,12 @@ Unknown fields are ignored (a newer peer may send more); wrong types are an erro
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from games import GameSpec
+from games import Action, GameSpec
 
 SUBPROTOCOL = "iafm.bridge.v1"
 VERSION = 1
@@ -20,6 +21,10 @@ MAX_TEXT = 256 << 10
 MAX_DEPTH = 32
 
 InstructionText = Annotated[str, Field(max_length=500)]
+JsonFloat = Annotated[float, AfterValidator(lambda value: value if isfinite(value) else 0.0)]
+"""A number; NaN and infinity, which JSON does not have, become 0."""
+QueryKind = Literal["next_action", "why", "caption"]
+QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
 
 class MessageError(ValueError):
@@ -42,7 +47,7 @@ class Hello(_Message):
     role: Literal["play", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
-    token: str | None = Field(None, max_length=500)
+    token: str | None = Field(None, max_length=500, repr=False)
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
     tasks: tuple[InstructionText, ...] = Field((), max_length=100)
@@ -95,7 +100,7 @@ class Query(_Message):
 
     type: Literal["query"] = "query"
     id: int = 0
-    kind: Literal["next_action", "why", "caption"] = "next_action"
+    kind: QueryKind = "next_action"
     session: str | None = None
 
 
@@ -112,18 +117,34 @@ class ActionText(_Message):
     """An action in words with its probability."""
 
     words: str
-    probability: float
+    probability: JsonFloat
 
 
 class PlannedAction(_Message):
-    """What to do at a later step, should nothing newer come."""
+    """An action for a later step, valid unless a newer decision comes; also in words."""
 
-    action: dict[str, Any]
+    action: Action
     words: str
 
 
+class Decision(_Message):
+    """An action of the game, in words, with its probability as a whole.
+
+    `later` are the planned actions of the steps after it, in order, where the policy plans a chunk.
+    """
+
+    action: Action
+    words: str
+    probability: JsonFloat
+    alternatives: tuple[ActionText, ...] = ()
+    """Most probable actions, best first."""
+    entropy: JsonFloat = 0.0
+    """Of the first token's distribution, in nats."""
+    later: tuple[PlannedAction, ...] = ()
+
+
 class Latency(_Message):
-    """Milliseconds an observation waited, was batched, was thought about, and its whole age in the server."""
+    """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
 
     queue_ms: float
     infer_ms: float
@@ -132,19 +153,12 @@ class Latency(_Message):
     """Observations answered in the same pass."""
 
 
-class Act(_Message):
-    """The answer to one observation: values per control, and the same in words."""
+class Act(Decision):
+    """The decision for one observation, with what the game needs to apply it."""
 
     type: Literal["act"] = "act"
     session: str
     observation: int
-    action: dict[str, Any]
-    words: str
-    probability: float
-    alternatives: tuple[ActionText, ...] = ()
-    entropy: float = 0.0
-    later: tuple[PlannedAction, ...] = ()
-    """The actions of the steps after it, in order."""
     step_ms: float = Field(0.0, ge=0)
     """Length of a step; 0 where the server does not say."""
     valid_ms: float
@@ -153,7 +167,7 @@ class Act(_Message):
     """Observations of this session skipped so far because a newer one came."""
 
     def at_step(self, steps: int) -> Act:
-        """What of it counts `steps` whole steps later: the action due then, past the last one the last.
+        """What is due `steps` whole steps later; the last planned action is held.
 
         Probability, alternatives and entropy stay those of the first action.
         """

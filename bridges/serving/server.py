@@ -375,18 +375,25 @@ class BridgeServer:
         now = time.monotonic()
         game.acts.append(now)
         self._answered += 1
-        text = act_message(answered, now).model_dump_json()
+        session, encoded = answered.session, answered.observation.encoded
+        text = act_message(
+            answered.decision,
+            session=session.name,
+            observation=encoded.number,
+            step_hz=session.player.spec.step_hz,
+            latency=answered.latency(now),
+            dropped=session.dropped,
+        ).model_dump_json()
         _send_nowait(game.connection, text)
         for watcher in self._watchers:
             if self._find(watcher.session) is game:
                 _send_nowait(watcher.connection, text)
                 if now - watcher.last_frame_at >= 1 / WATCH_HZ:
                     watcher.last_frame_at = now
-                    picture = answered.pending.picture
                     _send_nowait(
                         watcher.connection,
                         frames.pack(
-                            answered.frame, picture.number, picture.t_ns, frames.Codec.JPEG
+                            answered.frame, encoded.number, encoded.t_ns, frames.Codec.JPEG
                         ),
                     )
 

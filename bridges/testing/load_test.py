@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from websockets.asyncio.client import connect
 
-from bridges.policy import Decision, PolicySession, Request
+from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol import frames
 from bridges.protocol.messages import MAX_TEXT, Act, Hello, from_server
 from bridges.serving.random_policy import RandomPolicy
@@ -45,9 +45,12 @@ class StubPolicy:
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
         return RandomPolicy().attach(spec, seed=seed)
 
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         time.sleep(self._seconds)
-        return [Decision(r.player.spec.null_action(), "nothing", 1.0) for r in requests]
+        return [
+            Decision(action=r.player.spec.null_action(), words="nothing", probability=1.0)
+            for r in requests
+        ]
 
     def ask(self, player: PolicySession, question: str) -> str:
         return "nothing"

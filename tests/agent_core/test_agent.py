@@ -16,7 +16,7 @@ from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
 from bridges.errors import PolicyError
-from bridges.policy import Request
+from bridges.policy import PolicyRequest
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
 
@@ -41,7 +41,9 @@ def test_decisions_are_legal_and_said(agent: Agent) -> None:
     random = np.random.default_rng(0)
     for _ in range(5):
         frames = random.integers(0, 255, (3, 72, 128, 3)).astype(np.uint8)
-        requests = [Request(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)]
+        requests = [
+            PolicyRequest(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)
+        ]
         for decision in agent.act(requests):
             assert SPEC.normalize(decision.action) == decision.action
             assert SPEC.from_words(decision.words) == decision.action
@@ -67,7 +69,7 @@ def test_a_game_with_other_names_for_the_same_meanings_is_played_alike(agent: Ag
     known, other = agent.attach(SPEC, seed=5), agent.attach(renamed, seed=5)
     assert not other.warnings
     for frame in frames:
-        one, two = agent.act([Request(p, frame, "chop a tree") for p in (known, other)])
+        one, two = agent.act([PolicyRequest(p, frame, "chop a tree") for p in (known, other)])
         assert {names[name]: value for name, value in one.action.items()} == two.action
         assert one.probability == pytest.approx(two.probability, rel=1e-5)
 
@@ -75,9 +77,9 @@ def test_a_game_with_other_names_for_the_same_meanings_is_played_alike(agent: Ag
 def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
     agent = random_agent(tmp_path / "chunks", action_chunk=4, max_action_tokens=41)
     frame = np.full((72, 128, 3), 90, np.uint8)
-    (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
-    assert len(decision.chunk_rest) == 3
-    for following in decision.chunk_rest:
+    (decision,) = agent.act([PolicyRequest(agent.attach(SPEC, seed=1), frame, "chop a tree")])
+    assert len(decision.later) == 3
+    for following in decision.later:
         assert SPEC.normalize(following.action) == following.action
         assert SPEC.from_words(following.words) == following.action
     short = random_agent(tmp_path / "short", action_chunk=4, max_action_tokens=40)
@@ -89,7 +91,7 @@ def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
 def test_a_precision_may_be_chosen(precision: Precision) -> None:
     agent = Agent.load(precision=precision, temperature=0, device="cpu")
     player, frames = agent.attach(SPEC), expert_trace().frames
-    words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
+    words = [agent.act([PolicyRequest(player, f, "hunt a cow")])[0].words for f in frames[:24]]
     assert len(set(words)) > 1
 
 
@@ -104,7 +106,7 @@ def test_the_same_seed_plays_the_same(agent: Agent) -> None:
     for _ in range(2):
         player = agent.attach(SPEC, seed=11)
         plays.append(
-            [agent.act([Request(player, frame, "chop a tree")])[0].words for _ in range(5)]
+            [agent.act([PolicyRequest(player, frame, "chop a tree")])[0].words for _ in range(5)]
         )
         player.close()
     assert plays[0] == plays[1]

@@ -59,7 +59,9 @@ class Watchman:
             raise RuntimeError("secret detail")
         return [
             Decision(
-                SPEC.normalize({"on": int(r.frame.mean() < 100)}), f"saw {r.frame.mean():.0f}", 1.0
+                action=SPEC.normalize({"on": int(r.frame.mean() < 100)}),
+                words=f"saw {r.frame.mean():.0f}",
+                probability=1.0,
             )
             for r in requests
         ]
@@ -148,8 +150,12 @@ class Planner(Watchman):
 
     def act(self, requests):
         on, off = SPEC.normalize({"on": 1}), SPEC.normalize({"off": 1})
-        later = (PlannedAction(on, "second"), PlannedAction(off, "third"))
-        return [Decision(off, "first", 1.0, chunk_rest=later) for _ in requests]
+        later = (
+            PlannedAction(action=on, words="second"),
+            PlannedAction(action=off, words="third"),
+        )
+        plan = Decision(action=off, words="first", probability=1.0, later=later)
+        return [plan for _ in requests]
 
 
 class Clock:

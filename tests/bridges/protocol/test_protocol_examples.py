@@ -19,7 +19,7 @@ from bridges.protocol.messages import (
     from_server,
     schema,
 )
-from bridges.serving import server
+from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json (client|server)\n(.*?)```", TEXT, re.DOTALL)
@@ -65,7 +65,12 @@ def test_the_limits_are_the_codes():
         f"{MAX_META >> 10} KiB",
     ):
         assert figure in TEXT
-    assert f"{server.MAX_CONNECTIONS} connections" in TEXT
+    limits = ServerLimits()
+    assert f"{limits.connections} connections" in TEXT
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
-    assert f"within {server.HELLO_TIMEOUT_S:.0f} s" in TEXT
-    assert f"at most {server.WATCH_HZ:.0f} a second" in TEXT
+    assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
+    assert f"at most {limits.watch_hz:.0f} a second" in TEXT
+    assert (
+        f"once {limits.stall_bytes >> 20} MiB has waited for it for {limits.stall_s:.0f} seconds"
+        in TEXT
+    )

@@ -18,6 +18,7 @@ from bridges.errors import BridgeError, PolicyError
 from bridges.play import Start, play
 from bridges.policy import Decision, PlannedAction
 from bridges.protocol.messages import Act, Event, Instruct, State
+from bridges.serving.limits import ServerLimits
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from games import FrameSize, GameSpec, action_space, observation_space
@@ -266,7 +267,10 @@ def test_a_game_the_policy_cannot_play_hears_why():
     ],
 )  # fmt: skip
 def test_strangers_are_sent_away_with_a_code(first, code):
-    with serving(hello_timeout_s=0.2) as server, raw_connect(server.url) as stranger:
+    with (
+        serving(limits=ServerLimits(hello_timeout_s=0.2)) as server,
+        raw_connect(server.url) as stranger,
+    ):
         if first is not None:
             stranger.send(first)
         assert closed_with(stranger) == code

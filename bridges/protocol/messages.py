@@ -1,4 +1,4 @@
-"""What can be said on the wire? Every JSON message of `iafm.bridge.v1`, checked strictly.
+"""Messages: every JSON message of `iafm.bridge.v1`, checked strictly.
 
 Unknown fields are ignored (a newer peer may send more); wrong types are an error with the field's path.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -23,6 +23,7 @@ MAX_DEPTH = 32
 InstructionText = Annotated[str, Field(max_length=500)]
 JsonFloat = Annotated[float, AfterValidator(lambda value: value if isfinite(value) else 0.0)]
 """A number; NaN and infinity, which JSON does not have, become 0."""
+SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
@@ -39,8 +40,11 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_M = TypeVar("_M", bound=_Message)
+
+
 class Hello(_Message):
-    """First message of a client. `play` needs a spec; `tasks` are example instructions for the console."""
+    """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
     version: int = VERSION
@@ -68,15 +72,15 @@ class Welcome(_Message):
 
 
 class Instruct(_Message):
-    """A new goal, in words, from the game or from a console (which names the session)."""
+    """A new instruction from the game or from a console (which names the session)."""
 
     type: Literal["instruct"] = "instruct"
     text: InstructionText
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Event(_Message):
-    """What happened in the game; `terminated` or `truncated` ends the episode."""
+    """Reward and end of an episode: `terminated` or `truncated` ends it."""
 
     type: Literal["event"] = "event"
     reward: float = 0.0
@@ -85,14 +89,14 @@ class Event(_Message):
     success: bool | None = None
     task: str = Field("", max_length=100)
     episode: int = 0
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Subscribe(_Message):
     """A watcher's choice of session; None follows the newest."""
 
     type: Literal["subscribe"] = "subscribe"
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Query(_Message):
@@ -101,7 +105,7 @@ class Query(_Message):
     type: Literal["query"] = "query"
     id: int = 0
     kind: QueryKind = "next_action"
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Answer(_Message):
@@ -193,7 +197,7 @@ class SessionState(_Message):
 
 
 class State(_Message):
-    """All attached games."""
+    """All attached games, in the order in which they came."""
 
     type: Literal["state"] = "state"
     policy: str
@@ -201,7 +205,7 @@ class State(_Message):
 
 
 class ErrorMessage(_Message):
-    """What was wrong, with a stable code and the way out."""
+    """A problem, with a stable code and the way out."""
 
     type: Literal["error"] = "error"
     code: str
@@ -211,7 +215,7 @@ class ErrorMessage(_Message):
 
 
 class Bye(_Message):
-    """A polite end."""
+    """The polite end of a connection."""
 
     type: Literal["bye"] = "bye"
 
@@ -237,6 +241,14 @@ def from_server(text: str) -> FromServer | None:
     return _read(text, _server, "a server")  # type: ignore[no-any-return]
 
 
+def build(model: type[_M], **values: Any) -> _M:
+    """A message from values; raises `MessageError` with the first wrong field."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _field_error(error, model.model_fields["type"].default) from None
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of all messages, by sender."""
     return {"client": _client.json_schema(), "server": _server.json_schema()}
@@ -249,11 +261,16 @@ def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
     try:
         return adapter.validate_python(value, strict=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "union_tag_invalid":
+        if error.errors()[0]["type"] == "union_tag_invalid":
             return None
-        path = ".".join(str(part) for part in first["loc"][1:])
-        raise MessageError(f"{value['type']}.{path}: {first['msg']}", path) from None
+        raise _field_error(error, value["type"], skip=1) from None
+
+
+def _field_error(error: ValidationError, type_name: str, *, skip: int = 0) -> MessageError:
+    """The first wrong field; its value is not repeated, since it may be a token."""
+    first = error.errors()[0]
+    path = ".".join(map(str, first["loc"][skip:]))
+    return MessageError(f"{type_name}.{path}: {first['msg']}", path)
 
 
 def parse_json(text: str) -> Any:

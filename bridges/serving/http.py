@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from bridges.protocol.address import PATH
 from bridges.protocol.messages import schema
 
-WIRE = "/v1"
-"""Path of the websocket; every other path is a page."""
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/console.js": ("console.js", "text/javascript; charset=utf-8"),
@@ -52,7 +51,7 @@ def answer(
     path, host = urlsplit(request.path).path, request.headers.get("Host", "")
     if known_hosts is not None and _host_name(host) not in known_hosts:
         return _page(HTTPStatus.MISDIRECTED_REQUEST, "unknown host\n")
-    if path == WIRE:
+    if path == PATH:
         origin = request.headers.get("Origin")
         if origin and urlsplit(origin).netloc != host:
             return _page(HTTPStatus.FORBIDDEN, "4403: this origin may not connect\n")

@@ -19,6 +19,7 @@ from bridges.errors import BridgeError, PolicyError
 from bridges.policy import Policy
 from bridges.protocol import frames
 from bridges.protocol.act import act_message
+from bridges.protocol.address import PATH
 from bridges.protocol.messages import (
     MAX_MESSAGE,
     Answer,
@@ -32,6 +33,7 @@ from bridges.protocol.messages import (
     Subscribe,
     Welcome,
 )
+from bridges.protocol.wire_log import WIRE_LOG
 from bridges.serving.batcher import Batcher, CompletedObservation, GameSession
 from bridges.serving.connection import abort_stalled, parse, send, send_nowait
 from bridges.serving.handshake import ConnectionRefused, receive_hello, select_subprotocol
@@ -65,7 +67,7 @@ class BridgeServer:
             )
         self.policy = policy
         self.limits = limits or ServerLimits()
-        self._host, self._port, self._token = host, port, token
+        self._host, self._port, self._token = host.strip("[]"), port, token
         self._sessions = SessionRegistry()
         self._watchers = Watchers(self._sessions, self.limits.watch_hz)
         self._connections = 0
@@ -82,7 +84,7 @@ class BridgeServer:
     @property
     def url(self) -> str:
         """Address for games."""
-        return f"ws://{self._authority}/v1"
+        return f"ws://{self._authority}{PATH}"
 
     @property
     def console_url(self) -> str:
@@ -126,7 +128,7 @@ class BridgeServer:
                 process_request=self._http,
                 select_subprotocol=select_subprotocol,
                 ping_interval=20,
-                logger=logging.getLogger("iafm.bridge.websockets"),
+                logger=WIRE_LOG,
             )
         except OSError as error:
             raise BridgeError(
@@ -284,6 +286,8 @@ class BridgeServer:
         """Raises `UnknownSessionError` for a session that is not attached."""
         match await parse(watcher.connection, data):
             case Subscribe(session=session):
+                if session is not None:
+                    self._sessions.find(session)
                 watcher.session = session
             case Instruct(text=text, session=session):
                 game = self._sessions.find(session or watcher.session)

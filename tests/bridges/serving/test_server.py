@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from bridges.protocol.messages import Act, Event, Instruct, State
 from bridges.serving.limits import ServerLimits
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
+from bridges.testing.background_server import background_server
 from games import FrameSize, GameSpec, action_space, observation_space
 from games.controls import Button
 
@@ -71,28 +70,8 @@ class Watchman:
         return f"asked {question}"
 
 
-@contextmanager
 def serving(policy=None, **options):
-    """A server in a thread of its own."""
-    ready, stop = threading.Event(), threading.Event()
-    box = {}
-
-    async def main():
-        async with BridgeServer(policy or Watchman(), port=0, **options) as server:
-            box["server"] = server
-            ready.set()
-            while not stop.is_set():
-                await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield box["server"]
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
+    return background_server(policy or Watchman(), **options)
 
 
 def test_two_games_get_their_own_actions():

@@ -1,4 +1,4 @@
-"""How does a picture travel? A fixed 32-byte header, optional JSON, and the picture's bytes.
+"""Binary frames: a fixed 32-byte header, optional JSON, and the picture's bytes.
 
     offset  size  field (little-endian)
     0       4     magic "IAFM"
@@ -33,7 +33,7 @@ MAX_META = 64 << 10
 
 
 class Codec(IntEnum):
-    """How the picture's bytes are to be read."""
+    """Format of the picture's bytes."""
 
     RGB = 0
     RGBA = 1
@@ -47,7 +47,7 @@ _CHANNELS = {Codec.RGB: 3, Codec.RGBA: 4, Codec.BGRA: 4, Codec.GRAY: 1}
 
 
 class FrameError(ValueError):
-    """A binary message is no picture we accept; `code` is the close code of the protocol."""
+    """A binary message is not acceptable; `code` is the close code of the protocol."""
 
     def __init__(self, message: str, code: int = 4415) -> None:
         super().__init__(message)
@@ -94,9 +94,8 @@ def pack(
         case Codec.RGB:
             payload = np.ascontiguousarray(frame).tobytes()
         case Codec.JPEG:
-            payload = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[
-                1
-            ].tobytes()
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+            payload = cv2.imencode(".jpg", frame[..., ::-1], quality)[1].tobytes()
         case Codec.PNG:
             payload = cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
         case _:
@@ -139,12 +138,19 @@ def unpack(data: bytes) -> EncodedFrame:
 
 
 def _inner_size(codec: Codec, data: bytes) -> tuple[int, int] | None:
-    """Width and height as the picture's own bytes claim them."""
-    if codec is Codec.PNG:
-        if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
-            return None
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
+    """Width and height in a PNG's or JPEG's own header; None where it has none."""
+    return _png_size(data) if codec is Codec.PNG else _jpeg_size(data)
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """From the first start-of-frame segment (markers C0 to CF without C4, C8 and CC)."""
     at = 2
     if data[:2] != b"\xff\xd8":
         return None

@@ -1,4 +1,4 @@
-"""How old are actions when many games share one slow policy? A stub of known slowness, and clients at a fixed pace."""
+"""Load test: the age of actions when many realtime games share one policy of known latency."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from games.controls import Button
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Ages in milliseconds from sending an observation to holding its answer, all clients together."""
+    """Ages in milliseconds from sending an observation to receiving its answer, over all clients."""
 
     clients: int
     answered: int
@@ -35,7 +35,7 @@ class LoadReport:
 
 
 class StubPolicy:
-    """Takes `seconds` per batch, whatever its size, and does nothing."""
+    """Does nothing; takes `seconds` per batch, whatever its size."""
 
     name = "stub"
 
@@ -95,7 +95,7 @@ async def _load(spec: GameSpec, policy_s: float, clients: int, seconds: float) -
 
 
 async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list[tuple[float, Act]]:
-    """One client: a frame every 1/step_hz; returns (age in ms, answer) of those that came in time."""
+    """One client that sends a frame every 1/step_hz; returns (age in ms, answer) of those that came in time."""
     sent: dict[int, float] = {}
     acts: list[tuple[float, Act]] = []
     frame = np.zeros(spec.frame.shape, np.uint8)
@@ -110,9 +110,9 @@ async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list
                     acts.append((1000 * (time.monotonic() - sent[message.observation]), message))
 
         receiving = asyncio.create_task(receive())
-        begun = time.monotonic() + offset
+        started = time.monotonic() + offset
         for number in range(int(seconds * spec.step_hz)):
-            await asyncio.sleep(begun + number / spec.step_hz - time.monotonic())
+            await asyncio.sleep(started + number / spec.step_hz - time.monotonic())
             sent[number] = time.monotonic()
             await connection.send(frames.pack(frame, number, time.monotonic_ns()))
         receiving.cancel()

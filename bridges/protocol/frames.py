@@ -9,7 +9,7 @@
     10      2     height in pixels
     12      4     observation number
     16      8     sender's clock in nanoseconds
-    24      4     bytes of JSON that follow the header
+    24      4     bytes of JSON that follow the header; skipped, since no field of it is defined yet
     28      4     bytes of picture that follow the JSON
 
 Sizes are checked here and again in a JPEG's or PNG's own bytes before anything is decoded.
@@ -63,7 +63,6 @@ class EncodedFrame:
     height: int
     number: int
     t_ns: int
-    meta: bytes
     payload: bytes
 
     def decode(self) -> Frame:
@@ -85,9 +84,7 @@ class EncodedFrame:
         return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def pack(
-    frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB, meta: bytes = b""
-) -> bytes:
+def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB) -> bytes:
     """An RGB frame as a binary message; JPEG is written at quality 85."""
     height, width = frame.shape[:2]
     match codec:
@@ -101,9 +98,9 @@ def pack(
         case _:
             raise FrameError(f"frames are sent as RGB, JPEG or PNG, not {codec.name}")
     header = HEADER.pack(
-        MAGIC, VERSION, codec, 0, width, height, number & 0xFFFFFFFF, t_ns, len(meta), len(payload)
+        MAGIC, VERSION, codec, 0, width, height, number & 0xFFFFFFFF, t_ns, 0, len(payload)
     )
-    return header + meta + payload
+    return header + payload
 
 
 def unpack(data: bytes) -> EncodedFrame:
@@ -132,9 +129,7 @@ def unpack(data: bytes) -> EncodedFrame:
             )
     elif _inner_size(codec, payload) != (width, height):
         raise FrameError(f"the {codec.name} inside is not {width}x{height}", 4413)
-    return EncodedFrame(
-        codec, width, height, number, t_ns, data[HEADER.size : HEADER.size + meta_size], payload
-    )
+    return EncodedFrame(codec, width, height, number, t_ns, payload)
 
 
 def _inner_size(codec: Codec, data: bytes) -> tuple[int, int] | None:

@@ -123,8 +123,8 @@ def test_played_step_by_step_it_is_the_sequence(run: Path) -> None:
     for player, seen, told in zip(players, (frames[0], frames[1, :5]), words, strict=True):
         text = torch.tensor([baseline.vocabulary.text_ids(told, 32)])
         _, memory = baseline.model(torch.from_numpy(seen)[None], text)
-        assert player.memory is not None
-        torch.testing.assert_close(player.memory, memory[0, 0], atol=1e-5, rtol=1e-5)
+        assert player.hidden is not None
+        torch.testing.assert_close(player.hidden, memory[0, 0], atol=1e-5, rtol=1e-5)
 
 
 RICH = GameSpec(

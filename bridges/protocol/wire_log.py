@@ -5,6 +5,5 @@ from __future__ import annotations
 import logging
 
 WIRE_LOG = logging.getLogger("iafm.bridge.websockets")
-WIRE_LOG.setLevel(
-    logging.INFO
-)  # at DEBUG the library logs whole messages, and a hello holds a token
+# At DEBUG the library logs whole messages, and a hello holds a token.
+WIRE_LOG.setLevel(logging.INFO)

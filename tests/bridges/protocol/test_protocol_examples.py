@@ -1,4 +1,4 @@
-"""Every example in PROTOCOL.md is a message, and every number in it is the code's."""
+"""PROTOCOL.md: every example is a message, and every number is the code's."""
 
 import json
 import re
@@ -35,9 +35,9 @@ def test_the_example_is_a_message_without_unknown_fields(sender, example):
 def test_every_message_has_an_example():
     for sender, part in schema().items():
         shown = {json.loads(example)["type"] for who, example in EXAMPLES if who == sender}
-        known = set(part["discriminator"]["mapping"])
-        told_by_the_other = {"event", "bye"} if sender == "server" else set()
-        assert known - shown == told_by_the_other
+        types = set(part["discriminator"]["mapping"])
+        shown_for_the_client = {"event", "bye"} if sender == "server" else set()
+        assert types - shown == shown_for_the_client
 
 
 def test_the_example_act_is_legal_in_the_example_game():

@@ -1,4 +1,4 @@
-"""Games, consoles and strangers at a real server on a loopback port."""
+"""Bridge server: games, consoles and strangers on a loopback port."""
 
 import asyncio
 import json
@@ -37,13 +37,13 @@ def picture(brightness: int) -> np.ndarray:
 
 
 class Watchman:
-    """Switches on in the dark; says what it saw and was told."""
+    """A policy that switches on in the dark; records the instructions and batch sizes it got."""
 
     name = "watchman"
 
     def __init__(self, seconds=0.0):
         self.seconds = seconds
-        self.told = []
+        self.instructions = []
         self.batches = []
 
     def attach(self, spec, *, seed=None):
@@ -54,7 +54,7 @@ class Watchman:
     def act(self, requests):
         time.sleep(self.seconds)
         self.batches.append(len(requests))
-        self.told += [r.instruction for r in requests]
+        self.instructions += [r.instruction for r in requests]
         if any(r.instruction == "fail" for r in requests):
             raise RuntimeError("secret detail")
         return [
@@ -109,7 +109,7 @@ def test_lockstep_drops_nothing():
             game.send(picture(i))
         last = game.act(picture(99))
         assert last.dropped == 0
-        assert len(policy.told) == 7
+        assert len(policy.instructions) == 7
 
 
 def test_waiting_sessions_share_one_batch():
@@ -126,7 +126,7 @@ def test_waiting_sessions_share_one_batch():
 
 
 class Planner(Watchman):
-    """Looks two steps ahead: off, on, off."""
+    """A policy that plans two steps ahead: off, on, off."""
 
     def act(self, requests):
         on, off = SPEC.normalize({"on": 1}), SPEC.normalize({"off": 1})
@@ -139,7 +139,7 @@ class Planner(Watchman):
 
 
 class Clock:
-    """Tells the seconds it is set to."""
+    """A clock that stands at `now` seconds."""
 
     now = 100.0
 
@@ -154,16 +154,16 @@ def test_each_client_does_what_is_due_by_its_own_clock():
         connect(server.url, SPEC, mode="realtime", clock=late) as behind,
         connect(server.url, SPEC, mode="realtime", clock=fresh) as ahead,
     ):
-        whole = ahead.act(picture(0))
-        assert [step.words for step in whole.later] == ["second", "third"]
-        assert (whole.step_ms, whole.valid_ms) == (50, 400)
+        answer = ahead.act(picture(0))
+        assert [step.words for step in answer.later] == ["second", "third"]
+        assert (answer.step_ms, answer.valid_ms) == (50, 400)
         behind.send(picture(0))
         late.now += 0.07  # a step and a bit pass before the answer is asked for
         until(behind.current_action)
         assert behind.current_action().words == "second"
         assert behind.current_action().action == {"on": 1, "off": 0}
         assert [step.words for step in behind.current_action().later] == ["third"]
-        assert ahead.current_action() == whole
+        assert ahead.current_action() == answer
 
 
 def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
@@ -206,13 +206,13 @@ def test_a_console_sees_everything_and_changes_the_goal_at_once():
             console.send('{"type":"instruct","text":"switch it on"}')
             until(lambda: game.instruction == "switch it on")
         game.act(picture(3))
-        assert policy.told[-1] == "switch it on"
+        assert policy.instructions[-1] == "switch it on"
         game.event(terminated=True, success=True, task="lamp")
-        seen = []
-        while not any(isinstance(m, Event) for m in seen):
-            seen.append(next(messages))
-        assert any(isinstance(m, Instruct) and m.text == "switch it on" for m in seen)
-        assert any(isinstance(m, Act) and m.words == "saw 3" for m in seen)
+        received = []
+        while not any(isinstance(m, Event) for m in received):
+            received.append(next(messages))
+        assert any(isinstance(m, Instruct) and m.text == "switch it on" for m in received)
+        assert any(isinstance(m, Act) and m.words == "saw 3" for m in received)
         until(lambda: server.state().sessions[0].successes == 1)
         messages.close()
         assert ask(server.url, "why") == "asked why"
@@ -322,7 +322,7 @@ def test_no_server_is_one_clear_line():
 
 
 class Lamp:
-    """On after three times "on"."""
+    """An environment: lit after "on" at three steps."""
 
     game = SPEC
     observation_space = observation_space(SPEC)
@@ -330,19 +330,19 @@ class Lamp:
 
     def reset(self, *, seed=None, options=None):
         self.count = 0
-        return self.look(), {"task": "lamp", "success": False}
+        return self.observe(), {"task": "lamp", "success": False}
 
     def step(self, action):
         self.count += action["on"]
         return (
-            self.look(),
+            self.observe(),
             0.0,
             self.count == 3,
             False,
             {"task": "lamp", "success": self.count == 3},
         )
 
-    def look(self):
+    def observe(self):
         return {"frame": picture(0), "instruction": "switch on"}
 
     def close(self):

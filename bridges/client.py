@@ -25,7 +25,6 @@ from bridges.protocol import frames
 from bridges.protocol.messages import (
     Act,
     Answer,
-    Bye,
     ErrorMessage,
     Event,
     FromServer,
@@ -236,18 +235,20 @@ def ask(url: str, kind: str, *, session: str | None = None, token: str | None = 
     raise BridgeError("the server closed the connection")
 
 
-def instruct(url: str, text: str, *, session: str | None = None, token: str | None = None) -> None:
-    """Set the instruction of a session (None: the newest); raises `BridgeError` where the server refuses.
+def instruct(url: str, text: str, *, session: str | None = None, token: str | None = None) -> str:
+    """Set the instruction of a session (None: the newest); returns its name once the instruction counts.
 
-    On return the instruction counts: the server reads in order, and it has answered the `bye` behind it.
+    Raises `BridgeError` where the server refuses.
     """
     message = build(Instruct, text=text, session=session)
     with _attached(url, "query", token) as connection:
         connection.send(message.model_dump_json())
-        connection.send(Bye().model_dump_json())
         for reply in receive(connection, REPLY_TIMEOUT_S):
+            if isinstance(reply, Instruct):
+                return reply.session or ""
             if isinstance(reply, ErrorMessage):
                 raise error_of(reply)
+    raise BridgeError("the server closed the connection")
 
 
 def watch(

@@ -244,7 +244,7 @@ class BridgeServer:
             return
         match await parse(game.connection, data):
             case Instruct(text=text):
-                self._instruct(game, text, from_game=True)
+                self._instruct(game, text)
             case Event() as event:
                 await self._on_event(game, event)
             case Query() as query:
@@ -291,7 +291,10 @@ class BridgeServer:
                 watcher.session = session
             case Instruct(text=text, session=session):
                 game = self._sessions.find(session or watcher.session)
-                self._instruct(game, text, from_game=False)
+                message = self._instruct(game, text)
+                send_nowait(game.connection, message)
+                if not self._watchers.sees(watcher, game):
+                    await send(watcher.connection, message)
             case Query(session=session) as query:
                 game = self._sessions.find(session or watcher.session)
                 await self._answer_query(watcher.connection, query, game)
@@ -300,14 +303,13 @@ class BridgeServer:
 
     # --- sessions ---
 
-    def _instruct(self, game: Attachment, text: str, *, from_game: bool) -> None:
-        """Set an instruction: it counts from the next observation on."""
+    def _instruct(self, game: Attachment, text: str) -> Instruct:
+        """Set an instruction, which counts from the next observation on; returns what the watchers got."""
         game.session.instruction = text
         message = Instruct(text=text, session=game.name)
-        if not from_game:
-            send_nowait(game.connection, message)
         self._watchers.broadcast_of(game, message)
         self._watchers.broadcast(self.state())
+        return message
 
     async def _answer_query(
         self, connection: ServerConnection, query: Query, game: Attachment

@@ -62,5 +62,9 @@ class Watchers:
             watcher.last_frame_at = now
             send_nowait(watcher.connection, data)
 
+    def sees(self, watcher: Watcher, attachment: Attachment) -> bool:
+        """Whether a console gets what is broadcast of a game."""
+        return watcher in self._of(attachment)
+
     def _of(self, attachment: Attachment) -> Iterator[Watcher]:
         return (w for w in self._watchers if self._sessions.get(w.session) is attachment)

@@ -12,7 +12,15 @@ from websockets.sync.server import serve
 from bridges.client import ask, connect, instruct, watch
 from bridges.errors import BridgeError
 from bridges.play import Start, play
-from bridges.protocol.messages import Act, Hello, Instruct, State, from_server
+from bridges.protocol.messages import (
+    Act,
+    ErrorMessage,
+    Hello,
+    Instruct,
+    State,
+    Subscribe,
+    from_server,
+)
 from bridges.serving.limits import ServerLimits
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
@@ -33,6 +41,14 @@ FRAME = np.zeros(SPEC.frame.shape, np.uint8)
 def server():
     with background_server(RandomPolicy()) as server:
         yield server
+
+
+def receive_until(connection, kind):
+    """Text messages up to the first of a kind."""
+    received = []
+    while not received or not isinstance(received[-1], kind):
+        received.append(from_server(connection.recv(timeout=10)))
+    return received
 
 
 def addresses(server):
@@ -103,13 +119,30 @@ def test_without_a_game_there_is_nobody_to_ask(server, call):
 
 def test_an_instruction_reaches_the_named_session_only(server):
     with connect(server.url, SPEC) as first, connect(server.url, SPEC) as second:
-        instruct(server.url, "ring", session=first.welcome.session)
-        instruct(server.url, "wait")
+        name = first.welcome.session
+        assert instruct(server.url, "ring", session=name) == name
+        assert instruct(server.url, "wait") == second.welcome.session
         instructions = [game.instruction for game in server.state().sessions]
         assert instructions == ["ring", "wait"]
         first.act(FRAME)
         second.act(FRAME)
         assert (first.instruction, second.instruction) == ("ring", "wait")
+
+
+@pytest.mark.parametrize("subscribed", [None, "other"])
+def test_a_console_gets_its_instruction_back_once(server, subscribed):
+    with connect(server.url, SPEC) as other, connect(server.url, SPEC) as newest:
+        name = newest.welcome.session
+        with raw_connect(server.url) as console:
+            console.send('{"type":"hello","role":"watch"}')
+            if subscribed:
+                console.send(Subscribe(session=other.welcome.session).model_dump_json())
+            console.send(Instruct(text="ring", session=name).model_dump_json())
+            received = receive_until(console, Instruct)
+            console.send('{"type":"query","session":"nosuch"}')
+            received += receive_until(console, ErrorMessage)
+        sent_back = [message for message in received if isinstance(message, Instruct)]
+        assert sent_back == [Instruct(text="ring", session=name)]
 
 
 def test_a_watch_of_one_session_sees_it_alone_and_ends_with_it(server):

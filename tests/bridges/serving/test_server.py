@@ -13,14 +13,13 @@ from websockets.sync.client import connect as raw_connect
 
 from bridges.client import ask, connect, watch
 from bridges.errors import BridgeError, PolicyError
-from bridges.play import Start, play
 from bridges.policy import Decision, PlannedAction
 from bridges.protocol.messages import Act, Event, Instruct, State
 from bridges.serving.limits import ServerLimits
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from bridges.testing.background_server import background_server
-from games import FrameSize, GameSpec, action_space, observation_space
+from games import FrameSize, GameSpec
 from games.controls import Button
 
 SPEC = GameSpec(
@@ -319,42 +318,6 @@ async def _start(port):
 def test_no_server_is_one_clear_line():
     with pytest.raises(BridgeError, match="no server at"):
         connect("ws://127.0.0.1:1/v1", SPEC)
-
-
-class Lamp:
-    """An environment: lit after "on" at three steps."""
-
-    game = SPEC
-    observation_space = observation_space(SPEC)
-    action_space = action_space(SPEC)
-
-    def reset(self, *, seed=None, options=None):
-        self.count = 0
-        return self.observe(), {"task": "lamp", "success": False}
-
-    def step(self, action):
-        self.count += action["on"]
-        return (
-            self.observe(),
-            0.0,
-            self.count == 3,
-            False,
-            {"task": "lamp", "success": self.count == 3},
-        )
-
-    def observe(self):
-        return {"frame": picture(0), "instruction": "switch on"}
-
-    def close(self):
-        pass
-
-
-@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
-def test_play_drives_an_environment(mode):
-    with serving() as server:
-        report = play(Lamp(), server.url, [Start(0), Start(1)], mode=mode, pace_hz=200)
-        assert (report.episodes, report.successes) == (2, 2)
-        assert report.summary()["age_ms"]["p95"] > 0
 
 
 def until(condition):

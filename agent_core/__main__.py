@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from agent_core.cli import data_and_training, inspect, serving
-from bridges import BridgeError, PolicyError
+from bridges.errors import BridgeError, PolicyError
 from games import ActionError, UnplayableError
 from games.registry import UnknownGameError
 from recorder import CaptureError

@@ -35,7 +35,8 @@ def test_the_python_block_attaches_a_game():
     (block,) = [block for kind, block in BLOCKS if kind == "python"]
     around = """
 import asyncio
-from bridges import BridgeServer, RandomPolicy
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 
 async def main():
     async with BridgeServer(RandomPolicy(), port=0) as server:

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from agent_core.agent import Agent
-from bridges import BridgeServer, RandomPolicy, Start, play
+from bridges.play import Start, play
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games.voxel import SPEC, TASKS, VoxelEnv
 
 BENCH_SEED = 3_000_000_000

@@ -15,7 +15,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bridges import BridgeServer, PlayReport, Policy, Start, play
+from bridges.play import PlayReport, Start, play
+from bridges.policy import Policy
+from bridges.serving.server import BridgeServer
 from games.voxel import FREE, TASKS, Goal, VoxelEnv
 
 DEMO_SEED = 2_000_000_000

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.cli.output import answer, err, out
-from bridges import BridgeError, BridgeServer, Policy, RandomPolicy, Start, ask, play, run, watch
+from bridges.client import ask, watch
+from bridges.errors import BridgeError
+from bridges.play import Start, play
+from bridges.policy import Policy
 from bridges.protocol.messages import Act, State
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer, run
 
 URL = "ws://127.0.0.1:8765/v1"
 

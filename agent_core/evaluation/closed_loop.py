@@ -19,7 +19,8 @@ import numpy as np
 from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.process_pool import pool
-from bridges import Decision, Policy, RandomPolicy, Request
+from bridges.policy import Decision, Policy, PolicyRequest
+from bridges.serving.random_policy import RandomPolicy
 from games import Action, Env, Game, Observation
 from games.registry import load, make
 
@@ -147,9 +148,11 @@ class _EnvSlot:
         self.reward = 0.0
         self.outcome: Outcome | None = None
 
-    def request(self) -> Request:
+    def request(self) -> PolicyRequest:
         seen = self.observation
-        return Request(self.player, seen["frame"], seen["instruction"], executed=self.executed)
+        return PolicyRequest(
+            self.player, seen["frame"], seen["instruction"], executed=self.executed
+        )
 
     def is_query_step(self) -> bool:
         """Whether the policy is free to look at this step's frame."""
@@ -157,7 +160,7 @@ class _EnvSlot:
 
     def on_decision(self, decision: Decision) -> None:
         """The answer to the newest frame."""
-        later = [following.action for following in decision.chunk_rest]
+        later = [following.action for following in decision.later]
         self.answers.append((self.steps, [decision.action, *later]))
 
     def current_action(self) -> Action:

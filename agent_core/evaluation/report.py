@@ -26,7 +26,7 @@ from agent_core.evaluation.metrics import wilson_interval
 from agent_core.evaluation.teacher_forced import next_action_report
 from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
-from bridges import Policy
+from bridges.policy import Policy
 from games import did_you_mean
 from games.game import UnplayableError
 from games.registry import load

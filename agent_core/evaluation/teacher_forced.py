@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from agent_core.evaluation import metrics
-from bridges import Policy, Request
+from bridges.policy import Policy, PolicyRequest
 from games import Action
 from recorder import Episode
 
@@ -36,7 +36,7 @@ def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
     predicted: list[Action] = []
     executed: Action | None = None
     for frame, really in zip(episode.frames(), episode.executed, strict=True):
-        request = Request(player, frame, episode.header.instruction, executed)
+        request = PolicyRequest(player, frame, episode.header.instruction, executed)
         predicted.append(policy.act([request])[0].action)
         executed = really
     player.close()

@@ -19,7 +19,7 @@ import numpy as np
 
 from agent_core.agent import Agent
 from agent_core.process_pool import pool
-from bridges import Request
+from bridges.policy import PolicyRequest
 from bridges.serving.random_policy import random_action
 from games import Action, Button, Camera, Control, GameSpec, Observation
 from games.registry import load, make
@@ -137,7 +137,7 @@ class _AgentDriver:
         self._player = self._agent.attach(spec, seed=seed)
 
     def action(self, observation: Observation) -> Action | None:
-        request = Request(self._player, observation["frame"], observation["instruction"])
+        request = PolicyRequest(self._player, observation["frame"], observation["instruction"])
         return self._agent.act([request])[0].action
 
 

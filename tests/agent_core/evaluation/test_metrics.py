@@ -15,7 +15,8 @@ from agent_core.evaluation.metrics import (
 )
 from agent_core.evaluation.report import Evaluation, tally
 from agent_core.recording.expert import SEED_LIMIT
-from bridges import Decision, PlannedAction, RandomPolicy
+from bridges.policy import Decision, PlannedAction
+from bridges.serving.random_policy import RandomPolicy
 from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
 
 
@@ -125,8 +126,10 @@ def test_a_late_answer_gives_what_it_foretold(late, foretold, played):
     due = []
     for step in range(6):
         if step % (late or 1) == 0:
-            later = tuple(PlannedAction(one(step + k), "") for k in range(1, foretold + 1))
-            lane.on_decision(Decision(one(step), "", 1.0, chunk_rest=later))
+            later = tuple(
+                PlannedAction(action=one(step + k), words="") for k in range(1, foretold + 1)
+            )
+            lane.on_decision(Decision(action=one(step), words="", probability=1.0, later=later))
         due.append(lane.current_action())
         lane.steps += 1
     assert due == [NONE if k is None else one(k) for k in played]
@@ -140,6 +143,6 @@ def test_a_late_player_is_told_what_was_done_meanwhile():
     for step in range(6):
         if lane.is_query_step():
             told.append(lane.request().executed)
-            lane.on_decision(Decision(one(step), "", 1.0))
+            lane.on_decision(Decision(action=one(step), words="", probability=1.0))
         lane.step(lane.current_action())
     assert told == [None, NONE, one(0)]

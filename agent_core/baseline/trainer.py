@@ -23,8 +23,9 @@ from agent_core.config import ConfigError, RunConfig
 from agent_core.data.corpus import TrainingData, build_training_data, load_splits
 from agent_core.data.dataset import WindowDataset
 from agent_core.device import half_precision, keep_freed_memory
+from agent_core.progress_bar import ProgressBar
 from agent_core.training.optimizer import learning_rate, make_optimizer, update_ema
-from agent_core.training.progress import Bar, ProgressReporter, TaskID, progress_bar
+from agent_core.training.progress import ProgressReporter, progress_bar
 from agent_core.training.resume import TrainError, create_run_dir
 from agent_core.training.run_log import RunLog, draw_curves, write_whole
 from agent_core.weights.checkpoint import save
@@ -156,7 +157,7 @@ class BaselineTrainer:
         self.started = time.monotonic()
         with RunLog(self.run_dir) as log, progress_bar(True) as bar:
             try:
-                self._loop(log, bar, bar.add_task("training", total=1.0, note=""))
+                self._loop(log, bar)
             except KeyboardInterrupt:
                 interrupted = True
                 logger.warning("interrupted at step %d; saved", self.step)
@@ -188,11 +189,9 @@ class BaselineTrainer:
         by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
-    def _loop(self, log: RunLog, bar: Bar, task: TaskID) -> None:
+    def _loop(self, log: RunLog, bar: ProgressBar) -> None:
         settings = self.config.train
-        teller = ProgressReporter(
-            log, bar, task, settings.batch * SEQUENCE_LENGTH, self.step, "frames"
-        )
+        teller = ProgressReporter(log, bar, settings.batch * SEQUENCE_LENGTH, self.step, "frames")
         validated = time.monotonic()
         while (share := self._progress()) < 1:
             lr = learning_rate(self.config, self.step, share)

@@ -1,38 +1,32 @@
-"""What does training say while it runs? Rows of the log, a bar on a terminal, lines where there is none."""
+"""Progress of training: rows of the run's log, and the progress bar with the last losses."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from agent_core.progress_bar import ProgressBar
 from agent_core.training.run_log import RunLog
 
 logger = logging.getLogger("iafm.train")
-__all__ = ["Bar", "ProgressReporter", "TaskID", "as_metrics", "progress_bar"]
 
 
 class ProgressReporter:
-    """Tells the log, the bar and, where nobody watches the bar, a line every ten seconds how training goes."""
+    """Writes losses, rate and data wait to the run's log (None: another process does) and beside the bar."""
 
     def __init__(
         self,
         log: RunLog | None,
-        bar: Bar,
-        task: TaskID,
+        bar: ProgressBar,
         batch: int,
         step: int,
         unit: str = "windows",
     ) -> None:
-        self.log, self.bar, self.task = log, bar, task
+        self.log, self.bar = log, bar
         self.batch, self.unit = batch, unit
         self.step, self.since = step, time.monotonic()
-        self.printed = time.monotonic()
         self.data_wait_s = 0.0
 
     def report(
@@ -42,10 +36,10 @@ class ProgressReporter:
         numbers: dict[str, float],
         data_wait_s: float | None = None,
     ) -> None:
-        """The numbers of one step, and how many windows (or what `unit` counts) a second since the last ones.
+        """Report one step's metrics, with the rate in `unit` per second since the last report.
 
-        `waited_s` is how long training has waited for data in all, where that is known; said is the share of the time
-        since the last ones.
+        `data_wait_s` is the time that training has waited for data in all; `data_wait` in the log is its share of the
+        time since the last report.
         """
         now = time.monotonic()
         spent = now - self.since
@@ -60,10 +54,7 @@ class ProgressReporter:
         if self.log is None:
             return
         self.log.write(step, "train", numbers)
-        self.bar.update(self.task, completed=progress, note=note)
-        if not sys.stderr.isatty() and now - self.printed > 10:
-            self.printed = now
-            logger.info("%3.0f %% %s", 100 * progress, note)
+        self.bar(progress, 1.0, note)
 
 
 def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
@@ -73,10 +64,6 @@ def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str,
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 
-def progress_bar(shown: bool) -> Bar:
-    """A progress bar on a terminal's standard error, elsewhere a silent one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Bar(
-        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
-    )
+def progress_bar(shown: bool) -> ProgressBar:
+    """The bar of a training run; without a terminal its lines go to the log of messages, with their time."""
+    return ProgressBar("training", shown=shown, write=logger.info)

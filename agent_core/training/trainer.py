@@ -28,6 +28,7 @@ from agent_core.data.dataset import EpisodeLike
 from agent_core.data.prefetch import Prefetcher, can_prefetch
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.model.iafm import IAFM
+from agent_core.progress_bar import ProgressBar
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.initialize import build_ema, build_model
 from agent_core.training.microbatch import (
@@ -38,7 +39,7 @@ from agent_core.training.microbatch import (
     sample_microbatch,
 )
 from agent_core.training.optimizer import learning_rate, make_optimizer, update_ema
-from agent_core.training.progress import Bar, ProgressReporter, TaskID, as_metrics, progress_bar
+from agent_core.training.progress import ProgressReporter, as_metrics, progress_bar
 from agent_core.training.resume import (
     RunProgress,
     TrainError,
@@ -183,11 +184,10 @@ class Trainer:
             write_whole(self.run_dir / "config.toml", self.config.toml())
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
         with logged as log, progress_bar(leads) as bar:
-            task = bar.add_task("training", total=1.0, note="")
             try:
                 ahead = can_prefetch(self.device)
                 with Prefetcher(self._microbatches, self.device, ahead) as feeder:
-                    self._loop(feeder, log, bar, task)
+                    self._loop(feeder, log, bar)
             except KeyboardInterrupt:
                 if self.is_sharded:
                     raise  # processes stand at different places: only what was saved fits together
@@ -237,10 +237,10 @@ class Trainer:
         return Schedule(*self.group.broadcast((share, validation, saving), self.device))
 
     def _loop(
-        self, feeder: Prefetcher[list[MicroBatch]], log: RunLog | None, bar: Bar, task: TaskID
+        self, feeder: Prefetcher[list[MicroBatch]], log: RunLog | None, bar: ProgressBar
     ) -> None:
         batch = self.config.train.batch
-        teller = ProgressReporter(log, bar, task, batch, self.progress.step)
+        teller = ProgressReporter(log, bar, batch, self.progress.step)
         self._validated = self._saved = time.monotonic()
         due = self._check_schedule()
         while due.progress < 1:
@@ -257,7 +257,7 @@ class Trainer:
             if due.saving:
                 self._check(as_metrics(found, norm, lr))
                 self._save_state()
-        bar.update(task, completed=1.0)
+        bar(1.0, 1.0)
 
     def _microbatches(self, step: int) -> list[MicroBatch]:
         """This process's share of one step's batch, in parts that are computed one after the other."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from games import did_you_mean
+from games.validation_error import FirstError, first_error
 
 
 class ConfigError(ValueError):
@@ -307,8 +308,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(_say(first["loc"], str(first["msg"]))) from None
+        raise ConfigError(_describe(first_error(error))) from None
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -326,19 +326,15 @@ def _override(values: dict[str, Any], override: str) -> None:
     settings[key] = value
 
 
-def _say(where: tuple[int | str, ...], message: str) -> str:
+def _describe(error: FirstError) -> str:
+    """The setting and what is wrong with it; for an unknown one the closest that there is."""
+    name = ".".join(error.path)
+    if error.kind != "extra_forbidden":
+        return ": ".join(filter(None, (name, error.message)))
     known = {name: field.annotation for name, field in RunConfig.model_fields.items()}
-    hint = ""
-    if message.startswith("Extra inputs"):
-        part = known.get(str(where[0])) if len(where) > 1 else None
-        names = (
-            part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else known
-        )
-        return (
-            f"no setting called {'.'.join(map(str, where))!r}{did_you_mean(str(where[-1]), names)}"
-        )
-    parts = (".".join(map(str, where)), message.removeprefix("Value error, ") + hint)
-    return ": ".join(filter(None, parts))
+    part = known.get(error.path[0]) if len(error.path) > 1 else None
+    names = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else known
+    return f"no setting called {name!r}{did_you_mean(error.path[-1], names)}"
 
 
 def _toml(value: Any) -> str:

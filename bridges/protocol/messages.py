@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from games import Action, GameSpec
+from games.validation_error import FirstError, first_error
 
 SUBPROTOCOL = "iafm.bridge.v1"
 VERSION = 1
@@ -246,7 +247,7 @@ def build(model: type[_M], **values: Any) -> _M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _field_error(error, model.model_fields["type"].default) from None
+        raise _field_error(first_error(error), model.model_fields["type"].default) from None
 
 
 def schema() -> dict[str, Any]:
@@ -261,16 +262,16 @@ def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
     try:
         return adapter.validate_python(value, strict=False)
     except ValidationError as error:
-        if error.errors()[0]["type"] == "union_tag_invalid":
+        first = first_error(error)
+        if first.kind == "union_tag_invalid":
             return None
-        raise _field_error(error, value["type"], skip=1) from None
+        raise _field_error(first, value["type"], skip=1) from None
 
 
-def _field_error(error: ValidationError, type_name: str, *, skip: int = 0) -> MessageError:
+def _field_error(first: FirstError, type_name: str, *, skip: int = 0) -> MessageError:
     """The first wrong field; its value is not repeated, since it may be a token."""
-    first = error.errors()[0]
-    path = ".".join(map(str, first["loc"][skip:]))
-    return MessageError(f"{type_name}.{path}: {first['msg']}", path)
+    path = ".".join(first.path[skip:])
+    return MessageError(f"{type_name}.{path}: {first.message}", path)
 
 
 def parse_json(text: str) -> Any:

@@ -18,29 +18,15 @@ import numpy as np
 
 from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
+from agent_core.evaluation.plan import BASELINE, EpisodeSpec
 from agent_core.process_pool import pool
 from bridges.policy import Decision, Policy, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
 from games import Action, Env, Game, Observation
 from games.registry import load, make
 
-HELD_OUT = 1_000_000_000
-"""Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
 ENVS_PER_PROCESS = 8
 """Episodes that one process plays side by side, one batched pass per step."""
-
-CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
-BASELINE = "cnn_gru"
-"""The further condition of an evaluation with a baseline."""
-
-
-@dataclass(frozen=True)
-class EpisodeSpec:
-    """One episode to play."""
-
-    task: str
-    condition: str
-    seed: int
 
 
 @dataclass(frozen=True)

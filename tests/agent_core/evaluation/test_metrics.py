@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agent_core.evaluation.closed_loop import HELD_OUT, EpisodeSpec, Outcome, _EnvSlot, options_of
+from agent_core.evaluation.closed_loop import Outcome, _EnvSlot, options_of
 from agent_core.evaluation.metrics import (
     bleu4,
     button_f1,
@@ -13,7 +13,8 @@ from agent_core.evaluation.metrics import (
     exact_match,
     wilson_interval,
 )
-from agent_core.evaluation.report import Evaluation, tally
+from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec, Evaluation
+from agent_core.evaluation.report import tally
 from agent_core.recording.expert import SEED_LIMIT
 from bridges.policy import Decision, PlannedAction
 from bridges.serving.random_policy import RandomPolicy

@@ -163,5 +163,6 @@ def plot(report: Report, path: Path) -> None:
     axis.set_xticks(range(len(tasks)), tasks)
     axis.set(ylabel="success", ylim=(0, 1.05))
     axis.legend(ncols=len(conditions), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""Is this installation all right? Each check says what it found and, where it is not well, the way out."""
+"""Checks of an installation; each gives a finding and, where something is wrong, the way out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One check."""
+    """Result of one check."""
 
     check: str
     ok: bool
@@ -57,19 +57,19 @@ def _python() -> Finding:
 
 
 def _libraries() -> Finding:
-    found, missing = [], []
+    installed, missing = [], []
     for name in LIBRARIES:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             missing.append(name)
-    detail = ", ".join(found) + (f"; missing: {', '.join(missing)}" if missing else "")
+    detail = ", ".join(installed) + (f"; missing: {', '.join(missing)}" if missing else "")
     return Finding("libraries", not missing, detail)
 
 
 def _shadowed() -> Finding:
-    """Our import names are common words: another distribution could stand before ours."""
-    home = Path(__file__).resolve().parent.parent
+    """Whether another distribution's package shadows one of ours: their import names are common words."""
+    home = Path(__file__).resolve().parents[2]
     foreign = []
     for name in PACKAGES:
         path = Path(str(import_module(name).__file__)).resolve()
@@ -106,11 +106,11 @@ def _kernels() -> Finding:
         "compact models": native_compact.unavailable_reason(),
         "the paper's": native_paper.unavailable_reason(),
     }
-    found = [
-        f"{which}: {'compiled and right' if reason is None else f'torch computes, {reason}'}"
+    states = [
+        f"{which}: {'compiled and checked' if reason is None else f'torch computes, {reason}'}"
         for which, reason in reasons.items()
     ]
-    return Finding("own kernels", True, "; ".join(found))
+    return Finding("own kernels", True, "; ".join(states))
 
 
 def _checkpoint() -> Finding:

@@ -66,7 +66,7 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
     """Success by task and condition with Wilson's 95 % interval, and the mean reward of an episode."""
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault((outcome.trial.task, outcome.trial.condition), []).append(outcome)
+        groups.setdefault((outcome.spec.task, outcome.spec.condition), []).append(outcome)
     tasks: dict[str, dict[str, dict[str, float]]] = {}
     for (task, condition), group in sorted(groups.items()):
         successes = sum(outcome.success for outcome in group)

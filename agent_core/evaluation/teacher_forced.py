@@ -1,4 +1,4 @@
-"""How well are the next actions of held-out play foretold, beside doing nothing and repeating the last action?"""
+"""Teacher-forced evaluation: next actions of held-out play, beside the null action and the repeated last action."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def next_action_report(
     policies: Mapping[str, Policy],
     on_episode: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Metrics of what policies (by name) foretell while they watch recorded play, and of two that see nothing."""
+    """Metrics of the policies' (by name) predictions on recorded play, and of two baselines that see no frame."""
     names = (*policies, "noop", "repeat_last")
     predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
     for episode in episodes:
@@ -31,14 +31,14 @@ def next_action_report(
 
 
 def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
-    """What a policy would do at every step, told after each what was really executed."""
+    """A policy's predicted action at every step, with the recorded actions as its past (teacher forcing)."""
     player = policy.attach(episode.spec, seed=0)
     predicted: list[Action] = []
     executed: Action | None = None
-    for frame, really in zip(episode.frames(), episode.executed, strict=True):
+    for frame, recorded in zip(episode.frames(), episode.executed, strict=True):
         request = PolicyRequest(player, frame, episode.header.instruction, executed)
         predicted.append(policy.act([request])[0].action)
-        executed = really
+        executed = recorded
     player.close()
     return predicted
 
@@ -50,12 +50,12 @@ def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dic
     changes = [
         metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)
     ]
-    known = [value for value in changes if not math.isnan(value)]
+    defined = [value for value in changes if not math.isnan(value)]
     camera = metrics.camera_mae_deg(spec, predicted, wanted)
-    found = {
+    scores = {
         "bleu4": round(metrics.bleu4(spec, predicted, wanted), 4),
         "exact": round(metrics.exact_match(predicted, wanted), 4),
         "button_f1": round(metrics.button_f1(spec, predicted, wanted), 4),
-        "change_f1": round(sum(known) / len(known), 4) if known else 0.0,
+        "change_f1": round(sum(defined) / len(defined), 4) if defined else 0.0,
     }
-    return found if math.isnan(camera) else {**found, "camera_mae_deg": round(camera, 4)}
+    return scores if math.isnan(camera) else {**scores, "camera_mae_deg": round(camera, 4)}

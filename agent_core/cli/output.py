@@ -52,7 +52,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str = ""
     for row in rows:
         grid.add_row(*(Text(printable(str(cell))) for cell in row))
     width = None if sys.stdout.isatty() else WIDE
-    Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False).print(grid)
+    console = Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    with console.capture() as capture:
+        console.print(grid)
+    _write(sys.stdout, capture.get().rstrip("\n"))
 
 
 def records(rows: Sequence[Mapping[str, object]]) -> None:

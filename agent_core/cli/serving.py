@@ -202,14 +202,15 @@ def run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     token = _token(args.token_file)
     server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
-
-    def announce(serving: BridgeServer) -> None:
-        remark(f"serving at {serving.url}, console at {serving.console_url} (Ctrl-C ends)")
-        if args.json:
-            say_json({"url": serving.url, "console_url": serving.console_url, "port": serving.port})
-
-    run(server, announce)
+    run(server, lambda listening: announce(listening, args.json))
     return 0
+
+
+def announce(server: BridgeServer, as_json: bool) -> None:
+    """Say where a server listens; as JSON for a script that asked for any free port."""
+    remark(f"serving at {server.url}, console at {server.console_url} (Ctrl-C ends)")
+    if as_json:
+        say_json({"url": server.url, "console_url": server.console_url, "port": server.port})
 
 
 def _token(path: Path | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -121,7 +122,7 @@ def next_action_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, 
     metrics = dict.fromkeys(metric for figures in by_policy.values() for metric in figures)
     head = ("metric", *(TITLES.get(policy, policy) for policy in by_policy))
     rows = [
-        (metric, *(str(figures.get(metric, "–")) for figures in by_policy.values()))
+        (metric, *(_number(figures.get(metric, math.nan)) for figures in by_policy.values()))
         for metric in metrics
     ]
     return head, rows
@@ -130,6 +131,10 @@ def next_action_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, 
 def _conditions(report: Report) -> list[str]:
     """The conditions that were played, in the order of `COLUMNS`."""
     return [c for c in COLUMNS if any(c in by_task for by_task in report["tasks"].values())]
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4g}"
 
 
 def _cell(rate: dict[str, float] | None) -> str:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -157,6 +158,25 @@ def test_an_evaluation_is_refused_before_torch_is_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert done.returncode == 2
+
+
+def test_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent_core", "games"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("iafm: No space left on device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly():
+    command = [sys.executable, "-m", "agent_core", "games"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_a_game_of_the_current_folder_is_played(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.cli.serving import watched_actions
+from agent_core.cli.serving import announce, watched_actions
 from bridges.client import connect
 from bridges.protocol.messages import SessionState, State
 from bridges.serving.random_policy import RandomPolicy
@@ -20,10 +20,10 @@ GOAL = "climb [/x] and [bold]"
 
 
 @contextmanager
-def serving(**options):
-    """A server with the random policy in a thread of its own."""
+def serving(policy=None, **options):
+    """A server (of the random policy where None) in a thread of its own."""
     loop, listening, end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    server = BridgeServer(RandomPolicy(), port=0, **options)
+    server = BridgeServer(policy or RandomPolicy(), port=0, **options)
 
     async def serve():
         async with server:
@@ -66,13 +66,32 @@ def attached():
         yield server.url, client
 
 
-def test_a_goal_with_brackets_is_text_everywhere(attached, capsys):
-    url, client = attached
-    assert main(["instruct", GOAL, "--url", url]) == 0
-    assert capsys.readouterr().out == f"{client.welcome.session}: {GOAL}\n"
-    assert main(["watch", "--url", url, "--count", "3"]) == 0
-    assert main(["ask", "why", "--url", url]) == 0
-    assert "I press random buttons" in capsys.readouterr().out
+class BracketPolicy(RandomPolicy):
+    """Its words and answers would be markup of rich."""
+
+    def act(self, requests):
+        return [decision.model_copy(update={"words": GOAL}) for decision in super().act(requests)]
+
+    def ask(self, player, question):
+        return GOAL
+
+
+def test_words_with_brackets_are_text_everywhere(capsys):
+    with serving(BracketPolicy()) as server, playing(server.url) as client:
+        assert main(["instruct", GOAL, "--url", server.url]) == 0
+        assert main(["ask", "why", "--url", server.url]) == 0
+        assert main(["watch", "--url", server.url, "--count", "3"]) == 0
+    session = client.welcome.session
+    assert capsys.readouterr().out == f"{session}: {GOAL}\n{GOAL}\n  0%  {GOAL}\n"
+
+
+def test_serve_announces_its_address_for_people_and_scripts(capsys):
+    with serving() as server:
+        announce(server, as_json=True)
+    out, err = capsys.readouterr()
+    address = json.loads(out)
+    assert address["url"] == f"ws://127.0.0.1:{address['port']}/v1"
+    assert f"serving at {address['url']}, console at {address['console_url']}" in err
 
 
 def test_an_instruction_reaches_the_game(attached, capsys):

@@ -1,10 +1,9 @@
-"""Metrics against values computed by hand; plans and episodes of an evaluation."""
+"""Metrics against values computed by hand."""
 
 import math
 
 import pytest
 
-from agent_core.evaluation.closed_loop import Outcome, _EnvSlot, options_of
 from agent_core.evaluation.metrics import (
     bleu4,
     button_f1,
@@ -13,21 +12,11 @@ from agent_core.evaluation.metrics import (
     exact_match,
     wilson_interval,
 )
-from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec, Evaluation
-from agent_core.evaluation.report import tally
-from agent_core.recording.expert import SEED_LIMIT
-from bridges.policy import Decision, PlannedAction
-from bridges.serving.random_policy import RandomPolicy
-from games.voxel import GAME, SINGLE_OBJECT, SPEC, TASKS
+from games.voxel import SPEC
 
 
 def act(**values):
     return SPEC.normalize(values)
-
-
-def one(number):
-    """An action that differs from those of other numbers below nine."""
-    return act(**{SPEC.controls[number].name: 1})
 
 
 GO, JUMP, TURN, NONE = act(forward=1), act(jump=1), act(camera=(4.0, -9.0)), act()
@@ -64,90 +53,3 @@ def test_wilson_interval_of_textbook_cases():
     assert (round(low, 3), round(high, 3)) == (0.596, 0.982)
     assert wilson_interval(0, 10)[0] == 0.0
     assert wilson_interval(0, 0) == (0.0, 1.0)
-
-
-def test_tally_groups_by_task_and_condition():
-    outcomes = [Outcome(EpisodeSpec("dig_down", "agent", n), n < 3, 10) for n in range(4)]
-    row = tally(outcomes)["dig_down"]["agent"]
-    assert (row["success"], row["episodes"]) == (0.75, 4)
-    assert row["low"] < 0.75 < row["high"]
-    paid = [
-        Outcome(EpisodeSpec("win_point", "random", n), False, 10 + n, n - 1.0) for n in range(2)
-    ]
-    row = tally(paid)["win_point"]["random"]
-    assert (row["reward"], row["steps"]) == (-0.5, 10.5)
-
-
-def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
-    specs = Evaluation(episodes=14).episode_specs
-    worlds = {
-        c: {(t.task, t.seed) for t in specs if t.condition == c}
-        for c in ("agent", "expert", "random")
-    }
-    assert worlds["agent"] == worlds["expert"] == worlds["random"]
-    assert min(t.seed for t in specs) >= HELD_OUT > SEED_LIMIT
-    assert {t.task for t in specs} == set(TASKS)
-    assert {t.task for t in specs if t.condition == "agent_swapped"} == set(SINGLE_OBJECT)
-
-
-def test_swapped_words_belong_to_another_task():
-    for seed in range(20):
-        instruction = options_of(EpisodeSpec("hunt_cow", "agent_swapped", seed), GAME)[
-            "instruction"
-        ]
-        paraphrases = {s for v in TASKS["hunt_cow"].paraphrases.values() for s in v}
-        assert instruction
-        assert instruction not in paraphrases
-    assert options_of(EpisodeSpec("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
-
-
-def test_a_swapped_episode_ends_when_what_was_asked_is_done():
-    spec = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
-    slot = _EnvSlot(spec, RandomPolicy(), "voxel")
-    other = GAME.teacher()(slot.swapped_env)
-    while slot.outcome is None:
-        assert (slot.env.view().frame == slot.swapped_env.view().frame).all()
-        slot.step(other()[0])
-    assert not slot.outcome.success
-    assert slot.steps < TASKS["chop_tree"].limit
-
-
-@pytest.mark.parametrize(
-    ("latency_steps", "planned", "played"),
-    [
-        (0, 0, [0, 1, 2, 3, 4, 5]),
-        (0, 3, [0, 1, 2, 3, 4, 5]),
-        (1, 0, [None, 0, 1, 2, 3, 4]),  # each decision is a step old
-        (1, 3, [None, 1, 2, 3, 4, 5]),  # and planned that step
-        (2, 0, [None, None, 0, 0, 2, 2]),
-        (2, 2, [None, None, 2, 2, 4, 4]),
-        (2, 3, [None, None, 2, 3, 4, 5]),
-    ],
-)
-def test_a_late_decision_gives_what_it_planned(latency_steps, planned, played):
-    slot = _EnvSlot(
-        EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps
-    )
-    due = []
-    for step in range(6):
-        if step % (latency_steps or 1) == 0:
-            later = tuple(
-                PlannedAction(action=one(step + k), words="") for k in range(1, planned + 1)
-            )
-            slot.on_decision(Decision(action=one(step), words="", probability=1.0, later=later))
-        due.append(slot.current_action())
-        slot.steps += 1
-    assert due == [NONE if k is None else one(k) for k in played]
-
-
-def test_a_late_policy_gets_the_action_executed_meanwhile():
-    slot = _EnvSlot(
-        EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps=2
-    )
-    executed = []
-    for step in range(6):
-        if slot.is_query_step():
-            executed.append(slot.request().executed)
-            slot.on_decision(Decision(action=one(step), words="", probability=1.0))
-        slot.step(slot.current_action())
-    assert executed == [None, NONE, one(0)]

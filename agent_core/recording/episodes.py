@@ -37,7 +37,7 @@ def manage_episodes(action: str, path: Path) -> list[dict[str, Any]]:
         case "stats":
             return _stats(list(open_episodes(path)))
     return [
-        {"id": e.id, "task": e.header.task, "player": e.header.actor, "steps": len(e), "success": e.header.success,
+        {"id": e.id, "task": e.header.task, "actor": e.header.actor, "steps": len(e), "success": e.header.success,
          "instruction": e.header.instruction}
         for e in open_episodes(path)
     ]  # fmt: skip

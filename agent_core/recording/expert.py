@@ -122,7 +122,7 @@ def record_one(plan: RecordingPlan, seed: int) -> Recorded:
                 said = thought
             frame = observation["frame"]
             observation, reward, terminated, truncated, info = env.step(executed)
-            capture.step(frame, label, executed_action=executed, reward=reward)
+            capture.step(frame, label, executed=executed, reward=reward)
             ended = terminated or truncated
         capture.close(success=bool(info["success"]) or idle)
     env.close()

@@ -103,7 +103,8 @@ class LiveRecorder:
         frame: Frame,
         action: Mapping[str, Any],
         *,
-        executed_action: Mapping[str, Any] | None = None,
+        executed: Mapping[str, Any] | None = None,
+        by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
         observed: bool = True,
@@ -113,10 +114,10 @@ class LiveRecorder:
             raise CaptureError(
                 f"{self._spec.id} has uint8 frames of {self._spec.frame.shape}, got {frame.dtype} {frame.shape}"
             )
-        other = None if executed_action is None else self._spec.normalize(executed_action)
         values = {
             "action": self._spec.normalize(action),
-            "executed_action": other,
+            "executed": None if executed is None else self._spec.normalize(executed),
+            "by": by,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
             "observed": observed,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.capture.writer import truncate_lines
+from recorder.format.actions import read_action_rows
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -22,7 +23,7 @@ from recorder.format.manifest import (
     read_lines,
     read_manifest,
     write_manifest,
-    write_text_atomic,
+    write_rows,
 )
 from recorder.format.video import count_frames, frame_rate, remux
 
@@ -59,8 +60,8 @@ def _recover_one(folder: Path) -> Recovered | None:
         )
         if steps == 0:
             return Recovered(folder, "nothing whole was written; it can be deleted")
-        for name in (ACTIONS, FRAMES):
-            truncate_lines(folder / name, steps)
+        _rewrite_actions(folder, manifest.info.actor, steps)
+        truncate_lines(folder / FRAMES, steps)
         for name in (EVENTS, TEXT):
             if (folder / name).exists():
                 truncate_lines(folder / name, _whole_lines(folder / name))
@@ -77,6 +78,12 @@ def _recover_one(folder: Path) -> Recovered | None:
     return Recovered(folder, "recovered", steps)
 
 
+def _rewrite_actions(folder: Path, actor: str, steps: int) -> None:
+    """Cut to `steps`, and in the newest format: that is what the new manifest says."""
+    truncate_lines(folder / ACTIONS, steps)
+    write_rows(folder / ACTIONS, read_action_rows(folder, actor))
+
+
 def _move_texts(path: Path, steps: int) -> None:
     """Words about steps that are cut off now stand at the end: nothing typed is lost."""
     rows = read_lines(path)
@@ -84,7 +91,7 @@ def _move_texts(path: Path, steps: int) -> None:
         for end in ("i0", "i1"):
             if row.get(end) is not None:
                 row[end] = min(row[end], steps)
-    write_text_atomic(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+    write_rows(path, rows)
 
 
 def being_written(manifest: Manifest) -> bool:

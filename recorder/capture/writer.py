@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from games import Action, Frame, GameSpec
+from recorder.format.actions import action_row
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -110,14 +111,16 @@ class CaptureWriter:
         frame: Frame,
         action: Mapping[str, Any],
         *,
-        executed_action: Mapping[str, Any] | None = None,
+        executed: Mapping[str, Any] | None = None,
+        by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
         observed: bool = True,
     ) -> int:
         """Write frame i and the action active after it; returns i.
 
-        `action` is what the player (or teacher) wanted; `executed_action` what the game did where that differs.
+        `action` is what the player (or expert) wanted, `executed` what the game did where that differs; `by` names
+        who acted (human, agent, expert, …), the header's actor where None.
         While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come.
         """
         spec = self._manifest.spec
@@ -127,9 +130,9 @@ class CaptureWriter:
             )
         i = self.steps
         wanted: Action = spec.normalize(action)
-        other = None if executed_action is None else spec.normalize(executed_action)
-        if other == wanted:
-            other = None
+        done = None if executed is None else spec.normalize(executed)
+        if done == wanted:
+            done = None
         if self._disk_is_full():
             self.count_dropped()
             return i
@@ -143,12 +146,11 @@ class CaptureWriter:
             "dropped_before": self._unwritten,
         }
         self._write(FRAMES, line)
-        executed = "human" if other is None else "agent"
+        by = self._manifest.info.actor if by is None else by
         self._write(
             ACTIONS,
-            {"i": i, "human": non_null(spec, wanted), "agent": None if other is None else non_null(spec, other),
-             "executed": executed, "known": observed, "reward": reward},
-        )  # fmt: skip
+            action_row(spec, i, wanted, done, by=by, observed=observed, reward=reward),
+        )
         self._unwritten = 0
         self.steps += 1
         return i
@@ -240,11 +242,6 @@ class CaptureWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close(interrupted=kind is not None)
-
-
-def non_null(spec: GameSpec, action: Action) -> Action:
-    """Only the controls that are not at rest."""
-    return {c.name: action[c.name] for c in spec.controls if action[c.name] != c.null}
 
 
 def truncate_lines(path: Path, lines: int) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from games import Action, GameSpec, did_you_mean
+from recorder.format.actions import action_of, read_action_rows
 from recorder.format.manifest import (
-    ACTIONS,
     FRAMES,
     TEXT,
     VIDEO,
@@ -76,9 +76,7 @@ class Episode:
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        rows = read_lines(self.folder / ACTIONS)
-        if any("human" not in row or "agent" not in row for row in rows):
-            raise CaptureError(f"{self.folder / ACTIONS}: a line has no action")
+        rows = read_action_rows(self.folder, self.header.actor)
         if self.manifest.steps is not None and len(rows) < self.manifest.steps:
             raise CaptureError(
                 f"{self.folder}: {len(rows)} actions for {self.manifest.steps} steps"
@@ -87,18 +85,21 @@ class Episode:
 
     @cached_property
     def actions(self) -> list[Action]:
-        """What the player or teacher wanted, step by step: the targets of training."""
-        null = self.spec.null_action()
-        return [{**null, **_tuples(row["human"])} for row in self._rows[: len(self)]]
+        """What the player or expert wanted, step by step: the targets of training."""
+        return [action_of(row, "action", self.spec) for row in self._rows[: len(self)]]
 
     @cached_property
     def executed(self) -> list[Action]:
         """What the game really did, step by step."""
-        null = self.spec.null_action()
         return [
-            wanted if row["agent"] is None else {**null, **_tuples(row["agent"])}
-            for wanted, row in zip(self.actions, self._rows, strict=False)
+            action if row["executed"] is None else action_of(row, "executed", self.spec)
+            for action, row in zip(self.actions, self._rows, strict=False)
         ]
+
+    @cached_property
+    def by(self) -> list[str]:
+        """Who acted at each step: human, agent, expert, …"""
+        return [row["by"] for row in self._rows[: len(self)]]
 
     @cached_property
     def rewards(self) -> list[float]:
@@ -107,7 +108,7 @@ class Episode:
     @cached_property
     def observed(self) -> list[bool]:
         """Whether each step's action was really observed; False where it was guessed afterwards."""
-        return [bool(row.get("known", True)) for row in self._rows[: len(self)]]
+        return [bool(row.get("observed", True)) for row in self._rows[: len(self)]]
 
     @cached_property
     def dropped_before(self) -> dict[int, int]:
@@ -238,7 +239,3 @@ def _share(episode: Episode) -> float:
     """A fixed number in [0, 1) for the episode's seed (its id where it has none)."""
     key = episode.id if episode.header.seed is None else f"seed {episode.header.seed}"
     return zlib.crc32(json.dumps(key).encode()) / 2**32
-
-
-def _tuples(action: dict[str, Any]) -> Action:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in action.items()}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from games import GameSpec
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 is read too: it had `info.player`, and other keys in `actions.jsonl` (`recorder.format.actions`)."""
 MANIFEST, FRAMES, ACTIONS, EVENTS, TEXT = (
     "manifest.json",
     "frames.jsonl",
@@ -66,6 +68,19 @@ class Manifest(BaseModel):
     steps: int | None = None
     pixel_format: str = "yuv420p"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_format_2(cls, raw: Any) -> Any:
+        if (
+            not isinstance(raw, dict)
+            or raw.get("format") != 1
+            or not isinstance(raw.get("info"), dict)
+        ):
+            return raw
+        names = {"player": "actor"}
+        info = {names.get(name, name): value for name, value in raw["info"].items()}
+        return {**raw, "format": FORMAT, "info": info}
+
 
 class TextSpan(BaseModel):
     """Words about steps i0 to i1 (None: open ended)."""
@@ -92,6 +107,12 @@ def write_text_atomic(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace a line file by these objects, in one step."""
+    lines = (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
+    write_text_atomic(path, "".join(lines))
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_text_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
 
@@ -105,8 +126,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise CaptureError(f"{folder} is no capture: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise CaptureError(f"{path} is damaged: {error}") from None
-    if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
-        raise CaptureError(f"{folder}: format {raw['format']}, this version reads {FORMAT}")
+    if isinstance(raw, dict) and raw.get("format", FORMAT) not in (1, FORMAT):
+        raise CaptureError(f"{folder}: format {raw['format']}, this version reads 1 and {FORMAT}")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from games import GameSpec
-from recorder.capture.writer import non_null
 from recorder.episodes.episode import Episode, EpisodeSet
+from recorder.format.actions import non_null
 from recorder.format.manifest import CaptureError
 from recorder.format.video import frame_rate, reading, whole_packets
 from recorder.formats.lerobot import schema as layout
@@ -154,7 +154,8 @@ def _extras(episode: Episode) -> Extras:
         executed={i: non_null(spec, done) for i, (wanted, done) in enumerate(pairs) if done != wanted},
         words={i: words for i, (wanted, _) in enumerate(pairs) if (words := words_of(spec, wanted))},
         rewards={i: reward for i, reward in enumerate(episode.rewards) if reward},
-        unknown=tuple(i for i, known in enumerate(episode.observed) if not known),
+        unobserved=tuple(i for i, observed in enumerate(episode.observed) if not observed),
+        by={i: by for i, by in enumerate(episode.by) if by != episode.header.actor},
         dropped_before=episode.dropped_before,
     )  # fmt: skip
 

@@ -73,8 +73,12 @@ class ExportedEpisode(Episode):
         return [self._extras.rewards.get(i, 0.0) for i in range(len(self))]
 
     @cached_property
+    def by(self) -> list[str]:
+        return [self._extras.by.get(i, self.header.actor) for i in range(len(self))]
+
+    @cached_property
     def observed(self) -> list[bool]:
-        return [i not in self._extras.unknown for i in range(len(self))]
+        return [i not in self._extras.unobserved for i in range(len(self))]
 
     @cached_property
     def dropped_before(self) -> dict[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from games import GameSpec
 from recorder.format.manifest import Manifest, TextSpan
@@ -50,8 +50,18 @@ class Extras(BaseModel):
     executed: dict[int, dict[str, Any]] = {}
     words: dict[int, dict[str, str]] = {}
     rewards: dict[int, float] = {}
-    unknown: tuple[int, ...] = ()
+    by: dict[int, str] = {}
+    """Who acted, where that is not the header's actor."""
+    unobserved: tuple[int, ...] = ()
+    """Steps whose action was guessed afterwards."""
     dropped_before: dict[int, int] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_format_2(cls, raw: Any) -> Any:
+        """A dataset of captures of format 1 said `unknown`."""
+        names = {"unknown": "unobserved"}
+        return {names.get(k, k): v for k, v in raw.items()} if isinstance(raw, dict) else raw
 
 
 def data_file(number: int) -> str:

@@ -39,7 +39,7 @@ def record(root, steps=12, seed=0, **info):
             capture.step(
                 picture(i),
                 wanted,
-                executed_action={"jump": 1} if i == 3 else None,
+                executed={"jump": 1} if i == 3 else None,
                 reward=float(i == 11),
             )
         capture.close(success=True)
@@ -171,7 +171,7 @@ def test_every_step_is_on_disk_at_once(tmp_path):
             capture.step(picture(i), {"jump": 1})
             rows = (capture.folder / "actions.jsonl").read_text().splitlines()
             assert len(rows) == i + 1
-            assert json.loads(rows[-1])["human"] == {"jump": 1}
+            assert json.loads(rows[-1])["action"] == {"jump": 1}
 
 
 def test_an_exception_closes_what_was_recorded(tmp_path):

@@ -32,9 +32,9 @@ def test_a_whole_capture_has_no_problems(folder):
 @pytest.mark.parametrize(
     ("name", "values", "problem"),
     [
-        ("actions.jsonl", {"human": {"fly": 1}}, "no control called 'fly'"),
-        ("actions.jsonl", {"human": {"camera": [0, 1]}}, "between the game's levels"),
-        ("actions.jsonl", {"agent": {"forward": 1, "back": 1}}, "exclude each other"),
+        ("actions.jsonl", {"action": {"fly": 1}}, "no control called 'fly'"),
+        ("actions.jsonl", {"action": {"camera": [0, 1]}}, "between the game's levels"),
+        ("actions.jsonl", {"executed": {"forward": 1, "back": 1}}, "exclude each other"),
         ("actions.jsonl", {"i": 9}, "does not count"),
         ("frames.jsonl", {"t_ns": 0}, "runs backwards"),
     ],

@@ -58,9 +58,7 @@ def record(root, seed, steps, spec=SPEC, **options):
             other = random_action(rng) if i % 5 == 1 else None
             if i == 3:
                 capture.count_dropped()
-            capture.step(
-                frame, random_action(rng), executed_action=other, reward=i / 10, observed=i != 4
-            )
+            capture.step(frame, random_action(rng), executed=other, reward=i / 10, observed=i != 4)
         capture.close(success=True)
 
 

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from games.controls import ActionError
 from games.env import Frame, Observation, action_space, observation_space
-from games.picture import resize
+from games.resize import resize_frame
 from games.spec import Action, GameSpec, did_you_mean
 
 FREE = "free"
@@ -147,10 +147,10 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
 
     def _observe(self) -> Observation:
         size = self.game.frame
-        return {
-            "frame": resize(self.picture, size.height, size.width),
-            "instruction": self.instruction,
-        }
+        frame = resize_frame(self.picture, size.height, size.width)
+        if frame is self.picture:  # the inner environment may draw into it again
+            frame = frame.copy()
+        return {"frame": frame, "instruction": self.instruction}
 
     def _info(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +19,8 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
 from bridges.errors import PolicyError
 from bridges.policy import Decision, PolicyRequest, PolicySession
-from games import Action, Button, Choice, Control, Frame, GameSpec
+from games import Action, Button, Choice, Control, GameSpec
+from games.resize import resize_frame
 
 Logits = NDArray[np.float32]
 
@@ -98,7 +98,9 @@ class BaselinePolicy:
             for request in requests
         ]
         frames = torch.from_numpy(
-            np.stack([self._resize_frame(request.frame) for request in requests])
+            np.stack(
+                [resize_frame(r.frame, sizes.frame_height, sizes.frame_width) for r in requests]
+            )
         )
         zeros = torch.zeros(sizes.hidden_dim)
         hidden = torch.stack([zeros if p.hidden is None else p.hidden for p in players])
@@ -121,13 +123,6 @@ class BaselinePolicy:
         if question == "next_action":
             return f"{decision.words} ({decision.probability:.0%})"
         return "this network learned actions, no words"
-
-    def _resize_frame(self, frame: Frame) -> Frame:
-        sizes = self._baseline.header.sizes
-        size = (sizes.frame_width, sizes.frame_height)
-        if frame.shape[1::-1] == size:
-            return frame
-        return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
 
 
 def require_own_player(player: object) -> BaselinePlayer:

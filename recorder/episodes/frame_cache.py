@@ -17,10 +17,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from games.resize import resize_frame
 from recorder.episodes.episode import EpisodeSet
 from recorder.format.manifest import CaptureError, write_text_atomic
 from recorder.format.video import VideoSlice
@@ -123,12 +123,7 @@ def resized_frames(
     """An episode's first `length` frames, each (H, W, 3) as `shape` says."""
     for begin in range(0, length, CHUNK):
         for frame in video.read(range(begin, min(begin + CHUNK, length))):
-            fits = frame.shape == shape
-            yield frame if fits else _resized(frame, shape)
-
-
-def _resized(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(frame, shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+            yield resize_frame(frame, *shape[:2])
 
 
 def _decode(

@@ -13,11 +13,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from games import Frame, GameSpec
+from games.resize import resize_frame
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.format.video import reading
@@ -108,7 +107,6 @@ def clip_frames(
 ) -> Iterator[Frame]:
     """Frames of a video at the spec's rate and size, of at most `LONGEST_S` seconds."""
     end_s = min(end_s or begin_s + LONGEST_S, begin_s + LONGEST_S)
-    size = (spec.frame.width, spec.frame.height)
     following = begin_s
     with reading(path) as container:
         stream = container.streams.video[0]
@@ -120,7 +118,7 @@ def clip_frames(
             if now >= following:
                 following = begin_s + ((now - begin_s) * spec.step_hz // 1 + 1) / spec.step_hz
                 rgb = picture.to_ndarray(format="rgb24")
-                yield np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+                yield resize_frame(rgb, spec.frame.height, spec.frame.width)
 
 
 def _parse(folder: Path, number: int, line: str) -> Caption:

@@ -10,7 +10,6 @@ from gymnasium import spaces
 from games import ActionError, Button, FrameSize, GameSpec
 from games.check import check_env
 from games.gymnasium_game import GymnasiumGame
-from games.picture import resize
 
 SPEC = GameSpec(
     id="lamp-v0",
@@ -108,12 +107,3 @@ def test_free_play_has_no_judge_and_no_words():
 def test_a_wrong_table_is_said(actions, message):
     with pytest.raises(ActionError, match=message):
         GymnasiumGame(SPEC, Lamp(), actions, {"light": ("light",)})
-
-
-def test_pictures_are_resized_by_area():
-    checks = np.indices((8, 12)).sum(0) % 2 * 200
-    picture = np.repeat(checks[..., None], 3, 2).astype(np.uint8)
-    assert (resize(picture, 4, 6) == 100).all()
-    assert (resize(picture, 8, 12) == picture).all()
-    assert (resize(resize(picture, 16, 36), 8, 12) == picture).all()
-    assert resize(picture, 5, 7).mean() == pytest.approx(picture.mean(), abs=0.5)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from games import Action, ActionError, Axis, Frame, Game, GameSpec
+from games import Action, ActionError, Axis, Game, GameSpec
+from games.resize import resize_frame
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.formats.lerobot.source import EpisodeLocation, ForeignDataset
@@ -67,14 +67,6 @@ def import_lerobot(
     return Imported(len(new), round(float(np.mean(shares)), 4) if shares else 0.0)
 
 
-def fit(picture: Frame, spec: GameSpec) -> Frame:
-    """A picture stretched to a game's frame by area."""
-    if picture.shape == spec.frame.shape:
-        return picture
-    size = (spec.frame.width, spec.frame.height)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 @dataclass(frozen=True)
 class _Job:
     """One import: what is read as what, and where it goes."""
@@ -95,7 +87,10 @@ class _Job:
         actions = [spec.normalize(action) for action in wanted]
         if steps.success is not False:
             actions[-1] |= {c.name: 1 for c in spec.controls if c.meaning == "episode.end"}
-        frames = [fit(picture, spec) for picture in self.dataset.pictures(place, self.camera)]
+        frames = [
+            resize_frame(picture, spec.frame.height, spec.frame.width)
+            for picture in self.dataset.pictures(place, self.camera)
+        ]
         about = CaptureInfo(
             instruction=steps.task,
             task=spec.name,

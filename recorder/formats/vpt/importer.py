@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from games import Action, Camera, Frame, GameSpec
+from games.resize import resize_frame
 from recorder.capture.staging import clear, staged
 from recorder.capture.writer import DISK_NEEDED
 from recorder.format.manifest import CaptureError, CaptureInfo
-from recorder.formats.lerobot.importer import fit
 from recorder.formats.vpt.cursor import with_cursor
 from recorder.formats.vpt.reader import (
     BUTTONS,
@@ -130,7 +130,7 @@ def _count(recording: Recording) -> int:
 
 def _frame(picture: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
     """A picture in the game's size, with the pointer where there is one."""
-    frame = fit(picture, spec)
+    frame = resize_frame(picture, spec.frame.height, spec.frame.width)
     if pointer is None:
         return frame
     x, y = pointer.x * spec.frame.width / WINDOW[1], pointer.y * spec.frame.height / WINDOW[0]

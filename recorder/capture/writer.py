@@ -20,6 +20,7 @@ import numpy as np
 
 from games import Action, Frame, GameSpec
 from recorder.format.actions import action_row
+from recorder.format.atomic import write_atomic
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -34,7 +35,6 @@ from recorder.format.manifest import (
     TextSpan,
     process_state,
     write_manifest,
-    write_text_atomic,
 )
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
 
@@ -247,4 +247,4 @@ class CaptureWriter:
 def truncate_lines(path: Path, lines: int) -> None:
     """Keep the first `lines` lines of a file, atomically."""
     kept = path.read_bytes().split(b"\n")[:lines]
-    write_text_atomic(path, "".join(line.decode() + "\n" for line in kept))
+    write_atomic(path, "".join(line.decode() + "\n" for line in kept))

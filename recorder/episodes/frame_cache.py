@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from games.resize import resize_frame
 from recorder.episodes.episode import EpisodeSet
-from recorder.format.manifest import CaptureError, write_text_atomic
+from recorder.format.atomic import replaced_file, write_atomic
+from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
 
 Progress = Callable[[int, int], None]
@@ -90,7 +91,7 @@ def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
         path.with_suffix(suffix).unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     make()
-    write_text_atomic(index, json.dumps(stamp))
+    write_atomic(index, json.dumps(stamp))
 
 
 def temp_path(path: Path) -> Path:
@@ -133,19 +134,19 @@ def _decode(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    draft, whole = temp_path(path), (episodes.steps, *shape)
-    check_room(path.parent, math.prod(whole))
-    np.memmap(draft, np.uint8, "w+", shape=whole).flush()
-    starts = np.cumsum([0] + [len(e) for e in episodes])
-    jobs = [(e.video, len(e), draft, int(s), whole) for e, s in zip(episodes, starts, strict=False)]
-    try:
-        done = over_processes(_decode_one, jobs, workers, episodes.steps)
-        for number, _ in enumerate(done, start=1):
+    cache_shape = (episodes.steps, *shape)
+    check_room(path.parent, math.prod(cache_shape))
+    starts = np.cumsum([0] + [len(e) for e in episodes]).tolist()
+    with replaced_file(path, temp_path(path)) as draft:
+        np.memmap(draft, np.uint8, "w+", shape=cache_shape).flush()
+        jobs = [
+            (episode.video, len(episode), draft, start, cache_shape)
+            for episode, start in zip(episodes, starts, strict=False)
+        ]
+        decoded = over_processes(_decode_one, jobs, workers, episodes.steps)
+        for number, _ in enumerate(decoded, start=1):
             if progress:
                 progress(number, len(jobs))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:

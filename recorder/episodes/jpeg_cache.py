@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ from recorder.episodes.frame_cache import (
     shape_of,
     temp_path,
 )
+from recorder.format.atomic import replaced_file, write_atomic
 from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
 
@@ -126,24 +128,29 @@ def _encode(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    draft = temp_path(path)
-    parts = [draft.with_suffix(f".{k}.part") for k in range(len(episodes))]
+    parts = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(episodes))]
     jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
     sizes: list[int] = []
     try:
-        found = over_processes(_encode_one, jobs, workers, episodes.steps)
-        for number, (part, of_part) in enumerate(zip(parts, found, strict=True), start=1):
-            _move_behind(draft, part)
-            sizes += of_part
-            check_room(path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes))
-            if progress:
-                progress(number, len(jobs))
-        begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        np.save(path.with_suffix(OFFSETS), begins, allow_pickle=False)
-        draft.replace(path)
+        with replaced_file(path, temp_path(path)) as draft:
+            encoded = over_processes(_encode_one, jobs, workers, episodes.steps)
+            for number, (part, part_sizes) in enumerate(zip(parts, encoded, strict=True), start=1):
+                _move_behind(draft, part)
+                sizes += part_sizes
+                check_room(path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes))
+                if progress:
+                    progress(number, len(jobs))
+            _write_offsets(path.with_suffix(OFFSETS), sizes)
     finally:
-        for left_over in (draft, *parts):
-            left_over.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _write_offsets(path: Path, sizes: Sequence[int]) -> None:
+    begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    content = BytesIO()
+    np.save(content, begins, allow_pickle=False)
+    write_atomic(path, content.getvalue())
 
 
 def _move_behind(whole: Path, part: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from games import GameSpec
+from recorder.format.atomic import write_atomic
 
 FORMAT = 2
 """Format 1 is read too: it had `info.player`, and other keys in `actions.jsonl` (`recorder.format.actions`)."""
@@ -100,21 +101,14 @@ class TextSpan(BaseModel):
     supersedes: int | None = None
 
 
-def write_text_atomic(path: Path, text: str) -> None:
-    """Replace a file's content in one step: a reader sees the old or the new, never a part."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Replace a line file by these objects, in one step."""
     lines = (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
-    write_text_atomic(path, "".join(lines))
+    write_atomic(path, "".join(lines))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_text_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
+    write_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -20,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from games import Frame, GameSpec
+from recorder.format.atomic import replaced_file
 from recorder.format.manifest import CaptureError
 
 CRF_STEP = 6
@@ -221,9 +222,9 @@ def count_frames(path: Path, rate: int) -> int:
 
 def remux(path: Path, frames: int) -> None:
     """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically."""
-    draft = path.with_name(path.name + ".draft")
     options = {"movflags": "faststart"}
     with (
+        replaced_file(path) as draft,
         reading(path) as source,
         av.open(str(draft), "w", format="mp4", options=options) as target,
     ):
@@ -231,4 +232,3 @@ def remux(path: Path, frames: int) -> None:
         for packet in islice(whole_packets(source), frames):
             packet.stream = stream
             target.mux(packet)
-    draft.replace(path)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from games import GameSpec
 from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.format.actions import non_null
+from recorder.format.atomic import replaced_folder, restore_folder
 from recorder.format.manifest import CaptureError
 from recorder.format.video import frame_rate, reading, whole_packets
 from recorder.formats.lerobot import schema as layout
@@ -44,7 +45,7 @@ def export_lerobot(
     Returns how many were added. Raises `CaptureError` where `out` is something else, where the episodes are of
     different games, or where one cannot be read; `out` is then as it was. `progress(done, total)` per episode.
     """
-    restore(out)
+    restore_folder(out)
     if out.exists() and not is_dataset(out):
         raise CaptureError(f"{out} exists and is no LeRobot dataset; choose another place")
     before = open_dataset(out) if out.exists() else EpisodeSet([])
@@ -56,31 +57,9 @@ def export_lerobot(
         raise CaptureError(f"{new[0].spec.id} has no actions, and LeRobot no dataset without them")
     if not new:
         return 0
-    draft = out.with_name(out.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with replaced_folder(out) as draft:
         _build(draft, out if before else None, new, progress)
-        _put_in_place(draft, out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return len(new)
-
-
-def restore(out: Path) -> None:
-    """Undo a replacement of `out` that was cut off between its two renames."""
-    old = out.with_name(out.name + ".old")
-    if old.exists() and not out.exists():
-        old.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _put_in_place(draft: Path, out: Path) -> None:
-    old = out.with_name(out.name + ".old")
-    if out.exists():
-        out.rename(old)
-    draft.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(

@@ -85,11 +85,6 @@ class GameSpec(BaseModel):
         return (*sorted(buttons, key=lambda c: c.name), *others)
 
     @cached_property
-    def action_tokens(self) -> tuple[Token, ...]:
-        """Every token an action can hold, in writing order, without the two markers."""
-        return tuple(token for control in self.token_order for token in control.tokens)
-
-    @cached_property
     def control_of_token(self) -> dict[Token, Control]:
         return {token: control for control in self.token_order for token in control.tokens}
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from games import Action, GameSpec, did_you_mean
+from games import Action, GameSpec
 from recorder.format.actions import action_of, read_action_rows
 from recorder.format.manifest import (
     FRAMES,
@@ -29,17 +28,6 @@ from recorder.format.manifest import (
     read_manifest,
 )
 from recorder.format.video import VideoSlice, frame_rate
-
-
-@dataclass(frozen=True)
-class Window:
-    """Consecutive (or every `stride`-th) steps: frames (T, H, W, 3) uint8 and their actions."""
-
-    frames: NDArray[np.uint8]
-    actions: list[Action]
-    executed: list[Action]
-    instruction: str
-    thought: str
 
 
 class Episode:
@@ -150,28 +138,10 @@ class Episode:
             said.append(now)
         return said
 
-    def thought_at(self, i: int) -> str:
-        """The thought in force at step i, "" where there is none."""
-        return self.thoughts[i]
-
     def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> NDArray[np.uint8]:
         """Frames `start` to `stop` (exclusive), every `stride`-th: (T, H, W, 3) uint8 RGB."""
         stop = len(self) if stop is None else min(stop, len(self))
         return self.video.read(range(start, stop, stride))
-
-    def window(self, start: int, length: int, stride: int = 1) -> Window:
-        """`length` steps from `start`, every `stride`-th; raises `IndexError` where they do not fit."""
-        last = start + (length - 1) * stride
-        if start < 0 or last >= len(self):
-            raise IndexError(f"steps {start}..{last} of an episode of {len(self)}")
-        picked = range(start, last + 1, stride)
-        return Window(
-            self.frames(start, last + 1, stride),
-            [self.actions[i] for i in picked],
-            [self.executed[i] for i in picked],
-            self.header.instruction,
-            self.thoughts[last],
-        )
 
 
 class EpisodeSet(Sequence[Episode]):
@@ -199,18 +169,6 @@ class EpisodeSet(Sequence[Episode]):
     def steps(self) -> int:
         return sum(len(episode) for episode in self)
 
-    def succeeded(self) -> EpisodeSet:
-        """Without the episodes known to have failed."""
-        return EpisodeSet([e for e in self if e.header.success is not False])
-
-    def of_tasks(self, tasks: Collection[str]) -> EpisodeSet:
-        """The episodes of these tasks only; raises `CaptureError` for a task nobody recorded."""
-        known = {e.header.task for e in self}
-        for task in tasks:
-            if task not in known:
-                raise CaptureError(f"no episodes of task {task!r}{did_you_mean(task, known)}")
-        return EpisodeSet([e for e in self if e.header.task in tasks])
-
     def split(self, validation: float) -> tuple[EpisodeSet, EpisodeSet]:
         """Training and validation episodes, parted by seed: no seed is on both sides."""
         held = [_share(e) < validation for e in self]
@@ -218,15 +176,6 @@ class EpisodeSet(Sequence[Episode]):
             EpisodeSet([e for e, h in zip(self, held, strict=True) if not h]),
             EpisodeSet([e for e, h in zip(self, held, strict=True) if h]),
         )
-
-    def random_window(self, rng: np.random.Generator, length: int, stride: int = 1) -> Window:
-        """A window drawn evenly over all steps at which one fits."""
-        span = (length - 1) * stride
-        room = np.array([max(0, len(e) - span) for e in self])
-        if not room.sum():
-            raise CaptureError(f"no episode holds {length} steps at stride {stride}")
-        which = int(rng.choice(len(room), p=room / room.sum()))
-        return self[which].window(int(rng.integers(room[which])), length, stride)
 
 
 def drop_superseded(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:

@@ -34,15 +34,15 @@ def test_every_single_token_is_read_back(spec):
 
 def test_the_papers_vocabularies():
     minecraft, bleeding_edge = SPECS[1:]
-    assert len(minecraft.action_tokens) + 2 == 225
-    assert len(bleeding_edge.action_tokens) + 2 == 533
+    assert len(minecraft.control_of_token) + 2 == 225
+    assert len(bleeding_edge.control_of_token) + 2 == 533
     assert minecraft.encode({"attack": 1, "forward": 1, "ESC": 1, "camera": (-49, 50)}) == [
         START, "[ESC]", "[attack]", "[forward]", "[CAMERAX-49]", "[CAMERAY50]", END,
     ]  # fmt: skip
     assert minecraft.encode({"hotbar.3": 1, "swapHands": 1})[1:-1] == ["[hotbar.3]", "[swapHands]"]
     tokens = bleeding_edge.encode({"SpecialAbility1": 1, "left_stick": (1.40625, 0.5)})
     assert tokens[1:-1] == ["[SpecialAbility1]", "[lrot2]", "[lmag2]"]
-    assert "[rrot256]" in bleeding_edge.action_tokens
+    assert "[rrot256]" in bleeding_edge.control_of_token
 
 
 @pytest.mark.parametrize(

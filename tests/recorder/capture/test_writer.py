@@ -62,19 +62,6 @@ def test_steps_come_back(tmp_path):
         assert abs(int(frame.mean()) - int(picture(i).mean())) <= 3
 
 
-def test_windows_are_the_frames_they_name(tmp_path):
-    record(tmp_path, steps=60)
-    (episode,) = open_episodes(tmp_path)
-    whole = episode.frames()
-    window = episode.window(25, 4, stride=7)
-    assert (window.frames == whole[[25, 32, 39, 46]]).all()
-    assert window.thought == "thought 5"
-    with pytest.raises(IndexError):
-        episode.window(50, 4, stride=7)
-    drawn = open_episodes(tmp_path).random_window(np.random.default_rng(0), 8, 4)
-    assert drawn.frames.shape[0] == 8
-
-
 def test_no_seed_is_on_both_sides_of_a_split(tmp_path):
     for seed in range(12):
         record(tmp_path, steps=2, seed=seed // 2)
@@ -222,16 +209,6 @@ def test_later_words_replace_earlier_ones(tmp_path):
     assert [t.text for t in episode.all_texts] == ["a pig", "a cow"]
     assert (episode.all_texts[0].t0_ns, episode.all_texts[0].t1_ns) == (5, 9)
     assert episode.thoughts == ["", "a cow", "a cow", ""]
-    assert episode.thought_at(2) == "a cow"
-
-
-def test_episodes_are_chosen_by_task(tmp_path):
-    record(tmp_path, steps=2, task="dig_down")
-    record(tmp_path, steps=2, task="chop_tree")
-    episodes = open_episodes(tmp_path)
-    assert [e.header.task for e in episodes.of_tasks(["dig_down"])] == ["dig_down"]
-    with pytest.raises(CaptureError, match="did you mean 'dig_down'"):
-        episodes.of_tasks(["dig_dawn"])
 
 
 def test_a_cache_of_a_broken_capture_is_refused(tmp_path):

@@ -57,7 +57,7 @@ def decode_cache(
     path, shape = path.with_suffix(RAW), shape_of(episodes, size)
 
     def make() -> None:
-        _decode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+        _decode(episodes, path, shape, workers, progress)
 
     rebuild_if_stale(path, fingerprint(episodes, shape), make)
     return np.memmap(path, np.uint8, "c", shape=(episodes.steps, *shape))
@@ -108,10 +108,14 @@ def check_room(folder: Path, needed: float) -> None:
 
 
 def over_processes(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, frames: int
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, frames: int
 ) -> Iterator[Result]:
-    """What `work` makes of each job, in order; in this process where there are few frames."""
-    if workers == 1 or frames < MIN_PARALLEL_FRAMES:
+    """What `work` makes of each job, in order.
+
+    Where `workers` is None there is a process for each core, or this one alone where there are few frames.
+    """
+    workers = workers or (1 if frames < MIN_PARALLEL_FRAMES else os.cpu_count() or 1)
+    if workers == 1:
         yield from map(work, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -119,11 +123,11 @@ def over_processes(
 
 
 def resized_frames(
-    video: VideoSlice, length: int, shape: tuple[int, ...]
+    video: VideoSlice, length: int, shape: tuple[int, ...], chunk: int = CHUNK
 ) -> Iterator[NDArray[np.uint8]]:
-    """An episode's first `length` frames, each (H, W, 3) as `shape` says."""
-    for begin in range(0, length, CHUNK):
-        for frame in video.read(range(begin, min(begin + CHUNK, length))):
+    """An episode's first `length` frames, each (H, W, 3) as `shape` says; `chunk` of them are in memory at once."""
+    for begin in range(0, length, chunk):
+        for frame in video.read(range(begin, min(begin + chunk, length))):
             yield resize_frame(frame, *shape[:2])
 
 
@@ -131,7 +135,7 @@ def _decode(
     episodes: EpisodeSet,
     path: Path,
     shape: tuple[int, int, int],
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
     cache_shape = (episodes.steps, *shape)

@@ -96,7 +96,7 @@ def jpeg_cache(
     path, shape = path.with_suffix(JPEGS), shape_of(episodes, size)
 
     def make() -> None:
-        _encode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+        _encode(episodes, path, shape, workers, progress)
 
     rebuild_if_stale(path, fingerprint(episodes, shape, f"jpeg {QUALITY} 4:4:4"), make)
     return JpegFrames(path, (episodes.steps, *shape))
@@ -125,7 +125,7 @@ def _encode(
     episodes: EpisodeSet,
     path: Path,
     shape: tuple[int, int, int],
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
     parts = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(episodes))]

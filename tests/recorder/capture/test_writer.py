@@ -16,7 +16,6 @@ from recorder import (
     CaptureInfo,
     CaptureWriter,
     EpisodeSet,
-    decode_cache,
     open_episodes,
     recover,
 )
@@ -70,17 +69,6 @@ def test_no_seed_is_on_both_sides_of_a_split(tmp_path):
     assert len(training)
     assert len(held)
     assert not {e.header.seed for e in training} & {e.header.seed for e in held}
-
-
-def test_cache_equals_decoding_and_follows_changes(tmp_path):
-    record(tmp_path / "data", steps=5)
-    episodes = open_episodes(tmp_path / "data")
-    cache = decode_cache(episodes, tmp_path / "frames.u8", workers=1)
-    assert (cache == episodes[0].frames()).all()
-    record(tmp_path / "data", steps=4)
-    more = open_episodes(tmp_path / "data")
-    again = decode_cache(more, tmp_path / "frames.u8", workers=1)
-    assert (again == np.concatenate([e.frames() for e in more])).all()
 
 
 WRITER = """
@@ -209,12 +197,3 @@ def test_later_words_replace_earlier_ones(tmp_path):
     assert [t.text for t in episode.all_texts] == ["a pig", "a cow"]
     assert (episode.all_texts[0].t0_ns, episode.all_texts[0].t1_ns) == (5, 9)
     assert episode.thoughts == ["", "a cow", "a cow", ""]
-
-
-def test_a_cache_of_a_broken_capture_is_refused(tmp_path):
-    folder = record(tmp_path / "data", steps=5)
-    episodes = open_episodes(tmp_path / "data")
-    (folder / "video/main.mp4").write_bytes(b"")
-    with pytest.raises(CaptureError, match=r"main\.mp4"):
-        decode_cache(episodes, tmp_path / "frames.u8", workers=1)
-    assert list(tmp_path.glob("frames*")) == []

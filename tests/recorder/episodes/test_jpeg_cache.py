@@ -83,21 +83,11 @@ def test_the_cache_follows_episodes_and_format(episodes: EpisodeSet, tmp_path: P
 
 
 def test_frames_are_encoded_by_several_processes_in_order(
-    episodes: EpisodeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    episodes: EpisodeSet, tmp_path: Path
 ) -> None:
     one = jpeg_cache(episodes, tmp_path / "one", workers=1)
-    monkeypatch.setattr("recorder.episodes.frame_cache.MIN_PARALLEL_FRAMES", 1)
     two = jpeg_cache(episodes, tmp_path / "two", workers=2)
     assert (one.read(range(12)) == two.read(range(12))).all()
-
-
-def test_a_long_episode_is_decoded_in_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    episodes = record(tmp_path / "data", 45, 0)
-    monkeypatch.setattr("recorder.episodes.frame_cache.CHUNK", 7)
-    cache = decode_cache(episodes, tmp_path / "raw", workers=1)
-    assert (cache == episodes[0].frames()).all()
 
 
 @pytest.mark.parametrize("damaged", ["frames.jpegs", "frames.npy"])

@@ -125,7 +125,7 @@ GAME = Game(
     spec=SPEC,
     make=make,
     tasks=tuple(TASKS),
-    expert=Expert,
+    make_expert=Expert,
     exclusive_instructions=TASKS,
     free_task=FREE,
 )

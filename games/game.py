@@ -24,7 +24,7 @@ class Game:
     spec: GameSpec
     make: Callable[[], Env] | None = None
     tasks: tuple[str, ...] = ()
-    expert: Callable[[Any], Expert] | None = None
+    make_expert: Callable[[Any], Expert] | None = None
     """A scripted player for an environment of `make` that was just reset; it should see only what is on the screen."""
     exclusive_instructions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The words of tasks that exclude each other: what a player does without them, or with another's, is telling."""
@@ -33,11 +33,11 @@ class Game:
     free_task: str | None = None
     """The task without words and without a judge, in which the expert waits."""
 
-    def teacher(self) -> Callable[[Any], Expert]:
-        """`expert`; raises `UnplayableError` where the game has none."""
-        if self.expert is None:
-            raise UnplayableError(f"{self.spec.name} has no scripted expert (Game.expert)")
-        return self.expert
+    def expert(self) -> Callable[[Any], Expert]:
+        """`make_expert`; raises `UnplayableError` where the game has none."""
+        if self.make_expert is None:
+            raise UnplayableError(f"{self.spec.name} has no scripted expert (Game.make_expert)")
+        return self.make_expert
 
     def select_tasks(self, tasks: Sequence[str] = ()) -> tuple[str, ...]:
         """These tasks, all where none is named; raises `UnplayableError` for one that the game does not have."""

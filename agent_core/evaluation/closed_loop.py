@@ -214,7 +214,7 @@ def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
 def _play_expert(trial: EpisodeSpec, name: str) -> Outcome:
     game, env = load(name), make(name)
     env.reset(seed=trial.seed, options=options_of(trial, game))
-    expert, steps, total = game.teacher()(env), 0, 0.0
+    expert, steps, total = game.expert()(env), 0, 0.0
     while True:
         action, _ = expert()
         _, reward, terminated, truncated, info = env.step(action)

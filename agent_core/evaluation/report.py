@@ -91,7 +91,7 @@ class Evaluation:
         if not tasks:
             raise UnplayableError(f"{self.game} has no tasks to be judged by (Game.tasks)")
         if "expert" in self.conditions:
-            game.teacher()
+            game.expert()
         each = math.ceil(self.episodes / len(tasks))
         needed = {"agent_no_instruction": 1, "agent_swapped": 2}  # tasks that exclude each other
         return [

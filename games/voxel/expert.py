@@ -357,7 +357,7 @@ class Expert:
             action["jump"] = 1
 
 
-def scripted(env: VoxelEnv) -> Callable[[], tuple[Action, str]]:
+def scripted_expert(env: VoxelEnv) -> Callable[[], tuple[Action, str]]:
     """The expert for the episode that an environment has just begun."""
     expert = Expert(env.goal)
     return lambda: expert.act(env.view(), env.player)

@@ -13,7 +13,7 @@ def cross(seed: int, *, expert: bool) -> tuple[bool, int]:
     """Success and steps of one episode, of the expert or of random moves."""
     env, rng = make("frozen-lake"), np.random.default_rng(seed)
     env.reset(seed=seed, options={"task": "cross_lake"})
-    player, names = GAME.teacher()(env), [c.name for c in SPEC.controls]
+    player, names = GAME.expert()(env), [c.name for c in SPEC.controls]
     steps = 0
     for _ in range(LIMIT):
         steps += 1

@@ -49,7 +49,7 @@ def test_the_first_point_decides():
 
 
 def test_the_expert_wins_where_doing_nothing_loses():
-    played = [play_point(GAME.teacher(), HELD_OUT + seed) for seed in range(3)]
+    played = [play_point(GAME.expert(), HELD_OUT + seed) for seed in range(3)]
     assert sum(success for _, success, _ in played) >= 2
     assert max(steps for *_, steps in played) <= LIMIT
     reward, success, _ = play_point(lambda env: lambda: ({}, ""), HELD_OUT)
@@ -59,7 +59,7 @@ def test_the_expert_wins_where_doing_nothing_loses():
 def test_the_experts_words_fit_its_moves():
     env = make("pong")
     env.reset(seed=5, options={"task": "win_point"})
-    expert, said = GAME.teacher()(env), set()
+    expert, said = GAME.expert()(env), set()
     for _ in range(80):
         action, thought = expert()
         assert SPEC.normalize(action) == action
@@ -74,7 +74,7 @@ def test_without_words_the_expert_waits():
     env = make("pong")
     observation, _ = env.reset(seed=5, options={"task": "free"})
     assert observation["instruction"] == ""
-    assert GAME.teacher()(env)() == (SPEC.null_action(), "no instruction: wait")
+    assert GAME.expert()(env)() == (SPEC.null_action(), "no instruction: wait")
 
 
 def test_without_the_emulator_it_says_what_to_install(monkeypatch):

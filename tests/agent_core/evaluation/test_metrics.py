@@ -101,7 +101,7 @@ def test_swapped_words_belong_to_another_task():
 def test_a_swapped_episode_ends_when_what_was_asked_is_done():
     trial = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
     lane = _EnvSlot(trial, RandomPolicy(), "voxel")
-    other = GAME.teacher()(lane.swapped_env)
+    other = GAME.expert()(lane.swapped_env)
     while lane.outcome is None:
         assert (lane.env.view().frame == lane.swapped_env.view().frame).all()
         lane.step(other()[0])

@@ -29,12 +29,12 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
         return [
             Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")
         ]
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for rule in (_meanings, _spaces, _words, _reset, _run, _same_again):
         try:
-            found += rule(env, steps, seed)
+            problems += rule(env, steps, seed)
         except Exception as error:  # whatever an environment raises is a finding here
-            found.append(
+            problems.append(
                 Problem(
                     "raises",
                     f"{rule.__name__.strip('_')}: {type(error).__name__}: {error}",
@@ -42,7 +42,7 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
                 )
             )
     env.close()
-    return found
+    return problems
 
 
 def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -58,19 +58,19 @@ def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
     return [
         Problem(
             "space",
-            f"{name} is {given}, the spec asks for {make(env.game)}",
+            f"{name} is {actual}, the spec asks for {make(env.game)}",
             f"use games.{name}(spec)",
         )
-        for name, given, make in pairs
-        if given != make(env.game)
+        for name, actual, make in pairs
+        if actual != make(env.game)
     ]
 
 
 def _words(env: Env, steps: int, seed: int) -> list[Problem]:
-    found = []
+    problems = []
     for action in _actions(env.game, steps, seed):
         if env.game.decode(env.game.encode(action)) != env.game.normalize(action):
-            found.append(
+            problems.append(
                 Problem(
                     "tokens",
                     f"{action} is another action after its tokens",
@@ -78,12 +78,12 @@ def _words(env: Env, steps: int, seed: int) -> list[Problem]:
                 )
             )
         if env.game.from_words(env.game.to_words(action)) != env.game.normalize(action):
-            found.append(
+            problems.append(
                 Problem(
                     "words", f"{action} is another action after its words", "make labels unique"
                 )
             )
-    return found[:3]
+    return problems[:3]
 
 
 def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -98,20 +98,20 @@ def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
 
 def _run(env: Env, steps: int, seed: int) -> list[Problem]:
     env.reset(seed=seed)
-    found: list[Problem] = []
+    problems: list[Problem] = []
     before: Any = None
     for action in _actions(env.game, steps, seed):
         result = env.step(action)
         if not (isinstance(result, tuple) and len(result) == 5):
             return [Problem("step", "step() returns no 5-tuple", "see gymnasium.Env.step")]
         observation, reward, terminated, truncated, info = result
-        found += _observation(env.game, observation) + _info(info)
+        problems += _observation(env.game, observation) + _info(info)
         if (
             not isinstance(reward, (int, float))
             or not isinstance(terminated, bool)
             or not isinstance(truncated, bool)
         ):
-            found.append(
+            problems.append(
                 Problem(
                     "types",
                     "reward, terminated, truncated are no float, bool, bool",
@@ -119,10 +119,12 @@ def _run(env: Env, steps: int, seed: int) -> list[Problem]:
                 )
             )
         if before is not None and np.shares_memory(before, observation["frame"]):
-            found.append(Problem("shared", "two steps share one frame's memory", "return a copy"))
+            problems.append(
+                Problem("shared", "two steps share one frame's memory", "return a copy")
+            )
         before = observation["frame"]
-        if found:
-            return found[:3]
+        if problems:
+            return problems[:3]
         if terminated or truncated:
             env.reset(seed=seed)
     return []

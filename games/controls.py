@@ -215,8 +215,8 @@ class Stick(_Control):
         return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
-        found = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
-        return self.normalize((float(found[1]), float(found[2]))) if found else self.null
+        match = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
+        return self.normalize((float(match[1]), float(match[2]))) if match else self.null
 
 
 class Axis(_Control):
@@ -269,8 +269,8 @@ class Axis(_Control):
         return () if level == self.null else (f"{self.name} at {level:.4f}",)
 
     def from_words(self, phrases: list[str]) -> float:
-        found = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
-        return self.normalize(float(found[1])) if found else self.null
+        match = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
+        return self.normalize(float(match[1])) if match else self.null
 
 
 class Choice(_Control):
@@ -384,7 +384,7 @@ def _take(phrases: list[str], phrase: str) -> bool:
 
 def _take_match(phrases: list[str], pattern: str) -> re.Match[str] | None:
     for phrase in phrases:
-        if found := re.fullmatch(pattern, phrase):
+        if match := re.fullmatch(pattern, phrase):
             phrases.remove(phrase)
-            return found
+            return match
     return None

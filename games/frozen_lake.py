@@ -107,17 +107,17 @@ class Expert:
 def _way(rows: Sequence[str], elf: tuple[int, int]) -> str | None:
     """The first move of a shortest way to the goal; None where there is none."""
     first: dict[tuple[int, int], str | None] = {elf: None}
-    waiting = deque([elf])
-    while waiting:
-        at = waiting.popleft()
-        if rows[at[0]][at[1]] == "G":
-            return first[at]
+    queue = deque([elf])
+    while queue:
+        cell = queue.popleft()
+        if rows[cell[0]][cell[1]] == "G":
+            return first[cell]
         for name, (_, down, right) in _MOVES.items():
-            to = (at[0] + down, at[1] + right)
-            inside = 0 <= to[0] < SIDE and 0 <= to[1] < SIDE
-            if inside and to not in first and rows[to[0]][to[1]] != "H":
-                first[to] = first[at] or name
-                waiting.append(to)
+            neighbour = (cell[0] + down, cell[1] + right)
+            inside = 0 <= neighbour[0] < SIDE and 0 <= neighbour[1] < SIDE
+            if inside and neighbour not in first and rows[neighbour[0]][neighbour[1]] != "H":
+                first[neighbour] = first[cell] or name
+                queue.append(neighbour)
     return None
 
 

@@ -52,7 +52,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         super().reset(seed=seed)
         rng = self.np_random
         options = dict(options or {})
-        drawn = list(TASKS)[int(rng.integers(len(TASKS)))]
+        random_task = list(TASKS)[int(rng.integers(len(TASKS)))]
         self.world = generate(rng)
         self.player = self._spawn(rng)
         self.animals = [
@@ -65,7 +65,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.elapsed = 0
         self._pause = 0
         self._mined: tuple[tuple[int, int, int], int] | None = None
-        self.set_goal(self._goal(rng, options, drawn))
+        self.set_goal(self._goal(rng, options, random_task))
         self._view = self._look()
         return self._observe(), self._info()
 
@@ -124,8 +124,8 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _goal(self, rng: np.random.Generator, options: dict[str, Any], drawn: str) -> Goal:
-        name = options.get("task") or drawn
+    def _goal(self, rng: np.random.Generator, options: dict[str, Any], random_task: str) -> Goal:
+        name = options.get("task") or random_task
         if name == FREE:
             return Goal(FREE, str(options.get("instruction", "")))
         if name not in TASKS:

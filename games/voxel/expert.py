@@ -138,10 +138,10 @@ class Expert:
     # --- finding ---
 
     def _find(self, wanted: str, view: View, player: Player) -> _Target | None:
-        seen = self._highest(player) if wanted == "high ground" else self._visible(wanted, view)
-        if seen is not None:
-            self._last = seen
-            return seen
+        target = self._highest(player) if wanted == "high ground" else self._visible(wanted, view)
+        if target is not None:
+            self._last = target
+            return target
         if self._last is not None:
             dx, dz = self._last.x - player.x, self._last.z - player.z
             if math.hypot(dx, dz) < 2.0:
@@ -337,9 +337,9 @@ class Expert:
                 height = self._heights[int(px), int(pz)]
                 if height != _UNKNOWN and height + 1 > level + 1.05:
                     return False
-            here = self._heights[int(cx), int(cz)]
-            if here not in (_UNKNOWN, 0):
-                level = max(level - 1, float(here + 1))
+            height_here = self._heights[int(cx), int(cz)]
+            if height_here not in (_UNKNOWN, 0):
+                level = max(level - 1, float(height_here + 1))
         return True
 
     def _hop(self, player: Player, bearing: float, action: Action) -> None:

@@ -127,9 +127,9 @@ def _heights(rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
 def _smooth_noise(rng: np.random.Generator, cells: int) -> NDArray[np.float64]:
     """Value noise in about [-1, 1] with `cells` bumps along each side."""
     knots = rng.uniform(-1, 1, (cells + 2, cells + 2))
-    where = np.linspace(0, cells, SIZE, endpoint=False)
-    i = where.astype(int)
-    f = where - i
+    positions = np.linspace(0, cells, SIZE, endpoint=False)
+    i = positions.astype(int)
+    f = positions - i
     f = f * f * (3 - 2 * f)
     rows = knots[i] * (1 - f)[:, None] + knots[i + 1] * f[:, None]
     mixed: NDArray[np.float64] = rows[:, i] * (1 - f) + rows[:, i + 1] * f

@@ -246,5 +246,5 @@ class CaptureWriter:
 
 def truncate_lines(path: Path, lines: int) -> None:
     """Keep the first `lines` lines of a file, atomically."""
-    kept = path.read_bytes().split(b"\n")[:lines]
-    write_atomic(path, "".join(line.decode() + "\n" for line in kept))
+    first_lines = path.read_bytes().split(b"\n")[:lines]
+    write_atomic(path, "".join(line.decode() + "\n" for line in first_lines))

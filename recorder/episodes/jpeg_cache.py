@@ -73,12 +73,12 @@ class JpegFrames:
         return out
 
     def _decode(self, wanted: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        for number, place in zip(wanted.tolist(), out, strict=True):
-            begin, end = self._begins[number], self._begins[number + 1]
-            picture = cv2.imdecode(self._bytes[begin:end], cv2.IMREAD_COLOR)
-            if picture is None or picture.shape != place.shape:
-                raise _damaged(self.path, f"frame {number} is no JPEG of {place.shape}")
-            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, place)
+        for index, target in zip(wanted.tolist(), out, strict=True):
+            begin, end = self._begins[index], self._begins[index + 1]
+            decoded = cv2.imdecode(self._bytes[begin:end], cv2.IMREAD_COLOR)
+            if decoded is None or decoded.shape != target.shape:
+                raise _damaged(self.path, f"frame {index} is no JPEG of {target.shape}")
+            cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, target)
 
 
 def jpeg_cache(
@@ -153,8 +153,8 @@ def _write_offsets(path: Path, sizes: Sequence[int]) -> None:
     write_atomic(path, content.getvalue())
 
 
-def _move_behind(whole: Path, part: Path) -> None:
-    with whole.open("ab") as target, part.open("rb") as source:
+def _move_behind(cache: Path, part: Path) -> None:
+    with cache.open("ab") as target, part.open("rb") as source:
         shutil.copyfileobj(source, target)
     part.unlink()
 

@@ -126,8 +126,8 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise CaptureError(f"{path} is damaged: {first['msg']} at {where}") from None
+        location = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise CaptureError(f"{path} is damaged: {first['msg']} at {location}") from None
 
 
 def process_state(process: int) -> tuple[str, int] | None:

@@ -78,10 +78,10 @@ class VideoWriter:
         _set_up(self._stream, spec, profile)
 
     def write(self, frame: Frame, number: int) -> None:
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts = number
-        picture.time_base = Fraction(1, frame_rate(self._spec))
-        self._mux(self._encoder.encode(picture))
+        video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        video_frame.pts = number
+        video_frame.time_base = Fraction(1, frame_rate(self._spec))
+        self._mux(self._encoder.encode(video_frame))
 
     def lower_quality(self) -> bool:
         """Go on with fewer bits per frame, which costs less time; False where it cannot go lower."""
@@ -121,9 +121,9 @@ def _set_up(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
     encoder.thread_count = 1
 
 
-def _rgb(converter: VideoReformatter, picture: Any) -> NDArray[np.uint8]:
+def _rgb(converter: VideoReformatter, decoded: Any) -> NDArray[np.uint8]:
     """A decoded picture as (H, W, 3); one thread, since waking others takes longer than the work."""
-    rgb = converter.reformat(picture, format="rgb24", threads=1)
+    rgb = converter.reformat(decoded, format="rgb24", threads=1)
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
@@ -161,10 +161,10 @@ class VideoSlice:
             begin = self.first + wanted[0]
             if begin:
                 container.seek(round(begin / tick), stream=stream)
-            for picture in container.decode(stream):
-                number = round((picture.pts or 0) * tick) - self.first
+            for decoded in container.decode(stream):
+                number = round((decoded.pts or 0) * tick) - self.first
                 if number == wanted[filled]:
-                    out[filled] = _rgb(to_rgb, picture)
+                    out[filled] = _rgb(to_rgb, decoded)
                     filled += 1
                 if filled == len(wanted):
                     break
@@ -174,7 +174,7 @@ class VideoSlice:
 
     def keyframes(self, length: int) -> NDArray[np.uint8]:
         """A cheap sample of the first `length` frames: those that decode on their own (K, H, W, 3)."""
-        kept = []
+        frames = []
         to_rgb = VideoReformatter()
         with reading(self.path) as container:
             stream = container.streams.video[0]
@@ -182,13 +182,13 @@ class VideoSlice:
             tick = float(stream.time_base or 1) * self.rate
             if self.first:
                 container.seek(round(self.first / tick), stream=stream)
-            for picture in container.decode(stream):
-                number = round((picture.pts or 0) * tick) - self.first
+            for decoded in container.decode(stream):
+                number = round((decoded.pts or 0) * tick) - self.first
                 if number >= length:
                     break
                 if number >= 0:
-                    kept.append(_rgb(to_rgb, picture))
-        return np.stack(kept) if kept else np.empty((0, *self.shape), np.uint8)
+                    frames.append(_rgb(to_rgb, decoded))
+        return np.stack(frames) if frames else np.empty((0, *self.shape), np.uint8)
 
 
 def whole_packets(container: Any) -> Iterator[Any]:
@@ -215,8 +215,8 @@ def count_frames(path: Path, rate: int) -> int:
         stream = container.streams.video[0]
         tick = float(stream.time_base or 1) * rate
         container.seek(round(last / tick), stream=stream)
-        for picture in container.decode(stream):
-            count += round((picture.pts or 0) * tick) >= last
+        for decoded in container.decode(stream):
+            count += round((decoded.pts or 0) * tick) >= last
     return last + count
 
 

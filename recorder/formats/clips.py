@@ -61,26 +61,26 @@ def import_captions(
     fit; all lines are read before anything is written, and each clip before anything of it is.
     """
     clips = _clips(folder)
-    have = {
+    imported = {
         (e.header.author, e.header.instruction, text)
         for e in whole_captures(out)
         for text in set(e.captions)
     }
-    new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in have]
+    new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in imported]
     for done, clip in enumerate(new, start=1):
         frames = list(clip_frames(folder / clip.video, spec, clip.begin_s, clip.end_s))
         if not frames:
             raise CaptureError(
                 f"{folder / clip.video} has no frames from second {clip.begin_s:g} on"
             )
-        about = CaptureInfo(
+        info = CaptureInfo(
             instruction=clip.question,
             task="caption",
             seed=zlib.crc32(clip.video.encode()),
             author=clip.source,
             success=True,
         )
-        with CaptureWriter.create(out, spec, about, disk_needed=disk_needed) as capture:
+        with CaptureWriter.create(out, spec, info, disk_needed=disk_needed) as capture:
             capture.text(style="caption", text=clip.text, source="import")
             for frame in frames:
                 capture.step(frame, {})
@@ -111,29 +111,29 @@ def clip_frames(
     with reading(path) as container:
         stream = container.streams.video[0]
         begin = stream.start_time or 0
-        for picture in container.decode(stream):
-            now = ((picture.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
+        for decoded in container.decode(stream):
+            now = ((decoded.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
             if now > end_s + 2e-6:
                 return
             if now >= following:
                 following = begin_s + ((now - begin_s) * spec.step_hz // 1 + 1) / spec.step_hz
-                rgb = picture.to_ndarray(format="rgb24")
+                rgb = decoded.to_ndarray(format="rgb24")
                 yield resize_frame(rgb, spec.frame.height, spec.frame.width)
 
 
 def _parse(folder: Path, number: int, line: str) -> Caption:
-    where = f"{folder / CAPTIONS}, line {number}"
+    line_name = f"{folder / CAPTIONS}, line {number}"
     try:
         clip = Caption.model_validate(json.loads(line))
     except json.JSONDecodeError as error:
-        raise CaptureError(f"{where} is no JSON: {error}") from None
+        raise CaptureError(f"{line_name} is no JSON: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise CaptureError(f"{where}: {first['msg']} at {place}") from None
+        location = ".".join(map(str, first["loc"])) or "the whole"
+        raise CaptureError(f"{line_name}: {first['msg']} at {location}") from None
     path = (folder / clip.video).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise CaptureError(f"{where}: {clip.video!r} lies outside the folder")
+        raise CaptureError(f"{line_name}: {clip.video!r} lies outside the folder")
     if not path.is_file():
-        raise CaptureError(f"{where}: no video {path}")
+        raise CaptureError(f"{line_name}: no video {path}")
     return clip

@@ -59,14 +59,17 @@ def test_the_expert_wins_where_doing_nothing_loses():
 def test_the_experts_words_fit_its_moves():
     env = make("pong")
     env.reset(seed=5, options={"task": "win_point"})
-    expert, said = GAME.expert()(env), set()
+    expert, moves = GAME.expert()(env), set()
     for _ in range(80):
         action, thought = expert()
         assert SPEC.normalize(action) == action
-        said.add((SPEC.to_words(action), thought))
+        moves.add((SPEC.to_words(action), thought))
         env.step(action)
-    assert {("move up", "ball above: move up"), ("do nothing", "level with the ball: wait")} <= said
-    assert all(("up" in thought) == (words == "move up") for words, thought in said)
+    assert {
+        ("move up", "ball above: move up"),
+        ("do nothing", "level with the ball: wait"),
+    } <= moves
+    assert all(("up" in thought) == (words == "move up") for words, thought in moves)
     assert len(set(TASKS["win_point"])) == 10
 
 

@@ -59,9 +59,9 @@ def test_placing_and_removing_blocks_keeps_rays_right():
     y = world.ground(x, z) + 3
     world.place(x, y, z + 5, b.DIRT)
     pose = Pose(x + 0.5, y + 0.5, z + 0.5, 0.0, 0.0)
-    seen = render(world, [], pose, 9, 9, 0, 1.0)
-    assert seen.kind[4, 4] == b.DIRT
-    assert seen.distance[4, 4] == pytest.approx(4.5, abs=0.05)
+    view = render(world, [], pose, 9, 9, 0, 1.0)
+    assert view.kind[4, 4] == b.DIRT
+    assert view.distance[4, 4] == pytest.approx(4.5, abs=0.05)
     world.remove(x, y, z + 5)
     assert render(world, [], pose, 9, 9, 0, 1.0).kind[4, 4] != b.DIRT
 

@@ -49,8 +49,8 @@ def export_lerobot(
     if out.exists() and not is_dataset(out):
         raise CaptureError(f"{out} exists and is no LeRobot dataset; choose another place")
     before = open_dataset(out) if out.exists() else EpisodeSet([])
-    have = {episode.id for episode in before}
-    new = [episode for episode in episodes if episode.id not in have]
+    exported = {episode.id for episode in before}
+    new = [episode for episode in episodes if episode.id not in exported]
     if len({episode.spec for episode in (*before[:1], *new)}) > 1:
         raise CaptureError("one dataset holds one game: export each game's episodes on their own")
     if new and not column_names(new[0].spec):
@@ -285,10 +285,10 @@ class _VideoFiles:
                 self._copy(packet, video.rate)
         if self._frames - begin != len(episode):
             raise CaptureError(f"{video.path}: {self._frames - begin} of {len(episode)} frames")
-        where = {
+        location = {
             f"videos/{CAMERA}/{key}": value for key, value in layout.place(self._number).items()
         }
-        return where | {
+        return location | {
             f"videos/{CAMERA}/from_timestamp": begin / video.rate,
             f"videos/{CAMERA}/to_timestamp": self._frames / video.rate,
         }

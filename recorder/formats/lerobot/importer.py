@@ -57,11 +57,11 @@ def import_lerobot(
     job = _Job(dataset, game, dataset.camera(camera), numbers or ActionColumns(), out, disk_needed)
     dataset.column(job.numbers.column)
     name = root.resolve().name
-    have = {e.header.seed for e in whole_captures(out) if e.header.author == name}
-    new = [place for place in dataset.episodes if place.number not in have]
+    imported = {e.header.seed for e in whole_captures(out) if e.header.author == name}
+    new = [location for location in dataset.episodes if location.number not in imported]
     shares = []
-    for done, place in enumerate(new, start=1):
-        shares.append(job.write(place))
+    for done, location in enumerate(new, start=1):
+        shares.append(job.write(location))
         if progress:
             progress(done, len(new))
     return Imported(len(new), round(float(np.mean(shares)), 4) if shares else 0.0)
@@ -78,44 +78,44 @@ class _Job:
     out: Path
     disk_needed: int
 
-    def write(self, place: EpisodeLocation) -> float:
+    def write(self, location: EpisodeLocation) -> float:
         """One episode, read to its end before anything of it is written; returns the share that was clipped."""
         spec = self.game.spec.model_copy(update={"step_hz": self.dataset.rate})
-        steps = self.dataset.steps(place, self.numbers.column)
-        where = f"{self.dataset.root}, episode {place.number}"
-        wanted = _actions(self._picked(steps.actions, where), self.game, where)
+        steps = self.dataset.steps(location, self.numbers.column)
+        episode_name = f"{self.dataset.root}, episode {location.number}"
+        wanted = _actions(self._picked(steps.actions, episode_name), self.game, episode_name)
         actions = [spec.normalize(action) for action in wanted]
         if steps.success is not False:
             actions[-1] |= {c.name: 1 for c in spec.controls if c.meaning == "episode.end"}
         frames = [
-            resize_frame(picture, spec.frame.height, spec.frame.width)
-            for picture in self.dataset.pictures(place, self.camera)
+            resize_frame(frame, spec.frame.height, spec.frame.width)
+            for frame in self.dataset.frames(location, self.camera)
         ]
-        about = CaptureInfo(
+        info = CaptureInfo(
             instruction=steps.task,
             task=spec.name,
-            seed=place.number,
+            seed=location.number,
             author=self.dataset.root.resolve().name,
             success=steps.success,
         )
-        with CaptureWriter.create(self.out, spec, about, disk_needed=self.disk_needed) as capture:
+        with CaptureWriter.create(self.out, spec, info, disk_needed=self.disk_needed) as capture:
             for frame, action in zip(frames, actions, strict=True):
                 capture.step(frame, action)
             capture.close(success=steps.success)
         return _beyond(wanted, spec)
 
-    def _picked(self, rows: NDArray[np.float32], where: str) -> NDArray[np.float32]:
-        which = self.numbers.indices or tuple(range(rows.shape[1]))
-        if missing := [n for n in which if not 0 <= n < rows.shape[1]]:
+    def _picked(self, rows: NDArray[np.float32], episode_name: str) -> NDArray[np.float32]:
+        indices = self.numbers.indices or tuple(range(rows.shape[1]))
+        if missing := [n for n in indices if not 0 <= n < rows.shape[1]]:
             raise CaptureError(
-                f"{where}: actions of {rows.shape[1]} numbers, counted from 0, have no {missing[0]}"
+                f"{episode_name}: actions of {rows.shape[1]} numbers, counted from 0, have no {missing[0]}"
             )
-        if not np.isfinite(picked := rows[:, which]).all():
-            raise CaptureError(f"{where}: actions that are not finite")
+        if not np.isfinite(picked := rows[:, indices]).all():
+            raise CaptureError(f"{episode_name}: actions that are not finite")
         return picked
 
 
-def _actions(rows: NDArray[np.float32], game: Game, where: str) -> list[Action]:
+def _actions(rows: NDArray[np.float32], game: Game, episode_name: str) -> list[Action]:
     """The actions of rows of numbers, not yet moved to the game's bins."""
     names = [c.name for c in game.spec.controls if c.meaning != "episode.end"]
     read = game.from_vector or (lambda vector: dict(zip(names, vector, strict=True)))
@@ -124,7 +124,7 @@ def _actions(rows: NDArray[np.float32], game: Game, where: str) -> list[Action]:
         game.spec.normalize(actions[0])
     except (ActionError, ValueError, IndexError) as error:
         raise CaptureError(
-            f"{where}: an action of {rows.shape[1]} numbers is none of {game.spec.id}: {error}"
+            f"{episode_name}: an action of {rows.shape[1]} numbers is none of {game.spec.id}: {error}"
         ) from None
     return actions
 
@@ -133,10 +133,10 @@ def _beyond(actions: Sequence[Action], spec: GameSpec) -> float:
     """The share of axes' numbers outside of their range."""
     axes = [c for c in spec.controls if isinstance(c, Axis)]
     slack = 1e-6
-    found = [
+    out_of_range = [
         not c.low - slack <= action[c.name] <= c.high + slack
         for action in actions
         for c in axes
         if c.name in action
     ]
-    return float(np.mean(found)) if found else 0.0
+    return float(np.mean(out_of_range)) if out_of_range else 0.0

@@ -24,7 +24,7 @@ from recorder.formats.vpt.reader import (
     Recording,
     UnreadableError,
     actions,
-    pictures,
+    frames,
     recordings,
     ticks,
 )
@@ -71,8 +71,8 @@ def import_vpt(
     """
     camera = _camera(folder, spec)
     clear(out)
-    have = {episode.header.author for episode in whole_captures(out)}
-    new = [recording for recording in recordings(folder) if recording.name not in have]
+    imported = {episode.header.author for episode in whole_captures(out)}
+    new = [recording for recording in recordings(folder) if recording.name not in imported]
     written: list[_Written] = []
     refused: list[str] = []
     for done, recording in enumerate(new, start=1):
@@ -82,7 +82,7 @@ def import_vpt(
             refused.append(str(error))
         if progress:
             progress(done, len(new))
-    if refused and not have and not written:
+    if refused and not imported and not written:
         raise CaptureError(f"none of {len(refused)} recordings can be read; {refused[0]}")
     return _sum(written, refused)
 
@@ -102,19 +102,19 @@ def _write(
 ) -> _Written:
     """One recording; all its lines are read once before anything is written."""
     lines = _count(recording)
-    about = CaptureInfo(
+    info = CaptureInfo(
         task=spec.name, seed=zlib.crc32(recording.session.encode()), author=recording.name
     )
-    shown, clipped = pictures(recording.video), 0
-    with staged(out, spec, about, disk_needed=disk_needed) as capture:
-        for (tick, action), picture in zip(actions(ticks(recording.lines)), shown, strict=False):
-            capture.step(_frame(picture, spec, tick.mouse if tick.menu else None), action)
+    video, clipped = frames(recording.video), 0
+    with staged(out, spec, info, disk_needed=disk_needed) as capture:
+        for (tick, action), frame in zip(actions(ticks(recording.lines)), video, strict=False):
+            capture.step(_frame(frame, spec, tick.mouse if tick.menu else None), action)
             clipped += _beyond(action, camera)
             if capture.dropped:
                 raise CaptureError(f"{out}: the disk is nearly full, make room and import again")
         if not capture.steps:
             raise UnreadableError(f"{recording.video} has no picture that can be decoded")
-        dropped = lines - capture.steps + sum(1 for _ in shown)
+        dropped = lines - capture.steps + sum(1 for _ in video)
     return _Written(capture.steps, dropped, clipped)
 
 
@@ -128,9 +128,9 @@ def _count(recording: Recording) -> int:
     return lines
 
 
-def _frame(picture: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
+def _frame(source: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
     """A picture in the game's size, with the pointer where there is one."""
-    frame = resize_frame(picture, spec.frame.height, spec.frame.width)
+    frame = resize_frame(source, spec.frame.height, spec.frame.width)
     if pointer is None:
         return frame
     x, y = pointer.x * spec.frame.width / WINDOW[1], pointer.y * spec.frame.height / WINDOW[0]

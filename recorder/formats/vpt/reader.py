@@ -102,8 +102,8 @@ class Recording:
 
 def recordings(folder: Path) -> list[Recording]:
     """What lies in a folder, by name: all that has a NAME.jsonl or a NAME.mp4."""
-    found = {p.stem for kind in ("*.jsonl", "*.mp4") for p in folder.glob(kind) if p.is_file()}
-    return [Recording(folder / f"{name}.mp4", folder / f"{name}.jsonl") for name in sorted(found)]
+    stems = {p.stem for kind in ("*.jsonl", "*.mp4") for p in folder.glob(kind) if p.is_file()}
+    return [Recording(folder / f"{name}.mp4", folder / f"{name}.jsonl") for name in sorted(stems)]
 
 
 def ticks(path: Path) -> Iterator[Tick]:
@@ -114,16 +114,16 @@ def ticks(path: Path) -> Iterator[Tick]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
-                where = f"{path}, line {number}"
+                line_name = f"{path}, line {number}"
                 if len(line) > LONGEST_LINE:
-                    raise UnreadableError(f"{where} is longer than {LONGEST_LINE} bytes")
-                if line.strip() and (tick := _tick(line, where)):
+                    raise UnreadableError(f"{line_name} is longer than {LONGEST_LINE} bytes")
+                if line.strip() and (tick := _tick(line, line_name)):
                     yield tick
     except OSError as error:
         raise UnreadableError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _tick(line: bytes, where: str) -> Tick | None:
+def _tick(line: bytes, line_name: str) -> Tick | None:
     """A line as a tick; None where it is torn, as only the last, which nothing ends, can be."""
     try:
         return Tick.model_validate_json(line)
@@ -131,11 +131,11 @@ def _tick(line: bytes, where: str) -> Tick | None:
         first = error.errors()[0]
         if first["type"] == "json_invalid" and not line.endswith(b"\n"):
             return None
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise UnreadableError(f"{where}: {first['msg']} at {place}") from None
+        location = ".".join(map(str, first["loc"])) or "the whole"
+        raise UnreadableError(f"{line_name}: {first['msg']} at {location}") from None
 
 
-def actions(found: Iterable[Tick]) -> Iterator[tuple[Tick, Action]]:
+def actions(recorded: Iterable[Tick]) -> Iterator[tuple[Tick, Action]]:
     """Every tick with what the player did, the camera not yet moved to whole degrees.
 
     Repaired as VPT's own loader does: an attack that the first tick reports as newly pressed may be stuck, and counts
@@ -144,7 +144,7 @@ def actions(found: Iterable[Tick]) -> Iterator[tuple[Tick, Action]]:
     """
     before: Tick | None = None
     stuck = False
-    for tick in found:
+    for tick in recorded:
         held, new = 0 in tick.mouse.buttons, 0 in tick.mouse.new_buttons
         stuck = held and new if before is None else stuck and held and not new
         action = _pressed(tick)
@@ -164,7 +164,7 @@ def _pressed(tick: Tick) -> Action:
     return {**dict.fromkeys(names, 1), "camera": turned}
 
 
-def pictures(path: Path) -> Iterator[Frame]:
+def frames(path: Path) -> Iterator[Frame]:
     """The pictures of a NAME.mp4 in order, (H, W, 3) uint8 RGB each, up to where the file is torn.
 
     Raises `UnreadableError` where it is no video, or one of a size that is not read.
@@ -189,7 +189,7 @@ def _decoded(container: av.container.InputContainer) -> Iterator[Frame]:
         for packet in container.demux(container.streams.video[0]):
             if packet.is_corrupt:
                 return
-            for picture in packet.decode():
-                yield np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+            for decoded in packet.decode():
+                yield np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
     except av.FFmpegError:
         return

@@ -25,33 +25,33 @@ def test_frame_i_is_frame_i(tmp_path, height, width, step_hz):
         for level in levels:
             capture.step(np.full(spec.frame.shape, level, np.uint8), {})
     (episode,) = open_episodes(tmp_path)
-    whole = episode.frames()
-    assert whole.reshape(50, -1).mean(1) == pytest.approx(levels.astype(float), abs=3)
+    frames = episode.frames()
+    assert frames.reshape(50, -1).mean(1) == pytest.approx(levels.astype(float), abs=3)
     for i in range(50):
-        assert (episode.frames(i, i + 1)[0] == whole[i]).all()
-    assert (episode.frames(13, 47, 5) == whole[13:47:5]).all()
+        assert (episode.frames(i, i + 1)[0] == frames[i]).all()
+    assert (episode.frames(13, 47, 5) == frames[13:47:5]).all()
     assert episode.frames(20, 20).shape == (0, *spec.frame.shape)
 
 
 def test_quality_can_fall_without_a_seam(tmp_path):
     spec = spec_of(64, 96)
-    pictures = np.random.default_rng(0).integers(0, 256, (60, *spec.frame.shape), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (60, *spec.frame.shape), np.uint8)
     sizes, lowered = [], []
     with CaptureWriter.create(
         tmp_path, spec, CaptureInfo(), profile=VideoProfile(30, "yuv420p")
     ) as capture:
         video = capture.folder / "video/main.mp4"
-        for i, picture in enumerate(pictures):
+        for i, frame in enumerate(frames):
             if i in (20, 40):
                 lowered.append(capture.lower_quality())
-            capture.step(picture, {})
+            capture.step(frame, {})
             sizes.append(video.stat().st_size)
     assert lowered == [True, False]
     assert sizes[39] - sizes[20] < 0.8 * (sizes[19] - sizes[0])
     (episode,) = open_episodes(tmp_path)
-    whole = episode.frames()
-    assert len(whole) == 60
-    assert all((episode.frames(i, i + 1)[0] == whole[i]).all() for i in (0, 19, 20, 21, 39, 59))
+    frames = episode.frames()
+    assert len(frames) == 60
+    assert all((episode.frames(i, i + 1)[0] == frames[i]).all() for i in (0, 19, 20, 21, 39, 59))
 
 
 def test_small_pictures_are_kept_sharp():

@@ -62,9 +62,9 @@ def record(root, seed, steps, spec=SPEC, **options):
         capture.close(success=True)
 
 
-def same(left, right):
-    assert [e.id for e in left] == [e.id for e in right]
-    for one, other in zip(left, right, strict=True):
+def same(captures, right):
+    assert [e.id for e in captures] == [e.id for e in right]
+    for one, other in zip(captures, right, strict=True):
         assert len(one) == len(other)
         assert one.actions == other.actions
         assert one.executed == other.executed

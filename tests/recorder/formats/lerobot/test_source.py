@@ -191,7 +191,7 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
 
 
 def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(lerobot_source, "AT_ONCE", 2)
+    monkeypatch.setattr(lerobot_source, "CHUNK", 2)
     source = v3(tmp_path / "lt", actions(2))
     encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
     with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):

@@ -17,7 +17,7 @@ from games.spec import Action, GameSpec, did_you_mean
 FREE = "free"
 """The task without a judge: the episode goes on until the environment or the limit ends it."""
 
-_PATIENCE = 1000
+_MAX_EXTRA_STEPS = 1000
 """Further random steps after which a picture that is never ready is taken as it is."""
 
 Judge = Callable[[Sequence[float], bool], bool | None]
@@ -62,7 +62,7 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self.observation_space: Any = observation_space(spec)
         self.action_space: Any = action_space(spec)
         self._actions = _table(spec, env, actions)
-        self._pictures = _are_pictures(env.observation_space)
+        self._pictures = _is_rgb(env.observation_space)
         self._judge = judge
         self._limit = limit
         self._random_start = random_start
@@ -80,7 +80,7 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self._success = False
         self._restart()
         if self._random_start:
-            self._fumble(int(self.np_random.integers(self._random_start)))
+            self._play_random_start(int(self.np_random.integers(self._random_start)))
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -123,10 +123,10 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     def _restart(self) -> None:
         self._see(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
 
-    def _fumble(self, steps: int) -> None:
+    def _play_random_start(self, steps: int) -> None:
         """Play random actions, each held for up to eight steps, so that no two episodes begin alike."""
         index = 0
-        for step in range(steps + _PATIENCE):
+        for step in range(steps + _MAX_EXTRA_STEPS):
             if step >= steps and self._ready(self.picture):
                 return
             if step % 8 == 0:
@@ -186,7 +186,7 @@ def _known(names: Iterable[str], spec: GameSpec) -> None:
             )
 
 
-def _are_pictures(space: spaces.Space[Any]) -> bool:
+def _is_rgb(space: spaces.Space[Any]) -> bool:
     """Whether observations are uint8 RGB pictures."""
     shape = space.shape
     return space.dtype == np.uint8 and shape is not None and len(shape) == 3 and shape[2] == 3

@@ -1,4 +1,4 @@
-"""What happened? Captures of play, written crash-safe, and the episodes read back from them."""
+"""Recorder: captures of play, written crash-safe, episodes read back, and foreign formats."""
 
 from recorder.capture.live import LiveRecorder, LiveReport
 from recorder.capture.recover import Recovered, recover

@@ -84,7 +84,7 @@ def play_human(
     on_text: Callable[[str], None],
     seed: int = 0,
     size: tuple[int, int] = (960, 540),
-    most_steps: int | None = None,
+    max_steps: int | None = None,
 ) -> None:
     """Open the window and play worlds from `seed` on until Esc; while a text is typed the game stands still.
 
@@ -96,7 +96,7 @@ def play_human(
     pygame.display.init()
     pygame.font.init()
     try:
-        _Window(env, on_reset, on_step, on_text, seed, size).run(most_steps)
+        _Window(env, on_reset, on_step, on_text, seed, size).run(max_steps)
     finally:
         pygame.quit()
 
@@ -131,14 +131,14 @@ class _Window:
         }  # fmt: skip
         self.buttons = {1: "attack", 3: "use"}
 
-    def run(self, most_steps: int | None) -> None:
+    def run(self, max_steps: int | None) -> None:
         clock = self.pygame.time.Clock()
         self._grab(True)
         self._start()
         steps = 0
-        while self.running and (most_steps is None or steps < most_steps):
+        while self.running and (max_steps is None or steps < max_steps):
             for event in self.pygame.event.get():
-                self._hear(event)
+                self._handle(event)
             if self.typing is None:
                 self._step()
                 steps += 1
@@ -160,7 +160,7 @@ class _Window:
             self.seed += 1
             self._start()
 
-    def _hear(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         pygame = self.pygame
         if event.type == pygame.QUIT:
             self.running = False

@@ -1,4 +1,4 @@
-"""What is in an episode? Captures read back as steps, frames, words and random windows."""
+"""Episodes: captures read back as actions, frames and texts, and sets of them."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class Episode:
 
     @cached_property
     def actions(self) -> list[Action]:
-        """What the player or expert wanted, step by step: the targets of training."""
+        """What the player or expert wanted at each step: the targets of training."""
         return [action_of(row, "action", self.spec) for row in self._rows[: len(self)]]
 
     @cached_property
     def executed(self) -> list[Action]:
-        """What the game really did, step by step."""
+        """What the game did at each step."""
         return [
             action if row["executed"] is None else action_of(row, "executed", self.spec)
             for action, row in zip(self.actions, self._rows, strict=False)
@@ -95,7 +95,7 @@ class Episode:
 
     @cached_property
     def observed(self) -> list[bool]:
-        """Whether each step's action was really observed; False where it was guessed afterwards."""
+        """Whether each step's action was observed; False where it was guessed afterwards."""
         return [bool(row.get("observed", True)) for row in self._rows[: len(self)]]
 
     @cached_property
@@ -106,12 +106,12 @@ class Episode:
 
     @cached_property
     def texts(self) -> tuple[TextSpan, ...]:
-        """Everything said about this episode, without what a later text replaces."""
+        """The texts about this episode, without those that a later one supersedes."""
         return drop_superseded(self.all_texts)
 
     @cached_property
     def all_texts(self) -> tuple[TextSpan, ...]:
-        """Everything said about this episode, in the order it was written."""
+        """All texts about this episode, in the order they were written."""
         try:
             return tuple(TextSpan.model_validate(row) for row in read_lines(self.folder / TEXT))
         except ValidationError as error:
@@ -120,23 +120,23 @@ class Episode:
 
     @cached_property
     def thoughts(self) -> list[str]:
-        """The thought in force at each step, "" where there is none."""
+        """The thought active at each step, "" where there is none."""
         return self._active_text("thought")
 
     @cached_property
     def captions(self) -> list[str]:
-        """What is said to happen at each step, or its label; "" where there is none."""
+        """The caption (or label) active at each step, "" where there is none."""
         return self._active_text("caption")
 
     def _active_text(self, style: Style) -> list[str]:
         spans = [span for span in self.texts if span.style == style]
-        marks = {span.i1: "" for span in spans if span.i1 is not None}
-        marks |= {span.i0: span.text for span in spans}
-        said, now = [], ""
+        changes = {span.i1: "" for span in spans if span.i1 is not None}
+        changes |= {span.i0: span.text for span in spans}
+        texts, active = [], ""
         for i in range(len(self)):
-            now = marks.get(i, now)
-            said.append(now)
-        return said
+            active = changes.get(i, active)
+            texts.append(active)
+        return texts
 
     def frames(self, start: int = 0, stop: int | None = None, stride: int = 1) -> NDArray[np.uint8]:
         """Frames `start` to `stop` (exclusive), every `stride`-th: (T, H, W, 3) uint8 RGB."""
@@ -170,11 +170,11 @@ class EpisodeSet(Sequence[Episode]):
         return sum(len(episode) for episode in self)
 
     def split(self, validation: float) -> tuple[EpisodeSet, EpisodeSet]:
-        """Training and validation episodes, parted by seed: no seed is on both sides."""
-        held = [_share(e) < validation for e in self]
+        """Training and validation episodes; those of one seed are in the same split."""
+        in_validation = [_split_position(e) < validation for e in self]
         return (
-            EpisodeSet([e for e, h in zip(self, held, strict=True) if not h]),
-            EpisodeSet([e for e, h in zip(self, held, strict=True) if h]),
+            EpisodeSet([e for e, v in zip(self, in_validation, strict=True) if not v]),
+            EpisodeSet([e for e, v in zip(self, in_validation, strict=True) if v]),
         )
 
 
@@ -184,7 +184,7 @@ def drop_superseded(texts: Sequence[TextSpan]) -> tuple[TextSpan, ...]:
     return tuple(span for span in texts if span.id not in replaced)
 
 
-def _share(episode: Episode) -> float:
+def _split_position(episode: Episode) -> float:
     """A fixed number in [0, 1) for the episode's seed (its id where it has none)."""
     key = episode.id if episode.header.seed is None else f"seed {episode.header.seed}"
     return zlib.crc32(json.dumps(key).encode()) / 2**32

@@ -1,6 +1,6 @@
-"""How does training get at frames quickly? All of them decoded once into one flat file.
+"""Frame cache: all frames of a set of episodes, decoded once into one flat file for training.
 
-Beside a cache lies a marker of what it holds, written last: without it, or with another, the cache is made anew.
+Beside a cache lies a marker of its content, written last. Without it, or with another one, the cache is rebuilt.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ Result = TypeVar("Result")
 
 
 MIN_PARALLEL_FRAMES = 5000
-"""Frames that are decoded before another process has started."""
+"""Fewer frames are decoded before another process has started."""
 RAW, JPEGS, OFFSETS = ".u8", ".jpegs", ".npy"
-"""Names of all files a cache may have end so."""
+"""Suffixes of all files that a cache may have."""
 CHUNK = 256
 """Frames of one episode that are in memory at once."""
 
@@ -49,8 +49,8 @@ def decode_cache(
 ) -> NDArray[np.uint8]:
     """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
 
-    Frames of another size than `size` (height, width; the first episode's where None) are stretched to it by area, as
-    a player's frames are in play. The file is made anew when the episodes changed, and takes height x width x 3 bytes
+    Frames of another size than `size` (height, width; the first episode's where None) are resized to it by
+    `games.resize`, as in play. The file is rebuilt when the episodes changed, and takes height x width x 3 bytes
     per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode; raises
     `CaptureError` where a frame is missing.
     """
@@ -64,12 +64,12 @@ def decode_cache(
 
 
 def shape_of(episodes: EpisodeSet, size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """Of a frame in the cache (H, W, 3)."""
+    """Shape (H, W, 3) of a frame in the cache."""
     return (*size, 3) if size else episodes[0].spec.frame.shape
 
 
 def fingerprint(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -> str:
-    """What tells these episodes' frames, in this shape and form, from any others."""
+    """A hash of these episodes' frames in this shape and form."""
     lines = [f"{e.id} {len(e)}" for e in episodes]
     if any(e.spec.frame.shape != shape for e in episodes):
         lines.append(f"as {shape}")
@@ -79,9 +79,9 @@ def fingerprint(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "
 
 
 def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
-    """Have `make` write the cache at `path` where the marker beside it is another's.
+    """Have `make` write the cache at `path` where the marker beside it is not `stamp`.
 
-    What lies there in any form is then of no more use, and makes room first.
+    An old cache, in whichever form, is deleted first.
     """
     index = path.with_suffix(".json")
     if path.exists() and index.exists() and index.read_text() == json.dumps(stamp):
@@ -95,11 +95,11 @@ def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
 
 
 def temp_path(path: Path) -> Path:
-    """Where this process, of whatever machine, writes a cache before it is whole."""
+    """Where this process of this machine writes a cache until it is complete."""
     return path.with_suffix(f".{platform.node()}.{os.getpid()}.draft")
 
 
-def check_room(folder: Path, needed: float) -> None:
+def check_free_space(folder: Path, needed: float) -> None:
     """Raise `CaptureError` where the disk has less than so many bytes free."""
     if (free := shutil.disk_usage(folder).free) < needed:
         raise CaptureError(
@@ -107,10 +107,10 @@ def check_room(folder: Path, needed: float) -> None:
         )
 
 
-def over_processes(
+def map_in_processes(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, frames: int
 ) -> Iterator[Result]:
-    """What `work` makes of each job, in order.
+    """The results of `work` for each job, in order.
 
     Where `workers` is None there is a process for each core, or this one alone where there are few frames.
     """
@@ -139,7 +139,7 @@ def _decode(
     progress: Progress | None,
 ) -> None:
     cache_shape = (episodes.steps, *shape)
-    check_room(path.parent, math.prod(cache_shape))
+    check_free_space(path.parent, math.prod(cache_shape))
     starts = np.cumsum([0] + [len(e) for e in episodes]).tolist()
     with replaced_file(path, temp_path(path)) as draft:
         np.memmap(draft, np.uint8, "w+", shape=cache_shape).flush()
@@ -147,7 +147,7 @@ def _decode(
             (episode.video, len(episode), draft, start, cache_shape)
             for episode, start in zip(episodes, starts, strict=False)
         ]
-        decoded = over_processes(_decode_one, jobs, workers, episodes.steps)
+        decoded = map_in_processes(_decode_one, jobs, workers, episodes.steps)
         for number, _ in enumerate(decoded, start=1):
             if progress:
                 progress(number, len(jobs))

@@ -36,7 +36,7 @@ def non_null(spec: GameSpec, action: Action) -> Action:
 
 
 def read_action_rows(folder: Path, actor: str) -> list[dict[str, Any]]:
-    """The lines of a capture; a row of format 1 does not say who acted, which is then `actor`.
+    """The lines of a capture; rows of format 1 have no `by`, which is then `actor`.
 
     Raises `CaptureError` where a line holds no action.
     """

@@ -1,4 +1,4 @@
-"""Which files does a capture have, and what is in its manifest?"""
+"""Capture manifest: the files of a capture, its header, its texts, and JSON lines."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ VIDEO = "video/main.mp4"
 Style = Literal["instruction", "thought", "correction", "caption", "quick_tag"]
 Clock = Literal["lockstep", "wallclock"]
 Status = Literal["recording", "closed", "interrupted", "recovered"]
-"""interrupted: closed in order, but by an exception, Ctrl-C or the death of the game; recovered: by `recover`."""
+"""interrupted: closed after an exception, Ctrl-C or the death of the game; recovered: by `recover`."""
 
 
 class CaptureError(ValueError):
-    """A capture cannot be written or read; the message names it and the way out."""
+    """A capture that cannot be written or read; the message names it and the way out."""
 
 
 class CaptureInfo(BaseModel):
-    """What one episode is about: who played, what was asked, and how it ended (None: not known)."""
+    """Header of an episode: who played, the instruction, and how it ended (None: not known)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class CaptureInfo(BaseModel):
     task: str = ""
     seed: int | None = None
     actor: str = "human"
-    """human, expert (a scripted teacher), random, or agent."""
+    """human, expert (scripted), random, or agent."""
     author: str = ""
     clock: Clock = "lockstep"
     success: bool | None = None
@@ -52,7 +52,7 @@ class Manifest(BaseModel):
     """`manifest.json`: written first, replaced atomically.
 
     `writer` is the number of the writing process while it records, `writer_started` when the system started it
-    (clock ticks since boot; None where that is not known): together they tell a dead writer from a younger process.
+    (clock ticks since boot; None where that is not known): a younger process with the same number is no writer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,7 +84,7 @@ class Manifest(BaseModel):
 
 
 class TextSpan(BaseModel):
-    """Words about steps i0 to i1 (None: open ended)."""
+    """A text about steps `i0` to `i1` (exclusive; None: open ended)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -126,12 +126,12 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"]) or "the whole"
+        location = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise CaptureError(f"{path} is damaged: {first['msg']} at {location}") from None
 
 
 def process_state(process: int) -> tuple[str, int] | None:
-    """A process's state letter and its start in clock ticks since boot; None where the system does not say."""
+    """A process's state letter and its start in clock ticks since boot; None where the system has neither."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         fields = stat.rpartition(")")[2].split()
@@ -141,7 +141,7 @@ def process_state(process: int) -> tuple[str, int] | None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a line file; a torn last line is left out, a missing file is empty."""
+    """The JSON objects of a line file; a torn last line is skipped, a missing file is empty."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]

@@ -1,9 +1,9 @@
-"""How do video clips with a sentence or a label about them become captures? From a folder and its `captions.jsonl`.
+"""Captioned clips: import of videos with a sentence or a label each, listed in a folder's `captions.jsonl`.
 
 Each line is one clip: {"video": "a.mp4", "question": "what is the patient doing?", "text": "the patient sits up"}. The
-question becomes the instruction; the text, a caption or a label, is what a model learns to say about the clip's frames.
-`begin_s` and `end_s` cut a clip out of a longer video. Clips of one video share its seed, so that no video is on both
-sides of a split.
+question becomes the instruction; the text, a caption or a label, is the target of training for the clip's frames.
+`begin_s` and `end_s` cut a clip out of a longer video. Clips of one video share its seed, so that they are in one
+split.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from games.resize import resize_frame
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.format.video import reading
-from recorder.open import whole_captures
+from recorder.open import closed_captures
 
 CAPTIONS = "captions.jsonl"
-LONGEST_S = 600.0
+MAX_CLIP_S = 600.0
 
 
 class Caption(BaseModel):
@@ -56,14 +56,14 @@ def import_captions(
 ) -> int:
     """Write every clip as a capture of `spec` (a game without controls) under `out`; returns how many are new.
 
-    Frames are taken `step_hz` times a second and stretched to the spec's size. Clips that `out` already holds are
-    passed over. Raises `CaptureError` in one line for a missing video, one outside the folder, or a line that does not
+    Frames are taken `step_hz` times a second and resized to the spec's size. Clips that `out` already holds are
+    skipped. Raises `CaptureError` in one line for a missing video, one outside the folder, or a line that does not
     fit; all lines are read before anything is written, and each clip before anything of it is.
     """
     clips = _clips(folder)
     imported = {
         (e.header.author, e.header.instruction, text)
-        for e in whole_captures(out)
+        for e in closed_captures(out)
         for text in set(e.captions)
     }
     new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in imported]
@@ -105,8 +105,8 @@ def _clips(folder: Path) -> list[Caption]:
 def clip_frames(
     path: Path, spec: GameSpec, begin_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """Frames of a video at the spec's rate and size, of at most `LONGEST_S` seconds."""
-    end_s = min(end_s or begin_s + LONGEST_S, begin_s + LONGEST_S)
+    """Frames of a video at the spec's rate and size, of at most `MAX_CLIP_S` seconds."""
+    end_s = min(end_s or begin_s + MAX_CLIP_S, begin_s + MAX_CLIP_S)
     following = begin_s
     with reading(path) as container:
         stream = container.streams.video[0]
@@ -129,7 +129,7 @@ def _parse(folder: Path, number: int, line: str) -> Caption:
         raise CaptureError(f"{line_name} is no JSON: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        location = ".".join(map(str, first["loc"])) or "the whole"
+        location = ".".join(map(str, first["loc"])) or "the top level"
         raise CaptureError(f"{line_name}: {first['msg']} at {location}") from None
     path = (folder / clip.video).resolve()
     if not path.is_relative_to(folder.resolve()):

@@ -1,7 +1,7 @@
-"""How do LeRobotDatasets of others become captures here? Robots' demonstrations above all.
+"""LeRobotDataset import: datasets that were written elsewhere, robots' demonstrations above all, as captures.
 
-Pictures come to the game's frame size and are encoded anew; the task's sentence becomes the instruction; the last step
-of an episode not known to have failed gets the control that means `episode.end`, where the game has one.
+Frames are resized to the game's size and encoded again. The task's sentence becomes the instruction. The last step of
+an episode not known to have failed gets the control that means `episode.end`, where the game has one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from games.resize import resize_frame
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.formats.lerobot.source import EpisodeLocation, ForeignDataset
-from recorder.open import whole_captures
+from recorder.open import closed_captures
 
 
 @dataclass(frozen=True)
 class ActionColumns:
-    """Where a game's row of numbers is in a dataset: a column, and which numbers of it (all, where none is named)."""
+    """The column of a dataset that holds a game's actions, and the indices used of it (all where empty)."""
 
     column: str = "action"
     indices: tuple[int, ...] = ()
@@ -31,8 +31,10 @@ class ActionColumns:
 
 @dataclass(frozen=True)
 class Imported:
-    """How many episodes are new, and the share of their axes' numbers that lay beyond the game's range (moved to its
-    end): much of it means another unit."""
+    """Number of new episodes, and the share of their axes' values beyond the game's range, which were clipped to it.
+
+    A large share means that the dataset has another unit.
+    """
 
     episodes: int
     clipped: float = 0.0
@@ -50,14 +52,14 @@ def import_lerobot(
 ) -> Imported:
     """Write each episode of the dataset at `root` as a capture of `game` under `out`.
 
-    `camera` names the picture column where there are several. Episodes that `out` already holds are passed over, so
-    that a broken import is gone on with. Raises `CaptureError` in one line for what is no such dataset or does not fit.
+    `camera` names the column of frames where there are several. Episodes that `out` already holds are skipped, so that
+    an interrupted import continues. Raises `CaptureError` in one line for what is no such dataset or does not fit.
     """
     dataset = ForeignDataset(root)
     job = _Job(dataset, game, dataset.camera(camera), numbers or ActionColumns(), out, disk_needed)
     dataset.column(job.numbers.column)
     name = root.resolve().name
-    imported = {e.header.seed for e in whole_captures(out) if e.header.author == name}
+    imported = {e.header.seed for e in closed_captures(out) if e.header.author == name}
     new = [location for location in dataset.episodes if location.number not in imported]
     shares = []
     for done, location in enumerate(new, start=1):
@@ -69,7 +71,7 @@ def import_lerobot(
 
 @dataclass(frozen=True)
 class _Job:
-    """One import: what is read as what, and where it goes."""
+    """One import: dataset, columns, game and folder."""
 
     dataset: ForeignDataset
     game: Game
@@ -79,7 +81,7 @@ class _Job:
     disk_needed: int
 
     def write(self, location: EpisodeLocation) -> float:
-        """One episode, read to its end before anything of it is written; returns the share that was clipped."""
+        """Write one episode, read to its end first; returns the share of values that were clipped."""
         spec = self.game.spec.model_copy(update={"step_hz": self.dataset.rate})
         steps = self.dataset.steps(location, self.numbers.column)
         episode_name = f"{self.dataset.root}, episode {location.number}"
@@ -130,7 +132,7 @@ def _actions(rows: NDArray[np.float32], game: Game, episode_name: str) -> list[A
 
 
 def _beyond(actions: Sequence[Action], spec: GameSpec) -> float:
-    """The share of axes' numbers outside of their range."""
+    """The share of axes' values outside of their range."""
     axes = [c for c in spec.controls if isinstance(c, Axis)]
     slack = 1e-6
     out_of_range = [

@@ -1,4 +1,4 @@
-"""How are the episodes of an exported LeRobotDataset v3.0 read? As any others, from its few large files."""
+"""Reader of exported datasets: the episodes of a LeRobotDataset v3.0 that `export_lerobot` wrote."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is in a LeRobotDataset that others wrote? The tasks, action rows and pictures of its episodes, v3.0 and v2.x.
+"""Foreign LeRobotDataset: the tasks, action rows and frames of its episodes, versions 3.0 and 2.x.
 
-v3.0 keeps many episodes in each file and says in `meta/episodes` where they are; v2.x has a file per episode. Pictures
+Version 3.0 has many episodes in each file and their locations in `meta/episodes`; 2.x has a file per episode. Frames
 are a video, or PNG and JPEG files inside the data.
 """
 
@@ -31,14 +31,14 @@ OLD_DATA_PATH = "data/chunk-{chunk:03d}/episode_{number:06d}.parquet"
 OLD_VIDEO_PATH = "videos/chunk-{chunk:03d}/{video_key}/episode_{number:06d}.mp4"
 SUCCESS = "next.success"
 CHUNK = 64
-"""Pictures decoded at a time."""
-LARGEST = 4096
-"""Height and width beyond which pictures are refused."""
+"""Frames that are decoded at a time."""
+MAX_SIDE = 4096
+"""Largest height and width of frames that are read."""
 
 
 @dataclass(frozen=True)
 class EpisodeLocation:
-    """Where one episode is: its data file, and per camera the video file and the second it begins at."""
+    """Files of one episode: its data, and per camera the video and the second it begins at."""
 
     number: int
     length: int
@@ -48,7 +48,7 @@ class EpisodeLocation:
 
 @dataclass(frozen=True)
 class EpisodeActions:
-    """One episode's numbers: actions (T, W), its task in words, and whether it succeeded (None: not said)."""
+    """One episode's actions (T, W), its task in words, and whether it succeeded (None: not known)."""
 
     actions: NDArray[np.float32]
     task: str
@@ -56,7 +56,7 @@ class EpisodeActions:
 
 
 class ForeignDataset:
-    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a form that is not read."""
+    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a version that is not read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -105,7 +105,7 @@ class ForeignDataset:
         return name
 
     def steps(self, location: EpisodeLocation, action: str) -> EpisodeActions:
-        """The numbers of an episode."""
+        """The actions, task and success of an episode."""
         table = self._rows(location, [action, "task_index"], [SUCCESS])
         try:
             rows = np.array(table[action].to_pylist(), np.float32).reshape(location.length, -1)
@@ -119,7 +119,7 @@ class ForeignDataset:
         return EpisodeActions(rows, task, bool(np.any(successes)) if successes else None)
 
     def frames(self, location: EpisodeLocation, camera: str) -> Iterator[Frame]:
-        """The pictures of an episode in order, each (H, W, 3) uint8 RGB in its own size."""
+        """The frames of an episode in order, each (H, W, 3) uint8 RGB in the dataset's size."""
         if self.features[camera]["dtype"] == "image":
             for cell in self._rows(location, [camera])[camera].to_pylist():
                 yield _decoded(cell, location)
@@ -128,8 +128,8 @@ class ForeignDataset:
         with reading(path) as container:
             codec = container.streams.video[0].codec_context
             shape = (codec.height, codec.width, 3)
-        if max(shape) > LARGEST:
-            raise CaptureError(f"{path}: pictures of {shape[0]} x {shape[1]}")
+        if max(shape) > MAX_SIDE:
+            raise CaptureError(f"{path}: frames of {shape[0]} x {shape[1]}, larger than {MAX_SIDE}")
         rate = max(1, round(self.rate))
         video = VideoSlice(path, rate, shape, round(second * rate))
         for start in range(0, location.length, CHUNK):
@@ -138,7 +138,7 @@ class ForeignDataset:
     def _rows(
         self, location: EpisodeLocation, needed: Sequence[str], optional: Sequence[str] = ()
     ) -> pa.Table:
-        """Columns of an episode's rows in the data file, those `asked` for only where they are there."""
+        """Columns of an episode's rows in the data file; `optional` ones only where the dataset has them."""
         try:
             table = _read(
                 location.data, (*needed, *(name for name in optional if name in self.features))
@@ -192,11 +192,11 @@ class ForeignDataset:
 
 
 def _tasks(root: Path) -> dict[int, str]:
-    """Words by task index; LeRobot keeps the words as the table's index, under a name that changed over time."""
+    """Sentences by task index; LeRobot has them as the table's index, under a name that changed over time."""
     table = pq.read_table(root / TASKS)
     known = [n for n in ("__index_level_0__", "task") if n in table.column_names]
     if not known:
-        raise CaptureError(f"{root / TASKS} has no tasks in words, only {table.column_names}")
+        raise CaptureError(f"{root / TASKS} has no sentences of tasks, only {table.column_names}")
     words = known[0]
     return dict(zip(table["task_index"].to_pylist(), table[words].to_pylist(), strict=True))
 
@@ -220,10 +220,10 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
 
 
 def _decoded(cell: dict[str, Any], location: EpisodeLocation) -> Frame:
-    """A picture that is stored as a PNG or JPEG file's bytes."""
+    """A frame that is stored as the bytes of a PNG or JPEG file."""
     decoded = cv2.imdecode(np.frombuffer(cell["bytes"] or b"\0", np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise CaptureError(
-            f"{location.data}: a picture of episode {location.number} cannot be decoded"
+            f"{location.data}: a frame of episode {location.number} cannot be decoded"
         )
     return np.ascontiguousarray(decoded[:, :, ::-1])

@@ -1,6 +1,6 @@
-"""How is an action a row of numbers? One column per button, axis or choice, two per camera or stick.
+"""Action vectors: one column per button, axis or choice, two per camera or stick.
 
-Text has no number: `words_of` names what a row cannot hold.
+Text has no number: `words_of` gives what a row cannot hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def to_rows(spec: GameSpec, actions: Sequence[Action]) -> NDArray[np.float32]:
 
 
 def from_rows(spec: GameSpec, rows: NDArray[np.float32]) -> list[Action]:
-    """The inverse of `to_rows`, exact: every number is moved to the control's level it stands for."""
+    """The inverse of `to_rows`, exact: every number is moved to the nearest level of its control."""
     cached: dict[bytes, Action] = {}
     actions = []
     for row in rows:

@@ -17,7 +17,7 @@ from recorder import (
     merge_stats,
     open_episodes,
 )
-from recorder.formats.lerobot.statistics import of_rows
+from recorder.formats.lerobot.statistics import column_stats
 
 SPEC = GameSpec(
     id="toy-v0",
@@ -185,7 +185,7 @@ def test_what_cannot_be_exported_or_read_is_said(tmp_path):
     record(tmp_path / "captures", 0, 20)
     captures = open_episodes(tmp_path / "captures")
     (tmp_path / "occupied").mkdir()
-    with pytest.raises(CaptureError, match="choose another place"):
+    with pytest.raises(CaptureError, match="choose another folder"):
         export_lerobot(captures, tmp_path / "occupied")
     out = tmp_path / "dataset"
     (captures[0].folder / "video/main.mp4").write_bytes(b"no video")
@@ -206,8 +206,10 @@ def test_what_cannot_be_exported_or_read_is_said(tmp_path):
 
 def test_merged_statistics_equal_those_of_the_whole():
     rows = np.random.default_rng(0).normal(size=(50, 3))
-    merged = merge_stats([of_rows(rows[:7]), of_rows(rows[7:30]), of_rows(rows[30:])])
-    whole = of_rows(rows)
+    merged = merge_stats(
+        [column_stats(rows[:7]), column_stats(rows[7:30]), column_stats(rows[30:])]
+    )
+    whole = column_stats(rows)
     assert merged["count"] == [50]
     for key in ("min", "max", "mean", "std"):
         assert merged[key] == pytest.approx(whole[key])

@@ -265,7 +265,7 @@ def test_files_without_partner_or_picture_are_told(tmp_path: Path) -> None:
     assert "empty.jsonl has no line" in told["empty"]
     assert "noise.mp4 cannot be read" in told["noise"]
     assert "torn.mp4 cannot be read" in told["torn"]
-    assert "pictures of 8 x 4098" in told["wide"]
+    assert "frames of 8 x 4098" in told["wide"]
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 

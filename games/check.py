@@ -1,4 +1,4 @@
-"""Does an environment keep the contract? Every problem with a stable code and a hint."""
+"""Environment checker: violations of the `games.Env` contract, each with a stable code and a hint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from games.spec import Action, GameSpec
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule."""
+    """One violation of the contract."""
 
     code: str
     message: str
@@ -24,16 +24,16 @@ class Problem:
 
 
 def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
-    """Try an environment out; an empty list means that it can be served, recorded and trained on."""
+    """Run an environment for a few steps; an empty list means that it can be served, recorded and trained on."""
     if not isinstance(getattr(env, "game", None), GameSpec):
         return [
             Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")
         ]
     problems: list[Problem] = []
-    for rule in (_meanings, _spaces, _words, _reset, _run, _same_again):
+    for rule in (_meanings, _spaces, _words, _reset, _run, _deterministic):
         try:
             problems += rule(env, steps, seed)
-        except Exception as error:  # whatever an environment raises is a finding here
+        except Exception as error:  # whatever an environment raises is a problem to report
             problems.append(
                 Problem(
                     "raises",
@@ -46,8 +46,10 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
 
 
 def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:
-    hint = f"take one of games.MEANINGS, leave it out, or make it your own: '{env.game.name}/…'"
-    return [Problem("meaning", odd, hint) for odd in unknown_meanings(env.game)]
+    hint = (
+        f"take one of games.MEANINGS, leave it out, or mark it as your game's: '{env.game.name}/…'"
+    )
+    return [Problem("meaning", line, hint) for line in unknown_meanings(env.game)]
 
 
 def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -99,7 +101,7 @@ def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
 def _run(env: Env, steps: int, seed: int) -> list[Problem]:
     env.reset(seed=seed)
     problems: list[Problem] = []
-    before: Any = None
+    previous: Any = None
     for action in _actions(env.game, steps, seed):
         result = env.step(action)
         if not (isinstance(result, tuple) and len(result) == 5):
@@ -118,11 +120,11 @@ def _run(env: Env, steps: int, seed: int) -> list[Problem]:
                     "convert numpy values",
                 )
             )
-        if before is not None and np.shares_memory(before, observation["frame"]):
+        if previous is not None and np.shares_memory(previous, observation["frame"]):
             problems.append(
                 Problem("shared", "two steps share one frame's memory", "return a copy")
             )
-        before = observation["frame"]
+        previous = observation["frame"]
         if problems:
             return problems[:3]
         if terminated or truncated:
@@ -130,7 +132,7 @@ def _run(env: Env, steps: int, seed: int) -> list[Problem]:
     return []
 
 
-def _same_again(env: Env, steps: int, seed: int) -> list[Problem]:
+def _deterministic(env: Env, steps: int, seed: int) -> list[Problem]:
     runs = []
     for _ in range(2):
         frames = [env.reset(seed=seed)[0]["frame"].copy()]
@@ -159,7 +161,7 @@ def _observation(spec: GameSpec, observation: Any) -> list[Problem]:
         )
         hint = "observations are {'frame': uint8 (H, W, 3) RGB, 'instruction': str}"
         return [
-            Problem("frame", f"the frame is {got}, the spec says uint8 {spec.frame.shape}", hint)
+            Problem("frame", f"the frame is {got}, the spec has uint8 {spec.frame.shape}", hint)
         ]
     if not isinstance(observation.get("instruction"), str):
         return [

@@ -1,6 +1,6 @@
-"""What can a player do with one control, and which tokens and words say it?
+"""Controls: what a player can do with a button, camera, stick, axis, choice or text, as tokens and as words.
 
-A control turns one value of an action into tokens (the model's alphabet), into words (a person's), and back. Values:
+A control turns one value of an action into tokens (for the model), into words (for people), and back. Values:
 
 ==========  =============================================  ===============================
 control     value                                          null value (nothing is emitted)
@@ -41,8 +41,7 @@ class _Control(BaseModel):
 
     name: Name
     meaning: Meaning | None = None
-    """What the control is for, from the shared words of `games.meanings`, or the game's own as `my-game/cast_net`; a
-    model maps by this."""
+    """The control's purpose: one of `games.meanings`, or the game's own as `my-game/cast_net`. Models map by it."""
 
 
 class Button(_Control):
@@ -50,7 +49,7 @@ class Button(_Control):
 
     kind: Literal["button"] = "button"
     label: str = ""
-    """How a person would say it ("walk forward"); the name where empty."""
+    """The button in words ("walk forward"); the name where empty."""
 
     @property
     def null(self) -> int:
@@ -152,7 +151,7 @@ class Camera(_Control):
 class Stick(_Control):
     """An analogue stick in polar form: 0° is straight up (away from the player), angles grow clockwise.
 
-    The paper gives 256 rotation and 4 magnitude bins and leaves origin and direction open; those two are ours.
+    The paper has 256 rotation and 4 magnitude bins and does not define origin and direction; those two are ours.
     """
 
     kind: Literal["stick"] = "stick"

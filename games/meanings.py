@@ -1,7 +1,7 @@
-"""Which words do games share for what a control does? A model plays an unknown game by these, not by key names.
+"""Meanings: the shared vocabulary of what controls do, by which a model plays a game that it was not trained on.
 
-A control names one of them as its `meaning`: `Button(name="w", meaning="move.forward")`. What none of them says stays
-the game's own: no meaning at all, or one with a name in front, `my-game/cast_net`.
+A control has one of them as its `meaning`: `Button(name="w", meaning="move.forward")`. A control that none of them fits
+has no meaning, or one of its game, `my-game/cast_net`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ MEANINGS: dict[str, str] = {
     "chat": "text that other players read",
     "episode.end": "say that the task is done",
 }
-"""Meaning -> what it says, in one line. Words are added here, never changed: checkpoints and recordings hold them."""
+"""Meaning -> its description in one line. Entries are added, never changed: checkpoints and recordings have them."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which games are there? The shipped ones, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
+"""Game registry: shipped games, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHIPPED = {
 
 
 class UnknownGameError(LookupError):
-    """No game goes by this name; the message names the closest one."""
+    """There is no game of this name; the message has the closest one."""
 
 
 def names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Voxel, the embedded game: a first-person block world made of numpy alone."""
+"""Voxel, the embedded game: a first-person block world in numpy alone."""
 
 from games.game import Game
 from games.voxel.env import FREE, VoxelEnv

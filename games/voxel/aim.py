@@ -1,4 +1,4 @@
-"""What is under the crosshair? The first block or animal along the player's line of sight."""
+"""Crosshair target: the first block or animal along the player's line of sight."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Aim:
 
 
 def aim(world: World, animals: list[Animal], player: Player) -> Aim | None:
-    """The nearest thing within reach, None where there is only air."""
+    """The nearest target within reach, None where there is only air."""
     eye = (player.x, player.y + EYE, player.z)
     block = _block(world, eye, player.look)
     nearest = block.distance if block else REACH

@@ -1,4 +1,4 @@
-"""What does a player see? Vectorised ray casting of the block world, its animals and the sky.
+"""Renderer: vectorised ray casting of the block world, its animals and the sky.
 
 Every ray leaps through empty space by the clearance stored in `World.clear` (a cube known to be empty), so most
 rays end within a dozen rounds, and finished rays leave the arrays. Rays, positions and bounds are (3, n) float32.
@@ -45,7 +45,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class View:
-    """One rendered picture: frame (H, W, 3) uint8, kind (H, W) uint8, distance (H, W) float32 in blocks."""
+    """One rendered view: frame (H, W, 3) uint8, kind (H, W) uint8, distance (H, W) float32 in blocks."""
 
     frame: NDArray[np.uint8]
     kind: NDArray[np.uint8]

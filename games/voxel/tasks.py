@@ -1,4 +1,4 @@
-"""What can the player be asked to do, in which words, and when is it done?
+"""Tasks: goals of voxel-v0, their instructions in words, and their judge.
 
 Success is judged by the game's state alone: what was collected, where the player stands.
 """
@@ -17,13 +17,13 @@ from games.voxel.world import World
 
 ITEMS = ("wood", "beef", "pork")
 NEAR_PILLAR = 2.6
-"""Blocks between the player and the middle of a pillar, level, that count as having arrived."""
+"""Level distance in blocks from the middle of a pillar that counts as having arrived."""
 DIG_DEPTH = 4
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What one episode asks for: a task's name, the sentence, and the items wanted in order (if any)."""
+    """The goal of one episode: a task's name, the instruction, and the wanted items in order (if any)."""
 
     task: str
     instruction: str
@@ -161,7 +161,7 @@ SINGLE_OBJECT = ("chop_tree", "hunt_cow", "hunt_pig", "go_to_gold")
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the goal is: progress in [0, 1], and whether it is reached or can no longer be reached."""
+    """Judgement of the state: progress in [0, 1], and whether the goal is reached or can no longer be reached."""
 
     progress: float
     success: bool = False

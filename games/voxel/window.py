@@ -1,4 +1,4 @@
-"""How does a person play? A pygame window: mouse look, keys, a typed thought; 20 steps a second."""
+"""Game window for people (pygame): mouse look, keys, typed text; 20 steps a second."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnStep = Callable[[Frame, Action, float, dict[str, Any]], None]
 class Hands:
     """Keys, buttons and mouse as one legal action per step.
 
-    Mouse movement is cut to the camera's bins; what is left over is carried into the next step, so that the
+    Mouse movement is rounded down to the camera's bins; the rest is carried into the next step, so that the
     recorded action is exactly the one executed and no movement is lost.
     """
 
@@ -42,7 +42,7 @@ class Hands:
     yaw_deg: float = 0.0
 
     def look(self, dx: int, dy: int) -> None:
-        """Take in a mouse movement in pixels, right and down."""
+        """Add a mouse movement in pixels, right and down."""
         self.yaw_deg += dx * DEGREES_PER_PIXEL
         self.pitch_deg += dy * DEGREES_PER_PIXEL
 
@@ -68,7 +68,7 @@ class Hands:
         return SPEC.normalize({**dict.fromkeys(held, 1), "camera": (pitch, yaw)})
 
     def release(self) -> None:
-        """Let go of everything."""
+        """Release all keys and forget the mouse movement."""
         self.down.clear()
         self.pitch_deg = self.yaw_deg = 0.0
 
@@ -86,10 +86,10 @@ def play_human(
     size: tuple[int, int] = (960, 540),
     max_steps: int | None = None,
 ) -> None:
-    """Open the window and play worlds from `seed` on until Esc; while a text is typed the game stands still.
+    """Open the window and play worlds from `seed` on until Esc; the game is paused while a text is typed.
 
     `on_reset(instruction)` begins an episode, `on_step(frame, action, reward, info)` follows each step, where
-    `frame` is what the agent would have seen; `on_text` gets a typed line.
+    `frame` is what an agent would get; `on_text` gets a typed line.
     """
     import pygame
 
@@ -199,7 +199,7 @@ class _Window:
             self._start()
 
     def _type(self, event: Any) -> None:
-        """The text box: Enter keeps the line, Esc drops it."""
+        """Handle an event of the text box: Enter accepts the line, Esc drops it."""
         pygame = self.pygame
         assert self.typing is not None
         if event.type == pygame.TEXTINPUT and len(self.typing) < 200:
@@ -221,9 +221,9 @@ class _Window:
 
     def _draw(self) -> None:
         pygame = self.pygame
-        picture = self.env.render_frame(216, 384).swapaxes(0, 1)
+        frame = self.env.render_frame(216, 384).swapaxes(0, 1)  # pygame's surfaces are (W, H, 3)
         pygame.transform.smoothscale(
-            pygame.surfarray.make_surface(picture), self.screen.get_size(), self.screen
+            pygame.surfarray.make_surface(frame), self.screen.get_size(), self.screen
         )
         width, height = self.screen.get_size()
         self._line(self.observation["instruction"] or "no instruction", 16, 14)

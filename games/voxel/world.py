@@ -1,4 +1,4 @@
-"""How does a world come to be? Hills, a snowy mountain, ponds, trees and landmarks from one seed.
+"""World generation: hills, a snowy mountain, ponds, trees and landmarks from one seed.
 
 Neighbouring columns never differ by more than one block, so every place can be reached by walking and jumping.
 Arrays are indexed [x, y, z] with y up and a shell of `OUTSIDE` one block thick around everything.
@@ -26,7 +26,7 @@ LANDMARKS = (b.GOLD, b.LAPIS, b.BRICK)
 
 @dataclass
 class World:
-    """Blocks and what is derived from them.
+    """Blocks, and arrays derived from them.
 
     blocks: (SIZE, HEIGHT, SIZE) uint8 ids. clear: same shape, uint8; around an empty cell every cell closer
     than `clear` (Chebyshev) is empty too, and 0 marks a cell that stops a ray. ceiling: (SIZE, SIZE) height

@@ -1,4 +1,4 @@
-"""Actions as tokens and as words: every legal action comes back, in every shipped game."""
+"""Game spec: every legal action comes back from its tokens and words, in every shipped game."""
 
 import numpy as np
 import pytest

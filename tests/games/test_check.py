@@ -1,4 +1,4 @@
-"""The contract checker finds what is broken, and only that."""
+"""Environment checker: every violation is reported, and nothing else."""
 
 import numpy as np
 import pytest

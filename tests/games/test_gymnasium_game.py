@@ -1,4 +1,4 @@
-"""A Gymnasium environment as a game: pictures resized, buttons as discrete actions, a judge of the rewards."""
+"""Gymnasium adapter: frames resized, buttons as discrete actions, a judge of the rewards."""
 
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ ACTIONS = {(): 0, ("on",): 1, ("off",): 2, ("on", "turbo"): 3}
 
 
 class Lamp(gymnasium.Env):
-    """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as pictures of 16 x 24 pixels."""
+    """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as frames of 16 x 24 pixels."""
 
     observation_space = spaces.Box(0, 255, (16, 24, 3), np.uint8)
     action_space = spaces.Discrete(4)

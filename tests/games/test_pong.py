@@ -1,4 +1,4 @@
-"""Pong as a third-party game: the contract, seeds, and an expert that sees the picture and wins."""
+"""Pong as a third-party game: the contract, seeds, and an expert that uses the frame only and wins."""
 
 import sys
 
@@ -36,7 +36,7 @@ def test_every_seed_begins_its_own_way_with_the_ball_far_away():
     assert (frames[0] == frames[2]).all()
     assert (frames[0] != frames[1]).any()
     env.reset(seed=3)
-    rows, columns = np.nonzero((env.picture[34:194, 20:140] == 236).all(2))
+    rows, columns = np.nonzero((env.native_frame[34:194, 20:140] == 236).all(2))
     assert len(rows)
     assert columns.max() < 60 + 4
 

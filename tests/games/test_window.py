@@ -1,4 +1,4 @@
-"""The human's window: hands that lose no movement, and a whole session without a screen."""
+"""Game window for people: no mouse movement is lost, and a session without a screen is recorded."""
 
 import os
 

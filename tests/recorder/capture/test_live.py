@@ -1,4 +1,4 @@
-"""Recording by a process of its own: nothing is lost in silence, whatever happens to the game."""
+"""Live recorder: no step is lost silently, whatever happens to the game."""
 
 import json
 import os

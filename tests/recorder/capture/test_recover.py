@@ -1,4 +1,4 @@
-"""Abandoned captures: cut to what is whole, marked, and never a traceback."""
+"""Recovery: abandoned captures are cut to what is intact and marked, without a traceback."""
 
 import os
 import shutil

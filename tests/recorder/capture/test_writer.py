@@ -1,4 +1,4 @@
-"""Captures: what is written is read back, also after a kill."""
+"""Capture writer: what is written is read back, also after a kill."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from recorder import (
 from recorder.format.manifest import read_lines
 
 
-def picture(i: int) -> np.ndarray:
+def frame_of(i: int) -> np.ndarray:
     """A frame whose brightness tells its number."""
     return np.full(SPEC.frame.shape, 10 + 8 * (i % 28), np.uint8)
 
@@ -36,7 +36,7 @@ def record(root, steps=12, seed=0, **info):
                 capture.text(style="thought", text=f"thought {i}", source="teacher")
             wanted = {"forward": 1, "camera": (0, 9.0)}
             capture.step(
-                picture(i),
+                frame_of(i),
                 wanted,
                 executed={"jump": 1} if i == 3 else None,
                 reward=float(i == 11),
@@ -58,7 +58,7 @@ def test_steps_come_back(tmp_path):
     frames = episode.frames()
     assert frames.shape == (12, *SPEC.frame.shape)
     for i, frame in enumerate(frames):
-        assert abs(int(frame.mean()) - int(picture(i).mean())) <= 3
+        assert abs(int(frame.mean()) - int(frame_of(i).mean())) <= 3
 
 
 def test_no_seed_is_on_both_sides_of_a_split(tmp_path):
@@ -107,7 +107,7 @@ def test_kill_9_loses_at_most_one_frame(tmp_path):
 
 def test_a_capture_under_way_is_left_alone(tmp_path):
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
-        capture.step(picture(0), {})
+        capture.step(frame_of(0), {})
         assert [r.outcome for r in recover(tmp_path)] == ["still recording"]
 
 
@@ -134,7 +134,7 @@ def test_wrong_frames_and_full_disks_are_refused(tmp_path):
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         with pytest.raises(CaptureError, match="uint8 frames"):
             capture.step(np.zeros((72, 128, 4), np.uint8), {})
-        capture.step(picture(0), {})
+        capture.step(frame_of(0), {})
     with pytest.raises(CaptureError, match="GB free"):
         CaptureWriter.create(tmp_path, SPEC, CaptureInfo(), disk_needed=1 << 60)
     assert isinstance(open_episodes(tmp_path), EpisodeSet)
@@ -143,7 +143,7 @@ def test_wrong_frames_and_full_disks_are_refused(tmp_path):
 def test_every_step_is_on_disk_at_once(tmp_path):
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         for i in range(3):
-            capture.step(picture(i), {"jump": 1})
+            capture.step(frame_of(i), {"jump": 1})
             rows = (capture.folder / "actions.jsonl").read_text().splitlines()
             assert len(rows) == i + 1
             assert json.loads(rows[-1])["action"] == {"jump": 1}
@@ -152,7 +152,7 @@ def test_every_step_is_on_disk_at_once(tmp_path):
 def test_an_exception_closes_what_was_recorded(tmp_path):
     def play():
         with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
-            capture.step(picture(0), {})
+            capture.step(frame_of(0), {})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -177,19 +177,19 @@ def test_a_full_disk_pauses_and_the_gap_is_written_down(tmp_path, monkeypatch):
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         for i in range(60):
             free = 10 if 20 <= i < 40 else 10**12
-            capture.step(picture(i), {"jump": i % 2})
+            capture.step(frame_of(i), {"jump": i % 2})
         assert (capture.steps, capture.dropped) == (40, 20)
     (episode,) = open_episodes(tmp_path)
     assert episode.dropped_before == {20: 20}
     kinds = [e["kind"] for e in read_lines(capture.folder / "events.jsonl")]
     assert kinds == ["paused", "resumed"]
-    assert abs(int(episode.frames(20, 21).mean()) - int(picture(40).mean())) <= 3
+    assert abs(int(episode.frames(20, 21).mean()) - int(frame_of(40).mean())) <= 3
 
 
 def test_later_words_replace_earlier_ones(tmp_path):
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         for i in range(4):
-            capture.step(picture(i), {})
+            capture.step(frame_of(i), {})
         wrong = capture.text(style="thought", text="a pig", i0=0, i1=2, t0_ns=5, t1_ns=9)
         capture.text(style="thought", text="a cow", i0=1, i1=3, supersedes=wrong, author="Ada")
     (episode,) = open_episodes(tmp_path)

@@ -1,4 +1,4 @@
-"""Frame cache: all frames of all episodes, decoded once and made anew when the episodes change."""
+"""Frame cache: all frames of all episodes, decoded once and rebuilt when the episodes change."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Are cached JPEGs the episodes' frames, made anew when they must be, and is damage said?"""
+"""JPEG frame cache: near to the raw frames, rebuilt when the episodes change, with damage reported."""
 
 from __future__ import annotations
 

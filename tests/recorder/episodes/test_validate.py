@@ -1,4 +1,4 @@
-"""Validation: a whole capture has no problems, a damaged one says which."""
+"""Validation: an intact capture has no problems, those of a damaged one are named."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Video: every number gives back its own frame, at any size and in any order."""
+"""Video track: every number gives back its frame, at any size and in any order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Do clips with sentences become captures?"""
+"""Captioned clips: videos with sentences become captures."""
 
 from __future__ import annotations
 

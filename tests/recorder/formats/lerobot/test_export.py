@@ -1,4 +1,4 @@
-"""The dataset tier: what is exported comes back bit by bit, in the layout LeRobot v3.0 reads."""
+"""LeRobotDataset export: what is exported comes back bit by bit, in the layout of LeRobot v3.0."""
 
 import json
 

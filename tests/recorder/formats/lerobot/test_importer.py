@@ -1,4 +1,4 @@
-"""Is a LeRobotDataset v3.0 that was written elsewhere read as captures?"""
+"""LeRobotDataset import: a dataset v3.0 that was written elsewhere becomes captures."""
 
 from __future__ import annotations
 

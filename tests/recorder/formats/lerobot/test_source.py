@@ -1,4 +1,4 @@
-"""Are datasets that others wrote read in each of LeRobot's forms: v3.0 and v2.1, video and single pictures?"""
+"""Foreign LeRobotDataset: versions 3.0 and 2.1, with videos and with single images."""
 
 import json
 from functools import partial

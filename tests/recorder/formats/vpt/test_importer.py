@@ -1,4 +1,4 @@
-"""Do recordings in the form of VPT's contractors become captures, tick for tick?"""
+"""VPT import: contractors' recordings become captures, tick for tick."""
 
 from __future__ import annotations
 

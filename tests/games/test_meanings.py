@@ -1,5 +1,7 @@
 """Meanings: what each part of a control is called across games, and which values its tokens stand for."""
 
+from typing import Any
+
 import pytest
 
 from games import Axis, Button, Camera, Choice, Control, FrameSize, GameSpec, Stick, Text
@@ -32,7 +34,9 @@ def spec_of(*controls: Control) -> GameSpec:
         (Text(name="chat", meaning="chat"), []),
     ],
 )  # fmt: skip
-def test_parts_of_a_control(control: Control, parts: list[tuple[str, ...]]) -> None:
+def test_parts_of_a_control(
+    control: Control, parts: list[tuple[str, tuple[str, ...], tuple[Any, ...]]]
+) -> None:
     numeric = control.kind in ("camera", "stick", "axis")
     assert components(spec_of(control), control) == tuple(Component(*p, numeric) for p in parts)
 

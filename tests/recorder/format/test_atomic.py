@@ -32,10 +32,17 @@ def test_a_file_is_on_the_disk_before_it_takes_its_place(
 ) -> None:
     order: list[str] = []
     flush, rename = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (order.append("flush"), flush(file)))
-    monkeypatch.setattr(
-        Path, "replace", lambda path, to: (order.append("rename"), rename(path, to))[1]
-    )
+
+    def logged_flush(file: int) -> None:
+        order.append("flush")
+        flush(file)
+
+    def logged_rename(path: Path, target: Path) -> Path:
+        order.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", logged_flush)
+    monkeypatch.setattr(Path, "replace", logged_rename)
     write_atomic(tmp_path / "a", "new")
     with replaced_folder(tmp_path / "folder") as draft:
         (draft / "b").write_text("new")

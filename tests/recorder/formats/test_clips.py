@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def film(path: Path, seconds: int, grey: int) -> None:
         container.mux(stream.encode(None))
 
 
-def lines(folder: Path, *rows: dict[str, object]) -> Path:
+def lines(folder: Path, *rows: Mapping[str, object]) -> Path:
     (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

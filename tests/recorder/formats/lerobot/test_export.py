@@ -1,6 +1,8 @@
 """LeRobotDataset export: what is exported comes back bit by bit, in the layout of LeRobot v3.0."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -36,7 +38,7 @@ SPEC = GameSpec(
 FEATURES = "action observation.images.main timestamp frame_index episode_index index task_index"
 
 
-def random_action(rng):
+def random_action(rng: Any) -> Any:
     return {
         "jump": int(rng.integers(2)),
         "camera": tuple(rng.choice([-1.61, 0, 1.61], 1)) + tuple(rng.choice([-0.1, 0, 0.1], 1)),
@@ -47,7 +49,7 @@ def random_action(rng):
     }
 
 
-def record(root, seed, steps, spec=SPEC, **options):
+def record(root: Path, seed: int, steps: int, spec: GameSpec = SPEC, **options: Any) -> None:
     rng = np.random.default_rng(seed)
     info = CaptureInfo(instruction=f"task {seed % 2}", task="toy", seed=seed)
     with CaptureWriter.create(root, spec, info, **options) as capture:
@@ -62,7 +64,7 @@ def record(root, seed, steps, spec=SPEC, **options):
         capture.close(success=True)
 
 
-def same(captures, right):
+def same(captures: Any, right: Any) -> None:
     assert [e.id for e in captures] == [e.id for e in right]
     for one, other in zip(captures, right, strict=True):
         assert len(one) == len(other)
@@ -78,7 +80,7 @@ def same(captures, right):
         assert (one.frames(7, 30, 11) == other.frames(7, 30, 11)).all()
 
 
-def test_a_dataset_gives_back_what_was_exported(tmp_path):
+def test_a_dataset_gives_back_what_was_exported(tmp_path: Path) -> None:
     for seed, steps in enumerate((30, 47, 12)):
         record(tmp_path / "captures", seed, steps)
     captures = open_episodes(tmp_path / "captures")
@@ -92,7 +94,7 @@ def test_a_dataset_gives_back_what_was_exported(tmp_path):
     assert not list(tmp_path.glob("*.draft"))
 
 
-def test_the_layout_is_lerobot_v3(tmp_path):
+def test_the_layout_is_lerobot_v3(tmp_path: Path) -> None:
     for seed, steps in enumerate((30, 47)):
         record(tmp_path / "captures", seed, steps)
     out = tmp_path / "dataset"
@@ -132,7 +134,7 @@ def test_the_layout_is_lerobot_v3(tmp_path):
     assert json.loads(tasks.schema.metadata[b"pandas"])["index_columns"] == ["__index_level_0__"]
 
 
-def test_a_dataset_is_extended_by_what_it_lacks(tmp_path):
+def test_a_dataset_is_extended_by_what_it_lacks(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     out = tmp_path / "dataset"
     export_lerobot(open_episodes(tmp_path / "captures"), out)
@@ -151,7 +153,7 @@ def test_a_dataset_is_extended_by_what_it_lacks(tmp_path):
     same(open_episodes(again), together)
 
 
-def test_a_replacement_cut_off_half_way_is_undone(tmp_path):
+def test_a_replacement_cut_off_half_way_is_undone(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     captures = open_episodes(tmp_path / "captures")
     out = tmp_path / "dataset"
@@ -162,7 +164,7 @@ def test_a_replacement_cut_off_half_way_is_undone(tmp_path):
     same(open_episodes(out), captures)
 
 
-def test_other_headers_begin_another_file(tmp_path):
+def test_other_headers_begin_another_file(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     record(tmp_path / "captures", 1, 21)
     broken = sorted((tmp_path / "captures").iterdir())[0]
@@ -181,7 +183,7 @@ def test_other_headers_begin_another_file(tmp_path):
     assert len(list((tmp_path / "dataset").rglob("*.mp4"))) == 2
 
 
-def test_what_cannot_be_exported_or_read_is_said(tmp_path):
+def test_what_cannot_be_exported_or_read_is_said(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     captures = open_episodes(tmp_path / "captures")
     (tmp_path / "occupied").mkdir()
@@ -204,7 +206,7 @@ def test_what_cannot_be_exported_or_read_is_said(tmp_path):
         open_episodes(out)
 
 
-def test_merged_statistics_equal_those_of_the_whole():
+def test_merged_statistics_equal_those_of_the_whole() -> None:
     rows = np.random.default_rng(0).normal(size=(50, 3))
     merged = merge_stats(
         [column_stats(rows[:7]), column_stats(rows[7:30]), column_stats(rows[30:])]

@@ -34,7 +34,7 @@ def foreign(root: Path, width: int, *, cameras: tuple[str, ...] = (CAMERA,)) -> 
     pq.write_table(pa.table(tasks), root / "meta/tasks.parquet")
     rows, steps, first = [], [], 0
     for episode, length in enumerate(LENGTHS):
-        row = {
+        row: dict[str, Any] = {
             "episode_index": episode,
             "length": length,
             "data/chunk_index": 0,

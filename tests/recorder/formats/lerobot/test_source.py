@@ -2,6 +2,8 @@
 
 import json
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -30,19 +32,19 @@ TASKS = ("push the red star to the blue cube", "separate the blocks")
 PANDAS = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": []}
 
 
-def picture(episode, step, size=(72, 128)):
+def picture(episode: Any, step: Any, size: Any = (72, 128)) -> Any:
     """Brighter with every step; the left half tells the episode."""
     out = np.full((*size, 3), 20 + 15 * step, np.uint8)
     out[:, : size[1] // 2, 0] = 60 * episode
     return out
 
 
-def actions(width, number=0):
+def actions(width: int, number: int = 0) -> Any:
     rng = np.random.default_rng(number)
     return rng.uniform(-0.1, 0.1, (sum(LENGTHS), width)).astype(np.float32)
 
 
-def encode(path, pictures, codec="libx264"):
+def encode(path: Path, pictures: Any, codec: Any = "libx264") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
@@ -53,7 +55,7 @@ def encode(path, pictures, codec="libx264"):
         container.mux(stream.encode(None))
 
 
-def info(root, version, width, **changes):
+def info(root: Path, version: Any, width: int, **changes: Any) -> None:
     features = {
         KEY: {"dtype": "video", "shape": [72, 128, 3], "names": ["height", "width", "channels"]},
         "action": {"dtype": "float32", "shape": [width], "names": {"motors": ["x", "y"]}},
@@ -66,7 +68,7 @@ def info(root, version, width, **changes):
     (root / "meta/info.json").write_text(text)
 
 
-def columns_of(rows, begin=0):
+def columns_of(rows: Any, begin: Any = 0) -> Any:
     """The columns of a data file: both episodes' rows, or one's."""
     which = np.repeat(range(len(LENGTHS)), LENGTHS)[begin : begin + len(rows)]
     steps = np.concatenate([range(n) for n in LENGTHS])[begin : begin + len(rows)]
@@ -80,7 +82,7 @@ def columns_of(rows, begin=0):
     }
 
 
-def v3(root, rows, codec="libx264", **more):
+def v3(root: Path, rows: Any, codec: Any = "libx264", **more: Any) -> Any:
     info(root, "v3.0", rows.shape[1], **more.pop("features", {}))
     (root / "data/chunk-000").mkdir(parents=True)
     pq.write_table(pa.table(columns_of(rows) | more), root / "data/chunk-000/file-000.parquet")
@@ -110,7 +112,7 @@ def v3(root, rows, codec="libx264", **more):
     return root
 
 
-def v2(root, rows):
+def v2(root: Path, rows: Any) -> Any:
     info(root, "v2.1", rows.shape[1])
     lines = [{"task_index": i, "task": task} for i, task in enumerate(TASKS)]
     (root / "meta/tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -125,18 +127,18 @@ def v2(root, rows):
     return root
 
 
-def bring(source, game, out, which=(), **options):
+def bring(source: Any, game: Any, out: Path, which: Any = (), **options: Any) -> Any:
     return import_lerobot(source, out, game, numbers=ActionColumns("action", which), **options)
 
 
-def by_seed(out):
+def by_seed(out: Path) -> Any:
     return sorted(open_episodes(out), key=lambda e: e.header.seed)
 
 
 @pytest.mark.parametrize(
     "write", [v3, partial(v3, codec="libsvtav1"), v2], ids=["v3", "v3-av1", "v2"]
 )
-def test_every_form_becomes_the_same_episodes(tmp_path, write):
+def test_every_form_becomes_the_same_episodes(tmp_path: Path, write: Any) -> None:
     rows, calls = actions(2), []
     source = write(tmp_path / "lt", rows)
     done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
@@ -157,7 +159,7 @@ def test_every_form_becomes_the_same_episodes(tmp_path, write):
     assert bring(source, TABLE, tmp_path / "out").episodes == 0
 
 
-def test_the_caller_says_which_numbers_are_the_games(tmp_path):
+def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
     rows = actions(9, 3) * 20  # up to +-2: beyond CALVIN's range
     rows[:, 8] = [1, -1] * 6
     source = v3(tmp_path / "calvin", rows)
@@ -171,7 +173,7 @@ def test_the_caller_says_which_numbers_are_the_games(tmp_path):
     assert np.abs(found - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
 
 
-def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
+def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path: Path) -> None:
     shown = [picture(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
     cells = [{"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in shown]
     features = {
@@ -190,7 +192,9 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
     assert left[0] < 10 < left[2]  # red and blue are not swapped
 
 
-def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+def test_an_episode_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lerobot_source, "CHUNK", 2)
     source = v3(tmp_path / "lt", actions(2))
     encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
@@ -203,7 +207,7 @@ def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
         bring(source, TABLE, tmp_path / "out")
 
 
-def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
+def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     source, out = v3(tmp_path / "lt", actions(2)), tmp_path / "out"
     about = CaptureInfo(seed=0, author="lt")
     with CaptureWriter.create(out, TABLE.spec, about, disk_needed=0) as left_open:
@@ -222,7 +226,9 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
         ((), {"camera": "observation.images.rgp"}, "did you mean 'observation.images.rgb'"),
     ],
 )
-def test_what_does_not_fit_is_said_in_one_line(tmp_path, which, options, line):
+def test_what_does_not_fit_is_said_in_one_line(
+    tmp_path: Path, which: Any, options: Any, line: str
+) -> None:
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match=line) as caught:
         bring(source, TABLE, tmp_path / "out", which, **options)
@@ -230,7 +236,7 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path, which, options, line):
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_damage_is_said(tmp_path):
+def test_damage_is_said(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="is no LeRobot dataset"):
         bring(tmp_path / "nothing", TABLE, tmp_path / "out")
     source = v3(tmp_path / "lt", actions(2))

@@ -71,7 +71,8 @@ def play(
 
 def test_every_tick_is_what_was_done(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    lines, wanted, slot = [], [], 4
+    lines: list[dict[str, Any]] = []
+    wanted, slot = [], 4
     for _ in range(80):
         names = [n for n in KEYS if rng.random() < 0.1]
         buttons = [b for b in range(3) if rng.random() < 0.2]

@@ -26,7 +26,7 @@ class Observation(TypedDict):
 class Env(Protocol):
     """A `gymnasium.Env` with a `GameSpec`.
 
-    `reset` takes `options={"task": ..., "instruction": ...}` where the game has tasks. `info` carries at least
+    `reset` takes `options={"task": ..., "instruction": ...}` where the game has tasks. `info` has at least
     `task` (str) and, when an episode ends, `success` (bool).
     """
 

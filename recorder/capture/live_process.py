@@ -103,7 +103,7 @@ class CaptureWorker:
         self._queued = max(self._queued, waiting)
         if (
             waiting > self._reader.queue_max // 2
-            and self._is_calm()
+            and self._has_cooled_down()
             and self._capture.lower_quality()
         ):
             self._lowered += 1
@@ -115,7 +115,7 @@ class CaptureWorker:
         if self._capture.steps > before:
             self._ticks.append(message["tick"])
 
-    def _is_calm(self) -> bool:
+    def _has_cooled_down(self) -> bool:
         return self._capture.steps - self._lowered_at >= QUALITY_COOLDOWN
 
     def _frame_index(self, tick: int | None) -> int | None:

@@ -122,7 +122,9 @@ def test_the_layout_is_lerobot_v3(tmp_path: Path) -> None:
     assert [e[f"{video}/to_timestamp"] for e in episodes] == pytest.approx([lengths[0] / 20, 3.85])
     assert [e["tasks"] for e in episodes] == [[e.header.instruction] for e in captures]
     with av.open(str(out / video / "chunk-000/file-000.mp4")) as container:
-        times = [float(picture.time) for picture in container.decode(container.streams.video[0])]
+        times = [
+            float(video_frame.time) for video_frame in container.decode(container.streams.video[0])
+        ]
     assert times == pytest.approx(list(np.arange(77) / 20))
 
     stats = json.loads((out / "meta/stats.json").read_text())
@@ -173,9 +175,9 @@ def test_other_headers_begin_another_file(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
         stream.options = {"bf": "0"}
         for i in range(30):
-            picture = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 8 * i, np.uint8))
-            picture.pts = i
-            container.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 8 * i, np.uint8))
+            video_frame.pts = i
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
     captures = open_episodes(tmp_path / "captures")
     export_lerobot(captures, tmp_path / "dataset")
@@ -211,7 +213,7 @@ def test_merged_statistics_equal_those_of_the_whole() -> None:
     merged = merge_stats(
         [column_stats(rows[:7]), column_stats(rows[7:30]), column_stats(rows[30:])]
     )
-    whole = column_stats(rows)
+    all_rows = column_stats(rows)
     assert merged["count"] == [50]
     for key in ("min", "max", "mean", "std"):
-        assert merged[key] == pytest.approx(whole[key])
+        assert merged[key] == pytest.approx(all_rows[key])

@@ -69,11 +69,11 @@ def film(path: Path, count: int) -> None:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 64, 40, "yuv420p"
         for t in range(count):
-            picture = av.VideoFrame.from_ndarray(
+            video_frame = av.VideoFrame.from_ndarray(
                 np.full((40, 64, 3), 10 * t, np.uint8), format="rgb24"
             )
-            picture.pts, picture.time_base = t, Fraction(1, FPS)
-            container.mux(stream.encode(picture))
+            video_frame.pts, video_frame.time_base = t, Fraction(1, FPS)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
 
 

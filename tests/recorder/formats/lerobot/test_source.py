@@ -32,8 +32,8 @@ TASKS = ("push the red star to the blue cube", "separate the blocks")
 PANDAS = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": []}
 
 
-def picture(episode: Any, step: Any, size: Any = (72, 128)) -> Any:
-    """Brighter with every step; the left half tells the episode."""
+def frame_of(episode: Any, step: Any, size: Any = (72, 128)) -> Any:
+    """Brighter with every step; the left half has the episode's red."""
     out = np.full((*size, 3), 20 + 15 * step, np.uint8)
     out[:, : size[1] // 2, 0] = 60 * episode
     return out
@@ -44,14 +44,14 @@ def actions(width: int, number: int = 0) -> Any:
     return rng.uniform(-0.1, 0.1, (sum(LENGTHS), width)).astype(np.float32)
 
 
-def encode(path: Path, pictures: Any, codec: Any = "libx264") -> None:
+def encode(path: Path, frames: Any, codec: Any = "libx264") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.options = "yuv420p", {"g": "2", "crf": "10"}
-        for one in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(one, format="rgb24")))
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
 
 
@@ -107,8 +107,8 @@ def v3(root: Path, rows: Any, codec: Any = "libx264", **more: Any) -> Any:
     (root / "meta/episodes/chunk-000").mkdir(parents=True)
     columns = {name: list(values) for name, values in episodes.items()}
     pq.write_table(pa.table(columns), root / "meta/episodes/chunk-000/file-000.parquet")
-    shown = [picture(e, i) for e, length in enumerate(LENGTHS) for i in range(length)]
-    encode(root / f"videos/{KEY}/chunk-000/file-000.mp4", shown, codec)
+    frames = [frame_of(e, i) for e, length in enumerate(LENGTHS) for i in range(length)]
+    encode(root / f"videos/{KEY}/chunk-000/file-000.mp4", frames, codec)
     return root
 
 
@@ -120,10 +120,10 @@ def v2(root: Path, rows: Any) -> Any:
     (root / "meta/episodes.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (root / "data/chunk-000").mkdir(parents=True)
     for episode, (begin, length) in enumerate(zip((0, LENGTHS[0]), LENGTHS, strict=True)):
-        own = pa.table(columns_of(rows[begin : begin + length], begin))
-        pq.write_table(own, root / f"data/chunk-000/episode_{episode:06d}.parquet")
-        shown = [picture(episode, i) for i in range(length)]
-        encode(root / f"videos/chunk-000/{KEY}/episode_{episode:06d}.mp4", shown)
+        table = pa.table(columns_of(rows[begin : begin + length], begin))
+        pq.write_table(table, root / f"data/chunk-000/episode_{episode:06d}.parquet")
+        frames = [frame_of(episode, i) for i in range(length)]
+        encode(root / f"videos/chunk-000/{KEY}/episode_{episode:06d}.mp4", frames)
     return root
 
 
@@ -150,8 +150,8 @@ def test_every_form_becomes_the_same_episodes(tmp_path: Path, write: Any) -> Non
         assert episode.spec.step_hz == FPS
         assert [a["TERMINAL"] for a in episode.actions] == [0] * (len(episode) - 1) + [1]
         wanted = rows[begin : begin + len(episode)]
-        found = np.array([[a["x"], a["y"]] for a in episode.actions])
-        assert np.abs(found - wanted).max() <= 0.005 + 1e-6  # half a bin
+        imported = np.array([[a["x"], a["y"]] for a in episode.actions])
+        assert np.abs(imported - wanted).max() <= 0.005 + 1e-6  # half a bin
         begin += len(episode)
         middle = episode.frames().astype(int)[:, 90, [40, 280]]  # (T, left and right, colour)
         assert np.abs(middle[:, 1] - (20 + 15 * np.arange(len(episode)))[:, None]).max() < 8
@@ -169,13 +169,15 @@ def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
     assert done.clipped == pytest.approx(np.mean(shares), abs=1e-4)
     first = by_seed(tmp_path / "out")[0]
     assert [a["gripper"] for a in first.actions] == [0, 1, 0, 1, 0, 1, 0]
-    found = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
-    assert np.abs(found - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
+    imported = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
+    assert np.abs(imported - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
 
 
 def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path: Path) -> None:
-    shown = [picture(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
-    cells = [{"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in shown]
+    frames = [frame_of(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
+    cells = [
+        {"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in frames
+    ]
     features = {
         "image": {"dtype": "image", "shape": [20, 30, 3]},
         "next.success": {"dtype": "bool", "shape": [1]},
@@ -197,20 +199,20 @@ def test_an_episode_that_breaks_off_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(lerobot_source, "CHUNK", 2)
     source = v3(tmp_path / "lt", actions(2))
-    encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
+    encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [frame_of(0, i) for i in range(10)])
     with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):
         bring(source, TABLE, tmp_path / "out")
-    (whole,) = open_episodes(tmp_path / "out")
-    assert (len(whole), whole.manifest.status) == (7, "closed")
-    (whole.folder / "manifest.json").write_text("{")
+    (intact,) = open_episodes(tmp_path / "out")
+    assert (len(intact), intact.manifest.status) == (7, "closed")
+    (intact.folder / "manifest.json").write_text("{")
     with pytest.raises(CaptureError, match=r"manifest\.json is damaged"):  # nor is it written again
         bring(source, TABLE, tmp_path / "out")
 
 
 def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     source, out = v3(tmp_path / "lt", actions(2)), tmp_path / "out"
-    about = CaptureInfo(seed=0, author="lt")
-    with CaptureWriter.create(out, TABLE.spec, about, disk_needed=0) as left_open:
+    capture_info = CaptureInfo(seed=0, author="lt")
+    with CaptureWriter.create(out, TABLE.spec, capture_info, disk_needed=0) as left_open:
         left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
         assert bring(source, TABLE, out).episodes == 2
         assert bring(source, TABLE, out).episodes == 0

@@ -59,3 +59,9 @@ def test_a_mistyped_meaning_is_named() -> None:
     (line,) = unknown_meanings(spec)
     assert line == "w: 'move.forwards' is no shared meaning; did you mean 'move.forward'?"
     assert "move.forward" in MEANINGS
+
+
+def test_every_meaning_can_be_declared_and_is_explained() -> None:
+    for meaning, explained in MEANINGS.items():
+        assert Button(name="b", meaning=meaning).meaning == meaning
+        assert explained

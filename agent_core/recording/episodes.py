@@ -56,7 +56,7 @@ def import_episodes(
     out: Path,
     game: str | None,
     camera: str = "",
-    numbers: ActionColumns | None = None,
+    columns: ActionColumns | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Write what others recorded as captures under `out`: a LeRobotDataset, play as VPT's, or clips with captions."""
@@ -74,7 +74,7 @@ def import_episodes(
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
             target = load(game)
             done = import_lerobot(
-                path, out, target, camera=camera, numbers=numbers, progress=progress
+                path, out, target, camera=camera, columns=columns, progress=progress
             )
             report |= {"added": done.episodes, "clipped": done.clipped}
     return report | {"episodes": len(open_episodes(out))}

@@ -46,7 +46,7 @@ def import_lerobot(
     game: Game,
     *,
     camera: str = "",
-    numbers: ActionColumns | None = None,
+    columns: ActionColumns | None = None,
     disk_needed: int = DISK_NEEDED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
@@ -56,8 +56,8 @@ def import_lerobot(
     an interrupted import continues. Raises `CaptureError` in one line for what is no such dataset or does not fit.
     """
     dataset = ForeignDataset(root)
-    job = _Job(dataset, game, dataset.camera(camera), numbers or ActionColumns(), out, disk_needed)
-    dataset.column(job.numbers.column)
+    job = _Job(dataset, game, dataset.camera(camera), columns or ActionColumns(), out, disk_needed)
+    dataset.column(job.columns.column)
     name = root.resolve().name
     imported = {e.header.seed for e in closed_captures(out) if e.header.author == name}
     new = [location for location in dataset.episodes if location.number not in imported]
@@ -76,14 +76,14 @@ class _Job:
     dataset: ForeignDataset
     game: Game
     camera: str
-    numbers: ActionColumns
+    columns: ActionColumns
     out: Path
     disk_needed: int
 
     def write(self, location: EpisodeLocation) -> float:
         """Write one episode, read to its end first; returns the share of values that were clipped."""
         spec = self.game.spec.model_copy(update={"step_hz": self.dataset.rate})
-        steps = self.dataset.steps(location, self.numbers.column)
+        steps = self.dataset.steps(location, self.columns.column)
         episode_name = f"{self.dataset.root}, episode {location.number}"
         wanted = _actions(self._picked(steps.actions, episode_name), self.game, episode_name)
         actions = [spec.normalize(action) for action in wanted]
@@ -107,7 +107,7 @@ class _Job:
         return _beyond(wanted, spec)
 
     def _picked(self, rows: NDArray[np.float32], episode_name: str) -> NDArray[np.float32]:
-        indices = self.numbers.indices or tuple(range(rows.shape[1]))
+        indices = self.columns.indices or tuple(range(rows.shape[1]))
         if missing := [n for n in indices if not 0 <= n < rows.shape[1]]:
             raise CaptureError(
                 f"{episode_name}: actions of {rows.shape[1]} numbers, counted from 0, have no {missing[0]}"

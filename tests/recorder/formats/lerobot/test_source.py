@@ -128,7 +128,7 @@ def v2(root: Path, rows: Any) -> Any:
 
 
 def bring(source: Any, game: Any, out: Path, which: Any = (), **options: Any) -> Any:
-    return import_lerobot(source, out, game, numbers=ActionColumns("action", which), **options)
+    return import_lerobot(source, out, game, columns=ActionColumns("action", which), **options)
 
 
 def by_seed(out: Path) -> Any:
@@ -243,7 +243,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
         bring(tmp_path / "nothing", TABLE, tmp_path / "out")
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match="no column 'actoin'; did you mean 'action'"):
-        import_lerobot(source, tmp_path / "out", TABLE, numbers=ActionColumns("actoin"))
+        import_lerobot(source, tmp_path / "out", TABLE, columns=ActionColumns("actoin"))
     (source / f"videos/{KEY}/chunk-000/file-000.mp4").unlink()
     with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read"):
         bring(source, TABLE, tmp_path / "out")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import torch
 
 from agent_core.cpu.capability import Precision, fastest, require
@@ -20,7 +19,8 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from bridges.errors import PolicyError
 from bridges.policy import ActionText, Decision, PlannedAction, PolicyRequest, PolicySession
 from bridges.protocol.messages import QUERY_KINDS
-from games import Frame, GameSpec, did_you_mean
+from games import GameSpec, did_you_mean
+from games.resize import resize_frame
 
 _CAPTION_STEPS = 20
 """Steps that a caption summarizes."""
@@ -117,9 +117,10 @@ class Agent:
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
+        size = (self._engine.config.frame_height, self._engine.config.frame_width)
         samples = self._engine.act(
             [player.session for player in players],
-            [self._resize_frame(request.frame) for request in requests],
+            [resize_frame(request.frame, *size) for request in requests],
             [request.instruction for request in requests],
             [request.executed for request in requests],
         )
@@ -146,13 +147,6 @@ class Agent:
         if not player.spec.controls:  # no actions to summarize: describe the frame
             return self._engine.generate_thought(player.session, CAPTION)
         return _caption(player)
-
-    def _resize_frame(self, frame: Frame) -> Frame:
-        config = self._engine.config
-        if frame.shape[:2] == (config.frame_height, config.frame_width):
-            return frame
-        size = (config.frame_width, config.frame_height)
-        return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
 
 
 def require_own_player(player: object) -> AgentPlayer:

@@ -23,7 +23,6 @@ from agent_core.weights.checkpoint import (
     FORMAT,
     HEADER,
     CheckpointError,
-    current_or_old,
     load_weights,
     read_header,
     resolve,
@@ -31,6 +30,7 @@ from agent_core.weights.checkpoint import (
     vocabulary_of,
 )
 from games import GameSpec
+from recorder.format.atomic import current_or_old
 
 CONVOLUTIONS = ((8, 4), (4, 2), (3, 2), (3, 1))
 """Pixels of the kernel's side and the stride, of each: large steps first (as Mnih et al. 2015) show 2.5 times as many

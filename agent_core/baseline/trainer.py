@@ -27,8 +27,9 @@ from agent_core.progress_bar import ProgressBar
 from agent_core.training.optimizer import learning_rate, make_optimizer, update_ema
 from agent_core.training.progress import ProgressReporter, progress_bar
 from agent_core.training.resume import TrainError, create_run_dir
-from agent_core.training.run_log import RunLog, draw_curves, write_whole
+from agent_core.training.run_log import RunLog, draw_curves
 from agent_core.weights.checkpoint import save
+from recorder.format.atomic import write_atomic
 
 SEQUENCE_LENGTH = 16
 """Consecutive steps that one training sequence has; memory is empty before them, as at an episode's beginning."""
@@ -81,7 +82,7 @@ def train_baseline(config: RunConfig, run_dir: Path) -> BaselineReport:
     corpus = build_training_data(config, *load_splits(config, run_dir))
     cloning = BaselineTrainer(config, run_dir, corpus)
     try:
-        write_whole(run_dir / "config.toml", config.toml())
+        write_atomic(run_dir / "config.toml", config.toml())
         return cloning.run()
     except (OSError, SafetensorError) as error:
         raise TrainError(f"cannot write to {run_dir}: {error}") from None

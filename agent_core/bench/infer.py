@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, load, make_header
 from games import Action, Frame
+from games.resize import resize_frame
 from games.voxel import SPEC, Goal, VoxelEnv
 from games.voxel.expert import Expert
 
@@ -372,8 +372,5 @@ def _percentiles(times: list[float]) -> dict[str, float]:
 
 
 def _fitted(play: Trace, config: ModelConfig) -> Trace:
-    size = (config.frame_width, config.frame_height)
-    frames = [
-        cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for f in play.frames
-    ]
+    frames = [resize_frame(f, config.frame_height, config.frame_width) for f in play.frames]
     return Trace(frames, play.actions)

@@ -74,7 +74,7 @@ def record_expert(
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
     game = load(plan.game)
     game.select_tasks(plan.tasks)
-    game.teacher()
+    game.expert()
     make(plan.game).close()
     have = _seeds_in(plan.out, game.spec)
     seeds = [s for s in range(plan.first_seed, plan.first_seed + plan.episodes) if s not in have]
@@ -98,7 +98,7 @@ def record_one(plan: RecordingPlan, seed: int) -> Recorded:
     tasks = (str(game.free_task),) if idle else game.select_tasks(plan.tasks)
     task = tasks[int(rng.integers(len(tasks)))]
     observation, info = env.reset(seed=seed, options={"task": task})
-    expert = game.teacher()(env)
+    expert = game.expert()(env)
     driver = (
         NoiseInjector(game.spec, rng, plan.noise_prob)
         if plan.agent is None
@@ -122,7 +122,7 @@ def record_one(plan: RecordingPlan, seed: int) -> Recorded:
                 said = thought
             frame = observation["frame"]
             observation, reward, terminated, truncated, info = env.step(executed)
-            capture.step(frame, label, executed_action=executed, reward=reward)
+            capture.step(frame, label, executed=executed, reward=reward)
             ended = terminated or truncated
         capture.close(success=bool(info["success"]) or idle)
     env.close()

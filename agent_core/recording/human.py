@@ -59,7 +59,7 @@ def record_human(out: Path, seed: int, author: str, max_steps: int | None = None
             on_step=desk.step,
             on_text=desk.text,
             seed=seed,
-            most_steps=max_steps,
+            max_steps=max_steps,
         )
     finally:
         desk.end()

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from agent_core.tokens.vocabulary import Vocabulary, control_meanings
-from games import Action, Axis, Button, Camera, Choice, Control, GameSpec, Stick
-from games.meanings import closest
+from agent_core.tokens.vocabulary import Vocabulary
+from games import Action, Axis, Button, Camera, Choice, Control, GameSpec
+from games.meanings import closest, components
 
 
 @dataclass(frozen=True)
@@ -133,40 +133,21 @@ def _control_tokens(
     spec: GameSpec, control: Control, vocabulary: Vocabulary
 ) -> ControlTokens | None:
     """Find a control's ids by meaning; values go to the game's nearest bin. None where nothing fits."""
-    values = _values(control)
-    components = []
-    for meanings, of_game in zip(control_meanings(spec, control), values, strict=True):
-        if isinstance(control, Button | Choice):
+    tokens = []
+    for part in components(spec, control):
+        if part.is_numeric:
+            known = _numbers(vocabulary, part.name)
+            pairs = [(i, _nearest(part.values, x), x) for i, x in known]
+        else:
             pairs = [
                 (vocabulary.meaning_to_id[m], v, float(v))
-                for m, v in zip(meanings, of_game, strict=True)
+                for m, v in zip(part.meanings, part.values, strict=True)
                 if m in vocabulary.meaning_to_id
             ]
-        else:
-            known = _numbers(vocabulary, meanings[0].rpartition(":")[0])
-            pairs = [(i, _nearest(of_game, x), x) for i, x in known]
         if not pairs:
             return None
-        components.append(ComponentTokens(*(tuple(column) for column in zip(*pairs, strict=True))))
-    return ControlTokens(control, tuple(components)) if components else None
-
-
-def _values(control: Control) -> tuple[tuple[Any, ...], ...]:
-    if isinstance(control, Button):
-        return ((1,),)
-    if isinstance(control, Camera):
-        return (control.pitch_bins, control.yaw_bins)
-    if isinstance(control, Stick):
-        rotations, magnitudes = control.rotation_bins, control.magnitude_bins
-        return (
-            tuple(i * 360 / rotations for i in range(rotations)),
-            tuple((i + 1) / magnitudes for i in range(magnitudes)),
-        )
-    if isinstance(control, Axis):
-        return (control.levels,)
-    if isinstance(control, Choice):
-        return (tuple(range(len(control.options))),)
-    return ()
+        tokens.append(ComponentTokens(*(tuple(column) for column in zip(*pairs, strict=True))))
+    return ControlTokens(control, tuple(tokens)) if tokens else None
 
 
 def _numbers(vocabulary: Vocabulary, prefix: str) -> list[tuple[int, float]]:

@@ -12,7 +12,8 @@ from functools import cached_property
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from games import Axis, Button, Camera, Choice, Control, GameSpec, Stick
+from games import GameSpec
+from games.meanings import components
 
 SPECIAL = ("[PAD]", "[BOS]", "[EOS]", "[THOUGHT]", "[CAPTION]", "[CORRECTION]")
 PAD, BOS, EOS, THOUGHT, CAPTION, CORRECTION = range(6)
@@ -96,35 +97,8 @@ def build_vocabulary(
 
 def spec_meanings(spec: GameSpec) -> tuple[str, ...]:
     """The meanings of a spec's action tokens, in its writing order."""
-    return tuple(
-        m for control in spec.token_order for part in control_meanings(spec, control) for m in part
-    )
-
-
-def control_meanings(spec: GameSpec, control: Control) -> tuple[tuple[str, ...], ...]:
-    """A control's meanings by part: one part for a button, two (pitch, yaw) for a camera, none for text.
-
-    A control without a meaning gets a private one, `game/control`.
-    """
-    name = control.meaning or f"{spec.name}/{control.name}"
-    if isinstance(control, Button):
-        return ((name,),)
-    if isinstance(control, Camera):
-        return (
-            tuple(f"{name}.pitch:{b:+g}" for b in control.pitch_bins),
-            tuple(f"{name}.yaw:{b:+g}" for b in control.yaw_bins),
-        )
-    if isinstance(control, Stick):
-        rotations, magnitudes = control.rotation_bins, control.magnitude_bins
-        return (
-            tuple(f"{name}.rotation:{i * 360 / rotations:+g}" for i in range(rotations)),
-            tuple(f"{name}.magnitude:{(i + 1) / magnitudes:+g}" for i in range(magnitudes)),
-        )
-    if isinstance(control, Axis):
-        return (tuple(f"{name}:{level:+g}" for level in control.levels),)
-    if isinstance(control, Choice):
-        return (tuple(f"{name}={option}" for option in control.options),)
-    return ()
+    parts = (part for control in spec.token_order for part in components(spec, control))
+    return tuple(meaning for part in parts for meaning in part.meanings)
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 from agent_core.model.iafm import IAFM
 from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.training.sharding import full_state_dict, shard_like
-from agent_core.weights.checkpoint import replace_folder
+from recorder.format.atomic import replaced_folder
 
 _TENSORS, _META = "state.safetensors", "state.json"
 
@@ -101,14 +101,11 @@ def save_state(
     folder: Path, tensors: dict[str, Tensor], progress: RunProgress, vocabulary: Vocabulary
 ) -> None:
     """Everything needed to go on, replaced in one step."""
-    draft = folder.with_name(folder.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    save_file(tensors, draft / _TENSORS)
     words = {"progress": asdict(progress), "vocabulary": _fingerprint(vocabulary)}
-    (draft / _META).write_text(json.dumps(words), encoding="utf-8")
-    shutil.copymode(draft / _META, draft / _TENSORS)
-    replace_folder(draft, folder)
+    with replaced_folder(folder) as draft:
+        save_file(tensors, draft / _TENSORS)
+        (draft / _META).write_text(json.dumps(words), encoding="utf-8")
+        shutil.copymode(draft / _META, draft / _TENSORS)
 
 
 def restore_state(folder: Path, state: TrainState, vocabulary: Vocabulary) -> RunProgress | None:

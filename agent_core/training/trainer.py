@@ -49,10 +49,11 @@ from agent_core.training.resume import (
     save_state,
     write_guard,
 )
-from agent_core.training.run_log import RunLog, draw_curves, write_whole
+from agent_core.training.run_log import RunLog, draw_curves
 from agent_core.training.sharding import full_state_dict, full_tensor, grad_sync, shard, wrap_ddp
 from agent_core.training.validation import scores_by_game
 from agent_core.weights.checkpoint import Header, first_overflowing, make_header, save
+from recorder.format.atomic import write_atomic
 
 logger = logging.getLogger("iafm.train")
 
@@ -181,7 +182,7 @@ class Trainer:
         first, interrupted = self.progress.step, False
         leads = self.group.is_main
         if leads:
-            write_whole(self.run_dir / "config.toml", self.config.toml())
+            write_atomic(self.run_dir / "config.toml", self.config.toml())
         logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
         with logged as log, progress_bar(leads) as bar:
             try:

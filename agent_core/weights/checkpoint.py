@@ -21,6 +21,7 @@ from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.weights.hub import HubError, fetched
 from games import GameSpec
 from games.validation_error import first_error
+from recorder.format.atomic import current_or_old, replaced_folder
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -101,14 +102,11 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> Non
             f"{path} is not written: {name} holds numbers beyond half precision "
             f"({torch.finfo(torch.float16).max:.0f}); train again with a lower train.lr"
         )
-    draft = path.with_name(path.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
     half = {name: w.detach().to("cpu", torch.float16).contiguous() for name, w in weights.items()}
-    save_file(half, draft / WEIGHTS)
-    (draft / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
-    shutil.copymode(draft / HEADER, draft / WEIGHTS)  # safetensors' files are their owner's alone
-    replace_folder(draft, path)
+    with replaced_folder(path) as draft:
+        save_file(half, draft / WEIGHTS)
+        (draft / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
+        shutil.copymode(draft / HEADER, draft / WEIGHTS)  # safetensors makes them the owner's alone
 
 
 def first_overflowing(weights: Mapping[str, torch.Tensor]) -> str | None:
@@ -143,12 +141,6 @@ def resolve(path: Path | str) -> Path:
     return folder
 
 
-def current_or_old(folder: Path) -> Path:
-    """The folder, or its predecessor where a kill met its replacing."""
-    old = _predecessor(folder)
-    return old if old.is_dir() and not folder.exists() else folder
-
-
 def vocabulary_of(header: HasVocabulary, path: Path) -> Vocabulary:
     """A header's vocabulary, proven to be readable; raises `CheckpointError`."""
     try:
@@ -177,20 +169,6 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         raise CheckpointError(f"{folder / WEIGHTS} does not fit {HEADER}: {what}") from None
     if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
         raise CheckpointError(f"{folder / WEIGHTS} holds numbers that are not finite")
-
-
-def replace_folder(draft: Path, path: Path) -> None:
-    """Put `draft` in the place of `path`; what was there is gone only after the new one stands."""
-    old = _predecessor(path)
-    if path.exists():  # else the predecessor is all there is, until the draft stands
-        shutil.rmtree(old, ignore_errors=True)
-        path.replace(old)
-    draft.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _predecessor(path: Path) -> Path:
-    return path.with_name(path.name + ".old")
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -73,34 +73,28 @@ def _wait_for_play(page: Any, episodes: int, ask: str) -> None:
         page.wait_for_function(_HAS_ITEMS, arg=["answers", 1])
 
 
+def parser() -> argparse.ArgumentParser:
+    """The script's options."""
+    options = argparse.ArgumentParser(
+        prog="python -m bridges.console.screenshot", description=str(__doc__).splitlines()[0]
+    )
+    add = options.add_argument
+    add("--url", default="http://127.0.0.1:8765/", help="console (default: %(default)s)")
+    add("--out", type=Path, required=True, help="PNG to write")
+    add("--episodes", type=int, default=0, help="wait for the end of so many (default: 0)")
+    add("--ask", choices=("why", "next_action", "caption"), default="", help="ask that first")
+    add("--timeout", type=float, default=60, help="seconds to wait (default: %(default)s)")
+    return options
+
+
 def main(argv: list[str] | None = None) -> int:
     """Take one screenshot: 0 where it was written, 2 where it could not be."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bridges.console.screenshot", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--url", default="http://127.0.0.1:8765/", help="console (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="PNG to write")
-    parser.add_argument(
-        "--episodes", type=int, default=0, help="wait for the end of so many (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--ask", choices=("why", "next_action", "caption"), default="", help="ask that first"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=60, help="seconds to wait (default: %(default)s)"
-    )
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         take(
-            args.url,
-            args.out,
-            find_browser(),
-            episodes=args.episodes,
-            ask=args.ask,
-            timeout_s=args.timeout,
-        )
+            args.url, args.out, find_browser(),
+            episodes=args.episodes, ask=args.ask, timeout_s=args.timeout,
+        )  # fmt: skip
     except (ScreenshotError, OSError) as error:
         print(f"screenshot: {error}", file=sys.stderr)
         return 2

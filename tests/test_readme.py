@@ -29,14 +29,11 @@ README = Path("README.md")
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
 SERVED = """
-import asyncio
-from bridges import BridgeServer, RandomPolicy
+from bridges.serving.random_policy import RandomPolicy
+from bridges.testing.background_server import background_server
 
-async def main():
-    async with BridgeServer(RandomPolicy(), port=0) as server:
-        await asyncio.to_thread(run, server.url)
-
-asyncio.run(main())
+with background_server(RandomPolicy()) as server:
+    run(server.url)
 """
 
 
@@ -105,7 +102,7 @@ def test_there_are_commands_to_check():
 
 def test_the_test_command_is_what_ci_runs():
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
-    (installs_and_tests,) = [line for line in ci if "venv .venv &&" in line]
+    (installs_and_tests,) = [line for line in ci if ".[dev]" in line]
     assert installs_and_tests in list(lines_of(README))
 
 

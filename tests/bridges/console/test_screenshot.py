@@ -1,6 +1,5 @@
 """Screenshot script of the console: refusals everywhere, a real picture where a browser is installed."""
 
-import asyncio
 import struct
 import sys
 import threading
@@ -8,8 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from bridges import BridgeServer, RandomPolicy, connect
+from bridges.client import connect
 from bridges.console import screenshot
+from bridges.serving.random_policy import RandomPolicy
+from bridges.testing.background_server import background_server
 from games import Button, FrameSize, GameSpec
 
 SPEC = GameSpec(
@@ -44,45 +45,33 @@ def test_the_first_browser_on_the_path_is_taken(monkeypatch, tmp_path):
 @pytest.mark.browser
 def test_a_page_without_play_is_no_picture(tmp_path):
     pytest.importorskip("playwright")
-
-    async def main() -> None:
-        async with BridgeServer(RandomPolicy(), port=0) as server:
-            await asyncio.to_thread(
-                screenshot.take,
-                server.console_url,
-                tmp_path / "console.png",
-                screenshot.find_browser(),
-                timeout_s=1,
-            )
-
-    with pytest.raises(screenshot.ScreenshotError, match="no picture of http"):
-        asyncio.run(main())
-    assert not (tmp_path / "console.png").exists()
+    picture = tmp_path / "console.png"
+    with (
+        background_server(RandomPolicy()) as server,
+        pytest.raises(screenshot.ScreenshotError, match="no picture of http"),
+    ):
+        screenshot.take(server.console_url, picture, screenshot.find_browser(), timeout_s=1)
+    assert not picture.exists()
 
 
 @pytest.mark.browser
 def test_a_running_game_is_photographed(tmp_path):
     pytest.importorskip("playwright")
-    picture = tmp_path / "console.png"
+    picture, stop = tmp_path / "console.png", threading.Event()
 
-    def play(url: str, stop: threading.Event) -> None:
+    def play(url: str) -> None:
         with connect(url, SPEC, instruction="walk on") as game:
             while not stop.is_set():
                 game.act(np.zeros(SPEC.frame.shape, np.uint8))
 
-    async def main() -> None:
-        stop = threading.Event()
-        async with BridgeServer(RandomPolicy(), port=0) as server:
-            game = asyncio.create_task(asyncio.to_thread(play, server.url, stop))
-            try:
-                await asyncio.to_thread(
-                    screenshot.take, server.console_url, picture, screenshot.find_browser()
-                )
-            finally:
-                stop.set()
-                await game
-
-    asyncio.run(main())
+    with background_server(RandomPolicy()) as server:
+        game = threading.Thread(target=play, args=(server.url,))
+        game.start()
+        try:
+            screenshot.take(server.console_url, picture, screenshot.find_browser())
+        finally:
+            stop.set()
+            game.join()
     header = picture.read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", header[16:]) == (screenshot.WIDTH, screenshot.HEIGHT)

@@ -9,7 +9,7 @@ from agent_core.model.attention_mask import attention_bias, build_masks, positio
 from agent_core.model.batch import ACTION, TEXT, THOUGHT, VISUAL, Batch, Layout
 from agent_core.model.packing import PackedRows, gather_rows, pack_sequences
 
-LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
+LAYOUT = Layout(text=3, num_frames=4, visual=2, action=3, thought=2)
 MEMORY = 3
 PLACES = (
     [(TEXT, -1, k) for k in range(3)]
@@ -112,7 +112,7 @@ def test_absolute_places_are_a_ring_of_blocks() -> None:
     nothing = torch.zeros(2)
     present = torch.tensor([[False, True, True, True], [True] * 4])
     batch = Batch(nothing, present, *[nothing] * 5, position_offset=torch.tensor([0, 2]))
-    in_play = Layout(text=8, frames=MEMORY, visual=2, action=4, thought=0)
+    in_play = Layout(text=8, num_frames=MEMORY, visual=2, action=4, thought=0)
     found = position_ids(LAYOUT, in_play, batch)
     assert found[:, :3].tolist() == [[0, 1, 2]] * 2
     begins = found[:, 3:23:5]  # of the four frames

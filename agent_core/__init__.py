@@ -1,1 +1,1 @@
-"""What next? The model, its training, its play, its evaluation, and the `iafm` command."""
+"""IAFM agent: model, training, inference engine, evaluation and the `iafm` command."""

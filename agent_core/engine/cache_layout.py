@@ -236,9 +236,9 @@ class CacheLayout:
         return actions.reshape(*bias_index.shape[:-1], count, self._num_blocks)
 
 
-def pad_sequences(sequences: Sequence[Sequence[int]]) -> Indices:
-    """(B, longest), right-padded with zeros."""
-    out = np.zeros((len(sequences), max(map(len, sequences))), np.int64)
+def pad_sequences(sequences: Sequence[Sequence[int]], length: int = 0) -> Indices:
+    """(B, longest or `length`), right-padded with zeros."""
+    out = np.zeros((len(sequences), max(length, *map(len, sequences))), np.int64)
     for k, sequence in enumerate(sequences):
         out[k, : len(sequence)] = sequence
     return out

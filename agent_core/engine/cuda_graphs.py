@@ -129,9 +129,9 @@ def _put(entries: OrderedDict[object, Any], key: object, value: Any) -> None:
         entries.popitem(last=False)
 
 
-def can_capture(device: torch.device) -> bool:
-    """Whether forward passes on a device can be captured."""
-    return device.type == "cuda"
+def capture_for(device: torch.device) -> CaptureFn | None:
+    """How forward passes on a device are captured; None where they run eagerly."""
+    return capture if device.type == "cuda" else None
 
 
 def capture(function: ForwardFn) -> tuple[Tensor, Callable[[], None]]:

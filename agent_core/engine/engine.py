@@ -43,6 +43,7 @@ from agent_core.engine.cache_layout import (
     pad_sequences,
     pad_with_last,
 )
+from agent_core.engine.cuda_graphs import CaptureFn, capture_for
 from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
@@ -81,8 +82,9 @@ class Engine:
         checkpoint: Checkpoint,
         options: EngineOptions | None = None,
         processor: Processor | None = None,
+        capture: CaptureFn | None = None,
     ) -> None:
-        """`processor`, of a model on a CPU, defaults to this machine's."""
+        """`processor` (of a model on a CPU) and `capture` (of CUDA graphs) default to what this machine has."""
         self.options = options or EngineOptions()
         self._inference_model = InferenceModel(checkpoint.model, self.options.precision, processor)
         self.model, self.vocabulary = self._inference_model.model, checkpoint.vocabulary
@@ -95,7 +97,10 @@ class Engine:
         options, end = self.options, self.vocabulary.end
         self.sampler = ActionSampler(options.temperature, options.draft, end, config.action_chunk)
         self._output_head = self._inference_model.output_head(slice(end, self.vocabulary.size))
-        self.kv_cache = KVCache(self.model, options.condition_on_actions, options.num_candidates)
+        capture = capture or capture_for(self.model.token.weight.device)
+        self.kv_cache = KVCache(
+            self.model, options.condition_on_actions, options.num_candidates, capture
+        )
         self._free_slots: list[int] = []
 
     @property
@@ -193,12 +198,10 @@ class Engine:
         if not changed:
             return
         length = self.config.max_text_tokens
-        ids = np.zeros((len(changed), length), np.int64)
-        for k, (session, text) in enumerate(changed):
+        for session, text in changed:
             self.reset(session)
             session.instruction = text
-            tokens = self.vocabulary.text_ids(text, length)
-            ids[k, : len(tokens)] = tokens
+        ids = pad_sequences([self.vocabulary.text_ids(t, length) for _, t in changed], length)
         cache, batch_slots = self.kv_cache, _slots([session for session, _ in changed])
         cache.layout.set_text_length(np.array(batch_slots), (ids != 0).sum(1))
         # padding is computed too: its cache slots are masked from every later token

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agent_core.device import use_large_pages
 from agent_core.engine.cache_layout import CacheLayout, Indices, TokenPositions
-from agent_core.engine.cuda_graphs import GraphedFunction, can_capture, capture
+from agent_core.engine.cuda_graphs import CaptureFn, GraphedFunction
 from agent_core.model import IAFM
 from agent_core.model.vit import TemporalKVCache
 from games import Frame
@@ -32,7 +32,14 @@ class KVCache:
     whole-frame token of each session's newest frame, which its action tokens are conditioned on.
     """
 
-    def __init__(self, model: IAFM, condition_on_actions: bool, num_candidates: int) -> None:
+    def __init__(
+        self,
+        model: IAFM,
+        condition_on_actions: bool,
+        num_candidates: int,
+        capture: CaptureFn | None = None,
+    ) -> None:
+        """An empty cache; `capture` captures forward passes as CUDA graphs, None runs them eagerly."""
         self.model, config = model, model.config
         weight = model.token.weight
         self.device, self._dtype = weight.device, weight.dtype
@@ -48,7 +55,7 @@ class KVCache:
         self._encode: Callable[..., Tensor] = self._encode_eager
         self._forward: Callable[..., Tensor] = self._forward_eager
         self.graphs: tuple[GraphedFunction, ...] = ()
-        if can_capture(self.device):
+        if capture is not None:
             self.graphs = (
                 GraphedFunction(self._encode, capture),
                 GraphedFunction(self._forward, capture),

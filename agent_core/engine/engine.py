@@ -221,13 +221,14 @@ class Engine:
         """
         ids: list[list[int]] = []
         for session, action in zip(sessions, executed, strict=True):
-            if session.frame_index < 0 or not session.frame_in_cache:
-                ids.append([])
-                continue
-            sampled = [self.vocabulary.start, *session.last_actions[0], self.vocabulary.end]
-            tokens = sampled if action is None else session.codec.encode(action)
-            ids.append(tokens[: self.config.max_action_tokens])
-            self.kv_cache.layout.set_action_length(session.slot, session.frame_index, len(ids[-1]))
+            tokens: list[int] = []
+            if session.frame_in_cache:
+                sampled = [self.vocabulary.start, *session.last_actions[0], self.vocabulary.end]
+                tokens = sampled if action is None else session.codec.encode(action)
+                tokens = tokens[: self.config.max_action_tokens]
+                layout = self.kv_cache.layout
+                layout.set_action_length(session.slot, session.frame_index, len(tokens))
+            ids.append(tokens)
         return ids
 
     def _prefill_frame(

@@ -85,7 +85,7 @@ def play(engine: Engine) -> list[float]:
 @pytest.mark.parametrize("sizes", [COMPACT, PAPER], ids=["compact", "paper"])
 def test_recorded_passes_play_as_plain_ones(sizes: dict[str, object]) -> None:
     eager = Engine(checkpoint(sizes), OPTIONS)
-    graphed = Engine(checkpoint(sizes), OPTIONS, fake_capture)
+    graphed = Engine(checkpoint(sizes), OPTIONS, capture=fake_capture)
     assert play(graphed) == pytest.approx(play(eager), rel=1e-4)
     assert [len(graph) > 0 for graph in graphed.kv_cache.graphs] == [True, True]
 

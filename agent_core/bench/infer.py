@@ -6,7 +6,6 @@ and the share of accepted draft tokens are those of real play, whatever the weig
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agent_core.bench.ceilings import MEASURE_S, gemm_dtype, gemm_gflops, peak_memory_mb, read_gb_s
 from agent_core.bench.transformers_reference import TransformersReference
 from agent_core.config import ModelConfig
-from agent_core.cpu.capability import Precision, Processor, fastest, require, support
+from agent_core.cpu.capability import Precision, fastest, require, support
 from agent_core.cpu.int8 import DynamicInt8Linear, Int8Linear
 from agent_core.cpu.onednn import PACKED_FLOPS, PackedConvolution, PackedLinear
-from agent_core.device import keep_freed_memory, pick_device, use_large_pages
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.sampling import ActionSampler, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, Session
@@ -43,8 +43,6 @@ STEPS = 60
 """Steps of the expert's rollout, which the benchmark repeats."""
 _WARM_UP = 20
 """Steps before the timed ones."""
-_CEILING_S = 0.5
-"""Longest measurement of a ceiling, in seconds."""
 _MAX_SEQUENTIAL = 16
 """Most sessions that are timed one after another; their rate does not depend on the number."""
 
@@ -136,7 +134,7 @@ def bench_infer(
     gflop = pool.flops(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
     memory_mb, gb_per_step = peak_memory_mb(device), pool.min_bytes_read / 1e9
-    seconds = min(_CEILING_S, options.seconds)
+    seconds = min(MEASURE_S, options.seconds)
     dtype = gemm_dtype(precision, device)
     ceiling, bandwidth = gemm_gflops(dtype, device, seconds), read_gb_s(device, seconds)
     report = {
@@ -316,55 +314,6 @@ def bench_reference(
         "ms": _percentiles(times),
         "actions_per_s": round(1000 / statistics.fmean(times), 3),
     }
-
-
-def gemm_dtype(
-    precision: Precision, device: torch.device, processor: Processor | None = None
-) -> torch.dtype:
-    """The dtype in which a precision's matrix ceiling is measured, never one that the processor emulates.
-
-    For int8 it is bfloat16, in which attention is still computed, or float32 where bfloat16 is emulated.
-    """
-    use_bfloat16 = precision != "float32" and support("bfloat16", device, processor).is_faster
-    return torch.bfloat16 if use_bfloat16 else torch.float32
-
-
-def gemm_gflops(dtype: torch.dtype, device: torch.device, seconds: float = _CEILING_S) -> float:
-    """Peak throughput of a large matrix product on a device, in GFLOP/s: the best of some sizes.
-
-    About `seconds` for each size; larger sizes are left out once smaller ones have taken all the time.
-    """
-    on_gpu = device.type == "cuda"
-    sides = (8192,) if on_gpu else (1024, 2048, 4096)
-    best, begin = 0.0, time.perf_counter()
-    for k, side in enumerate(sides, 1):
-        a = torch.randn(side, side, device=device).to(dtype)
-        while time.perf_counter() - begin < k * seconds:
-            start = time.perf_counter()
-            torch.mm(a, a)
-            if on_gpu:
-                torch.cuda.synchronize()
-            best = max(best, 2 * side**3 / (time.perf_counter() - start) / 1e9)
-    return best
-
-
-def read_gb_s(device: torch.device, seconds: float = _CEILING_S) -> float:
-    """Peak memory bandwidth of a device in GB/s: the best of summing 256 MB (on a GPU 4 GB)."""
-    data = torch.ones(1 << (26 if device.type == "cpu" else 30), device=device)
-    use_large_pages(data)
-    best, end = 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        data.sum().item()
-        best = max(best, data.nbytes / (time.perf_counter() - start) / 1e9)
-    return best
-
-
-def peak_memory_mb(device: torch.device) -> int:
-    """Peak memory of this process, or on a GPU of its tensors there."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) >> 20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _times(step: Callable[[int], None], seconds: float, warm_up: int) -> list[float]:

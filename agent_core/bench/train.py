@@ -8,13 +8,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent_core.bench.infer import (
-    BenchOptions,
-    gemm_dtype,
-    gemm_gflops,
-    peak_memory_mb,
-    random_checkpoint,
-)
+from agent_core.bench.ceilings import MEASURE_S, gemm_dtype, gemm_gflops, peak_memory_mb
+from agent_core.bench.infer import BenchOptions, random_checkpoint
 from agent_core.config import ConfigError, RunConfig
 from agent_core.cpu.capability import Precision
 from agent_core.device import keep_freed_memory, pick_device
@@ -85,7 +80,8 @@ def bench_train(
         step()
         steps += 1
     elapsed = time.perf_counter() - start
-    ceiling = gemm_gflops(gemm_dtype(precision, device), device, min(0.5, options.seconds))
+    seconds = min(MEASURE_S, options.seconds)
+    ceiling = gemm_gflops(gemm_dtype(precision, device), device, seconds)
     gflops = counter.get_total_flops() * steps / elapsed / 1e9
     return {
         "preset": preset,

@@ -47,8 +47,9 @@ from agent_core.engine.cuda_graphs import CaptureFn, capture_for
 from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
+from agent_core.engine.thought import generate_thought
 from agent_core.tokens.action_codec import ActionCodec
-from agent_core.tokens.vocabulary import EOS, THOUGHT
+from agent_core.tokens.vocabulary import THOUGHT
 from agent_core.weights.checkpoint import Checkpoint
 from games import Action, Frame
 
@@ -163,31 +164,7 @@ class Engine:
     @torch.inference_mode()
     def generate_thought(self, session: Session, kind: int = THOUGHT) -> str:
         """Decode the thought (or `CAPTION`) of the newest frame greedily; later actions do not depend on it."""
-        if session.frame_index < 0:
-            return ""
-        ids = [kind]
-        while len(ids) < self.config.max_thought_tokens:
-            token = self._next_thought_token(session, ids)
-            if token == EOS:
-                break
-            ids.append(token)
-        return self.vocabulary.decode_text(ids)
-
-    def _next_thought_token(self, session: Session, ids: Sequence[int]) -> int:
-        """The most likely text token after `ids`, whose last token is written to the next scratch slot."""
-        cache, layout, k = self.kv_cache, self.kv_cache.layout, len(ids) - 1
-        # a thought has the position ids of the frame's action, which it does not attend to
-        action_start = _newest_tokens([session], np.array([[self.config.visual_tokens]]))
-        mask = layout.thought_mask(session.slot, session.frame_index, len(ids))
-        hidden = self.model.decoder.forward_cached(
-            self.model.embed_thought(cache.to_device(np.array([[ids[-1]]])), k),
-            cache.to_device(mask[None, None]),
-            cache.kv,
-            slice(session.slot, session.slot + 1),
-            cache.to_device(np.array([[layout.scratch_start + k]])),
-            cache.to_device(layout.position_ids(action_start) + k),
-        )
-        return int(self.model.logits(hidden)[0, 0, : self.vocabulary.text_size].argmax())
+        return generate_thought(self.kv_cache, self.vocabulary, session, kind)
 
     def _prefill_instructions(
         self, sessions: Sequence[Session], instructions: Sequence[str]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace, gemm_dtype
+from agent_core.bench.ceilings import gemm_dtype
+from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
 from agent_core.cpu.capability import Precision, Processor, fastest

@@ -1,4 +1,4 @@
-"""Do checkpoints travel to a hub and back as they are? A folder on this disk stands for the hub."""
+"""Tests of hub download and upload, with a local folder in place of the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, l
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Repositories are folders of `tmp_path`; a missing one is an error, as there. Calls are the real library's."""
+    """A hub whose repositories are folders of `tmp_path`; signatures are those of the real library."""
     api = create_autospec(huggingface_hub.HfApi, instance=True)
 
     def create_repo(name: str, *, private: bool, exist_ok: bool) -> None:

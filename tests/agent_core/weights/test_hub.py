@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def test_a_pushed_checkpoint_loads_from_the_hub(
     assert "iafm serve --checkpoint hub:someone/voxel-tiny" in card
     assert load("hub:someone/voxel-tiny").header == load(DEFAULT_CHECKPOINT).header
     (hub / "someone" / "voxel-tiny" / "README.md").write_text("my own words")
-    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny"]) == 0
+    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["url"].endswith("someone/voxel-tiny")
     assert (hub / "someone" / "voxel-tiny" / "README.md").read_text() == "my own words"
 
 

@@ -28,14 +28,15 @@ def gemm_dtype(
 def gemm_gflops(dtype: torch.dtype, device: torch.device, seconds: float = MEASURE_S) -> float:
     """Peak throughput of a large matrix product on a device, in GFLOP/s: the best of some sizes.
 
-    About `seconds` for each size; larger sizes are left out once smaller ones have taken all the time.
+    About `seconds` for each size, the smallest at least once; larger sizes are left out once smaller ones have taken
+    all the time.
     """
     on_gpu = device.type == "cuda"
     sides = (8192,) if on_gpu else (1024, 2048, 4096)
     best, begin = 0.0, time.perf_counter()
     for k, side in enumerate(sides, 1):
         a = torch.randn(side, side, device=device).to(dtype)
-        while time.perf_counter() - begin < k * seconds:
+        while not best or time.perf_counter() - begin < k * seconds:
             start = time.perf_counter()
             torch.mm(a, a)
             if on_gpu:
@@ -49,7 +50,7 @@ def read_gb_s(device: torch.device, seconds: float = MEASURE_S) -> float:
     data = torch.ones(1 << (26 if device.type == "cpu" else 30), device=device)
     use_large_pages(data)
     best, end = 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while not best or time.perf_counter() < end:
         start = time.perf_counter()
         data.sum().item()
         best = max(best, data.nbytes / (time.perf_counter() - start) / 1e9)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.bench.ceilings import gemm_dtype
+from agent_core.bench.ceilings import gemm_dtype, gemm_gflops, read_gb_s
 from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
@@ -149,3 +149,8 @@ def test_a_gpu_plays_what_it_is_said_to_play(precision: Precision) -> None:
     assert report["precision"] == precision
     assert report["actions_per_s"] > 0
     assert report["share_of_bandwidth"] > 0
+
+
+def test_a_ceiling_is_measured_however_little_time_there_is() -> None:
+    assert gemm_gflops(torch.float32, CPU, seconds=0) > 0
+    assert read_gb_s(CPU, seconds=0) > 0

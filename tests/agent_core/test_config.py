@@ -22,7 +22,7 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("train.step=1", "no setting called 'train.step'; did you mean 'steps'"),
-        ("lr=1", "part.setting=value"),
+        ("lr=1", "section.setting=value"),
         ("train.lr=-1", "train.lr: "),
         ("model.pooled_grid=[5, 8]", "no grid of 5x8"),
         ("model.stem_strides=[4, 2, 2]", "must come to 8 in all"),

@@ -82,7 +82,7 @@ class BaselinePolicy:
             raise PolicyError(f"{self.name} knows none of the controls of {spec.id}")
         self._attached += 1
         own = self._attached if seed is None else seed
-        controls = _controls(spec, self._baseline.vocabulary, self._baseline.choices)
+        controls = _controls(spec, self._baseline.vocabulary, self._baseline.heads)
         return BaselinePlayer(spec, attachment.warnings, controls, np.random.default_rng(own))
 
     @torch.no_grad()

@@ -206,7 +206,7 @@ def run_train(args: argparse.Namespace) -> int:
     if report.get("rank"):
         return 0
     facts = {k: _plain(v) for k, v in report.items()}
-    return answer(facts, args.json, lambda: out.print(facts))
+    return answer(facts, args.json, lambda: out.print(facts)) or int(report["exit_code"])
 
 
 def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.baseline.trainer import train_baseline
 
-    return vars(train_baseline(config, args.run or Path("runs/baseline")))
+    return vars(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
 
 
 def _plain(value: object) -> object:

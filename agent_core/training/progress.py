@@ -1,4 +1,4 @@
-"""What does training say while it runs? Rows of the log, a bar on a terminal, lines where there is none."""
+"""Training progress: rows of the log, a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Bar", "ProgressReporter", "TaskID", "as_metrics", "progress_bar"]
 
 
 class ProgressReporter:
-    """Tells the log, the bar and, where nobody watches the bar, a line every ten seconds how training goes."""
+    """Reports to the log, to the bar and, where there is no terminal, as a line every ten seconds."""
 
     def __init__(
         self,
@@ -27,10 +27,9 @@ class ProgressReporter:
         task: TaskID,
         batch: int,
         step: int,
-        unit: str = "windows",
     ) -> None:
         self.log, self.bar, self.task = log, bar, task
-        self.batch, self.unit = batch, unit
+        self.batch = batch
         self.step, self.since = step, time.monotonic()
         self.printed = time.monotonic()
         self.data_wait_s = 0.0
@@ -42,19 +41,19 @@ class ProgressReporter:
         numbers: dict[str, float],
         data_wait_s: float | None = None,
     ) -> None:
-        """The numbers of one step, and how many windows (or what `unit` counts) a second since the last ones.
+        """The numbers of one step, and windows per second since the last report.
 
-        `waited_s` is how long training has waited for data in all, where that is known; said is the share of the time
-        since the last ones.
+        `data_wait_s` is the time spent waiting for data so far, where it is known; logged is its share of the time
+        since the last report.
         """
         now = time.monotonic()
         spent = now - self.since
         rate = (step - self.step) * self.batch / spent
-        numbers[f"{self.unit}_per_s"] = rate
-        note = f"step {step} action {numbers['action']:.3f} {rate:.0f} {self.unit}/s"
+        numbers["windows_per_s"] = rate
+        note = f"step {step} action {numbers['action_nats_per_token']:.3f} nats/token {rate:.0f} windows/s"
         if data_wait_s is not None:
-            numbers["data_wait"] = waiting = (data_wait_s - self.data_wait_s) / spent
-            note += f" waiting for data {100 * waiting:.0f} %"
+            numbers["data_wait"] = share = (data_wait_s - self.data_wait_s) / spent
+            note += f" waiting for data {100 * share:.0f} %"
             self.data_wait_s = data_wait_s
         self.step, self.since = step, now
         if self.log is None:
@@ -67,9 +66,12 @@ class ProgressReporter:
 
 
 def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
-    """Losses [total, language, mae, action], the gradient's norm and the rate, as the log has them."""
+    """Losses [total, language, mae, action], the gradient's norm and the learning rate, as the log has them.
+
+    Language and actions in nats per token, masked patches as squared error.
+    """
     values = torch.cat([losses, norm[None]]).tolist()
-    names = ("total", "language", "mae", "action", "gradient_norm")
+    names = ("total", "language", "mae", "action_nats_per_token", "gradient_norm")
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 

@@ -30,7 +30,7 @@ from bridges import Policy
 from games import did_you_mean
 from games.game import UnplayableError
 from games.registry import load
-from recorder import open_episodes
+from recorder import CaptureError, open_episodes
 
 NEXT_ACTION_SEED = HELD_OUT + 500_000_000
 """First seed of the episodes recorded for the next-action figures."""
@@ -151,7 +151,7 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
     return tasks
 
 
-def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
+def _next_action(plan: Evaluation) -> dict[str, dict[str, float | None]]:
     agent = Agent.load(
         plan.checkpoint,
         temperature=0.0,
@@ -168,7 +168,9 @@ def _next_action(plan: Evaluation) -> dict[str, dict[str, float]]:
             Path(folder), plan.next_action_episodes, noise_prob=0.0, game=plan.game
         )
         for n in range(plan.next_action_episodes):
-            record_one(recording, NEXT_ACTION_SEED + n)
+            recorded = record_one(recording, NEXT_ACTION_SEED + n)
+            if recorded.error:
+                raise CaptureError(f"seed {recorded.seed}, task {recorded.task}: {recorded.error}")
         return next_action_report(open_episodes(folder), policies)
 
 

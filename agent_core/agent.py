@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,13 @@ from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.instruction_room import cut_warning
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
 from bridges.policy import Alternative, Decision, PlannedAction, PolicyError
 from games import Action, Frame, GameSpec, did_you_mean
 
+logger = logging.getLogger("iafm.agent")
 QUERY_KINDS = ("next_action", "why", "caption")
 _WIDE = 256
 """From this width on, matrices outweigh what bfloat16 costs around them (measured on CPUs)."""
@@ -125,6 +128,9 @@ class Agent:
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
+        for player, request in zip(players, requests, strict=True):
+            if request.instruction != player.session.instruction:
+                self._warn_of_cut(request.instruction)
         choices = self._engine.act(
             [player.session for player in players],
             [self._resize_frame(request.frame) for request in requests],
@@ -132,6 +138,12 @@ class Agent:
             [request.executed for request in requests],
         )
         return [_decide(player, choice) for player, choice in zip(players, choices, strict=True)]
+
+    def _warn_of_cut(self, instruction: str) -> None:
+        """Log an instruction that is longer than the model has room for, when it is given."""
+        room = self._engine.config.max_text_tokens
+        if line := cut_warning(instruction, self._engine.vocabulary, room):
+            logger.warning("%s: %s", self.name, line)
 
     def ask(self, player: object, question: str) -> str:
         """An answer in words about the newest observation; never changes what is done next."""

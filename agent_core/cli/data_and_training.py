@@ -161,14 +161,18 @@ def run_record(args: argparse.Namespace) -> int:
             update(count[0], args.episodes)
 
         recorded = record_expert(plan, args.workers, note)
+    failed = [r for r in recorded if r.error]
+    for r in failed:
+        err.print(f"seed {r.seed}, task {r.task}: {r.error}", markup=False, highlight=False)
     steps = sum(r.steps for r in recorded)
     report = {
-        "episodes": len(recorded),
+        "episodes": len(recorded) - len(failed),
+        "failed": len(failed),
         "steps": steps,
         "success": success_rates(recorded),
         "out": str(out_dir),
     }
-    return answer(report, args.json, lambda: out.print(report))
+    return answer(report, args.json, lambda: out.print(report)) or int(bool(failed))
 
 
 def run_episodes(args: argparse.Namespace) -> int:

@@ -110,9 +110,9 @@ def run_games(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from games.check import check_env
+    from games.check import check_env, check_expert
 
-    problems = check_env(make(args.game))
+    problems = [*check_env(make(args.game)), *check_expert(load(args.game))]
     rows = [(p.code, p.message, p.hint) for p in problems]
     shown = [asdict(p) for p in problems]
     answer(

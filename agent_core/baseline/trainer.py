@@ -9,17 +9,18 @@ number of tokens that the IAFM would write for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from agent_core.baseline.network import KIND, ActionHeads, CnnGru, Header, Sizes, make_header
-from agent_core.baseline.sequences import build_sequences
+from agent_core.baseline.sequences import Sequences, build_sequences
 from agent_core.config import ConfigError, RunConfig
-from agent_core.data.corpus import TrainingData, build_training_data, load_splits
+from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
 from agent_core.data.dataset import WindowDraw, step_generator
+from agent_core.data.tables import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import refuse_other_network
@@ -29,7 +30,7 @@ from agent_core.training.precision import autocast
 from agent_core.training.report import TrainReport
 from agent_core.training.resume import TrainState
 from agent_core.training.run_dir import clear_run, locked_run_dir, write_guard
-from agent_core.training.validation import WindowScores, scores_by_game
+from agent_core.training.validation import ScoreFn, WindowScores, scores_by_game
 
 
 def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
@@ -41,16 +42,40 @@ def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> 
     _check(config)
     with locked_run_dir(run_dir):
         refuse_other_network(run_dir, KIND)
-        keep_freed_memory()
-        corpus = build_training_data(config, *load_splits(config, run_dir))
-        learner = BaselineTrainer(config, corpus)
-        loop = TrainingLoop(config, run_dir, corpus, learner, ProcessGroup())
-        with write_guard(run_dir):
-            if resume:
-                loop.restore()
-            else:
-                clear_run(run_dir)
-            return loop.run()
+        return _train(config, run_dir, *load_splits(config, run_dir), resume)
+
+
+def train_baseline_on(
+    config: RunConfig,
+    run_dir: Path,
+    splits: dict[str, Sequence[EpisodeLike]],
+    frames: Frames,
+    *,
+    resume: bool = True,
+) -> TrainReport:
+    """Train on opened episodes: `splits` has "train" and "validation", `frames` all their frames in that order."""
+    _check(config)
+    with locked_run_dir(run_dir):
+        return _train(config, run_dir, splits, frames, resume)
+
+
+def _train(
+    config: RunConfig,
+    run_dir: Path,
+    splits: dict[str, Sequence[EpisodeLike]],
+    frames: Frames,
+    resume: bool,
+) -> TrainReport:
+    keep_freed_memory()
+    corpus = build_training_data(config, splits, frames)
+    learner = BaselineTrainer(config, corpus)
+    loop = TrainingLoop(config, run_dir, corpus, learner, ProcessGroup())
+    with write_guard(run_dir):
+        if resume:
+            loop.restore()
+        else:
+            clear_run(run_dir)
+        return loop.run()
 
 
 def _check(config: RunConfig) -> None:
@@ -120,12 +145,14 @@ class BaselineTrainer:
         dataset = self.corpus.dataset
         split = "validation" if dataset.steps("validation") else "train"
         batch = self.config.train.batch
-        return scores_by_game(self._score, dataset, self.config, split, batch, should_stop)
+        return scores_by_game(self._read, dataset, self.config, split, batch, should_stop)
 
-    def _score(self, draw: WindowDraw, instruction_ids: Tensor | None) -> WindowScores:
-        """Of the sampled steps alone, each after at most `SEQUENCE_LENGTH` - 1 others."""
+    def _read(self, draw: WindowDraw) -> ScoreFn:
+        """Sequences around the sampled steps, of which those steps alone are scored."""
         batch = build_sequences(self.corpus.dataset, draw.last)
-        text = batch.text if instruction_ids is None else instruction_ids
+        return lambda ids: self._score(batch, batch.text if ids is None else ids)
+
+    def _score(self, batch: Sequences, text: Tensor) -> WindowScores:
         with autocast(self.device, self.half):
             logits, _ = self.ema_model(batch.frames, text)
         rows = torch.arange(len(logits), device=self.device)

@@ -187,13 +187,14 @@ class WindowDataset:
 
         None where all its episodes have the same instruction.
         """
-        episodes = self.episode_index[self.is_drawn(split)].unique()
-        words, text_of_episode = self.texts[episodes].unique(dim=0, return_inverse=True)
+        episodes = torch.unique(self.episode_index[self.is_drawn(split)])
+        words, text_of_episode = torch.unique(self.texts[episodes], dim=0, return_inverse=True)
         if len(words) < 2:
             return None
         index = text_of_episode[torch.searchsorted(episodes, self.episode_index[last])]
         shift = torch.randint(1, len(words), index.shape, generator=generator, device=self.device)
-        return words[(index + shift) % len(words)]
+        out: Tensor = words[(index + shift) % len(words)]
+        return out
 
     def read_frames(self, steps: Tensor) -> Tensor:
         """The frames of steps (…): (…, H, W, 3) uint8 on the device.

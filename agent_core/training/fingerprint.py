@@ -53,10 +53,14 @@ class RunFingerprint:
                     f"{folder} belongs to another model or data set: {name} was {before!r}, now {now!r}; {way_out}"
                 )
         if (saved.data, saved.vocabulary) != (self.data, self.vocabulary):
+            if self.network == "iafm":
+                way_out += (
+                    f", or start from its weights in another folder with train.init_from={best}"
+                )
+            size, size_now = (f"{r.episodes} episodes of {r.steps} steps" for r in (saved, self))
             raise TrainError(
-                f"{folder} belongs to another model or data set: {saved.episodes} episodes of {saved.steps} steps, "
-                f"now {self.episodes} of {self.steps} and other ones; {way_out}, "
-                f"or start from its weights in another folder with train.init_from={best}"
+                f"{folder} belongs to another model or data set: it began with {size}, these are {size_now}"
+                f"{', but other ones' if size == size_now else ''}; {way_out}"
             )
 
 

@@ -123,11 +123,17 @@ class TrainingLoop:
         if self.progress.schedule >= 1 and spent < 1:
             rate = learning_rate(self.config, self.progress.step, 1.0)
             logger.warning(
-                "the learning rate has come to its end: training goes on at %.3g; "
-                "for a rate that falls again, begin a run in another folder with train.init_from=%s",
+                "the learning rate has come to its end: training goes on at %.3g; for a rate that falls again, %s",
                 rate,
-                self.run_dir / BEST,
+                self._restart,
             )
+
+    @property
+    def _restart(self) -> str:
+        """How to train again from the beginning, or from the best weights."""
+        if self.learner.network == "iafm" and self.progress.best:
+            return f"begin in another folder with train.init_from={self.run_dir / BEST}"
+        return "begin anew with --fresh"
 
     def run(self) -> TrainReport:
         """Train until the budget is spent, or Ctrl-C or SIGTERM is received."""
@@ -253,11 +259,11 @@ class TrainingLoop:
 
     def _divergence_error(self, reason: str) -> TrainError:
         """The reason and the way out; the state may hold weights that are about to diverge."""
-        best, way_out = self.run_dir / BEST, "begin anew with --fresh and a lower train.lr"
+        way_out = f"{self._restart} and a lower train.lr"
         if self.progress.best:
             way_out = (
-                f"{best} is intact: run again with a lower train.lr, and where that ends here too, "
-                f"in another folder with train.init_from={best}"
+                f"{self.run_dir / BEST} is intact: run again with a lower train.lr, and where that ends here too, "
+                f"{self._restart}"
             )
         return TrainError(f"{reason} at step {self.progress.step}; {way_out}")
 

@@ -187,8 +187,8 @@ class Trainer:
             return None
         dataset = self.corpus.dataset
         split = "validation" if dataset.steps("validation") else "train"
-        score = iafm_scores(model, dataset, self.config, self._autocast)
-        return scores_by_game(score, dataset, self.config, split, self.max_batch, should_stop)
+        read = iafm_scores(model, dataset, self.config, self._autocast)
+        return scores_by_game(read, dataset, self.config, split, self.max_batch, should_stop)
 
     def _gather_ema_model(self) -> IAFM:
         """The EMA weights as a model that computes; where they are sharded, gathered on the main process."""

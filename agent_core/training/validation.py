@@ -8,6 +8,7 @@ Which windows are drawn and what they score does not depend on how many are comp
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from agent_core.config import RunConfig
 from agent_core.data.dataset import WindowDataset, WindowDraw
+from agent_core.model.batch import Batch
 from agent_core.model.iafm import IAFM
 from agent_core.training.loss import count_tokens, losses
 
@@ -43,13 +45,15 @@ class WindowScores:
     """(B,) bool."""
 
 
-ScoreFn = Callable[[WindowDraw, Tensor | None], WindowScores]
-"""Scores windows, with instruction ids (B, W) in place of theirs where some are given."""
+ScoreFn = Callable[[Tensor | None], WindowScores]
+"""Scores the windows of a batch, with instruction ids (B, W) in place of theirs where some are given."""
+ReadFn = Callable[[WindowDraw], ScoreFn]
+"""Reads windows, to be scored with one instruction after the other."""
 
 
 @torch.no_grad()
 def scores_by_game(
-    score: ScoreFn,
+    read: ReadFn,
     dataset: WindowDataset,
     config: RunConfig,
     split: str,
@@ -63,7 +67,7 @@ def scores_by_game(
     games, windows = dataset.games(split), config.train.validation_windows
 
     def of_split(name: str, windows: int) -> dict[str, float]:
-        return _scores(score, dataset, config, name, windows, max_batch, should_stop)
+        return _scores(read, dataset, config, name, windows, max_batch, should_stop)
 
     if len(games) < 2:
         return of_split(split, windows)
@@ -77,7 +81,7 @@ def scores_by_game(
 
 
 def _scores(
-    score: ScoreFn,
+    read: ReadFn,
     dataset: WindowDataset,
     config: RunConfig,
     split: str,
@@ -99,8 +103,8 @@ def _scores(
         if should_stop():
             raise ValidationStopped
         rows = slice(start, min(start + max_batch, windows))
-        batch, changed = draw[rows], dataset.action_changed(draw.last[rows])
-        scores = score(batch, None)
+        score, changed = read(draw[rows]), dataset.action_changed(draw.last[rows])
+        scores = score(None)
         add("action_nats", scores.action_nats)
         add("action_tokens", scores.action_tokens)
         add("language_nats", scores.language_nats)
@@ -110,10 +114,10 @@ def _scores(
         add("exact_at_change", scores.exact & changed)
         add("changes", changed)
         if int(scores.action_tokens):
-            no_words = dataset.no_text.expand(len(batch.last), -1)
-            add("exact_match_no_words", score(batch, no_words).exact)
+            no_words = dataset.no_text.expand(rows.stop - rows.start, -1)
+            add("exact_match_no_words", score(no_words).exact)
             if swapped is not None:
-                add("exact_match_swapped", score(batch, swapped[rows]).exact)
+                add("exact_match_swapped", score(swapped[rows]).exact)
     return _means({name: value.item() for name, value in sums.items()}, windows)
 
 
@@ -135,13 +139,16 @@ def _means(sums: dict[str, float], windows: int) -> dict[str, float]:
 
 def iafm_scores(
     model: IAFM, dataset: WindowDataset, config: RunConfig, autocast: Autocast
-) -> ScoreFn:
+) -> ReadFn:
     """Scores of the newest frame of windows, earlier actions masked as in play."""
 
-    def score(draw: WindowDraw, instruction_ids: Tensor | None) -> WindowScores:
+    def read(draw: WindowDraw) -> ScoreFn:
         batch = dataset.build_windows(draw, config.data.window_frames)
-        if instruction_ids is not None:
-            batch.instruction_ids = instruction_ids
+        return lambda ids: score(
+            batch if ids is None else dataclasses.replace(batch, instruction_ids=ids)
+        )
+
+    def score(batch: Batch) -> WindowScores:
         text_tokens = count_tokens(batch, config.model.visual_tokens).text
         with autocast():
             outputs = model(batch)
@@ -163,4 +170,4 @@ def iafm_scores(
             (agrees | (chunk[:, 1:] == 0)).all(1) if has_chunks else None,
         )
 
-    return score
+    return read

@@ -224,7 +224,7 @@ class TrainConfig(_Section):
     steps: int = Field(default=0, ge=0)
     """Optimizer steps; 0: no limit."""
     minutes: float = Field(default=8.0, ge=0)
-    """Wall-clock time over all resumptions; 0: no limit. The default holds only where `steps` is not set."""
+    """Time of training over all resumptions; 0: no limit. The default holds only where `steps` is not set."""
     batch: int = Field(default=48, ge=1)
     """Windows per step, over all processes."""
     accumulate: int = Field(default=1, ge=1)

@@ -95,6 +95,7 @@ class TrainingLoop:
         self.schedule = LrSchedule()
         self._started = self._validated = self._saved = time.monotonic()
         self._seconds_before = 0.0
+        self._ended: float | None = None
         self._metrics: Metrics = dict
 
     def restore(self) -> None:
@@ -137,7 +138,8 @@ class TrainingLoop:
 
     def run(self) -> TrainReport:
         """Train until the budget is spent, or Ctrl-C or SIGTERM is received."""
-        self._started, self._seconds_before = time.monotonic(), self.progress.seconds
+        self._seconds_before = self.progress.seconds
+        self._started = self._ended = time.monotonic()
         first, is_main = self.progress.step, self.group.is_main
         if is_main:
             write_whole(self.run_dir / "config.toml", self.config.toml())
@@ -145,6 +147,7 @@ class TrainingLoop:
         with logged as log, progress_bar(is_main) as bar, StopRequest() as stop:
             if self.progress.validation_due:
                 self._validate(log, stop)
+            self._started, self._ended = time.monotonic(), None
             self._train(log, bar, bar.add_task("training", total=1.0, note=""), stop)
             number = self._finish(log, stop)
         steps_per_s = (self.progress.step - first) / max(self.seconds - self._seconds_before, 1e-9)
@@ -166,8 +169,9 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, over all its resumptions."""
-        return self._seconds_before + time.monotonic() - self._started
+        """Time that the budget counts, over all resumptions: all but validations before and after training."""
+        now = time.monotonic() if self._ended is None else self._ended
+        return self._seconds_before + now - self._started
 
     def _check_due(self, stop: StopRequest) -> Due:
         train, now = self.config.train, time.monotonic()
@@ -206,6 +210,7 @@ class TrainingLoop:
     def _finish(self, log: RunLog | None, stop: StopRequest) -> int:
         """Save, then validate what is not validated yet; returns the signal that ended the run, 0 for none."""
         progress, number = self.progress, int(self._check_due(stop).stop)
+        self._ended = time.monotonic()
         progress.validation_due = progress.validated_step != progress.step
         self._save_state()
         self._save_last()

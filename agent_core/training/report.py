@@ -53,7 +53,7 @@ class TrainReport:
                 f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
                 f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
             )
-        if self.exact_match - self.exact_match_swapped < _NO_DIFFERENCE:
+        if 0 < self.exact_match < self.exact_match_swapped + _NO_DIFFERENCE:
             lines.append(
                 f"instructions make no difference: exact match is {self.exact_match:.1%}, with another episode's "
                 f"instruction {self.exact_match_swapped:.1%}; the model plays without listening"

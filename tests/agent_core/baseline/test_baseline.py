@@ -233,6 +233,7 @@ def test_the_command_trains_and_ends_what_cannot_begin(
 ) -> None:
     said = [
         f'data.episodes=["{data}"]',
+        "data.validation=0.3",
         "train.steps=1",
         "train.batch=2",
         "train.validation_windows=2",
@@ -240,6 +241,12 @@ def test_the_command_trains_and_ends_what_cannot_begin(
     argv = ["train", "--baseline", "--json", "--run", str(tmp_path / "run")]
     argv += [word for each in said for word in ("--set", each)]
     assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 1
+    assert main([*argv, "--set", "train.steps=3"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 3
+    rows = [row["step"] for row in read_log(tmp_path / "run") if row["split"] == "validation"]
+    assert rows == [1, 3]  # it went on
+    assert main([*argv, "--fresh"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 1
     assert main([word for word in argv if word != "--baseline"]) == 2
     assert "holds a CNN+GRU" in capsys.readouterr().err

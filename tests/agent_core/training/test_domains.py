@@ -1,4 +1,4 @@
-"""Does each of the paper's three domains train from its recipe, and does a captioner say what it saw?"""
+"""The paper's three domains: training from their recipes, captions of clips."""
 
 from __future__ import annotations
 

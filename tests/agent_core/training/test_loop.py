@@ -333,3 +333,19 @@ def test_words_that_matter_are_told_from_words_that_do_not(train: Train, tmp_pat
             assert row["exact_match_swapped"] == 0.0
             assert row["exact_match_no_words"] < 1.0
             assert not ignored
+
+
+@both
+def test_the_last_validation_spends_no_budget(train: Train, tmp_path: Path) -> None:
+    """State is saved before it begins, and the time counted is the same after it."""
+    saved: list[float] = []
+
+    class Spy(Frames):
+        def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+            if (state := tmp_path / "state" / "state.json").exists():
+                saved.append(json.loads(state.read_text())["progress"]["seconds"])
+            return super().read(indices)
+
+    report = train(config(2), tmp_path, SPLITS, Spy({}))
+    assert len(saved) == VALIDATION_READS
+    assert report.minutes * 60 == saved[0]

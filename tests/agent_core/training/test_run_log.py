@@ -1,4 +1,4 @@
-"""Does a run's log survive a torn line and a resumption?"""
+"""Run log: torn lines, resumption, a full disk."""
 
 from __future__ import annotations
 

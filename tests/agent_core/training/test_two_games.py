@@ -1,4 +1,4 @@
-"""Two games of different sizes, looks and keys in one run: both are learned, and a third maps onto what they mean."""
+"""Two games in one run: losses of both, play of both, a third game by meaning."""
 
 from __future__ import annotations
 

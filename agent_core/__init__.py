@@ -1,1 +1,1 @@
-"""What next? The model, its training, its play, its evaluation, and the `iafm` command."""
+"""The model, its training, inference and evaluation, and the `iafm` command."""

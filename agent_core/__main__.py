@@ -1,35 +1,46 @@
-"""The `iafm` command: exit 0 is fine, 2 is the user's mistake (one line says which), a traceback is our bug."""
+"""The `iafm` command: exit code 0 for success, 2 for the user's mistake in one line, a traceback for our bug."""
 
 from __future__ import annotations
 
-import argparse
+import errno
+import os
 import sys
 
 from agent_core.cli import data_and_training, inspect, serving
-from bridges import BridgeError, PolicyError
+from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
+from agent_core.cli.output import remark
+from bridges.errors import BridgeError, PolicyError
 from games import ActionError, UnplayableError
 from games.registry import UnknownGameError
 from recorder import CaptureError
 
-EPILOG = """\
-examples:
-  iafm demo                                  watch the shipped checkpoint play, in your browser
-  iafm serve                                 let your own game attach (bridges/PROTOCOL.md)
-  iafm record voxel                          play yourself and record it
-  iafm record voxel --expert --episodes 100  let the scripted expert play
-  iafm train --set data.episodes='["data/voxel"]' --set train.minutes=10
-  iafm evaluate voxel --checkpoint runs/voxel/best
-  iafm ask why                               ask the running player why
+EXAMPLES = """\
+iafm demo                                  watch the shipped checkpoint play, in your browser
+iafm serve                                 let your own game attach (bridges/PROTOCOL.md)
+iafm record voxel                          play yourself and record it
+iafm record voxel --expert --episodes 100  let the scripted expert play
+iafm train --set data.episodes='["data/voxel"]' --set train.minutes=10
+iafm evaluate voxel --checkpoint runs/voxel/best
+iafm ask why                               ask the running player why
+iafm instruct "chop a tree"                give it another goal
 """
+FULL_OR_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Errors of the system that the user can mend: no permission, a read-only or full disk."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All subcommands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="iafm",
         description="An AI player that any game can attach over a websocket.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
+    )
+    top.add_argument("--version", action=ShowVersion, help="print the version and exit")
+    top.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        metavar="SHELL",
+        help="print a completion script for bash, zsh or tcsh and exit",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (serving, data_and_training, inspect):
@@ -39,9 +50,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = parser().parse_args(argv)
     try:
+        args = parser().parse_args(argv)
         return int(args.handler(args))
+    except BrokenPipeError:
+        return _reader_left()
+    except OSError as error:
+        if error.errno in FULL_OR_FORBIDDEN:
+            return _mistake(f"{error.strerror}: {error.filename or 'while writing'}")
+        raise
     except (
         ActionError,
         BridgeError,
@@ -49,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         PolicyError,
         UnknownGameError,
         UnplayableError,
+        UsageError,
     ) as error:
         return _mistake(error)
     except (ValueError, RuntimeError) as error:
@@ -59,9 +77,15 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _mistake(error: Exception) -> int:
-    sys.stderr.write(f"iafm: {error}\n")
+def _mistake(error: Exception | str) -> int:
+    remark(f"iafm: {error}")
     return 2
+
+
+def _reader_left() -> int:
+    """The reader of a pipe has gone (`| head`): nothing more is written, also not at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13  # as of a process that SIGPIPE ended
 
 
 if __name__ == "__main__":

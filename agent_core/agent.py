@@ -1,4 +1,4 @@
-"""Who plays? A checkpoint as a policy: many players with memory, one batch per step, answers in words."""
+"""Agent: a checkpoint as a policy, with one session per game and one batch per step."""
 
 from __future__ import annotations
 
@@ -6,61 +6,48 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import torch
 
-from agent_core.cpu.inference_model import Precision
-from agent_core.device import computes_bfloat16, keep_freed_memory, pick_device
+from agent_core.cpu.capability import Precision, fastest, require
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.instruction_room import cut_warning
 from agent_core.tokens.vocabulary import CAPTION
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load
-from bridges.policy import Alternative, Decision, PlannedAction, PolicyError
-from games import Action, Frame, GameSpec, did_you_mean
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
+from bridges.errors import PolicyError
+from bridges.policy import ActionText, Decision, PlannedAction, PolicyRequest, PolicySession
+from bridges.protocol.messages import QUERY_KINDS
+from games import Frame, GameSpec, did_you_mean
 
 logger = logging.getLogger("iafm.agent")
-QUERY_KINDS = ("next_action", "why", "caption")
-_WIDE = 256
-"""From this width on, matrices outweigh what bfloat16 costs around them (measured on CPUs)."""
-_RECENT = 20
-"""Steps that a caption looks back on."""
+_CAPTION_STEPS = 20
+"""Steps that a caption summarizes."""
 
 
 @dataclass(eq=False)
 class AgentPlayer:
-    """One player's handle; `warnings` names the controls the model cannot use."""
+    """One session's handle; `warnings` names the controls the model does not know."""
 
     spec: GameSpec
     warnings: tuple[str, ...]
     session: Session
     engine: Engine
     recent: list[str] = field(default_factory=list)
+    """Its newest actions in words, the oldest first."""
 
     def reset(self) -> None:
-        """A new episode begins: forget everything seen."""
+        """Clear the KV cache: a new episode begins."""
         self.engine.reset(self.session)
         self.recent.clear()
 
     def close(self) -> None:
-        """The player is gone: its place in the cache is free again. Closing twice does nothing more."""
+        """Free the session's slot in the KV cache. Closing twice does nothing more."""
         self.engine.close(self.session)
-
-
-class Asked(Protocol):
-    """One player's newest observation, as `bridges.policy.Request` has it."""
-
-    @property
-    def player(self) -> object: ...
-    @property
-    def frame(self) -> Frame: ...
-    @property
-    def instruction(self) -> str: ...
-    @property
-    def executed(self) -> Action | None: ...
 
 
 class Agent:
@@ -85,59 +72,64 @@ class Agent:
         num_candidates: int = 3,
         condition_on_actions: bool = False,
     ) -> Agent:
-        """Read a checkpoint folder; raises `CheckpointError`. `threads` sets torch's for the whole process.
+        """Read a checkpoint folder. `threads` sets torch's for the whole process.
 
         `device` auto: the GPU where there is one. `precision` auto: bfloat16 where it is the faster.
+        Raises `CheckpointError`, and before anything is read `ConfigError` for a device that is not there or a
+        precision that it does not compute in.
         """
         if threads is not None:
             torch.set_num_threads(threads)
         keep_freed_memory()
-        checkpoint = load(path, pick_device(device))
+        place = pick_device(device)
+        require(precision, place)
+        checkpoint = load(path, place)
         if precision == "auto":
-            precision = _fastest(checkpoint)
+            precision = fastest(place, checkpoint.header.model.width)
         options = EngineOptions(
             temperature, num_candidates, condition_on_actions, precision=precision
         )
         return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
-        """A player for a game; raises `PolicyError` where it has controls and the model knows none of them."""
-        attachment = ActionCodec(spec, self._engine.vocabulary)
-        if spec.controls and not attachment.has_controls:
+        """A session for a game.
+
+        Raises `PolicyError` where the model knows none of its controls, or where its actions take too many tokens.
+        """
+        codec = ActionCodec(spec, self._engine.vocabulary)
+        if spec.controls and not codec.has_controls:
             raise PolicyError(
                 f"{self.name} knows none of the {len(spec.controls)} controls of {spec.id}; "
                 "give them meanings such as move.forward"
             )
         config = self._engine.config
-        if (needed := attachment.max_chunk_tokens(config.action_chunk)) > config.max_action_tokens:
-            what = (
-                "an action"
-                if config.action_chunk == 1
-                else f"a chunk of {config.action_chunk} actions"
-            )
+        if (needed := codec.max_chunk_tokens(config.action_chunk)) > config.max_action_tokens:
+            count = config.action_chunk
+            unit = "an action" if count == 1 else f"a chunk of {count} actions"
             raise PolicyError(
-                f"{what} of {spec.id} takes up to {needed} tokens, {self.name} has room for {config.max_action_tokens}"
+                f"{unit} of {spec.id} takes up to {needed} tokens, {self.name} has room for {config.max_action_tokens}"
             )
         self._attached += 1
-        own = self._seed * 1_000_003 + self._attached if seed is None else seed
-        session = self._engine.open(attachment, own)
-        return AgentPlayer(spec, attachment.warnings, session, self._engine)
+        if seed is None:
+            seed = self._seed * 1_000_003 + self._attached
+        session = self._engine.open(codec, seed)
+        return AgentPlayer(spec, codec.warnings, session, self._engine)
 
-    def act(self, requests: Sequence[Asked]) -> list[Decision]:
-        """The next action of every player, all in one batch; each player at most once."""
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        """The next action of every session, all in one batch; each session at most once."""
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
         for player, request in zip(players, requests, strict=True):
             if request.instruction != player.session.instruction:
                 self._warn_of_cut(request.instruction)
-        choices = self._engine.act(
+        samples = self._engine.act(
             [player.session for player in players],
             [self._resize_frame(request.frame) for request in requests],
             [request.instruction for request in requests],
             [request.executed for request in requests],
         )
-        return [_decide(player, choice) for player, choice in zip(players, choices, strict=True)]
+        return [_decide(player, sample) for player, sample in zip(players, samples, strict=True)]
 
     def _warn_of_cut(self, instruction: str) -> None:
         """Log an instruction that is longer than the model has room for, when it is given."""
@@ -145,24 +137,27 @@ class Agent:
         if line := cut_warning(instruction, self._engine.vocabulary, room):
             logger.warning("%s: %s", self.name, line)
 
-    def ask(self, player: object, question: str) -> str:
-        """An answer in words about the newest observation; never changes what is done next."""
-        mine = require_own_player(player)
+    def ask(self, player: PolicySession, question: str) -> str:
+        """Answer one of `QUERY_KINDS` about the newest observation; never changes the next action.
+
+        Raises `PolicyError` for any other question.
+        """
+        player = require_own_player(player)
         if question not in QUERY_KINDS:
             raise PolicyError(
                 f"no question called {question!r}{did_you_mean(question, QUERY_KINDS)}"
             )
-        said = mine.session.last_sample
-        if said is None:
+        sample = player.session.last_sample
+        if sample is None:
             return "nothing seen yet"
         if question == "next_action":
-            words = mine.session.codec.describe(said.tokens)
-            return f"{words} ({said.probability:.0%})"
+            words = player.session.codec.describe(sample.tokens)
+            return f"{words} ({sample.probability:.0%})"
         if question == "why":
-            return self._engine.generate_thought(mine.session)
-        if not mine.spec.controls:  # nothing was done that could be told of: what is there to see?
-            return self._engine.generate_thought(mine.session, CAPTION)
-        return _caption(mine)
+            return self._engine.generate_thought(player.session)
+        if not player.spec.controls:  # no actions to summarize: describe the frame
+            return self._engine.generate_thought(player.session, CAPTION)
+        return _caption(player)
 
     def _resize_frame(self, frame: Frame) -> Frame:
         config = self._engine.config
@@ -172,38 +167,40 @@ class Agent:
         return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
 
 
-def _fastest(checkpoint: Checkpoint) -> Precision:
-    device, width = checkpoint.model.token.weight.device, checkpoint.header.model.width
-    half = computes_bfloat16(device) and (device.type == "cuda" or width >= _WIDE)
-    return "bfloat16" if half else "float32"
-
-
 def require_own_player(player: object) -> AgentPlayer:
+    """The session, if an agent made it; raises `PolicyError`."""
     if not isinstance(player, AgentPlayer):
         raise PolicyError(f"{type(player).__name__} was not attached to this agent")
     return player
 
 
-def _decide(player: AgentPlayer, choice: SampledAction) -> Decision:
-    attachment = player.session.codec
-    words = attachment.describe(choice.tokens)
-    player.recent[:] = [*player.recent, words][-_RECENT:]
-    others = tuple(Alternative(attachment.describe(body), p) for body, p in choice.alternatives)
-    later = tuple(
-        PlannedAction(dict(attachment.decode(body)), attachment.describe(body))
-        for body in choice.chunk_rest
+def _decide(player: AgentPlayer, sample: SampledAction) -> Decision:
+    """The sampled ids in the game's terms; the action in words is appended to `recent`."""
+    codec = player.session.codec
+    words = codec.describe(sample.tokens)
+    player.recent[:] = [*player.recent, words][-_CAPTION_STEPS:]
+    return Decision(
+        action=dict(codec.decode(sample.tokens)),
+        words=words,
+        probability=sample.probability,
+        alternatives=tuple(
+            ActionText(words=codec.describe(tokens), probability=probability)
+            for tokens, probability in sample.alternatives
+        ),
+        entropy=sample.entropy,
+        later=tuple(
+            PlannedAction(action=dict(codec.decode(tokens)), words=codec.describe(tokens))
+            for tokens in sample.chunk_rest
+        ),
     )
-    action = dict(attachment.decode(choice.tokens))
-    return Decision(action, words, choice.probability, others, choice.entropy, later)
 
 
 def _caption(player: AgentPlayer) -> str:
-    """What the player mostly did lately, from its own actions."""
+    """The most frequent phrases of the player's newest actions."""
     phrases = [phrase for words in player.recent for phrase in words.split(", ")]
-    often = sorted(set(phrases), key=lambda phrase: (-phrases.count(phrase), phrases.index(phrase)))
-    goal = (
-        f"asked to {player.session.instruction!r}"
-        if player.session.instruction
-        else "not asked for anything"
+    frequent = sorted(
+        set(phrases), key=lambda phrase: (-phrases.count(phrase), phrases.index(phrase))
     )
-    return f"The player, {goal}, lately did: {', '.join(often[:3])}."
+    instruction = player.session.instruction
+    goal = f"asked to {instruction!r}" if instruction else "not asked for anything"
+    return f"The player, {goal}, lately did: {', '.join(frequent[:3])}."

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from games import did_you_mean
+from games.validation_error import FirstError, first_error
 
 
 class ConfigError(ValueError):
@@ -318,8 +319,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(_message(first["loc"], str(first["msg"]))) from None
+        raise ConfigError(_describe(first_error(error))) from None
 
 
 def _replace_budget(values: dict[str, Any], names: Sequence[str]) -> None:
@@ -347,16 +347,16 @@ def _override(values: dict[str, Any], override: str) -> str:
     return f"{section}.{key}"
 
 
-def _message(location: tuple[int | str, ...], message: str) -> str:
-    """One line for a validation error at a setting."""
-    name = ".".join(map(str, location))
-    if message.startswith("Extra inputs"):
-        sections = {key: field.annotation for key, field in RunConfig.model_fields.items()}
-        section = sections.get(str(location[0])) if len(location) > 1 else None
-        is_section = isinstance(section, type) and issubclass(section, BaseModel)
-        names = section.model_fields if is_section else sections  # type: ignore[union-attr]
-        return f"no setting called {name!r}{did_you_mean(str(location[-1]), names)}"
-    return ": ".join(filter(None, (name, message.removeprefix("Value error, "))))
+def _describe(error: FirstError) -> str:
+    """The setting and what is wrong with it; for an unknown one the closest that there is."""
+    name = ".".join(error.path)
+    if error.kind != "extra_forbidden":
+        return ": ".join(filter(None, (name, error.message)))
+    sections = {key: field.annotation for key, field in RunConfig.model_fields.items()}
+    section = sections.get(error.path[0]) if len(error.path) > 1 else None
+    is_section = isinstance(section, type) and issubclass(section, BaseModel)
+    names = section.model_fields if is_section else sections  # type: ignore[union-attr]
+    return f"no setting called {name!r}{did_you_mean(error.path[-1], names)}"
 
 
 def _toml(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Where does torch compute here, how precisely at full speed, and what becomes of memory it is done with?"""
+"""Device selection, and how this process's memory is mapped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from agent_core.config import ConfigError
+from agent_core.cpu.capability import support
 
 
 def pick_device(name: str) -> torch.device:
@@ -20,17 +21,13 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f"torch has no device {name!r} here; take cpu or auto") from None
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a GPU, or a processor with instructions for it; others would emulate it, slower than float32."""
-    if device.type == "cuda":
-        return True
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
 def half_precision(setting: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: on a GPU, or on a processor with instructions for it, unless told otherwise."""
+    """Whether training computes in bfloat16. `auto`: on a GPU, or on a processor with instructions for it.
+
+    Where it is asked for it is taken, though a processor without them computes it slowly.
+    """
     if setting == "auto":
-        return computes_bfloat16(device)
+        return support("bfloat16", device).is_faster
     return setting == "bfloat16"
 
 

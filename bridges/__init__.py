@@ -1,36 +1,4 @@
-"""How do I reach a game? The wire protocol, its server and client, and policies that need no model."""
+"""Bridges between games and policies: `client` for a game, `play` for an `Env`, `policy` and `serving` for a server.
 
-from bridges.client import BridgeClient, ask, connect, watch
-from bridges.play import PlayReport, Start, play
-from bridges.policy import (
-    Alternative,
-    Decision,
-    PlannedAction,
-    Policy,
-    PolicyError,
-    PolicySession,
-    Request,
-)
-from bridges.serving.random_policy import RandomPolicy
-from bridges.serving.server import BridgeError, BridgeServer, run
-
-__all__ = [
-    "Alternative",
-    "BridgeClient",
-    "BridgeError",
-    "BridgeServer",
-    "Decision",
-    "PlannedAction",
-    "PlayReport",
-    "Policy",
-    "PolicyError",
-    "PolicySession",
-    "RandomPolicy",
-    "Request",
-    "Start",
-    "ask",
-    "connect",
-    "play",
-    "run",
-    "watch",
-]
+Nothing is imported here: a game that loads `bridges.client` gets the client and no more.
+"""

@@ -1,43 +1,52 @@
-"""How does a Python game attach? A blocking client; no torch is loaded."""
+"""Client: attach a game to a server, or ask, instruct and watch a running one; blocking, without a model."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as _connect
-from websockets.typing import Subprotocol
 
+from bridges.connection import (
+    REPLY_TIMEOUT_S,
+    build,
+    closed_error,
+    error_of,
+    open_connection,
+    receive,
+)
+from bridges.errors import BridgeError
 from bridges.protocol import frames
 from bridges.protocol.messages import (
-    SUBPROTOCOL,
     Act,
     Answer,
     ErrorMessage,
     Event,
+    FromServer,
     Hello,
     Instruct,
     Query,
+    State,
+    Subscribe,
     Welcome,
-    from_server,
 )
-from bridges.serving.server import MAX_MESSAGE, BridgeError
 from games import Frame, GameSpec
 
-REPLY_TIMEOUT_S = 30.0
+MAX_RAW_BYTES = 64 << 10
+"""Frames up to this size travel raw, larger ones as JPEG."""
+WatchMessage = Act | Event | Instruct | State
 
 
 class BridgeClient:
     """One game attached to a server; a thread receives, so an instruction typed elsewhere arrives at once.
 
-    Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `newest()` whenever a step is due.
-    `clock` tells seconds; how old an answer is, only it says.
+    Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `current_action()` whenever a step is
+    due. `clock` returns seconds; only the age of an answer is measured by it.
     """
 
     def __init__(
@@ -52,12 +61,14 @@ class BridgeClient:
         self._exit_stack = exit_stack
         self._connection = connection
         self._clock = clock
-        self._number = self._ended_at = 0
-        self._sent: dict[int, float] = {}
+        self._number = 0
+        self._episode_end = 0
+        """Number of the last observation of the episode before."""
+        self._sent_at: dict[int, float] = {}
         self._act: Act | None = None
-        self._act_at = self._seen_at = 0.0
+        self._act_received_at = self._act_frame_sent_at = 0.0
         self._answers: dict[int, str] = {}
-        self._asked = 0
+        self._queries = 0
         self._error: BridgeError | None = None
         self._updated = threading.Condition()
         self._thread = threading.Thread(target=self._receive, daemon=True)
@@ -67,7 +78,7 @@ class BridgeClient:
         """Send an observation (H, W, 3) uint8 RGB; returns its number."""
         with self._updated:
             self._number += 1
-            self._sent[self._number] = self._clock()
+            self._sent_at[self._number] = self._clock()
         data = frames.pack(frame, self._number, time.monotonic_ns(), _codec(frame))
         self._transmit(data)
         return self._number
@@ -86,43 +97,45 @@ class BridgeClient:
             return self._act
 
     def current_action(self, step: int | None = None) -> Act | None:
-        """What to do now by the newest answer, None once its time has passed: then release all keys (the failsafe).
+        """The action due now by the newest answer; None once its time has passed: then release all keys (the failsafe).
 
-        Of several actions that of the step now due, later on the last. Steps are counted by the clock from when the
-        picture was sent; a game that sends one at every step can name the picture that this step began with.
+        Of planned actions it is the one of this step, and the last is held. Steps are counted by the clock from when
+        the picture was sent; a game that sends one at every step can give the number of the picture of this step.
         """
         with self._updated:
             if self._error:
                 raise self._error
             act, now = self._act, self._clock()
-            if act is None or 1000 * (now - self._act_at) > act.valid_ms:
+            if act is None or 1000 * (now - self._act_received_at) > act.valid_ms:
                 return None
             if step is not None:
                 return act.at_step(step - act.observation)
-            return act.at_step(
-                int(1000 * (now - self._seen_at) / act.step_ms) if act.step_ms else 0
-            )
+            age_ms = 1000 * (now - self._act_frame_sent_at)
+            return act.at_step(int(age_ms / act.step_ms) if act.step_ms else 0)
 
     def instruct(self, text: str) -> None:
-        """Change the goal."""
+        """Change the instruction."""
+        message = build(Instruct, text=text)
         self.instruction = text
-        self._transmit(Instruct(text=text).model_dump_json())
+        self._transmit(message.model_dump_json())
 
     def event(self, **values: Any) -> None:
         """Report reward, terminated, truncated, success (see `messages.Event`).
 
-        Behind an episode's end its answers count no more for `newest`.
+        After the end of an episode, `current_action` ignores answers to its observations.
         """
-        if values.get("terminated") or values.get("truncated"):
+        message = build(Event, **values)
+        if message.terminated or message.truncated:
             with self._updated:
-                self._act, self._ended_at = None, self._number
-        self._transmit(Event(**values).model_dump_json())
+                self._act, self._episode_end = None, self._number
+        self._transmit(message.model_dump_json())
 
     def ask(self, kind: str, timeout_s: float = REPLY_TIMEOUT_S) -> str:
         """Ask "next_action", "why" or "caption" about the newest observation."""
-        self._asked += 1
-        number = self._asked
-        self._transmit(Query.model_validate({"id": number, "kind": kind}).model_dump_json())
+        number = self._queries + 1
+        query = build(Query, id=number, kind=kind)
+        self._queries = number
+        self._transmit(query.model_dump_json())
         with self._updated:
             if not self._updated.wait_for(
                 lambda: number in self._answers or self._error, timeout_s
@@ -134,6 +147,7 @@ class BridgeClient:
             return self._answers.pop(number)
 
     def close(self) -> None:
+        """Close the connection and end the receiving thread."""
         self._exit_stack.close()
         self._thread.join(2)
 
@@ -141,40 +155,38 @@ class BridgeClient:
         try:
             self._connection.send(data)
         except ConnectionClosed as closed:
-            raise _closed(closed) from None
+            raise closed_error(closed) from None
 
     def _receive(self) -> None:
+        error = BridgeError("the server closed the connection")
         try:
-            for data in self._connection:
-                if isinstance(data, bytes):
-                    continue
-                message = from_server(data)
+            for message in receive(self._connection):
                 with self._updated:
-                    match message:
-                        case Act():
-                            self._answered(message)
-                        case Instruct():
-                            self.instruction = message.text
-                        case Answer():
-                            self._answers[message.id] = message.text
-                        case ErrorMessage():
-                            self._error = BridgeError(f"{message.code}: {message.message}")
+                    self._apply(message)
                     self._updated.notify_all()
-            reason: ConnectionClosed | None = None
-        except ConnectionClosed as closed:
-            reason = closed
+        except BridgeError as broken:
+            error = broken
         with self._updated:
-            self._error = self._error or (
-                _closed(reason) if reason else BridgeError("the server closed the connection")
-            )
+            self._error = self._error or error
             self._updated.notify_all()
 
-    def _answered(self, act: Act) -> None:
-        if act.observation <= self._ended_at:
+    def _apply(self, message: FromServer) -> None:
+        match message:
+            case Act():
+                self._store_act(message)
+            case Instruct():
+                self.instruction = message.text
+            case Answer():
+                self._answers[message.id] = message.text
+            case ErrorMessage():
+                self._error = error_of(message)
+
+    def _store_act(self, act: Act) -> None:
+        if act.observation <= self._episode_end:
             return
-        self._act, self._act_at = act, self._clock()
-        self._seen_at = self._sent.get(act.observation, self._act_at)
-        self._sent = {n: at for n, at in self._sent.items() if n > act.observation}
+        self._act, self._act_received_at = act, self._clock()
+        self._act_frame_sent_at = self._sent_at.get(act.observation, self._act_received_at)
+        self._sent_at = {n: at for n, at in self._sent_at.items() if n > act.observation}
 
     def __enter__(self) -> BridgeClient:
         return self
@@ -199,85 +211,85 @@ def connect(
     seed: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> BridgeClient:
-    """Attach a game; raises `BridgeError` with one line where the server is away or refuses."""
-    hello = Hello.model_validate(
-        {"spec": spec, "instruction": instruction, "mode": mode, "token": token, "tasks": tasks, "seed": seed,
-         "sdk": "iafm-python"}
+    """Attach a game; raises `BridgeError` with one line where the server is away or refuses.
+
+    `url` is `ws://host:port/v1`, or any form that `protocol.address` accepts. `mode` is lockstep or realtime.
+    """
+    hello = build(
+        Hello, spec=spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed,
+        sdk="iafm-python",
     )  # fmt: skip
-    return BridgeClient(*_open(url, hello), clock)
+    return BridgeClient(*open_connection(url, hello), clock)
 
 
 def ask(url: str, kind: str, *, session: str | None = None, token: str | None = None) -> str:
-    """Ask a running server about a session (the newest where None)."""
-    held, connection, _ = _open(url, Hello(role="query", token=token))
-    with held:
-        connection.send(Query.model_validate({"kind": kind, "session": session}).model_dump_json())
-        for message in _messages(connection):
+    """Answer of a running server about a session (None: the newest); raises `BridgeError`."""
+    query = build(Query, kind=kind, session=session)
+    with _attached(url, "query", token) as connection:
+        connection.send(query.model_dump_json())
+        for message in receive(connection, REPLY_TIMEOUT_S):
             if isinstance(message, Answer):
                 return message.text
             if isinstance(message, ErrorMessage):
-                raise BridgeError(f"{message.code}: {message.message}")
+                raise error_of(message)
     raise BridgeError("the server closed the connection")
 
 
-def watch(url: str, *, session: str | None = None, token: str | None = None) -> Iterator[Any]:
-    """The messages a console gets: `Act`, `State`, `Event`, `Instruct`; pictures are left out."""
-    held, connection, _ = _open(url, Hello(role="watch", token=token))
-    with held:
-        if session:
-            connection.send(f'{{"type":"subscribe","session":"{session}"}}')
-        yield from _messages(connection)
+def instruct(url: str, text: str, *, session: str | None = None, token: str | None = None) -> str:
+    """Set the instruction of a session (None: the newest); returns its name once the instruction counts.
+
+    Raises `BridgeError` where the server refuses.
+    """
+    message = build(Instruct, text=text, session=session)
+    with _attached(url, "query", token) as connection:
+        connection.send(message.model_dump_json())
+        for reply in receive(connection, REPLY_TIMEOUT_S):
+            if isinstance(reply, Instruct):
+                return reply.session or ""
+            if isinstance(reply, ErrorMessage):
+                raise error_of(reply)
+    raise BridgeError("the server closed the connection")
 
 
-def _messages(connection: ClientConnection) -> Iterator[Any]:
-    try:
-        for data in connection:
-            if isinstance(data, str) and (message := from_server(data)) is not None:
-                yield message
-    except ConnectionClosed as closed:
-        raise _closed(closed) from None
+def watch(
+    url: str, *, session: str | None = None, token: str | None = None
+) -> Iterator[WatchMessage]:
+    """Messages about one session (None: whichever is the newest), without pictures.
+
+    Of equal `State` messages in a row only the first is yielded. Ends when the named session ends; raises
+    `BridgeError` where there is no such session.
+    """
+    subscription = build(Subscribe, session=session)
+    last_state: State | None = None
+    attached = False
+    with _attached(url, "watch", token) as connection:
+        if session is not None:
+            connection.send(subscription.model_dump_json())
+        for message in receive(connection):
+            match message:
+                case ErrorMessage():
+                    raise error_of(message)
+                case State():
+                    present = any(game.session == session for game in message.sessions)
+                    if attached and not present:
+                        return
+                    if message != last_state and (present or session is None):
+                        yield message
+                    last_state, attached = message, present
+                case Act() | Event() | Instruct():
+                    yield message
 
 
-def _open(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:
-    held = ExitStack()
-    try:
-        connection = held.enter_context(
-            _connect(
-                url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
-                open_timeout=10, close_timeout=2, proxy=None,
-            )
-        )  # fmt: skip
-    except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise BridgeError(f"no server at {url}: {error}; start one with `iafm serve`") from None
-    except (ValueError, InvalidURI) as error:
-        raise BridgeError(
-            f"{url} is no server's address, as ws://127.0.0.1:8765/v1 is: {error}"
-        ) from None
-    try:
-        connection.send(hello.model_dump_json())
-        problem = ""
-        while True:
-            data = connection.recv(timeout=REPLY_TIMEOUT_S)
-            message = from_server(data) if isinstance(data, str) else None
-            if isinstance(message, Welcome):
-                return held, connection, message
-            if isinstance(message, ErrorMessage):
-                problem = f"{message.code}: {message.message}"
-    except (ConnectionClosed, TimeoutError) as error:
-        held.close()
-        if problem:
-            raise BridgeError(problem) from None
-        raise (
-            _closed(error) if isinstance(error, ConnectionClosed) else BridgeError("no welcome")
-        ) from None
+@contextmanager
+def _attached(url: str, role: str, token: str | None) -> Iterator[ClientConnection]:
+    """The connection of a console or a tool."""
+    exit_stack, connection, _ = open_connection(url, build(Hello, role=role, token=token))
+    with exit_stack:
+        try:
+            yield connection
+        except ConnectionClosed as closed:
+            raise closed_error(closed) from None
 
 
 def _codec(frame: Frame) -> frames.Codec:
-    """Small pictures travel raw, larger ones as JPEG."""
-    return frames.Codec.RGB if frame.nbytes <= 64 << 10 else frames.Codec.JPEG
-
-
-def _closed(error: ConnectionClosed) -> BridgeError:
-    close = error.rcvd
-    why = f"{close.code} {close.reason}" if close else "connection lost"
-    return BridgeError(f"the server ended the session: {why}")
+    return frames.Codec.RGB if frame.nbytes <= MAX_RAW_BYTES else frames.Codec.JPEG

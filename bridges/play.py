@@ -1,7 +1,8 @@
-"""How does an environment get played over the wire? Any `Env`, episode by episode, in lockstep or in real time."""
+"""Rollouts over the wire: any `Env`, episode by episode, in lockstep or in real time."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ import numpy as np
 
 from bridges.client import BridgeClient, connect
 from bridges.protocol.messages import Act
-from games import Action, Env
+from games import Action, Env, Frame
 
 
 @dataclass
 class PlayReport:
-    """What happened: ages and inference times are those the server measured, in milliseconds."""
+    """Tallies of a rollout; ages and inference times are those the server measured, in milliseconds."""
 
     episodes: int = 0
     successes: int = 0
@@ -29,10 +30,19 @@ class PlayReport:
 
     @property
     def hz(self) -> float:
-        """Steps per second, everything included."""
+        """Steps per second, resets included."""
         return self.steps / self.seconds if self.seconds else 0.0
 
+    def add(self, act: Act, elapsed_s: float) -> None:
+        """Count an answer that was applied `elapsed_s` seconds after the start."""
+        self.dropped = act.dropped
+        self.age_ms.append(act.latency.age_ms)
+        self.infer_ms.append(act.latency.infer_ms)
+        if self.first_action_s is None:
+            self.first_action_s = elapsed_s
+
     def summary(self) -> dict[str, Any]:
+        """The figures as JSON holds them."""
         return {
             "episodes": self.episodes,
             "successes": self.successes,
@@ -45,7 +55,7 @@ class PlayReport:
 
 @dataclass(frozen=True)
 class Start:
-    """How an episode begins: seed and reset options."""
+    """Seed and reset options of one episode."""
 
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
@@ -65,89 +75,110 @@ def play(
     on_instruct: Callable[[str], None] | None = None,
     stop: Callable[[PlayReport], bool] = lambda report: False,
 ) -> PlayReport:
-    """Play one episode per start; `on_instruct` hears a goal typed elsewhere. Ctrl-C returns the report so far."""
-    report = PlayReport()
-    begun = time.monotonic()
+    """Play one episode per start; Ctrl-C returns the report so far. Raises `BridgeError`.
+
+    `pace_hz` None steps as fast as it can. `on_step` gets the answer and the step's info, `on_episode` the last info of
+    an episode, `on_instruct` an instruction that came from a console.
+    """
+    started = time.monotonic()
     with connect(url, env.game, mode=mode, token=token, tasks=tasks) as client:
-        try:
+        rollout = _Rollout(
+            env, client, started, mode == "lockstep", pace_hz, on_step, on_instruct, stop
+        )
+        report = rollout.report
+        with contextlib.suppress(KeyboardInterrupt):
             for number, start in enumerate(starts):
-                info = _episode(
-                    env, client, start, report, mode, pace_hz, on_step, on_instruct, stop, begun
-                )
-                if stop(report) or info is None:
+                info = rollout.run_episode(start)
+                if info is None or stop(report):
                     break
-                report.episodes += 1
-                report.successes += bool(info.get("success"))
-                client.event(
-                    terminated=True,
-                    success=bool(info.get("success")),
-                    task=str(info.get("task", "")),
-                    episode=number,
-                )
-                report.seconds = time.monotonic() - begun
+                rollout.end_episode(info, number)
                 if on_episode:
                     on_episode(info, report)
-        except KeyboardInterrupt:
-            pass
-    report.seconds = time.monotonic() - begun
+    report.seconds = rollout.elapsed_s
     return report
 
 
-def _episode(
-    env: Env,
-    client: BridgeClient,
-    start: Start,
-    report: PlayReport,
-    mode: str,
-    pace_hz: float | None,
-    on_step: Callable[[Act | None, dict[str, Any]], None] | None,
-    on_instruct: Callable[[str], None] | None,
-    stop: Callable[[PlayReport], bool],
-    begun: float,
-) -> dict[str, Any] | None:
-    """One episode; returns its last info, None where it was stopped."""
-    observation, info = env.reset(seed=start.seed, options=start.options)
-    told = observation["instruction"]
-    client.instruct(told)
-    due = time.monotonic()
-    null = env.game.null_action()
-    while True:
-        if mode == "lockstep":
-            act: Act | None = client.act(observation["frame"])
-        else:
-            number = client.send(observation["frame"])
-            _wait_until(due + (1 / pace_hz if pace_hz else 0.0))
-            act = client.current_action(
-                number
-            )  # no step was made since that picture, however long it took
-        if act is not None:
-            report.dropped = act.dropped
-            report.age_ms.append(act.latency.age_ms)
-            report.infer_ms.append(act.latency.infer_ms)
-            if report.first_action_s is None:
-                report.first_action_s = time.monotonic() - begun
-        action: Action = env.game.normalize(act.action) if act else null
-        observation, _, terminated, truncated, info = env.step(action)
-        report.steps += 1
-        if client.instruction != told:
-            told = client.instruction
-            if on_instruct:
-                on_instruct(told)
-        if on_step:
-            on_step(act, info)
-        if terminated or truncated:
-            return info
-        if stop(report):
-            return None
-        if pace_hz:
-            due = max(due + 1 / pace_hz, time.monotonic() - 1 / pace_hz)
-            if mode == "lockstep":
-                _wait_until(due)
+class _Rollout:
+    """Episodes of one environment with one attached client."""
+
+    def __init__(
+        self,
+        env: Env,
+        client: BridgeClient,
+        started: float,
+        lockstep: bool,
+        pace_hz: float | None,
+        on_step: Callable[[Act | None, dict[str, Any]], None] | None,
+        on_instruct: Callable[[str], None] | None,
+        stop: Callable[[PlayReport], bool],
+    ) -> None:
+        self.report = PlayReport()
+        self._env, self._client, self._started = env, client, started
+        self._lockstep, self._period_s = lockstep, 1 / pace_hz if pace_hz else 0.0
+        self._on_step, self._on_instruct, self._stop = on_step, on_instruct, stop
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def run_episode(self, start: Start) -> dict[str, Any] | None:
+        """One episode; returns its last info, None where it was stopped."""
+        observation, _ = self._env.reset(seed=start.seed, options=start.options)
+        instruction, due = observation["instruction"], time.monotonic()
+        self._client.instruct(instruction)
+        while True:
+            act = self._answer(observation["frame"], due)
+            if act is not None:
+                self.report.add(act, self.elapsed_s)
+            observation, _, terminated, truncated, info = self._env.step(self._action(act))
+            self.report.steps += 1
+            if self._client.instruction != instruction:
+                instruction = self._client.instruction
+                if self._on_instruct:
+                    self._on_instruct(instruction)
+            if self._on_step:
+                self._on_step(act, info)
+            if terminated or truncated:
+                return info
+            if self._stop(self.report):
+                return None
+            due = self._wait_for_step(due)
+
+    def end_episode(self, info: dict[str, Any], number: int) -> None:
+        """Count the episode and report its end to the server."""
+        success = bool(info.get("success"))
+        self.report.episodes += 1
+        self.report.successes += success
+        self._client.event(
+            terminated=True, success=success, task=str(info.get("task", "")), episode=number
+        )
+        self.report.seconds = self.elapsed_s
+
+    def _answer(self, frame: Frame, due: float) -> Act | None:
+        """The answer to a frame; in real time whatever is due when the step ends."""
+        if self._lockstep:
+            return self._client.act(frame)
+        number = self._client.send(frame)
+        _wait_until(due + self._period_s)
+        return self._client.current_action(number)  # the step is counted, not the time it took
+
+    def _action(self, act: Act | None) -> Action:
+        game = self._env.game
+        return game.normalize(act.action) if act else game.null_action()
+
+    def _wait_for_step(self, due: float) -> float:
+        """When the next step is due; a late step delays the following ones by a period at most."""
+        if not self._period_s:
+            return due
+        due = max(due + self._period_s, time.monotonic() - self._period_s)
+        if self._lockstep:
+            _wait_until(due)
+        return due
 
 
 def _wait_until(moment: float) -> None:
-    if (left := moment - time.monotonic()) > 0:
-        time.sleep(left)
+    if (remaining_s := moment - time.monotonic()) > 0:
+        time.sleep(remaining_s)
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What must a brain do to be served? Attach to games, answer a batch of observations, and say things in words."""
+"""Policy contract: attach to games, answer a batch of observations, answer questions in words."""
 
 from __future__ import annotations
 
@@ -6,36 +6,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bridges.protocol.messages import ActionText, Decision, PlannedAction
 from games import Action, Frame, GameSpec
 
-
-class PolicyError(ValueError):
-    """The policy cannot play this game; the message says why in one line."""
+__all__ = [
+    "ActionText",
+    "Decision",
+    "PlannedAction",
+    "Policy",
+    "PolicyRequest",
+    "PolicySession",
+]
 
 
 class PolicySession(Protocol):
-    """One session's memory, made by `Policy.attach`; opaque to the server."""
+    """State of one game session, made by `Policy.attach`; opaque to the server."""
 
     @property
     def spec(self) -> GameSpec: ...
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Told to the game at the handshake, such as controls the model does not know."""
+        """Sent to the game at the handshake, such as controls the model does not know."""
         ...
 
     def reset(self) -> None:
-        """Forget: a new episode begins."""
+        """Clear the state: a new episode begins."""
         ...
 
     def close(self) -> None:
-        """The session is over; its memory can be reused."""
+        """Release the state: the session is over."""
         ...
 
 
 @dataclass(frozen=True)
-class Request:
-    """One player's newest observation; `executed` is what the game did last step where it reports that."""
+class PolicyRequest:
+    """Newest observation of one session.
+
+    `frame` is RGB (height, width, 3) uint8; `executed` is the action of the step before, where the game reports it.
+    """
 
     player: PolicySession
     frame: Frame
@@ -43,50 +52,19 @@ class Request:
     executed: Action | None = None
 
 
-@dataclass(frozen=True)
-class Alternative:
-    """Another action in words, with its probability."""
-
-    words: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class PlannedAction:
-    """What is to be done at a later step, unless a newer decision comes; also in words."""
-
-    action: Action
-    words: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The next action, in words, with its probability as a whole; entropy in nats of its first choice.
-
-    `later` holds the actions of the steps after it, where the policy looks ahead.
-    """
-
-    action: Action
-    words: str
-    probability: float
-    alternatives: tuple[Alternative, ...] = ()
-    entropy: float = 0.0
-    chunk_rest: tuple[PlannedAction, ...] = ()
-
-
 class Policy(Protocol):
-    """A brain for many players; the server calls it from one worker thread only."""
+    """One model for many sessions; the server calls it from a single worker thread."""
 
     name: str
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
-        """Make a player's memory; raises `PolicyError` where the game cannot be played."""
+        """State for a new session; raises `PolicyError` where the game cannot be played."""
         ...
 
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
-        """Decide for all players in one batch."""
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        """One decision per request, in order, computed as one batch."""
         ...
 
     def ask(self, player: PolicySession, question: str) -> str:
-        """Answer "next_action", "why" or "caption" about a player's newest observation."""
+        """Answer one of `QUERY_KINDS` about a session's newest observation."""
         ...

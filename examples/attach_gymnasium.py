@@ -9,7 +9,9 @@ import sys
 
 import gymnasium
 
-from bridges import BridgeServer, RandomPolicy, Start, play
+from bridges.play import Start, play
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games import Button, FrameSize, GameSpec
 from games.gymnasium_game import GymnasiumGame
 

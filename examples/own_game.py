@@ -9,7 +9,9 @@ import sys
 
 import numpy as np
 
-from bridges import BridgeServer, RandomPolicy, connect
+from bridges.client import connect
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games import Button, FrameSize, GameSpec
 
 SPEC = GameSpec(

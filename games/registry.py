@@ -1,9 +1,13 @@
-"""Which games are there? The shipped ones, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
+"""Registry of games: shipped ones, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from games.env import Env
 from games.game import Game
@@ -34,10 +38,12 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Game:
     """Find a game by its short name (`voxel`), its id (`voxel-v0`) or `module:NAME`.
 
-    `NAME` holds a `Game`. Raises `UnknownGameError` with the closest known name.
+    `NAME` holds a `Game`; its module may lie in the current folder. Raises `UnknownGameError` with the closest known
+    name, or with what went wrong in the module.
     """
     if ":" in name:
-        return _load_target(name)
+        with _current_folder_importable():
+            return _load_target(name)
     short = name.rpartition("-v")[0] if name.rpartition("-v")[2].isdigit() else name
     installed = {point.name: point.value for point in entry_points(group=GROUP)}
     target = _SHIPPED.get(short) or installed.get(short)
@@ -48,13 +54,26 @@ def load(name: str) -> Game:
 
 def _load_target(target: str) -> Game:
     module, _, attribute = target.partition(":")
+    if not (module and attribute) or module.startswith("."):
+        raise UnknownGameError(f"a game outside the registry is module:NAME, got {target!r}")
     try:
         game = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise UnknownGameError(f"cannot load game {target!r}: {error}") from error
     if not isinstance(game, Game):
         raise UnknownGameError(f"{target!r} is a {type(game).__name__}, not a games.Game")
     return game
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """Modules of the current folder can be imported meanwhile; the path of the `iafm` script lacks it."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def make(name: str) -> Env:

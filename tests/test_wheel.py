@@ -25,7 +25,7 @@ def test_the_wheel_holds_four_packages_with_their_data(tmp_path):
         "agent_core/checkpoints/voxel-tiny/config.json",
         "agent_core/checkpoints/voxel-tiny/model.safetensors",
         "agent_core/recipes/voxel-tiny.toml",
-        "agent_core/cpu/kernels/threads.h",
+        "agent_core/cpu/kernels/iafm.h",
         "agent_core/cpu/kernels/paper/attention.c",
         "agent_core/cpu/kernels/compact/product.c",
         "bridges/PROTOCOL.md",

@@ -1,4 +1,4 @@
-"""How does the plain CNN+GRU play? As a policy: one memory per player, every choice drawn on its own."""
+"""Baseline policy: the CNN+GRU as a policy, with one recurrent state per session and independent controls."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from torch.nn.utils.rnn import pad_sequence
 from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import Vocabulary, control_meanings
-from bridges.policy import Decision, PolicyError, PolicySession, Request
+from bridges.errors import PolicyError
+from bridges.policy import Decision, PolicyRequest, PolicySession
 from games import Action, Button, Choice, Control, Frame, GameSpec
 
-Scores = NDArray[np.float32]
+Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ComponentHead:
-    """One written part of a control: where its possible classes stand among all scores, and their values."""
+    """One component of a control, such as a camera's yaw: its classes among all logits, and their values."""
 
     class_ids: tuple[int, ...]
     values: tuple[Any, ...]
@@ -34,30 +35,30 @@ class ComponentHead:
 
 @dataclass(frozen=True)
 class SampledValue:
-    """A control's value, and the chance it had."""
+    """A control's value with its probability."""
 
     value: Any
-    chance: float
+    probability: float
 
 
 @dataclass(eq=False)
 class BaselinePlayer:
-    """One session's memory; `warnings` names the controls the network never learned."""
+    """One session's state; `warnings` names the controls the network never learned."""
 
     spec: GameSpec
     warnings: tuple[str, ...]
     controls: dict[str, tuple[ComponentHead, ...]]
     rng: np.random.Generator
-    memory: Tensor | None = None
-    """(D,), none before the first frame."""
+    hidden: Tensor | None = None
+    """State of the GRU over frames, (D,); None before the first frame."""
     last_decision: Decision | None = None
 
     def reset(self) -> None:
-        """A new episode begins: forget everything seen."""
-        self.memory = self.last_decision = None
+        """Clear the state: a new episode begins."""
+        self.hidden = self.last_decision = None
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Free the state."""
         self.reset()
 
 
@@ -76,43 +77,49 @@ class BaselinePolicy:
         return cls(load(path), f"cnn-gru {Path(path).name}", temperature)
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> BaselinePlayer:
-        """A player for a game; raises `PolicyError` where the network knows none of its controls."""
-        attachment = ActionCodec(spec, self._baseline.vocabulary)
-        if not attachment.has_controls:
+        """A session for a game; raises `PolicyError` where the network knows none of its controls."""
+        codec = ActionCodec(spec, self._baseline.vocabulary)
+        if not codec.has_controls:
             raise PolicyError(f"{self.name} knows none of the controls of {spec.id}")
         self._attached += 1
-        own = self._attached if seed is None else seed
+        rng = np.random.default_rng(self._attached if seed is None else seed)
         controls = _controls(spec, self._baseline.vocabulary, self._baseline.heads)
-        return BaselinePlayer(spec, attachment.warnings, controls, np.random.default_rng(own))
+        return BaselinePlayer(spec, codec.warnings, controls, rng)
 
     @torch.no_grad()
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
-        """The next action of every player, all in one batch; each player at most once."""
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        """The next action of every session, all in one batch; each session at most once."""
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
-        slots = self._baseline.header.sizes.max_text_tokens
-        ids = self._baseline.vocabulary.text_ids
-        texts = [torch.tensor(ids(request.instruction, slots)) for request in requests]
+        sizes, text_ids = self._baseline.header.sizes, self._baseline.vocabulary.text_ids
+        texts = [
+            torch.tensor(text_ids(request.instruction, sizes.max_text_tokens))
+            for request in requests
+        ]
         frames = torch.from_numpy(
             np.stack([self._resize_frame(request.frame) for request in requests])
         )
-        empty = torch.zeros(self._baseline.header.sizes.hidden_dim)
-        before = torch.stack([empty if p.memory is None else p.memory for p in players])
-        text = pad_sequence(texts, batch_first=True)
-        scores, after = self._baseline.model(frames[:, None], text, before[None])
-        for player, memory, row in zip(players, after[0], scores[:, 0].numpy(), strict=True):
-            player.memory = memory
-            player.last_decision = _decision(player, row, self._temperature)
-        return [player.last_decision for player in players if player.last_decision is not None]
+        zeros = torch.zeros(sizes.hidden_dim)
+        hidden = torch.stack([zeros if p.hidden is None else p.hidden for p in players])
+        # One time step: frames (B, 1, H, W, 3), text (B, L), hidden (1, B, D) -> logits (B, 1, classes).
+        logits, hidden = self._baseline.model(
+            frames[:, None], pad_sequence(texts, batch_first=True), hidden[None]
+        )
+        decisions = []
+        for player, state, row in zip(players, hidden[0], logits[:, 0].numpy(), strict=True):
+            player.hidden = state
+            player.last_decision = _decide(player, row, self._temperature)
+            decisions.append(player.last_decision)
+        return decisions
 
     def ask(self, player: PolicySession, question: str) -> str:
-        """What it does next; it has no words for why, or for what it sees."""
-        said = require_own_player(player).last_decision
-        if said is None:
+        """Answer "next_action"; the network generates no text for other questions."""
+        decision = require_own_player(player).last_decision
+        if decision is None:
             return "nothing seen yet"
         if question == "next_action":
-            return f"{said.words} ({said.probability:.0%})"
+            return f"{decision.words} ({decision.probability:.0%})"
         return "this network learned actions, no words"
 
     def _resize_frame(self, frame: Frame) -> Frame:
@@ -124,71 +131,78 @@ class BaselinePolicy:
 
 
 def require_own_player(player: object) -> BaselinePlayer:
+    """The session, if a baseline made it; raises `PolicyError`."""
     if not isinstance(player, BaselinePlayer):
         raise PolicyError(f"{type(player).__name__} was not attached to this policy")
     return player
 
 
 def _controls(
-    spec: GameSpec, vocabulary: Vocabulary, choices: ActionHeads
+    spec: GameSpec, vocabulary: Vocabulary, heads: ActionHeads
 ) -> dict[str, tuple[ComponentHead, ...]]:
-    """The parts of every control whose choices are known."""
-    begins = dict(zip(choices.class_of_id, accumulate([0, *choices.sizes]), strict=False))
-    found: dict[str, tuple[ComponentHead, ...]] = {}
+    """The components of every control of which the network has all heads."""
+    first_class = dict(zip(heads.class_of_id, accumulate([0, *heads.sizes]), strict=False))
+    controls: dict[str, tuple[ComponentHead, ...]] = {}
     for control in spec.token_order:
         names = [(head_of(meanings[0]), meanings) for meanings in control_meanings(spec, control)]
-        if names and all(name in begins for name, _ in names):
-            found[control.name] = tuple(
-                _part(control, begins[name], choices.class_of_id[name], meanings)
+        if names and all(name in first_class for name, _ in names):
+            controls[control.name] = tuple(
+                _component(control, first_class[name], heads.class_of_id[name], meanings)
                 for name, meanings in names
             )
-    return found
+    return controls
 
 
-def _part(
-    control: Control, begin: int, classes: Sequence[str], meanings: Sequence[str]
+def _component(
+    control: Control, first_class: int, classes: Sequence[str], meanings: Sequence[str]
 ) -> ComponentHead:
-    """Classes of one choice that this control has, with their values; numbers go to the game's bins later."""
+    """Classes of one head that this control has, with their values; numbers go to the game's bins later."""
     pairs: list[tuple[int, Any]] = []
-    for place, meaning in enumerate(classes, begin):
+    for class_id, meaning in enumerate(classes, first_class):
         if isinstance(control, Button | Choice):
             if not meaning:
-                pairs.append((place, control.null))
+                pairs.append((class_id, control.null))
             elif meaning in meanings:
-                pairs.append((place, 1 if isinstance(control, Button) else meanings.index(meaning)))
+                value = 1 if isinstance(control, Button) else meanings.index(meaning)
+                pairs.append((class_id, value))
         else:
-            pairs.append((place, float(meaning.rpartition(":")[2]) if meaning else 0.0))
+            pairs.append((class_id, float(meaning.rpartition(":")[2]) if meaning else 0.0))
     return ComponentHead(*(tuple(column) for column in zip(*pairs, strict=True)))
 
 
-def _decision(player: BaselinePlayer, scores: Scores, temperature: float) -> Decision:
-    """Draw every control; where buttons that exclude each other are down, the likeliest stays."""
-    drawn = {
-        name: _sample(found, scores, temperature, player.rng)
-        for name, found in player.controls.items()
+def _decide(player: BaselinePlayer, logits: Logits, temperature: float) -> Decision:
+    """Sample every control; of pressed buttons that exclude each other the most probable stays."""
+    samples = {
+        name: _sample(components, logits, temperature, player.rng)
+        for name, components in player.controls.items()
     }
-    action: Action = {name: each.value for name, each in drawn.items()}
+    action: Action = {name: sample.value for name, sample in samples.items()}
     for names in player.spec.exclusive:
-        down = sorted((n for n in names if action.get(n)), key=lambda n: drawn[n].chance)
-        action.update(dict.fromkeys(down[:-1], 0))
+        pressed = sorted(
+            (name for name in names if action.get(name)), key=lambda name: samples[name].probability
+        )
+        action.update(dict.fromkeys(pressed[:-1], 0))
     action = player.spec.normalize(action)
-    chance = float(np.prod([each.chance for each in drawn.values()]))
-    return Decision(action, player.spec.to_words(action), chance)
+    return Decision(
+        action=action,
+        words=player.spec.to_words(action),
+        probability=float(np.prod([sample.probability for sample in samples.values()])),
+    )
 
 
 def _sample(
-    found: tuple[ComponentHead, ...],
-    scores: Scores,
+    components: tuple[ComponentHead, ...],
+    logits: Logits,
     temperature: float,
-    random: np.random.Generator,
+    rng: np.random.Generator,
 ) -> SampledValue:
-    """One control's value; at temperature 0 the best class of each part."""
-    values, chance = [], 1.0
-    for part in found:
-        mine = scores[list(part.class_ids)].astype(np.float64) / (temperature or 1.0)
-        shares = np.exp(mine - mine.max())
-        shares /= shares.sum()
-        i = int(random.choice(len(shares), p=shares) if temperature else shares.argmax())
-        values.append(part.values[i])
-        chance *= float(shares[i])
-    return SampledValue(values[0] if len(values) == 1 else tuple(values), chance)
+    """One control's value; at temperature 0 the most probable class of each component."""
+    values, probability = [], 1.0
+    for component in components:
+        scaled = logits[list(component.class_ids)].astype(np.float64) / (temperature or 1.0)
+        probs = np.exp(scaled - scaled.max())
+        probs /= probs.sum()
+        i = int(rng.choice(len(probs), p=probs) if temperature else probs.argmax())
+        values.append(component.values[i])
+        probability *= float(probs[i])
+    return SampledValue(values[0] if len(values) == 1 else tuple(values), probability)

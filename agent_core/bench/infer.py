@@ -1,4 +1,4 @@
-"""How fast is the model without any wire, and how fast is the plain route a user would otherwise take?
+"""Inference benchmark: the model without any wire, and beside it the plain route a user would otherwise take.
 
 Frames are those of a scripted expert's play, and the engine is made to give the expert's actions, so that the number
 of tokens and the share of accepted drafts are those of real play, whatever the weights.
@@ -10,10 +10,10 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from agent_core.bench.transformers_reference import TransformersReference
 from agent_core.config import ModelConfig
-from agent_core.cpu.inference_model import Precision
-from agent_core.cpu.int8 import Int8Linear
+from agent_core.cpu.capability import Precision, Processor, fastest, require, support
+from agent_core.cpu.int8 import DynamicInt8Linear, Int8Linear
 from agent_core.cpu.onednn import PACKED_FLOPS, PackedConvolution, PackedLinear
 from agent_core.device import keep_freed_memory, pick_device, use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
@@ -42,6 +42,8 @@ INSTRUCTION = "collect wood, then hunt a cow"
 STEPS = 60
 """Steps of recorded play that the measurement goes through again and again."""
 _WARM = 20
+_CEILING_S = 0.5
+"""How long each ceiling is measured at the most."""
 _IN_TURN = 16
 """Players that are asked one after the other, at the most: their number changes nothing."""
 
@@ -52,7 +54,8 @@ class BenchOptions:
 
     seconds: float = 10.0
     threads: int = 1
-    precision: Precision = "float32"
+    precision: Precision | Literal["auto"] = "auto"
+    """auto: what a server would take for the same model on this machine."""
     device: str = "auto"
     num_candidates: int = 0
     """Actions weighed beside each that is drawn, as a server does to show them."""
@@ -115,31 +118,38 @@ def bench_infer(what: Checkpoint | Path, timing: BenchOptions, sessions: int = 1
     torch.set_num_threads(timing.threads)
     keep_freed_memory()
     device = pick_device(timing.device)
+    require(timing.precision, device)
     checkpoint = load(what, device) if isinstance(what, Path) else what
     checkpoint.model.to(device)
+    precision = timing.precision
+    if precision == "auto":
+        precision = fastest(device, checkpoint.header.model.width)
     warm = (
         _WARM if device.type == "cpu" else 3 * STEPS
     )  # every shape is recorded when it comes again
-    together = SessionPool(checkpoint, timing, sessions)
+    together = SessionPool(checkpoint, precision, sessions, timing.num_candidates)
     times = _times(together.act, timing.seconds, warm)
     backend = together.backend
     operations = together.operations(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
     memory, least = peak_memory_mb(device), together.min_bytes_read / 1e9
-    ceiling, bandwidth = gemm_gflops(timing.precision, device), read_gb_s(device)
+    seconds = min(_CEILING_S, timing.seconds)
+    dtype = gemm_dtype(precision, device)
+    ceiling, bandwidth = gemm_gflops(dtype, device, seconds), read_gb_s(device, seconds)
     report = {
         "preset": checkpoint.header.model.preset,
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
         "device": str(device),
         "backend": backend,
         "threads": timing.threads,
-        "precision": timing.precision,
+        "precision": precision,
         "sessions": sessions,
         "alternatives": timing.num_candidates,
         "ms": _percentiles(times),
         "actions_per_s": round(rate, 2),
         "tokens_per_action": together.tokens,
         "gflop_per_action": round(operations, 3),
+        "gemm_precision": str(dtype).removeprefix("torch."),
         "gemm_gflops": round(ceiling, 1),
         "share_of_gemm": round(rate * operations / ceiling, 3),
         "least_read_mb": round(1000 * least, 1),
@@ -150,7 +160,7 @@ def bench_infer(what: Checkpoint | Path, timing: BenchOptions, sessions: int = 1
     if sessions > 1:
         del together  # its memory may be most of what there is
         few = min(sessions, _IN_TURN)
-        alone = SessionPool(checkpoint, timing, few)
+        alone = SessionPool(checkpoint, precision, few, timing.num_candidates)
         in_turn = _times(alone.act_sequentially, timing.seconds, warm)
         one_by_one = 1000 * few / statistics.fmean(in_turn)
         report["sequential_actions_per_s"] = round(one_by_one, 2)
@@ -165,10 +175,16 @@ def compare(preset: str, timing: BenchOptions) -> dict[str, Any]:
     without that, when both compute the same layers. The routes come first, in a process as its user starts it:
     `keep_freed_memory` would make them a seventh faster.
     """
+    device = pick_device(timing.device)
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    ways = [(precision, cached) for precision in precisions for cached in (False, True)]
+    ways = [
+        (precision, cached)
+        for precision in precisions
+        if support(precision, device)
+        for cached in (False, True)
+    ]
     routes = [
-        bench_reference(preset, replace(timing, precision=precision), cached_pictures=cached)
+        bench_reference(preset, timing, precision, cached_pictures=cached)
         for precision, cached in ways
     ]
     ours = bench_infer(random_checkpoint(preset), timing)
@@ -183,12 +199,14 @@ def compare(preset: str, timing: BenchOptions) -> dict[str, Any]:
 class SessionPool:
     """Sessions of one engine that replay the expert's play."""
 
-    def __init__(self, checkpoint: Checkpoint, timing: BenchOptions, sessions: int) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, precision: Precision, sessions: int, alternatives: int
+    ) -> None:
         self._chunk = checkpoint.header.model.action_chunk
         options = EngineOptions(
-            num_candidates=timing.num_candidates,
+            num_candidates=alternatives,
             condition_on_actions=self._chunk == 1,
-            precision=timing.precision,
+            precision=precision,
         )
         self._engine = Engine(checkpoint, options)
         self._told = ForcedSampler(1.0, True, checkpoint.vocabulary.end, self._chunk)
@@ -200,7 +218,7 @@ class SessionPool:
         self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
         model = checkpoint.model
         weights = [*model.vision.parameters(), *model.decoder.parameters()]
-        size = {"float32": 4, "bfloat16": 2, "int8": 1}[timing.precision]
+        size = {"float32": 4, "bfloat16": 2, "int8": 1}[precision]
         self.min_bytes_read = (
             size * sum(weight.numel() for weight in weights)
             + sessions * self._engine.kv_cache.bytes_per_session
@@ -217,6 +235,8 @@ class SessionPool:
         kinds = {type(module) for module in self._engine.model.modules()}
         if Int8Linear in kinds:
             return "torch, oneDNN int8"
+        if DynamicInt8Linear in kinds:
+            return "torch, FBGEMM int8"
         return "torch, packed oneDNN" if kinds & {PackedLinear, PackedConvolution} else "torch"
 
     @property
@@ -230,11 +250,11 @@ class SessionPool:
 
         self._engine.kv_cache.disable_cuda_graphs()  # what is replayed cannot be counted
         own = self._engine.custom_layers
-        before = sum(layers.operations for layers in own)
+        before = sum(layers.flops for layers in own)
         with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
             for t in range(steps):
                 self.act(_WARM + after + t)
-        done = sum(layers.operations for layers in own) - before
+        done = sum(layers.flops for layers in own) - before
         return float(counter.get_total_flops() + done) / steps
 
     def act(self, t: int) -> None:
@@ -254,7 +274,9 @@ class SessionPool:
         self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
 
 
-def bench_reference(preset: str, timing: BenchOptions, *, cached_pictures: bool) -> dict[str, Any]:
+def bench_reference(
+    preset: str, timing: BenchOptions, precision: Precision, *, cached_pictures: bool
+) -> dict[str, Any]:
     """The same sizes, frames and output tokens through `transformers`: CLIP and OPT's `generate` with its KV cache.
 
     As its user would: the window of T frames is built anew for every action; with `cached_pictures` the visual
@@ -263,9 +285,7 @@ def bench_reference(preset: str, timing: BenchOptions, *, cached_pictures: bool)
     torch.set_num_threads(timing.threads)
     config = ModelConfig.model_validate({"preset": preset})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
-    route = TransformersReference(
-        config, timing.precision, cached_pictures, pick_device(timing.device)
-    )
+    route = TransformersReference(config, precision, cached_pictures, pick_device(timing.device))
     play = _fitted(expert_trace(), config)
     attachment = ActionCodec(SPEC, vocabulary)
     bodies = [attachment.encode(action)[1:-1] for action in play.actions]
@@ -278,24 +298,34 @@ def bench_reference(preset: str, timing: BenchOptions, *, cached_pictures: bool)
     return {
         "route": "transformers" + (", cached pictures" if cached_pictures else ""),
         "threads": timing.threads,
-        "precision": timing.precision,
+        "precision": precision,
         "ms": _percentiles(times),
         "actions_per_s": round(1000 / statistics.fmean(times), 3),
     }
 
 
-def gemm_gflops(precision: Precision, device: torch.device, seconds: float = 0.5) -> float:
+def gemm_dtype(
+    precision: Precision, device: torch.device, processor: Processor | None = None
+) -> torch.dtype:
+    """In which numbers the matrix ceiling of a precision is measured: never in those that a processor emulates.
+
+    For int8 in bfloat16, which attention is still computed in, or where that is emulated in float32.
+    """
+    wants_half = precision != "float32" and support("bfloat16", device, processor).is_faster
+    return torch.bfloat16 if wants_half else torch.float32
+
+
+def gemm_gflops(dtype: torch.dtype, device: torch.device, seconds: float = _CEILING_S) -> float:
     """What a large matrix product reaches on a device, in 10^9 operations a second: the best of some sizes.
 
-    For int8 that of bfloat16, which attention is still computed in.
+    About `seconds` for each size; larger ones are left out once smaller ones have taken all the time.
     """
     on_gpu = device.type == "cuda"
-    dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    best = 0.0
-    for side in (8192,) if on_gpu else (1024, 2048, 4096):
+    sides = (8192,) if on_gpu else (1024, 2048, 4096)
+    best, begun = 0.0, time.perf_counter()
+    for k, side in enumerate(sides, 1):
         a = torch.randn(side, side, device=device).to(dtype)
-        begun = time.perf_counter()
-        while time.perf_counter() - begun < seconds:
+        while time.perf_counter() - begun < k * seconds:
             start = time.perf_counter()
             torch.mm(a, a)
             if on_gpu:
@@ -304,7 +334,7 @@ def gemm_gflops(precision: Precision, device: torch.device, seconds: float = 0.5
     return best
 
 
-def read_gb_s(device: torch.device, seconds: float = 0.5) -> float:
+def read_gb_s(device: torch.device, seconds: float = _CEILING_S) -> float:
     """What summing 256 MB (on a GPU 4 GB) reaches on a device, in 10^9 bytes a second."""
     much = torch.ones(1 << (26 if device.type == "cpu" else 30), device=device)
     use_large_pages(much)

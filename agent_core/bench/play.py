@@ -1,4 +1,4 @@
-"""How fast is it here? Each function measures one thing on this machine and returns plain numbers."""
+"""Benchmarks of play over the wire and of the environment; each function returns plain numbers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from agent_core.agent import Agent
-from bridges import BridgeServer, RandomPolicy, Start, play
+from bridges.play import Start, play
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games.voxel import SPEC, TASKS, VoxelEnv
 
 BENCH_SEED = 3_000_000_000
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Processor, cores and versions that figures were measured with."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -48,24 +50,25 @@ def bench_play(
 
 async def _bench_play(agent: Agent, seconds: float, pace_hz: float | None) -> dict[str, Any]:
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
+    reader, writer = context.Pipe(duplex=False)
     async with BridgeServer(agent, port=0) as server:
-        game = context.Process(target=_play, args=(server.url, seconds, pace_hz, theirs))
+        game = context.Process(target=_play, args=(server.url, seconds, pace_hz, writer))
         game.start()
-        theirs.close()
-        report: dict[str, Any] = await asyncio.to_thread(ours.recv)
+        writer.close()
+        report: dict[str, Any] = await asyncio.to_thread(reader.recv)
         await asyncio.to_thread(game.join)
     return {name: report[name] for name in ("hz", "age_ms", "infer_ms", "dropped")}
 
 
 def _play(url: str, seconds: float, pace_hz: float | None, pipe: Any) -> None:
     """The game's process; it inherits the pinning."""
-    begun: list[float] = []
+    started: list[float] = []
+    """When the first action came; the time before it is not measured."""
 
     def stop(report: Any) -> bool:
-        if report.first_action_s is not None and not begun:
-            begun.append(time.monotonic())
-        return bool(begun) and time.monotonic() - begun[0] > seconds
+        if report.first_action_s is not None and not started:
+            started.append(time.monotonic())
+        return bool(started) and time.monotonic() - started[0] > seconds
 
     tasks = list(TASKS)
     starts = (Start(BENCH_SEED + n, {"task": tasks[n % len(tasks)]}) for n in range(10_000))
@@ -79,19 +82,19 @@ def bench_env(seconds: float = 5.0) -> dict[str, Any]:
     env, player = VoxelEnv(), RandomPolicy().attach(SPEC, seed=0)
     steps, seed = 0, BENCH_SEED
     env.reset(seed=seed)
-    begun = time.monotonic()
-    while (spent := time.monotonic() - begun) < seconds:
+    started = time.monotonic()
+    while (elapsed_s := time.monotonic() - started) < seconds:
         _, _, terminated, truncated, _ = env.step(player.next())
         steps += 1
         if terminated or truncated or steps % 300 == 0:
             seed += 1
             env.reset(seed=seed)
     unpin(pinned)
-    return {"steps_per_s": round(steps / spent, 1)}
+    return {"steps_per_s": round(steps / elapsed_s, 1)}
 
 
 def pin(cores: int) -> set[int] | None:
-    """Keep this process and its children on the first `cores` cores; returns what to restore."""
+    """Pin this process and its children to the first `cores` cores; returns the affinity to restore."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     before = os.sched_getaffinity(0)
@@ -100,5 +103,6 @@ def pin(cores: int) -> set[int] | None:
 
 
 def unpin(cores: set[int] | None) -> None:
+    """Restore what `pin` returned."""
     if cores is not None:
         os.sched_setaffinity(0, cores)

@@ -8,9 +8,15 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent_core.bench.infer import BenchOptions, gemm_gflops, peak_memory_mb, random_checkpoint
+from agent_core.bench.infer import (
+    BenchOptions,
+    gemm_dtype,
+    gemm_gflops,
+    peak_memory_mb,
+    random_checkpoint,
+)
 from agent_core.config import ConfigError, RunConfig
-from agent_core.cpu.inference_model import Precision
+from agent_core.cpu.capability import Precision
 from agent_core.device import keep_freed_memory, pick_device
 from agent_core.model.batch import Batch
 from agent_core.model.conv_stem import normalize_pixels
@@ -38,6 +44,8 @@ def bench_train(
     preset's usual one. `compiled` steps run as with `train.compile`; compiling itself is not timed.
     """
     precision = timing.precision
+    if precision == "auto":
+        precision = usual_precision(timing.device)
     if precision == "int8":
         raise ConfigError("training computes in float32 or bfloat16; int8 is for play")
     if batch < 0:
@@ -76,7 +84,7 @@ def bench_train(
         step()
         steps += 1
     spent = time.perf_counter() - begun
-    ceiling = gemm_gflops(precision, device)
+    ceiling = gemm_gflops(gemm_dtype(precision, device), device, min(0.5, timing.seconds))
     rate = counter.get_total_flops() * steps / spent / 1e9
     return {
         "preset": preset,

@@ -1,1 +1,1 @@
-"""Command line: one function per subcommand."""
+"""Command line: one function a subcommand."""

@@ -1,13 +1,26 @@
-"""record, episodes, train, evaluate: from play to a checkpoint and its report."""
+"""Commands from play to a checkpoint and its report: record, episodes, train, push, evaluate."""
 
 from __future__ import annotations
 
 import argparse
-import math
+import itertools
 from pathlib import Path
 from typing import Any
 
-from agent_core.cli.output import answer, err, out, progress
+from agent_core.cli.arguments import (
+    add_command,
+    non_negative_int,
+    non_negative_number,
+    picture_file,
+    positive_int,
+    probability,
+    seed,
+    seed_or_held_out,
+    words,
+    writable_folder,
+)
+from agent_core.cli.output import answer, fields, records, remark, say, table
+from agent_core.progress_bar import ProgressBar
 from games import UnplayableError
 from games.registry import load
 from recorder import ActionColumns
@@ -15,32 +28,106 @@ from recorder import ActionColumns
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
-    record = commands.add_parser(
-        "record", help="record play as episodes: your own, or the scripted expert's"
+    _add_record(commands)
+    _add_episodes(commands)
+    _add_train(commands)
+    _add_push(commands)
+    _add_evaluate(commands)
+
+
+def _add_record(commands: Any) -> None:
+    record = add_command(
+        commands,
+        "record",
+        "record play as episodes: your own, or the scripted expert's",
+        run_record,
+        "iafm record voxel --author you\niafm record voxel --expert --episodes 1100 --out data/voxel",
     )
-    record.add_argument("game", nargs="?", default="voxel")
+    record.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
     record.add_argument("--out", type=Path, help="folder (default: data/ and the game's name)")
     record.add_argument(
         "--expert", action="store_true", help="the scripted expert plays instead of you"
     )
-    record.add_argument("--episodes", type=int, default=100)
-    record.add_argument("--workers", type=int, default=2)
+    record.add_argument("--episodes", type=positive_int, default=100, help="expert: how many")
+    record.add_argument("--workers", type=positive_int, default=2, help="expert: processes")
     record.add_argument(
-        "--seed", type=int, default=0, help="first world; recorded seeds are skipped"
+        "--seed", type=seed, default=0, help="first world; recorded seeds are skipped"
     )
     record.add_argument(
-        "--noise-prob", type=float, default=0.02, help="chance per step that a stumble is injected"
+        "--noise-prob",
+        type=probability,
+        default=0.02,
+        help="expert: chance per step that random actions are injected",
     )
-    record.add_argument("--tasks", nargs="+", help="only these tasks")
+    record.add_argument("--tasks", nargs="+", type=words, help="only these tasks (default: all)")
     record.add_argument(
         "--agent", type=Path, help="this checkpoint plays, the expert says what was right (DAgger)"
     )
-    record.add_argument("--author", default="", help="your name in the episodes")
-    record.add_argument("--json", action="store_true")
-    record.set_defaults(handler=run_record)
+    record.add_argument("--author", type=words, default="", help="your name in the episodes")
+    record.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    _add_episodes(commands)
-    train = commands.add_parser("train", help="train a checkpoint on recorded episodes")
+
+def _add_episodes(commands: Any) -> None:
+    episodes = add_command(
+        commands,
+        "episodes",
+        "look after recorded episodes",
+        run_episodes,
+        "iafm episodes stats data/voxel\niafm episodes export data/voxel --out data/voxel-lerobot\n"
+        "iafm episodes import RECORDINGS --game minecraft --out data/minecraft",
+    )
+    episodes.description = (
+        "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
+        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
+        "clips with a captions.jsonl."
+    )
+    episodes.add_argument(
+        "action",
+        choices=("list", "show", "stats", "validate", "recover", "export", "import"),
+        help="what to do",
+    )
+    episodes.add_argument(
+        "path", type=Path, nargs="?", default=Path("data/voxel"), help="folder of episodes"
+    )
+    episodes.add_argument(
+        "--out",
+        type=Path,
+        help="export: where the LeRobot v3.0 dataset is written, or extended (default: PATH-lerobot); "
+        "import: where the captures go (default: data/ and the folder's name)",
+    )
+    _import_options(episodes)
+    episodes.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _import_options(episodes: argparse.ArgumentParser) -> None:
+    episodes.add_argument(
+        "--game",
+        help="import: the game whose actions were recorded (minecraft for VPT's recordings, calvin)",
+    )
+    episodes.add_argument(
+        "--camera", default="", help="import: which of the dataset's cameras, where it has several"
+    )
+    episodes.add_argument(
+        "--action-column", default="action", help="import: the column with the robot's actions"
+    )
+    episodes.add_argument(
+        "--numbers",
+        type=non_negative_int,
+        nargs="+",
+        default=[],
+        help="import: which numbers of that column are the game's, in its order (0 1)",
+    )
+
+
+def _add_train(commands: Any) -> None:
+    train = add_command(
+        commands,
+        "train",
+        "train a checkpoint on recorded episodes",
+        run_train,
+        "iafm train --set data.episodes='[\"data/voxel\"]' --set train.minutes=10\n"
+        "iafm train agent_core/recipes/voxel-tiny.toml --run runs/voxel",
+    )
     train.add_argument(
         "config", type=Path, nargs="?", help="TOML file (default: the built-in settings)"
     )
@@ -58,144 +145,148 @@ def add(commands: Any) -> None:
         action="store_true",
         help="train a plain CNN+GRU on the same episodes for the same minutes, to compare with",
     )
-    train.add_argument("--json", action="store_true")
-    train.set_defaults(handler=run_train)
+    train.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    push = commands.add_parser("push", help="upload a checkpoint to the Hugging Face hub")
+
+def _add_push(commands: Any) -> None:
+    push = add_command(
+        commands,
+        "push",
+        "upload a checkpoint to the Hugging Face hub",
+        run_push,
+        "iafm push runs/voxel/best hub:owner/name --private",
+    )
     push.add_argument("checkpoint", type=Path, help="folder")
     push.add_argument("target", help="hub:owner/name")
-    push.add_argument("--private", action="store_true")
-    push.set_defaults(handler=run_push)
+    push.add_argument("--private", action="store_true", help="only you can see it")
+    push.add_argument("--json", action="store_true", help="print the address as JSON")
 
-    evaluate = commands.add_parser("evaluate", help="measure a checkpoint in worlds it never saw")
-    evaluate.add_argument("game", nargs="?", default="voxel")
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        "measure a checkpoint in worlds it never saw",
+        run_evaluate,
+        "iafm evaluate voxel --checkpoint runs/voxel/best --episodes 200 --plot report.png\n"
+        "iafm evaluate voxel --conditions agent random --episodes 140 --json",
+    )
+    evaluate.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     evaluate.add_argument(
         "--baseline", type=Path, help="folder of a CNN+GRU that plays the same worlds beside it"
     )
     evaluate.add_argument(
-        "--episodes", type=int, default=200, help="per condition, spread over the tasks"
+        "--episodes", type=positive_int, default=200, help="per condition, spread over the tasks"
     )
-    evaluate.add_argument("--seed-range", default="held-out", help="held-out, or the first seed")
-    evaluate.add_argument("--tasks", nargs="+")
-    evaluate.add_argument("--conditions", nargs="+")
-    evaluate.add_argument("--workers", type=int, default=2)
-    evaluate.add_argument("--temperature", type=float, default=1.0)
+    evaluate.add_argument(
+        "--seed-range",
+        type=seed_or_held_out,
+        default="held-out",
+        metavar="SEED",
+        help="held-out, or the first seed",
+    )
+    evaluate.add_argument("--tasks", nargs="+", type=words, help="only these (default: all)")
+    evaluate.add_argument(
+        "--conditions",
+        nargs="+",
+        type=words,
+        help="of agent, agent_no_instruction, agent_swapped, expert, random (default: all)",
+    )
+    evaluate.add_argument("--workers", type=positive_int, default=2, help="processes")
+    evaluate.add_argument(
+        "--temperature", type=non_negative_number, default=1.0, help="0: most probable action"
+    )
+    _agent_options(evaluate)
+    evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
+    evaluate.add_argument(
+        "--plot", type=picture_file, metavar="FILE", help="write a bar chart (.png, .pdf, .svg)"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _agent_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--condition-on-actions", action="store_true", help="let the agent see its own past actions"
     )
     evaluate.add_argument(
         "--action-latency",
-        type=int,
+        type=non_negative_int,
         default=0,
         metavar="STEPS",
-        help="play as on a slow machine: meanwhile what earlier answers foretold, then the last of it again",
+        help="play as on a slow machine: until an answer is there, the player does what earlier ones planned",
     )
-    evaluate.add_argument("--next-action-episodes", type=int, default=28)
-    evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
-    evaluate.add_argument("--plot", type=Path, help="write a bar chart (PNG)")
-    evaluate.add_argument("--json", action="store_true")
-    evaluate.set_defaults(handler=run_evaluate)
-
-
-def _add_episodes(commands: Any) -> None:
-    episodes = commands.add_parser(
-        "episodes",
-        help="look after recorded episodes",
-        description="Look after recorded episodes. What others recorded is imported from a folder: recordings of "
-        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
-        "clips with a captions.jsonl.",
+    evaluate.add_argument(
+        "--next-action-episodes",
+        type=non_negative_int,
+        default=28,
+        help="episodes for the next-action figures; 0 leaves them out",
     )
-    episodes.add_argument(
-        "action", choices=("list", "show", "stats", "validate", "recover", "export", "import")
-    )
-    episodes.add_argument("path", type=Path, nargs="?", default=Path("data/voxel"))
-    episodes.add_argument(
-        "--out",
-        type=Path,
-        help="export: where the LeRobot v3.0 dataset is written, or extended; import: where the captures go",
-    )
-    episodes.add_argument(
-        "--game",
-        help="import: the game whose actions were recorded (minecraft for VPT's recordings, calvin)",
-    )
-    episodes.add_argument(
-        "--camera", default="", help="import: which of the dataset's cameras, where it has several"
-    )
-    episodes.add_argument(
-        "--action-column", default="action", help="import: the column with the robot's actions"
-    )
-    episodes.add_argument(
-        "--numbers",
-        type=int,
-        nargs="+",
-        default=[],
-        help="import: which numbers of that column are the game's, in its order (0 1)",
-    )
-    episodes.add_argument("--json", action="store_true")
-    episodes.set_defaults(handler=run_episodes)
 
 
 def run_record(args: argparse.Namespace) -> int:
     game = load(args.game)
     out_dir = args.out or Path("data") / game.spec.name
-    if not args.expert:
-        if game.spec.name != "voxel":
-            raise UnplayableError(
-                f"{args.game} has no window for people, only voxel has; use --expert"
-            )
+    if not args.expert and game.spec.name != "voxel":
+        raise UnplayableError(f"{args.game} has no window for people, only voxel has; use --expert")
+    writable_folder(out_dir)
+    if args.expert:
+        report = _record_expert(args, out_dir)
+    else:
         from agent_core.recording.human import record_human
 
-        return answer(record_human(out_dir, args.seed, args.author), args.json, lambda: None)
+        report = record_human(out_dir, args.seed, args.author)
+    return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
+
+
+def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
     from agent_core.recording.expert import RecordingPlan, record_expert, success_rates
 
-    tasks = tuple(args.tasks or ())
+    tasks, finished = tuple(args.tasks or ()), itertools.count(1)
     plan = RecordingPlan(
         out_dir, args.episodes, args.seed, args.noise_prob, tasks, args.agent, game=args.game
     )
-    count = [0]
-    with progress("recording") as update:
-
-        def note(_: object) -> None:
-            count[0] += 1
-            update(count[0], args.episodes)
-
-        recorded = record_expert(plan, args.workers, note)
-    failed = [r for r in recorded if r.error]
-    for r in failed:
-        err.print(f"seed {r.seed}, task {r.task}: {r.error}", markup=False, highlight=False)
-    steps = sum(r.steps for r in recorded)
-    report = {
+    with ProgressBar("recording") as update:
+        recorded = record_expert(
+            plan, args.workers, lambda _: update(next(finished), args.episodes)
+        )
+    failed = [episode for episode in recorded if episode.error]
+    for episode in failed:
+        remark(f"seed {episode.seed}, task {episode.task}: {episode.error}")
+    return {
         "episodes": len(recorded) - len(failed),
         "failed": len(failed),
-        "steps": steps,
+        "steps": sum(episode.steps for episode in recorded),
         "success": success_rates(recorded),
         "out": str(out_dir),
     }
-    return answer(report, args.json, lambda: out.print(report)) or int(bool(failed))
 
 
 def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.recording.episodes import export_episodes, import_episodes, manage_episodes
+    from agent_core.recording.episodes import manage_episodes
 
-    if args.action == "export":
-        target = args.out or args.path.with_name(args.path.name + "-lerobot")
-        with progress("exporting") as update:
-            done = export_episodes(args.path, target, update)
-        return answer(done, args.json, lambda: out.print(done))
-    if args.action == "import":
-        target = args.out or Path("data") / args.path.name
-        with progress("importing") as update:
-            numbers = ActionColumns(args.action_column, tuple(args.numbers))
-            done = import_episodes(args.path, target, args.game, args.camera, numbers, update)
-        return answer(done, args.json, lambda: out.print(done))
-    report = manage_episodes(args.action, args.path)
+    if args.action in ("export", "import"):
+        report = (_export if args.action == "export" else _import)(args)
+        return answer(report, args.json, lambda: fields(report))
+    rows = manage_episodes(args.action, args.path)
+    return answer(rows, args.json, lambda: records(rows))
 
-    def show() -> None:
-        for row in report:
-            out.print(row, highlight=False)
 
-    return answer(report, args.json, show)
+def _export(args: argparse.Namespace) -> dict[str, Any]:
+    from agent_core.recording.episodes import export_episodes
+
+    target = writable_folder(args.out or args.path.with_name(args.path.name + "-lerobot"))
+    with ProgressBar("exporting") as update:
+        return export_episodes(args.path, target, update)
+
+
+def _import(args: argparse.Namespace) -> dict[str, Any]:
+    from agent_core.recording.episodes import import_episodes
+
+    target = writable_folder(args.out or Path("data") / args.path.name)
+    numbers = ActionColumns(args.action_column, tuple(args.numbers))
+    with ProgressBar("importing") as update:
+        return import_episodes(args.path, target, args.game, args.camera, numbers, update)
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -209,8 +300,7 @@ def run_train(args: argparse.Namespace) -> int:
     report = train(config, args)
     if report.get("rank"):
         return 0
-    facts = {k: _plain(v) for k, v in report.items()}
-    return answer(facts, args.json, lambda: out.print(facts)) or int(report["exit_code"])
+    return answer(report, args.json, lambda: fields(report)) or int(report["exit_code"])
 
 
 def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -225,46 +315,48 @@ def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
     return vars(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
 
 
-def _plain(value: object) -> object:
-    """As JSON has it: a path is text, and what is no number is null."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
 def run_push(args: argparse.Namespace) -> int:
     from agent_core.weights.checkpoint import load as load_checkpoint
     from agent_core.weights.hub import push
 
-    found = load_checkpoint(args.checkpoint)
-    known = {name: found.header.metadata.get(name, "?") for name in ("steps", "episodes", "frames")}
-    size = sum(p.numel() for p in found.model.parameters()) / 1e6
-    games = ", ".join(spec.title for spec in found.header.specs)
-    facts = {"games": games, "parameters": size, **known}
-    out.print(push(found.path, args.target, facts, private=args.private))
-    return 0
-
-
-def _seed(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UnplayableError(
-            f"--seed-range is held-out or the first seed, a whole number, not {text!r}"
-        ) from None
+    checkpoint = load_checkpoint(args.checkpoint)
+    metadata = checkpoint.header.metadata
+    facts = {
+        "games": ", ".join(spec.title for spec in checkpoint.header.specs),
+        "parameters": sum(p.numel() for p in checkpoint.model.parameters()) / 1e6,
+        **{name: metadata.get(name, "?") for name in ("steps", "episodes", "frames")},
+    }
+    address = push(checkpoint.path, args.target, facts, private=args.private)
+    return answer({"url": address}, args.json, lambda: say(address))
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from agent_core.evaluation.closed_loop import CONDITIONS, HELD_OUT
-    from agent_core.evaluation.report import Evaluation, evaluate, plot, table
-    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
+    plan = _plan(args)
+    plan.check()
+    from agent_core.evaluation.report import evaluate, next_action_table, plot, success_table
 
-    plan = Evaluation(
-        checkpoint=args.checkpoint or DEFAULT_CHECKPOINT,
+    with ProgressBar("evaluating") as update:
+        report = evaluate(plan, update)
+    if args.plot:
+        plot(report, args.plot)
+
+    def show() -> None:
+        table(*success_table(report), title="success in held-out worlds (Wilson 95 %)")
+        if report.get("next_action"):
+            table(*next_action_table(report), title="next actions of recorded play")
+
+    return answer(report, args.json, show)
+
+
+def _plan(args: argparse.Namespace) -> Any:
+    from agent_core.evaluation.plan import CONDITIONS, HELD_OUT, Evaluation
+
+    return Evaluation(
+        checkpoint=args.checkpoint,
         episodes=args.episodes,
         tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or CONDITIONS),
-        first_seed=HELD_OUT if args.seed_range == "held-out" else _seed(args.seed_range),
+        first_seed=HELD_OUT if args.seed_range == "held-out" else args.seed_range,
         workers=args.workers,
         temperature=args.temperature,
         condition_on_actions=args.condition_on_actions,
@@ -274,9 +366,3 @@ def run_evaluate(args: argparse.Namespace) -> int:
         game=args.game,
         baseline=args.baseline,
     )
-    with progress("evaluating") as update:
-        report = evaluate(plan, update)
-    if args.plot:
-        plot(report, args.plot)
-    err.print(table(report))
-    return answer(report, args.json, lambda: out.print(report.get("next_action", "")))

@@ -1,4 +1,4 @@
-"""What can it do? The checkpoint plays the embedded game over a real websocket while a console page shows its mind."""
+"""The demo: the checkpoint plays the embedded game over a real websocket while a console page shows its decisions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import os
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from bridges import BridgeServer, PlayReport, Policy, Start, play
+from bridges.play import PlayReport, Start, play
+from bridges.policy import Policy
+from bridges.serving.server import BridgeServer
 from games.voxel import FREE, TASKS, Goal, VoxelEnv
 
 DEMO_SEED = 2_000_000_000
@@ -25,7 +28,7 @@ _CLOSE_ENOUGH = 0.8
 
 @dataclass(frozen=True)
 class Demo:
-    """How to show off: `episodes` None plays until Ctrl-C; `pace_hz` None plays as fast as it can."""
+    """Settings of a demo: `episodes` None plays until Ctrl-C; `pace_hz` None plays as fast as it can."""
 
     port: int = 8765
     episodes: int | None = None
@@ -34,8 +37,8 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the demo came to."""
+class DemoReport:
+    """Figures of a demo."""
 
     episodes: int
     successes: int
@@ -44,52 +47,52 @@ class Shown:
     first_action_s: float | None
 
     def summary(self) -> dict[str, Any]:
-        return {
-            "episodes": self.episodes, "successes": self.successes, "hz": self.hz, "url": self.url,
-            "first_action_s": self.first_action_s,
-        }  # fmt: skip
+        """The figures as plain values."""
+        return asdict(self)
 
 
-def show(policy: Policy, demo: Demo, say: Callable[[str], None]) -> Shown:
-    """Serve `policy`, start the game in a process of its own, and report as episodes end."""
-    return asyncio.run(_show(policy, demo, say))
+def play_demo(policy: Policy, demo: Demo, report: Callable[[str], None]) -> DemoReport:
+    """Serve `policy`, start the game in a process of its own, and `report` a line as episodes end."""
+    return asyncio.run(_play_demo(policy, demo, report))
 
 
-async def _show(policy: Policy, demo: Demo, say: Callable[[str], None]) -> Shown:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
+async def _play_demo(policy: Policy, demo: Demo, report: Callable[[str], None]) -> DemoReport:
     async with BridgeServer(policy, port=demo.port) as server:
-        say(f"console: {server.console_url}   (Ctrl-C ends)")
+        report(f"console: {server.console_url}   (Ctrl-C ends)")
         if demo.open_browser and (os.environ.get("DISPLAY") or os.name == "nt"):
             webbrowser.open(server.console_url)
-        game = context.Process(
-            target=_game,
-            args=(server.url, demo.episodes, demo.pace_hz, theirs, os.getpid()),
-            daemon=True,
-        )
-        game.start()
-        theirs.close()
-        last: dict[str, Any] = {}
-        begun = time.monotonic()
-        with contextlib.suppress(EOFError, asyncio.CancelledError, KeyboardInterrupt):
-            while True:
-                last = await asyncio.to_thread(_hear, ours, last)
-                if last.pop("started", False):
-                    say(f"first action after {time.monotonic() - begun:.1f} s")
-                if note := last.pop("note", ""):
-                    say(note)
+        game, pipe = _start_game(server.url, demo)
+        figures = await _follow(pipe, report)
         game.join(3)
         if game.is_alive():
             game.terminate()
-        return Shown(
-            last.get("episodes", 0), last.get("successes", 0), last.get("hz", 0.0), server.url,
-            last.get("first_action_s"),
-        )  # fmt: skip
+        return DemoReport(url=server.url, **figures)
 
 
-def _hear(pipe: Connection, last: dict[str, Any]) -> dict[str, Any]:
-    news = pipe.recv()
-    return {**last, **news}
+def _start_game(url: str, demo: Demo) -> tuple[SpawnProcess, Connection]:
+    """The game's process, and the end of a pipe that gets its news."""
+    context = get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    args = (url, demo.episodes, demo.pace_hz, writer, os.getpid())
+    game = context.Process(target=_game, args=args, daemon=True)
+    game.start()
+    writer.close()
+    return game, reader
+
+
+async def _follow(pipe: Connection, report: Callable[[str], None]) -> dict[str, Any]:
+    """Report news until the game ends or Ctrl-C; returns the last figures."""
+    figures: dict[str, Any] = {"episodes": 0, "successes": 0, "hz": 0.0, "first_action_s": None}
+    begun = time.monotonic()
+    with contextlib.suppress(EOFError, asyncio.CancelledError, KeyboardInterrupt):
+        while True:
+            news = await asyncio.to_thread(pipe.recv)
+            if news.pop("started", False):
+                report(f"first action after {time.monotonic() - begun:.1f} s")
+            if note := news.pop("note", ""):
+                report(note)
+            figures |= news
+    return figures
 
 
 def _game(
@@ -140,9 +143,7 @@ def _figures(report: PlayReport) -> dict[str, Any]:
 
 def starts(episodes: int | None) -> Iterator[Start]:
     """One fresh world after the other, the tasks in turn."""
-    for n, task in zip(itertools.count(), itertools.cycle(TASKS), strict=False):
-        if episodes is not None and n >= episodes:
-            return
+    for n, task in enumerate(itertools.islice(itertools.cycle(TASKS), episodes)):
         yield Start(DEMO_SEED + n, {"task": task})
 
 

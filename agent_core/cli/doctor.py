@@ -1,4 +1,4 @@
-"""Is this installation all right? Each check says what it found and, where it is not well, the way out."""
+"""Checks of an installation; each gives a finding and, where something is wrong, the way out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
+from agent_core.cpu.capability import Precision, detect
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
@@ -29,7 +30,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One check."""
+    """Result of one check."""
 
     check: str
     ok: bool
@@ -43,6 +44,7 @@ def examine(port: int = 8765) -> list[Finding]:
         _libraries,
         _shadowed,
         _device,
+        _precisions,
         _kernels,
         _checkpoint,
         _disk,
@@ -55,18 +57,18 @@ def _python() -> Finding:
 
 
 def _libraries() -> Finding:
-    found, missing = [], []
+    installed, missing = [], []
     for name in LIBRARIES:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             missing.append(name)
-    detail = ", ".join(found) + (f"; missing: {', '.join(missing)}" if missing else "")
+    detail = ", ".join(installed) + (f"; missing: {', '.join(missing)}" if missing else "")
     return Finding("libraries", not missing, detail)
 
 
 def _shadowed() -> Finding:
-    """Our import names are common words: another distribution could stand before ours."""
+    """Whether another distribution's package shadows one of ours: their import names are common words."""
     home = Path(__file__).resolve().parents[2]
     foreign = []
     for name in PACKAGES:
@@ -86,16 +88,29 @@ def _device() -> Finding:
     return Finding("device", True, f"{gpu}, {torch.get_num_threads()} CPU threads")
 
 
+def _precisions() -> Finding:
+    """What this processor computes in; an older one emulated (`agent_core.cpu.capability`) shows here."""
+    processor = detect()
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+    answers = ((precision, processor.support(precision)) for precision in precisions)
+    detail = "; ".join(
+        f"{precision}: {' or '.join(answer.backends) or 'none'}"
+        + (f", {answer.reason}" if answer.reason else "")
+        for precision, answer in answers
+    )
+    return Finding("precisions", True, f"{processor.vectors}; {detail}")
+
+
 def _kernels() -> Finding:
     reasons = {
-        "compact models": native_compact.reason_against(),
-        "the paper's": native_paper.reason_against(),
+        "compact models": native_compact.unavailable_reason(),
+        "the paper's": native_paper.unavailable_reason(),
     }
-    found = [
-        f"{which}: {'compiled and right' if reason is None else f'torch computes, {reason}'}"
+    states = [
+        f"{which}: {'compiled and checked' if reason is None else f'torch computes, {reason}'}"
         for which, reason in reasons.items()
     ]
-    return Finding("own kernels", True, "; ".join(found))
+    return Finding("own kernels", True, "; ".join(states))
 
 
 def _checkpoint() -> Finding:

@@ -1,4 +1,4 @@
-"""games, check, bench, describe, doctor: what is there, is it right, and how fast is it."""
+"""Commands that inspect games, models and this machine: games, check, bench, describe, doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agent_core.cli.output import answer, err, out
+from agent_core.cli.arguments import (
+    add_command,
+    non_negative_int,
+    positive_int,
+    positive_number,
+    words,
+)
+from agent_core.cli.output import answer, fields, plain, remark, say, table
 from agent_core.config import PRESETS
 from bridges.testing.load_test import batching_load
 from games.registry import load, make, names
@@ -17,53 +24,87 @@ PRESET_NAMES = tuple(PRESETS)
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
-    games = commands.add_parser("games", help="list the games, or show one game's controls")
+    _add_games(commands)
+    _add_check(commands)
+    _add_bench(commands)
+    _add_describe(commands)
+    _add_doctor(commands)
+
+
+def _add_games(commands: Any) -> None:
+    games = add_command(
+        commands,
+        "games",
+        "list the games, or show one game's controls",
+        run_games,
+        "iafm games\niafm games voxel\niafm games my_game:GAME",
+    )
     games.add_argument("game", nargs="?", help="a name, an id or module:NAME")
-    games.add_argument("--json", action="store_true")
-    games.set_defaults(handler=run_games)
+    games.add_argument("--json", action="store_true", help="print them as JSON")
 
-    check = commands.add_parser("check", help="check that an environment keeps the contract")
+
+def _add_check(commands: Any) -> None:
+    check = add_command(
+        commands,
+        "check",
+        "check that an environment keeps the contract",
+        run_check,
+        "iafm check my_game:GAME",
+    )
     check.add_argument("game", help="a name or module:NAME of a games.Game")
-    check.add_argument("--json", action="store_true")
-    check.set_defaults(handler=run_check)
+    check.add_argument("--json", action="store_true", help="print the problems as JSON")
 
-    bench = commands.add_parser("bench", help="measure speed on this machine")
+
+def _add_bench(commands: Any) -> None:
+    bench = add_command(
+        commands,
+        "bench",
+        "measure speed on this machine",
+        run_bench,
+        "iafm bench infer --threads 2\niafm bench infer --preset paper --threads 2 --precision int8\n"
+        "iafm bench play --pace-hz 20",
+    )
     bench.add_argument(
         "what",
         choices=("play", "infer", "train", "env", "wire"),
         help="play over the wire, the model alone, its training, the game, many players on one server",
     )
-    bench.add_argument("--seconds", type=float, default=20.0)
+    bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
-        "--threads", type=int, default=1, help="cores that server, model and game share"
+        "--threads", type=positive_int, default=1, help="cores that server, model and game share"
     )
     bench.add_argument(
-        "--pace-hz", type=float, help="play: in real time at this pace instead of flat out"
+        "--pace-hz", type=positive_number, help="play: in real time at this pace, not flat out"
     )
+    _add_bench_model(bench)
+    bench.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_bench_model(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--sessions",
-        type=int,
+        type=positive_int,
         default=1,
         help="infer: players in one batch, and one after the other",
     )
     bench.add_argument(
         "--alternatives",
-        type=int,
+        type=non_negative_int,
         default=0,
-        help="infer: actions weighed beside each one drawn (`iafm serve` weighs 3 to show them)",
+        help="infer: actions scored beside each one sampled (`iafm serve` scores 3 to show them)",
     )
     bench.add_argument(
         "--preset", choices=PRESET_NAMES, help="infer, train: these sizes with random weights"
     )
     bench.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "int8"),
-        help="infer: float32 where not given; train (no int8): bfloat16 on a GPU, else float32",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        help="infer: auto is what `iafm serve` takes; train (no int8): auto is bfloat16 on a GPU, else float32",
     )
     bench.add_argument(
         "--batch",
-        type=int,
-        default=0,
+        type=positive_int,
         help="train: windows in a step (default: 48 of tiny, 2 of larger presets); "
         "they have 9 frames in the paper's presets, 6 in others",
     )
@@ -75,38 +116,47 @@ def add(commands: Any) -> None:
         help="infer: the same sizes, frames and tokens through CLIP and OPT of transformers, in the same run",
     )
     bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
-    bench.add_argument("--json", action="store_true")
-    bench.set_defaults(handler=run_bench)
 
-    describe = commands.add_parser("describe", help="say what a video shows, or its label")
-    describe.add_argument("video", type=Path)
+
+def _add_describe(commands: Any) -> None:
+    describe = add_command(
+        commands,
+        "describe",
+        "say what a video shows, or its label",
+        run_describe,
+        'iafm describe clip.mp4 --checkpoint runs/captions/best --question "what is the patient doing?"',
+    )
+    describe.add_argument("video", type=Path, help="a video file")
     describe.add_argument("--checkpoint", required=True, help="one trained on captions")
-    describe.add_argument("--question", default="", help="as asked in training")
-    describe.add_argument("--json", action="store_true")
-    describe.set_defaults(handler=run_describe)
+    describe.add_argument("--question", type=words, default="", help="as asked in training")
+    describe.add_argument("--json", action="store_true", help="print the answer as JSON")
 
-    doctor = commands.add_parser("doctor", help="look for what is wrong with this installation")
-    doctor.add_argument("--json", action="store_true")
-    doctor.set_defaults(handler=run_doctor)
+
+def _add_doctor(commands: Any) -> None:
+    doctor = add_command(
+        commands, "doctor", "look for what is wrong with this installation", run_doctor
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def run_games(args: argparse.Namespace) -> int:
     if args.game:
         spec = load(args.game).spec
-        rows = [(c.name, c.kind, c.meaning or "-", len(c.tokens)) for c in spec.controls]
-        return answer(
-            spec.model_dump(),
-            args.json,
-            lambda: _table(("control", "kind", "meaning", "tokens"), rows),
-        )
-    found = [(name, load(name)) for name in names()]
-    listing = [
-        {"name": n, "id": g.spec.id, "title": g.spec.title, "playable": g.make is not None}
-        for n, g in found
+        rows = [(c.name, c.kind, c.meaning or "–", len(c.tokens)) for c in spec.controls]
+        head = ("control", "kind", "meaning", "tokens")
+        return answer(spec.model_dump(mode="json"), args.json, lambda: table(head, rows))
+    listing = [_game_record(name) for name in names()]
+    rows = [
+        (g["name"], g["id"], "yes" if g["playable"] else "over a bridge", g["title"])
+        for g in listing
     ]
-    lines = [(n, g.spec.id, "yes" if g.make else "over a bridge", g.spec.title) for n, g in found]
-    head = ("name", "id", "playable here", "title")
-    return answer(listing, args.json, lambda: _table(head, lines))
+    return answer(listing, args.json, lambda: table(("name", "id", "playable here", "title"), rows))
+
+
+def _game_record(name: str) -> dict[str, Any]:
+    game = load(name)
+    spec = game.spec
+    return {"name": name, "id": spec.id, "title": spec.title, "playable": game.make is not None}
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -114,12 +164,14 @@ def run_check(args: argparse.Namespace) -> int:
 
     problems = [*check_env(make(args.game)), *check_expert(load(args.game))]
     rows = [(p.code, p.message, p.hint) for p in problems]
-    shown = [asdict(p) for p in problems]
-    answer(
-        shown,
-        args.json,
-        lambda: _table(("code", "problem", "hint"), rows) if rows else out.print("no problems"),
-    )
+
+    def show() -> None:
+        if rows:
+            table(("code", "problem", "hint"), rows)
+        else:
+            say("no problems")
+
+    answer([asdict(p) for p in problems], args.json, show)
     return 1 if problems else 0
 
 
@@ -137,62 +189,69 @@ def run_bench(args: argparse.Namespace) -> int:
             report = asdict(batching_load(seconds=args.seconds))
         case _:
             report = bench.bench_env(args.seconds)
-    err.print(bench.machine())
-    return answer(report, args.json, lambda: _speeds(report))
+    remark(plain(bench.machine()))
+    return answer(report, args.json, lambda: _show_speeds(report))
 
 
-def _speeds(report: dict[str, Any]) -> None:
-    """What was measured line by line; where several ways were, the ways side by side."""
+def _show_speeds(report: dict[str, Any]) -> None:
+    """A row a figure; where transformers was measured too, a row a route."""
     if "routes" not in report:
-        _table(("", "measured"), list(report.items()))
-        return
-    ways = [
+        return fields(report)
+    routes = [
         ("iafm", report["engine"]),
         ("iafm, the same layers", report["engine_of_the_same_layers"]),
+        *((route["route"], route) for route in report["routes"]),
     ]
-    ways += [(route["route"], route) for route in report["routes"]]
-    rows = [
-        (
-            name,
-            way["precision"],
-            *way["ms"].values(),
-            way["actions_per_s"],
-            way.get("engine_is_faster_by", "-"),
-            way.get("engine_of_the_same_layers_by", "-"),
-        )
-        for name, way in ways
-    ]
-    _table(
-        ("way", "precision", "p50 ms", "p95 ms", "actions/s", "iafm faster by", "same layers by"),
-        rows,
+    head = (
+        "route",
+        "precision",
+        "p50 ms",
+        "p95 ms",
+        "actions/s",
+        "iafm faster by",
+        "same layers by",
+    )
+    return table(head, [_speed_row(name, figures) for name, figures in routes])
+
+
+def _speed_row(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        name,
+        figures["precision"],
+        *figures["ms"].values(),
+        figures["actions_per_s"],
+        figures.get("engine_is_faster_by", "–"),
+        figures.get("engine_of_the_same_layers_by", "–"),
     )
 
 
 def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
-    from agent_core.bench import infer as b
-    from agent_core.bench.train import bench_train, usual_precision
+    from agent_core.bench import infer
+    from agent_core.bench.train import bench_train
+    from agent_core.cpu.capability import require
+    from agent_core.device import pick_device
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
     preset = args.preset or "tiny"
-    usual = usual_precision(args.device) if args.what == "train" else "float32"
-    precision = args.precision or usual
-    timing = b.BenchOptions(args.seconds, args.threads, precision, args.device, args.alternatives)
-    if args.what == "train":
-        return bench_train(preset, timing, batch=args.batch, compiled=args.compile)
-    subject = (
-        b.random_checkpoint(args.preset) if args.preset else args.checkpoint or DEFAULT_CHECKPOINT
+    options = infer.BenchOptions(
+        args.seconds, args.threads, args.precision, args.device, args.alternatives
     )
+    require(args.precision, pick_device(args.device))
+    if args.what == "train":
+        return bench_train(preset, options, batch=args.batch or 0, compiled=args.compile)
     if args.against_transformers:
-        return b.compare(preset, timing)
-    return b.bench_infer(subject, timing, args.sessions)
+        return infer.compare(preset, options)
+    checkpoint = args.checkpoint or DEFAULT_CHECKPOINT
+    subject = infer.random_checkpoint(args.preset) if args.preset else checkpoint
+    return infer.bench_infer(subject, options, args.sessions)
 
 
 def run_describe(args: argparse.Namespace) -> int:
     from agent_core.evaluation.captioning import describe
 
-    said = describe(args.video, args.checkpoint, args.question, load("clips").spec)
-    report = {"video": str(args.video), "question": args.question, "text": said}
-    return answer(report, args.json, lambda: out.print(said))
+    text = describe(args.video, args.checkpoint, args.question, load("clips").spec)
+    report = {"video": str(args.video), "question": args.question, "text": text}
+    return answer(report, args.json, lambda: say(text))
 
 
 def run_doctor(args: argparse.Namespace) -> int:
@@ -200,14 +259,9 @@ def run_doctor(args: argparse.Namespace) -> int:
 
     findings = examine()
     rows = [("ok" if f.ok else "PROBLEM", f.check, f.detail) for f in findings]
-    answer([asdict(f) for f in findings], args.json, lambda: _table(("", "check", "found"), rows))
+    answer(
+        [asdict(f) for f in findings],
+        args.json,
+        lambda: table(("", "check", "finding"), rows),
+    )
     return 0 if all(f.ok for f in findings) else 1
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.table import Table
-
-    grid = Table(*head)
-    for row in rows:
-        grid.add_row(*[str(cell) for cell in row])
-    out.print(grid)

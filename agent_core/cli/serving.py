@@ -1,69 +1,152 @@
-"""demo, serve, play, ask, watch: everything that talks over the wire."""
+"""Commands over the wire: demo, serve, play, ask, watch, instruct."""
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agent_core.cli.output import answer, err, out
-from bridges import BridgeError, BridgeServer, Policy, RandomPolicy, Start, ask, play, run, watch
+from agent_core.cli.arguments import (
+    add_command,
+    non_negative_number,
+    port,
+    positive_int,
+    seed,
+    words,
+)
+from agent_core.cli.output import answer, fields, remark, say, say_json
+from agent_core.progress_bar import ProgressBar
+from bridges.client import WatchMessage, ask, instruct, watch
+from bridges.errors import BridgeError
+from bridges.play import Start, play
+from bridges.policy import Policy
 from bridges.protocol.messages import Act, State
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer, run
 
 URL = "ws://127.0.0.1:8765/v1"
+PORT = 8765
 
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
-    demo = commands.add_parser(
-        "demo", help="the shipped checkpoint plays the embedded game; watch it in a browser"
+    _add_demo(commands)
+    _add_serve(commands)
+    _add_play(commands)
+    _add_ask(commands)
+    _add_watch(commands)
+    _add_instruct(commands)
+
+
+def _add_demo(commands: Any) -> None:
+    demo = add_command(
+        commands,
+        "demo",
+        "the shipped checkpoint plays the embedded game; watch it in a browser",
+        run_demo,
+        "iafm demo\niafm demo --headless --episodes 4 --fast --json",
     )
     demo.add_argument("--headless", action="store_true", help="open no browser")
     demo.add_argument(
-        "--episodes", type=int, help="end after so many (default: go on until Ctrl-C)"
+        "--episodes", type=positive_int, help="end after so many (default: go on until Ctrl-C)"
     )
     demo.add_argument(
         "--fast", action="store_true", help="as fast as possible instead of 20 steps a second"
     )
     _policy_options(demo)
-    demo.add_argument("--json", action="store_true")
-    demo.set_defaults(handler=run_demo)
+    demo.add_argument("--json", action="store_true", help="print the result as JSON")
 
-    serve = commands.add_parser("serve", help="serve a policy to games over a websocket")
+
+def _add_serve(commands: Any) -> None:
+    serve = add_command(
+        commands,
+        "serve",
+        "serve a policy to games over a websocket",
+        run_serve,
+        "iafm serve\niafm serve --policy random --port 0 --json\n"
+        "iafm serve --host 0.0.0.0 --token-file token.txt",
+    )
     _policy_options(serve)
     serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
-    serve.set_defaults(handler=run_serve)
+    serve.add_argument("--json", action="store_true", help="print the addresses as a line of JSON")
 
-    player = commands.add_parser(
-        "play", help="attach a game with an environment to a running server"
+
+def _add_play(commands: Any) -> None:
+    player = add_command(
+        commands,
+        "play",
+        "attach a game with an environment to a running server",
+        run_play,
+        "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime",
     )
-    player.add_argument("game", nargs="?", default="voxel")
-    player.add_argument("--url", default=URL)
-    player.add_argument("--episodes", type=int, default=1)
-    player.add_argument("--task", help="one task instead of the seed's")
-    player.add_argument("--seed", type=int, default=0)
+    player.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
+    player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
+    player.add_argument("--task", type=words, help="one task (default: the seed's own)")
+    player.add_argument("--seed", type=seed, default=0, help="first world")
     player.add_argument(
         "--realtime", action="store_true", help="newest frame wins, at the game's own pace"
     )
-    player.add_argument("--json", action="store_true")
-    player.set_defaults(handler=run_play)
+    _connection_options(player)
 
-    asking = commands.add_parser("ask", help="ask a running player what it will do next, or why")
-    asking.add_argument(
-        "question", nargs="?", default="next_action", choices=("next_action", "why", "caption")
+
+def _add_ask(commands: Any) -> None:
+    asking = add_command(
+        commands,
+        "ask",
+        "ask a running player what it will do next, or why",
+        run_ask,
+        "iafm ask\niafm ask why --session 5f0c2a91",
     )
-    asking.add_argument("--url", default=URL)
-    asking.add_argument("--session", help="default: the newest")
-    asking.set_defaults(handler=run_ask)
+    asking.add_argument(
+        "question",
+        nargs="?",
+        default="next_action",
+        choices=("next_action", "why", "caption"),
+        help="what to ask",
+    )
+    _session_option(asking)
+    _connection_options(asking)
 
-    watching = commands.add_parser("watch", help="print a running player's next actions in words")
-    watching.add_argument("--url", default=URL)
-    watching.add_argument("--session", help="default: the newest")
-    watching.add_argument("--count", type=int, help="end after so many actions")
-    watching.set_defaults(handler=run_watch)
+
+def _add_watch(commands: Any) -> None:
+    watching = add_command(
+        commands,
+        "watch",
+        "print a running player's next actions in words",
+        run_watch,
+        "iafm watch --count 100\niafm watch --json | jq .words",
+    )
+    watching.add_argument(
+        "--count", type=positive_int, help="end after so many actions (default: go on until Ctrl-C)"
+    )
+    _session_option(watching)
+    _connection_options(watching)
+
+
+def _add_instruct(commands: Any) -> None:
+    instructing = add_command(
+        commands,
+        "instruct",
+        "give a running player another goal",
+        run_instruct,
+        'iafm instruct "chop a tree"\niafm instruct "hunt the cow" --session 5f0c2a91',
+    )
+    instructing.add_argument("text", type=words, help="the goal in words")
+    _session_option(instructing)
+    _connection_options(instructing)
+
+
+def _session_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session", type=words, help="a game's session (default: the newest)")
+
+
+def _connection_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", default=URL, help="the server, as `iafm serve` prints it")
+    parser.add_argument("--token-file", type=Path, help="file with the server's token")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def _policy_options(parser: argparse.ArgumentParser) -> None:
@@ -71,17 +154,22 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
         "--policy", default="agent", choices=("agent", "random"), help="random needs no model"
     )
     parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
-    parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--threads", type=int, help="CPU threads of the model")
-    parser.add_argument("--device", default="auto", help="auto: the GPU where there is one")
+    parser.add_argument("--port", type=port, default=PORT, help="port; 0 takes a free one")
+    parser.add_argument(
+        "--threads", type=positive_int, help="CPU threads of the model (default: all cores)"
+    )
+    parser.add_argument("--device", default="auto", help="auto takes the GPU where there is one")
     parser.add_argument(
         "--precision",
         default="auto",
         choices=("auto", "float32", "bfloat16", "int8"),
-        help="auto: bfloat16 where it is faster; int8: large models on a CPU",
+        help="auto: float32, or bfloat16 where it is faster; int8: large models on a processor",
     )
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="0 always takes the most probable action"
+        "--temperature",
+        type=non_negative_number,
+        default=1.0,
+        help="0 always takes the most probable action",
     )
 
 
@@ -101,27 +189,34 @@ def _policy(args: argparse.Namespace) -> Policy:
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    from agent_core.cli.demo import Demo, show
+    from agent_core.cli.demo import Demo, play_demo
 
     logging.getLogger("iafm").setLevel(logging.WARNING)
     demo = Demo(args.port, args.episodes, None if args.fast else 20.0, not args.headless)
-    shown = show(_policy(args), demo, lambda text: err.print(text, highlight=False))
-    report = shown.summary()
+    report = play_demo(_policy(args), demo, remark).summary()
     line = f"{report['successes']} of {report['episodes']} goals reached at {report['hz']} Hz"
-    return answer(report, args.json, lambda: out.print(line))
+    return answer(report, args.json, lambda: say(line))
 
 
 def run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    token = _token(args.token_file) if args.token_file else None
+    token = _token(args.token_file)
     server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
-    run(
-        server, lambda s: err.print(f"serving at {s.url}, console at {s.console_url} (Ctrl-C ends)")
-    )
+    run(server, lambda listening: announce(listening, args.json))
     return 0
 
 
-def _token(path: Path) -> str:
+def announce(server: BridgeServer, as_json: bool) -> None:
+    """Say where a server listens; as JSON for a script that asked for any free port."""
+    remark(f"serving at {server.url}, console at {server.console_url} (Ctrl-C ends)")
+    if as_json:
+        say_json({"url": server.url, "console_url": server.console_url, "port": server.port})
+
+
+def _token(path: Path | None) -> str | None:
+    """The token in a file, None without a file; raises `BridgeError` for one without a token."""
+    if path is None:
+        return None
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -134,35 +229,56 @@ def _token(path: Path) -> str:
 
 
 def run_play(args: argparse.Namespace) -> int:
-    from games.registry import make
+    from games.registry import load, make
 
-    env = make(args.game)
+    if args.task and args.task != load(args.game).free_task:
+        load(args.game).select_tasks([args.task])
+    env, token = make(args.game), _token(args.token_file)
     options = {"task": args.task} if args.task else {}
-    starts = (
-        Start(args.seed + n, options) for n in itertools.islice(itertools.count(), args.episodes)
-    )
-    mode = "realtime" if args.realtime else "lockstep"
-    report = play(
-        env, args.url, starts, mode=mode, pace_hz=env.game.step_hz if args.realtime else None
-    ).summary()
-    return answer(report, args.json, lambda: out.print(report))
+    starts = (Start(args.seed + n, options) for n in range(args.episodes))
+    mode, pace_hz = ("realtime", env.game.step_hz) if args.realtime else ("lockstep", None)
+    with ProgressBar("playing") as update:
+        report = play(
+            env, args.url, starts, mode=mode, pace_hz=pace_hz, token=token,
+            on_episode=lambda _, report: update(report.episodes, args.episodes),
+        ).summary()  # fmt: skip
+    return answer(report, args.json, lambda: fields(report))
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    out.print(ask(args.url, args.question, session=args.session), highlight=False)
-    return 0
+    text = ask(args.url, args.question, session=args.session, token=_token(args.token_file))
+    report = {"session": args.session, "question": args.question, "text": text}
+    return answer(report, args.json, lambda: say(text))
+
+
+def run_instruct(args: argparse.Namespace) -> int:
+    session = instruct(args.url, args.text, session=args.session, token=_token(args.token_file))
+    report = {"session": session, "text": args.text}
+    return answer(report, args.json, lambda: say(f"{session}: {args.text}"))
 
 
 def run_watch(args: argparse.Namespace) -> int:
-    seen, last = 0, ""
-    for message in watch(args.url, session=args.session):
-        if isinstance(message, State) and not message.sessions:
-            err.print("no game is attached yet")
-        if isinstance(message, Act):
-            seen += 1
-            if message.words != last:
-                out.print(f"{message.probability:4.0%}  {message.words}", highlight=False)
-            last = message.words
-            if args.count and seen >= args.count:
-                break
+    messages = watch(args.url, session=args.session, token=_token(args.token_file))
+    last = ""
+    for count, act in enumerate(watched_actions(messages), 1):
+        if args.json:
+            say_json(act.model_dump(mode="json"))
+        elif act.words != last:
+            say(f"{act.probability:4.0%}  {act.words}")
+        last = act.words
+        if count == args.count:
+            return 0
+    remark(f"session {args.session} has ended")
     return 0
+
+
+def watched_actions(messages: Iterable[WatchMessage]) -> Iterator[Act]:
+    """The actions among a watcher's messages; a remark whenever no game is attached any more."""
+    attached = True
+    for message in messages:
+        if isinstance(message, Act):
+            yield message
+        if isinstance(message, State):
+            if attached and not message.sessions:
+                remark("no game is attached yet; waiting for one (Ctrl-C ends)")
+            attached = bool(message.sessions)

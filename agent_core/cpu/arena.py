@@ -1,4 +1,4 @@
-"""Where do weights lie that our own code reads? In few large pieces, so that large pages fit under them."""
+"""Weight arena: packed weights in few large allocations, so that huge pages fit under them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from agent_core.device import use_large_pages
 
 
 class Arena:
-    """Memory in pieces of `piece` bytes, or of one taking that is larger."""
+    """Memory in allocations of `block_bytes`, or of one request that is larger."""
 
-    def __init__(self, piece: int) -> None:
-        self._piece = piece
-        self._pieces: list[Tensor] = []
-        self._left = torch.empty(0, dtype=torch.uint8)
+    def __init__(self, block_bytes: int) -> None:
+        self._block_bytes = block_bytes
+        self._blocks: list[Tensor] = []
+        self._free = torch.empty(0, dtype=torch.uint8)
 
-    def take(self, size: int) -> Tensor:
-        """(size,) bytes, not set."""
-        if size > len(self._left):
-            self._left = torch.empty(max(size, self._piece), dtype=torch.uint8)
-            self._pieces.append(self._left)
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
+    def allocate(self, size: int) -> Tensor:
+        """(size,) uint8, uninitialised."""
+        if size > len(self._free):
+            self._free = torch.empty(max(size, self._block_bytes), dtype=torch.uint8)
+            self._blocks.append(self._free)
+        allocated, self._free = self._free[:size], self._free[size:]
+        return allocated
 
-    def settle(self) -> None:
-        """Once all is written."""
-        for piece in self._pieces:
-            use_large_pages(piece)
+    def advise_huge_pages(self) -> None:
+        """Once all weights are written."""
+        for block in self._blocks:
+            use_large_pages(block)

@@ -1,4 +1,4 @@
-"""How do a model's weights run fastest on this CPU? Laid out once as its units read them, not at every call.
+"""oneDNN layers: weights laid out once as a processor's units read them, not at every call.
 
 For inference alone: weights cannot be read back or trained. The layout and the fused activation are oneDNN's, as
 torch's own compiler takes them when it freezes a model; here without a compiler at hand.
@@ -17,24 +17,24 @@ from agent_core.model.conv_stem import VisionTower
 
 
 class PackedLinear(nn.Module):
-    """A linear layer of bfloat16 weights; `after` names an activation computed in the same pass."""
+    """A linear layer of bfloat16 weights; `activation` names an activation computed in the same pass."""
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, after: str = "none", formula: str = ""
+        self, weight: Tensor, bias: Tensor | None, activation: str = "none", variant: str = ""
     ) -> None:
         super().__init__()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
         self._bias = None if bias is None else bias.detach()
-        self._after, self._formula = after, formula
+        self._activation, self._variant = activation, variant
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """(…, in) -> (…, out), added to `onto` where that is given."""
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """(…, in) -> (…, out), added to `residual` where that is given."""
         run = torch.ops.mkldnn._linear_pointwise
         out: Tensor
-        if onto is None:
-            out = run(x, self._weight, self._bias, self._after, [], self._formula)
+        if residual is None:
+            out = run(x, self._weight, self._bias, self._activation, [], self._variant)
         else:
-            out = run.binary(x, onto, self._weight, self._bias, "add")
+            out = run.binary(x, residual, self._weight, self._bias, "add")
         return out
 
 
@@ -70,17 +70,13 @@ def _of_convolution(x: torch.Size, w: torch.Size, *_: Any, out_shape: torch.Size
 PACKED_FLOPS: dict[Any, Callable[..., int]] = {
     torch.ops.mkldnn._linear_pointwise: _operations,
     torch.ops.onednn.qlinear_pointwise: _operations,
+    torch.ops.quantized.linear_dynamic: _operations,
     torch.ops.mkldnn._convolution_pointwise: _of_convolution,
 }
 """For torch's counter of operations, which does not know them; int8's too."""
 
 
-def can_pack_convolutions(device: torch.device) -> bool:
-    """Whether this machine's torch has the layouts."""
-    return device.type == "cpu" and torch._C._has_mkldnn
-
-
-def pack_convolutions(tower: VisionTower, pictures: Tensor) -> None:
+def prepack_convolutions(tower: VisionTower, pictures: Tensor) -> None:
     """Replace every convolution, in place; `pictures` (F, 3, H, W) are such as it will see."""
     found = [
         (module, name, child)
@@ -99,26 +95,17 @@ def pack_convolutions(tower: VisionTower, pictures: Tensor) -> None:
         setattr(module, name, PackedConvolution(child, sizes[child]))
 
 
-def can_pack(device: torch.device) -> bool:
-    """Whether this machine's torch has the layout, and a bfloat16 unit to use it."""
-    return (
-        device.type == "cpu"
-        and torch._C._has_mkldnn
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-
-
-def pack(model: nn.Module) -> None:
+def prepack(model: nn.Module) -> None:
     """Replace every linear layer of a bfloat16 model, in place. In float32 that gains nothing."""
     for module in list(model.modules()):
         if isinstance(module, Block):
-            _fold_activation(module)
+            fuse_activation(module)
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear):
                 setattr(module, name, PackedLinear(child.weight, child.bias))
 
 
-def _fold_activation(block: Block) -> None:
+def fuse_activation(block: Block) -> None:
     """The activation of W x in the pass of W; quick_gelu(y) = swish(1.702 y) / 1.702."""
     if not isinstance(block.mlp_in, nn.Linear):
         return

@@ -1,14 +1,14 @@
-"""The paper's layers, computed by our own code where a processor multiplies bfloat16: `kernels/paper`.
+"""CPU kernels of the paper's layers in bfloat16 and int8: `kernels/paper`, for AVX-512 or AMX.
 
-A stack of layers is one call. Weights are of bfloat16 or whole numbers (`agent_core.cpu.int8` tells which),
-laid out once. What attention found is multiplied in bfloat16 either way.
+A stack of layers is one call. Weights are bfloat16 or int8 (`agent_core.cpu.int8` has the scales), packed once; the
+matrix after attention and attention itself are in bfloat16 either way.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from ctypes import byref
 from functools import lru_cache
 
 import torch
@@ -16,203 +16,194 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu.arena import Arena
-from agent_core.cpu.build import KernelError, Units, library
-from agent_core.cpu.int8 import MIDDLE, Watch, Whole, smoothed, whole_numbers
+from agent_core.cpu.build import KernelError, load_library
+from agent_core.cpu.capability import Isa
+from agent_core.cpu.int8 import ZERO_POINT, Calibrator, QuantParams, quantize_weight, smooth_quant
+from agent_core.cpu.kernels.paper_structs import (
+    BFLOAT16,
+    HEAD_DIM,
+    MAX_FRAMES,
+    RELU,
+    SILU,
+    UINT8,
+    Layer,
+    Matrix,
+    Transformer,
+)  # fmt: skip
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
 from agent_core.model.vit import SpaceTimeBlock, TemporalKVCache, ViTower
 
 logger = logging.getLogger(__name__)
 
-HEAD = 64
-"""Numbers of a head, as CLIP and OPT have them: the only size the code knows."""
-_MOST_FRAMES = 16
 _PAGE = 4096
-_BFLOAT16, _UINT8 = range(2)
-_RELU, _SWISH = range(2)
+"""Alignment of scratch memory, in bytes."""
 
 
-class _Matrix(Structure):
-    _fields_ = [
-        *((name, c_void_p) for name in ("packed", "scale", "bias", "norm_weight", "norm_bias")),
-        *((name, c_float) for name in ("epsilon", "becomes", "zero")),
-        *((name, c_int64) for name in ("kind", "after", "inner", "outer")),
-    ]
+class CpuTransformer:
+    """Blocks of an encoder or a decoder in bfloat16, or with a calibration (`calibrator`) in int8. Weights are copied.
 
-
-class _Layer(Structure):
-    _fields_ = [
-        (name, _Matrix) for name in ("time_qkv", "time_out", "qkv", "out", "feed_in", "feed_out")
-    ]
-
-
-class _Stack(Structure):
-    _fields_ = [
-        ("layers", POINTER(_Layer)),
-        *((name, c_int64) for name in ("count", "heads")),
-        *((name, c_void_p) for name in ("x", "y")),
-        *((name, c_int64) for name in ("batch", "rows", "tail", "threads")),
-        ("cache", c_void_p),
-        *((name, c_int64) for name in ("memories", "slots", "used")),
-        *((name, c_void_p) for name in ("memory", "slot", "bias")),
-        *((name, c_int64) for name in ("bias_batch", "bias_row")),
-        ("earlier", c_void_p),
-        ("frames", c_int64),
-        *((name, c_void_p) for name in ("frame", "frames_bias", "scratch")),
-    ]
-
-
-class OwnLayers:
-    """Blocks as our own code computes them, in bfloat16, or with a watch in whole numbers. Weights are copied.
-
-    By the best `units` there are, or those asked for. Raises `KernelError` where this machine cannot.
+    For the best instruction set there is, or the one asked for. Raises `KernelError` where this machine cannot.
     """
 
     def __init__(
-        self, blocks: Iterable[nn.Module], watch: Watch | None = None, units: Units | None = None
+        self,
+        blocks: Iterable[nn.Module],
+        calibrator: Calibrator | None = None,
+        isa: Isa | None = None,
     ) -> None:
-        self._library = library("paper", units)
-        self._library.pack_matrix.argtypes = [c_void_p, c_int64, c_int64, c_void_p]
-        for name in ("run_stack", "stack_scratch"):
-            getattr(self._library, name).argtypes = [POINTER(_Stack)]
-        self._library.stack_scratch.restype = c_int64
-        self._kept: list[Tensor] = []
+        self._library = load_library("paper", isa)
+        self._tensors: list[Tensor] = []
         self._arena = Arena(64 << 20)
-        self._watch = watch
-        found = [block for block in blocks if isinstance(block, Block)]
-        self._heads, self._count = found[0].heads, len(found)
-        self._layers = (_Layer * len(found))(*map(self._layer, found))
-        self._arena.settle()
-        self._room = torch.empty(0, dtype=torch.uint8)
-        self.operations = 0
+        self._calibrator = calibrator
+        layers = [block for block in blocks if isinstance(block, Block)]
+        self._heads, self._layer_count = layers[0].heads, len(layers)
+        self._layers = (Layer * len(layers))(*map(self._layer, layers))
+        self._arena.advise_huge_pages()
+        self._scratch = torch.empty(0, dtype=torch.uint8)
+        self.flops = 0
         """Multiplications and additions so far."""
 
-    def see(self, x: Tensor, memory: TemporalKVCache | None) -> Tensor:
-        """New pictures (F, P, D) through an encoder's layers, over time where there is a memory."""
-        stack = self._stack(x)
-        kept = []
-        if memory is not None:
-            rows, block = memory.slots, memory.frame_slot
-            row = torch.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-            frame = torch.tensor([block]) if isinstance(block, int) else block
-            kept = [row, frame, memory.mask.contiguous()]
-            stack.memory, stack.frame, stack.frames_bias = (one.data_ptr() for one in kept)
-            stack.earlier = memory.kv.data_ptr()
-            stack.memories, stack.frames = memory.kv.shape[2], memory.kv.shape[5]
-        return self._run(stack, x, x.shape[1])
+    def encode_frames(self, x: Tensor, temporal_kv: TemporalKVCache | None) -> Tensor:
+        """New images (B, P, D) through an encoder's layers, over time where there is a cache of earlier frames."""
+        call = self._call(x)
+        inputs = []
+        if temporal_kv is not None:
+            slots, frame = temporal_kv.slots, temporal_kv.frame_slot
+            session = torch.arange(slots.start, slots.stop) if isinstance(slots, slice) else slots
+            frame_slot = torch.tensor([frame]) if isinstance(frame, int) else frame
+            inputs = [session, frame_slot, temporal_kv.mask.contiguous()]
+            call.session, call.frame_slot, call.frame_mask = (one.data_ptr() for one in inputs)
+            call.frame_cache = temporal_kv.kv.data_ptr()
+            call.sessions, call.frames = temporal_kv.kv.shape[2], temporal_kv.kv.shape[5]
+        return self._run(call, x, x.shape[1])
 
-    def extend(
+    def forward_cached(
         self,
         x: Tensor,
-        columns: Tensor,
+        bias_index: Tensor,
         cache: Tensor,
-        rows: Tensor,
-        slots: Tensor,
-        tail: int | None,
+        batch_slots: Tensor,
+        cache_slots: Tensor,
+        last_n: int | None,
     ) -> Tensor:
-        """New tokens (B, Q, D) through a decoder's layers, against a cache (layers, 2, rows, heads, slots, h).
+        """New tokens (B, Q, D) through a decoder's layers, against a KV cache (layers, 2, sessions, heads, slots, h).
 
-        Columns (B, Q, L) are -1 where nothing is seen. Of the last `tail` tokens the outcome is wanted.
+        `bias_index` (B, Q, L) is -1 where a slot is not attended; `batch_slots` (B,) are sessions, `cache_slots` (B, Q)
+        where the new tokens' keys and values go. Returns the last `last_n` tokens (B, last_n, D), or all.
         """
-        stack = self._stack(x)
-        rows, slots = rows.contiguous(), slots.contiguous()
-        bias = x.new_zeros(columns.shape).masked_fill_(columns < 0, float("-inf"))
-        stack.cache, stack.memory, stack.slot = cache.data_ptr(), rows.data_ptr(), slots.data_ptr()
-        stack.memories, stack.slots, stack.used = (
+        call = self._call(x)
+        batch_slots, cache_slots = batch_slots.contiguous(), cache_slots.contiguous()
+        mask = x.new_zeros(bias_index.shape).masked_fill_(bias_index < 0, float("-inf"))
+        call.cache, call.session, call.slot = (
+            cache.data_ptr(),
+            batch_slots.data_ptr(),
+            cache_slots.data_ptr(),
+        )
+        call.sessions, call.slots, call.keys = (
             cache.shape[2],
-            cache.stride(3) // HEAD,
-            bias.shape[2],
+            cache.stride(3) // HEAD_DIM,
+            mask.shape[2],
         )
-        stack.bias, stack.bias_batch, stack.bias_row = (
-            bias.data_ptr(),
-            bias.stride(0),
-            bias.stride(1),
+        call.mask, call.mask_batch_stride, call.mask_row_stride = (
+            mask.data_ptr(),
+            mask.stride(0),
+            mask.stride(1),
         )
-        return self._run(stack, x, tail or x.shape[1])
+        return self._run(call, x, last_n or x.shape[1])
 
-    def _stack(self, x: Tensor) -> _Stack:
-        batch, rows, _ = x.shape
-        threads = torch.get_num_threads()
-        return _Stack(
-            layers=self._layers, count=self._count, heads=self._heads, batch=batch, rows=rows, threads=threads
+    def _call(self, x: Tensor) -> Transformer:
+        batch, tokens, _ = x.shape
+        return Transformer(
+            layers=self._layers, layer_count=self._layer_count, heads=self._heads,
+            batch=batch, tokens=tokens, threads=torch.get_num_threads(),
         )  # fmt: skip
 
-    def _run(self, stack: _Stack, x: Tensor, tail: int) -> Tensor:
+    def _run(self, call: Transformer, x: Tensor, last_n: int) -> Tensor:
         x = x.contiguous()
-        y = x.new_empty(x.shape[0], tail, x.shape[2])
-        stack.x, stack.y, stack.tail = x.data_ptr(), y.data_ptr(), tail
-        needed = self._library.stack_scratch(byref(stack)) + _PAGE
-        if len(self._room) < needed:
-            self._room = torch.empty(needed, dtype=torch.uint8)
-        stack.scratch = -(-self._room.data_ptr() // _PAGE) * _PAGE
-        self._library.run_stack(byref(stack))
-        self.operations += self._operations(stack)
+        y = x.new_empty(x.shape[0], last_n, x.shape[2])
+        call.x, call.y, call.last_n = x.data_ptr(), y.data_ptr(), last_n
+        needed = self._library.iafm_transformer_scratch(byref(call)) + _PAGE
+        if len(self._scratch) < needed:
+            self._scratch = torch.empty(needed, dtype=torch.uint8)
+        call.scratch = -(-self._scratch.data_ptr() // _PAGE) * _PAGE
+        self._library.iafm_transformer(byref(call))
+        self.flops += self._flops_of(call)
         return y
 
-    def _operations(self, stack: _Stack) -> int:
-        width, last = self._heads * HEAD, stack.tail - stack.rows
-        over_time = 4 * width * width + 2 * stack.frames * width if stack.earlier else 0
-        keys = stack.used or stack.rows
-        later = 2 * keys * width + 9 * width * width  # all but queries, keys and values
-        every = stack.rows * (3 * width * width + over_time + later)
-        return int(2 * stack.batch * (self._count * every + last * later))
+    def _flops_of(self, call: Transformer) -> int:
+        width, dropped = self._heads * HEAD_DIM, call.last_n - call.tokens
+        over_time = 4 * width * width + 2 * call.frames * width if call.frame_cache else 0
+        keys = call.keys or call.tokens
+        after_qkv = 2 * keys * width + 9 * width * width
+        every_layer = call.tokens * (3 * width * width + over_time + after_qkv)
+        return int(2 * call.batch * (self._layer_count * every_layer + dropped * after_qkv))
 
-    def _layer(self, block: Block) -> _Layer:
-        layer = _Layer(qkv=self._after_norm(block), out=self._plain(block.attention_out))
-        layer.feed_in, layer.feed_out = self._feed_forward(block)
+    def _layer(self, block: Block) -> Layer:
+        layer = Layer(qkv=self._qkv(block), out=self._output(block.attention_out))
+        layer.mlp_in, layer.mlp_out = self._mlp(block)
         time = block.time if isinstance(block, SpaceTimeBlock) else None
         if time is not None:
-            layer.time_qkv, layer.time_out = self._after_norm(time), self._plain(time.attention_out)
+            layer.time_qkv, layer.time_out = self._qkv(time), self._output(time.attention_out)
         return layer
 
-    def _after_norm(self, part: Attention) -> _Matrix:
-        if self._watch is None or not self._watch.saw(part.qkv):
+    def _qkv(self, part: Attention) -> Matrix:
+        """The matrix before attention, with the norm before it."""
+        if self._calibrator is None or not self._calibrator.has_seen(part.qkv):
             norm = part.attention_norm.weight, part.attention_norm.bias
             return self._matrix(part.qkv.weight, part.qkv.bias, norm=norm)
-        return self._whole_after_norm(
-            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._watch
+        return self._int8_after_norm(
+            part.attention_norm, part.qkv, part.qkv.bias, 1.0, self._calibrator
         )
 
-    def _plain(self, layer: nn.Linear) -> _Matrix:
+    def _output(self, layer: nn.Linear) -> Matrix:
         return self._matrix(layer.weight, layer.bias)
 
-    def _feed_forward(self, block: Block) -> tuple[_Matrix, _Matrix]:
-        """quick_gelu(y) = swish(1.702 y) / 1.702: the first matrix's outcomes are made larger, the second's smaller."""
+    def _mlp(self, block: Block) -> tuple[Matrix, Matrix]:
+        """quick_gelu(y) = silu(1.702 y) / 1.702: the first matrix's outputs are scaled up, the second's down."""
         norm, first, second = block.mlp_norm, block.mlp_in, block.mlp_out
-        quick = block.activation is quick_gelu
-        larger, after = (QUICK, _SWISH) if quick else (1.0, _RELU)
-        shift = larger * first.bias.float()
-        if self._watch is None or not self._watch.saw(first):
-            size = torch.full((len(shift),), larger)
-            into = self._matrix(first.weight, shift, size, (norm.weight, norm.bias))
-            into.after = after
-            size = torch.full((second.out_features,), 1 / larger)
-            return into, self._matrix(second.weight, second.bias, size)
-        between = Whole.around(*self._watch.reach(second))
-        into = self._whole_after_norm(norm, first, shift, larger, self._watch)
-        into.after, into.becomes, into.zero = after, 1 / (between.scale * larger), between.zero
-        whole, scale = whole_numbers(second.weight.float())
-        return into, self._whole(whole, second.bias, scale * between.scale, between.zero)
+        factor, activation = (QUICK, SILU) if block.activation is quick_gelu else (1.0, RELU)
+        bias = factor * first.bias.float()
+        if self._calibrator is None or not self._calibrator.has_seen(first):
+            scale = torch.full((first.out_features,), factor)
+            mlp_in = self._matrix(first.weight, bias, scale, (norm.weight, norm.bias))
+            scale = torch.full((second.out_features,), 1 / factor)
+            mlp_out = self._matrix(second.weight, second.bias, scale)
+        else:
+            hidden = QuantParams.from_range(*self._calibrator.range(second))
+            mlp_in = self._int8_after_norm(norm, first, bias, factor, self._calibrator)
+            mlp_in.requant_scale, mlp_in.zero_point = 1 / (hidden.scale * factor), hidden.zero_point
+            weight, scale = quantize_weight(second.weight.float())
+            mlp_out = self._int8(weight, second.bias, scale * hidden.scale, hidden.zero_point)
+        mlp_in.activation = activation
+        return mlp_in, mlp_out
 
-    def _whole_after_norm(
-        self, norm: nn.LayerNorm, layer: nn.Linear, bias: Tensor, larger: float, watch: Watch
-    ) -> _Matrix:
-        """Outcomes `larger` times as large."""
-        weight, shift, matrix = smoothed(norm, layer, watch)
-        whole, scale = whole_numbers(matrix)
-        return self._whole(whole, bias, larger * scale, MIDDLE, (weight, shift + MIDDLE))
+    def _int8_after_norm(
+        self,
+        norm: nn.LayerNorm,
+        layer: nn.Linear,
+        bias: Tensor,
+        factor: float,
+        calibrator: Calibrator,
+    ) -> Matrix:
+        """A norm and the matrix after it, whose outputs are `factor` times as large."""
+        norm_weight, norm_bias, weight = smooth_quant(norm, layer, calibrator)
+        quantized, scale = quantize_weight(weight)
+        return self._int8(
+            quantized, bias, factor * scale, ZERO_POINT, (norm_weight, norm_bias + ZERO_POINT)
+        )
 
-    def _whole(
+    def _int8(
         self,
         weight: Tensor,
         bias: Tensor,
         scale: Tensor,
-        zero: int,
+        zero_point: int,
         norm: tuple[Tensor, Tensor] | None = None,
-    ) -> _Matrix:
-        """(outer, inner) of int8, for numbers from 0 to 255 of which `zero` stands for 0."""
-        bias = bias.float() - zero * scale * weight.float().sum(1)
-        return self._matrix(weight, bias, scale, norm, _UINT8)
+    ) -> Matrix:
+        """(outputs, inputs) int8, for uint8 inputs of which `zero_point` stands for 0."""
+        bias = bias.float() - zero_point * scale * weight.float().sum(1)
+        return self._matrix(weight, bias, scale, norm, UINT8)
 
     def _matrix(
         self,
@@ -220,74 +211,80 @@ class OwnLayers:
         bias: Tensor,
         scale: Tensor | None = None,
         norm: tuple[Tensor, Tensor] | None = None,
-        kind: int = _BFLOAT16,
-    ) -> _Matrix:
-        """(outer, inner) of bfloat16 or int8; `scale` (outer) tells what one is worth."""
-        if kind == _BFLOAT16:
+        dtype: int = BFLOAT16,
+    ) -> Matrix:
+        """(outputs, inputs) to bfloat16, or int8 as it is; outputs are product * `scale` (outputs) + bias."""
+        if dtype == BFLOAT16:
             weight = weight.detach().to(torch.bfloat16)
-        scale = torch.ones(len(weight)) if scale is None else scale
-        packed = self._arena.take(weight.nbytes)
-        bytes_of_row = weight.nbytes // len(weight)
         weight = weight.contiguous()
-        self._library.pack_matrix(weight.data_ptr(), len(weight), bytes_of_row, packed.data_ptr())
-        sizes = [scale, bias, *(norm or ())]
-        kept = [packed, *(one.detach().float().contiguous() for one in sizes)]
-        self._kept += kept
-        outer, inner = weight.shape
-        return _Matrix(
-            *(one.data_ptr() for one in kept), *[None] * (5 - len(kept)), 1e-5,
-            kind=kind, inner=inner, outer=outer, becomes=1.0,
+        outputs, inputs = weight.shape
+        packed = self._arena.allocate(weight.nbytes)
+        self._library.iafm_pack_matrix(
+            weight.data_ptr(), outputs, weight.nbytes // outputs, packed.data_ptr()
+        )
+        scale = torch.ones(outputs) if scale is None else scale
+        vectors = [one.detach().float().contiguous() for one in (scale, bias, *(norm or ()))]
+        self._tensors += [packed, *vectors]
+        pointers = [one.data_ptr() for one in (packed, *vectors)]
+        return Matrix(
+            *pointers, *[None] * (5 - len(pointers)), 1e-5,
+            dtype=dtype, inputs=inputs, outputs=outputs, requant_scale=1.0,
         )  # fmt: skip
 
 
-def can_own(config: ModelConfig, device: torch.device) -> bool:
-    """Whether our own code computes such layers here."""
-    right_size = config.width == config.heads * HEAD and config.context_frames <= _MOST_FRAMES
-    fits = config.is_vit_opt and right_size and device.type == "cpu"
-    return fits and reason_against() is None
+def supports(config: ModelConfig, device: torch.device) -> bool:
+    """Whether the kernels compute such layers on this machine."""
+    has_size = config.width == config.heads * HEAD_DIM and config.context_frames <= MAX_FRAMES
+    fits = config.is_vit_opt and has_size and device.type == "cpu"
+    return fits and unavailable_reason() is None
 
 
-def use_own_layers(model: IAFM, watch: Watch | None) -> tuple[OwnLayers, OwnLayers]:
-    """Have the encoder's and decoder's blocks computed by our own code, in place; with a watch in whole numbers."""
+def install(model: IAFM, calibrator: Calibrator | None) -> tuple[CpuTransformer, CpuTransformer]:
+    """Put the kernels in the place of the encoder's and the decoder's blocks; with a calibration in int8."""
     vision, decoder = model.vision, model.decoder
     assert isinstance(vision, ViTower)
-    see, extend = (OwnLayers(part.blocks, watch) for part in (vision, decoder))
-    vision.custom_forward, decoder.custom_forward = see.see, extend.extend
+    encoder_layers, decoder_layers = (
+        CpuTransformer(part.blocks, calibrator) for part in (vision, decoder)
+    )
+    vision.custom_forward, decoder.custom_forward = (
+        encoder_layers.encode_frames,
+        decoder_layers.forward_cached,
+    )
     vision.blocks, decoder.blocks = nn.ModuleList(), nn.ModuleList()
-    return see, extend
+    return encoder_layers, decoder_layers
 
 
 @lru_cache(maxsize=1)
-def reason_against() -> str | None:
-    """Why our own code is not used here, in words; None where it is: it was compiled, loaded, and agrees with torch."""
+def unavailable_reason() -> str | None:
+    """Why the kernels are not used here; None where they are: compiled, loaded, and in agreement with torch."""
     try:
-        apart = _distance_to_torch()
-    except KernelError as error:
-        logger.info("torch computes all layers: %s", error)
-        return str(error)
-    if not apart <= _APART:
-        logger.warning("torch computes all layers: our own code gives other numbers (%.3g)", apart)
-        return f"it gives other numbers than torch ({apart:.3g})"
+        error = max_error_vs_torch()
+    except KernelError as reason:
+        logger.info("torch computes all layers: %s", reason)
+        return str(reason)
+    if not error <= _TOLERANCE:
+        logger.warning("torch computes all layers: the kernels give other numbers (%.3g)", error)
+        return f"they give other numbers than torch ({error:.3g})"
     return None
 
 
-_APART = 0.05
-"""How far outcomes may be from torch's, where numbers are around one: bfloat16 keeps three digits."""
+_TOLERANCE = 0.05
+"""Largest error, in standard deviations of the output: bfloat16 keeps three digits."""
 
 
 @torch.inference_mode()
-def _distance_to_torch() -> float:
-    some = torch.Generator().manual_seed(0)
-    block = SpaceTimeBlock(2 * HEAD, 2, temporal=True).to(torch.bfloat16)
-    for part in block.parameters():
-        part.copy_(torch.randn(part.shape, generator=some) / 8)
-    x = torch.randn(1, 21, 2 * HEAD, generator=some).bfloat16()
-    earlier = torch.randn(1, 2, 1, 21, 2, 9, HEAD, generator=some).bfloat16()
-    seen = torch.zeros(9, 1, 1).bfloat16()
-    ours, theirs = (
-        TemporalKVCache(one, seen, slice(0, 1), 4) for one in (earlier.clone(), earlier)
+def max_error_vs_torch(isa: Isa | None = None) -> float:
+    """Of one small layer with attention over time, in standard deviations of the output. Raises `KernelError`."""
+    random = torch.Generator().manual_seed(0)
+    block = SpaceTimeBlock(2 * HEAD_DIM, 2, temporal=True).to(torch.bfloat16)
+    for parameter in block.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=random) / 8)
+    x = torch.randn(1, 21, 2 * HEAD_DIM, generator=random).bfloat16()
+    cache = torch.randn(1, 2, 1, 21, 2, 9, HEAD_DIM, generator=random).bfloat16()
+    mask = torch.zeros(9, 1, 1).bfloat16()
+    kernel_memory, torch_memory = (
+        TemporalKVCache(one, mask, slice(0, 1), 4) for one in (cache.clone(), cache)
     )
-    out = OwnLayers([block]).see(x, ours)
-    wanted = block(block.temporal_attention_cached(x, theirs, 0))
-    scale = wanted.float().square().mean().sqrt()
-    return float(((out - wanted).float() / scale).abs().max())
+    actual = CpuTransformer([block], isa=isa).encode_frames(x, kernel_memory)
+    expected = block(block.temporal_attention_cached(x, torch_memory, 0)).float()
+    return float(((actual.float() - expected) / expected.square().mean().sqrt()).abs().max())

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from agent_core.config import ConfigError
-from agent_core.cpu.inference_model import Own, PlayingModel, Precision
+from agent_core.cpu.capability import Precision, Processor
+from agent_core.cpu.inference_model import CustomLayer, InferenceModel
 from agent_core.engine.cache_layout import CandidateTokens, Indices, TokenPositions, pad_sequences
 from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
@@ -45,18 +46,24 @@ class EngineOptions:
     draft: bool = True
     precision: Precision = "float32"
     """Of weights and cache; scores are always computed in float32. int8: bfloat16 for the first frames, which tell
-    how far numbers reach, then matrices of whole numbers."""
+    how far numbers reach, then matrices of whole numbers; without VNNI float32 beside whole numbers from the start."""
 
 
 class Engine:
     """Streaming inference over a pool of sessions; not thread-safe.
 
-    Raises `ConfigError` where earlier actions are shown to a model that writes chunks, and for int8 without oneDNN.
+    `processor` counts where the model is on one (default: this machine's). Raises `ConfigError` where earlier actions
+    are shown to a model that writes chunks, and for a precision that the model's device does not compute in.
     """
 
-    def __init__(self, checkpoint: Checkpoint, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        options: EngineOptions | None = None,
+        processor: Processor | None = None,
+    ) -> None:
         self.options = options or EngineOptions()
-        self._inference_model = PlayingModel(checkpoint.model, self.options.precision)
+        self._inference_model = InferenceModel(checkpoint.model, self.options.precision, processor)
         self.model, self.vocabulary = self._inference_model.model, checkpoint.vocabulary
         config = self.config = checkpoint.header.model
         if config.action_chunk > 1 and self.options.condition_on_actions:
@@ -66,14 +73,14 @@ class Engine:
             )
         options, end = self.options, self.vocabulary.end
         self.sampler = ActionSampler(options.temperature, options.draft, end, config.action_chunk)
-        self._output_head = self._inference_model.head(slice(end, self.vocabulary.size))
+        self._output_head = self._inference_model.output_head(slice(end, self.vocabulary.size))
         self.kv_cache = KVCache(self.model, options.condition_on_actions, options.num_candidates)
         self._free: list[int] = []
 
     @property
-    def custom_layers(self) -> tuple[Own, ...]:
+    def custom_layers(self) -> tuple[CustomLayer, ...]:
         """Layers that our own code computes, on processors that have the units for it."""
-        return self._inference_model.own
+        return self._inference_model.custom_layers
 
     def reserve(self, sessions: int) -> None:
         """Room for so many sessions in all; growing step by step copies every memory each time."""
@@ -123,7 +130,7 @@ class Engine:
         while waiting:
             self._verify_and_continue(waiting)
             waiting = self.sampler.decode(waiting)
-        self._inference_model.saw(len(frames))
+        self._inference_model.observe(len(frames))
         return self._finalize(states)
 
     @torch.inference_mode()

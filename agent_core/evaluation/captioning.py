@@ -1,4 +1,4 @@
-"""What does a checkpoint say about a video? Its frames go through the engine as play does, then it tells."""
+"""Video captioning: the frames go through the engine as in play, then the caption is decoded greedily."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from recorder import CaptureError, clip_frames
 
 
 def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec) -> str:
-    """The caption (or label) of a clip, greedily.
+    """The caption (or label) of a clip, decoded greedily.
 
     Raises `CheckpointError` for a model that never learned from clips, `CaptureError` where the video has no frames.
     """
-    found = load(checkpoint)
-    if spec.id not in {known.id for known in found.header.specs}:
+    trained = load(checkpoint)
+    if spec.id not in {known.id for known in trained.header.specs}:
         raise CheckpointError(
             f"{checkpoint} never learned to describe {spec.name}; train one with recipes/captions.toml"
         )
-    engine = Engine(found, EngineOptions(temperature=0))
-    session = engine.open(ActionCodec(spec, found.vocabulary), 0)
-    size = (found.header.model.frame_width, found.header.model.frame_height)
+    engine = Engine(trained, EngineOptions(temperature=0))
+    session = engine.open(ActionCodec(spec, trained.vocabulary), 0)
+    size = (trained.header.model.frame_width, trained.header.model.frame_height)
     for frame in clip_frames(video, spec):
-        fitted = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-        engine.act([session], [fitted], [question])
+        resized = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+        engine.act([session], [resized], [question])
     if session.frame_index < 0:
         raise CaptureError(f"{video} has no frames")
     return engine.generate_thought(session, CAPTION)

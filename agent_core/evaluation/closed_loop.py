@@ -1,6 +1,6 @@
-"""Does the player reach its goals? Whole episodes in fresh worlds, judged by the game's state.
+"""Closed-loop evaluation: whole episodes in held-out worlds, judged by the game's state.
 
-Conditions: the agent as asked; without an instruction; with the instruction of another task (where the game says which
+Conditions: the agent with its instruction; without one; with the instruction of another task (where the game says which
 tasks exclude each other; the episode ends when that one is done); the plain CNN+GRU where there is one; the scripted
 expert; random play. All of them meet the same worlds.
 """
@@ -18,35 +18,22 @@ import numpy as np
 
 from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
+from agent_core.evaluation.plan import BASELINE, EpisodeSpec
 from agent_core.process_pool import pool
-from bridges import Decision, Policy, RandomPolicy, Request
+from bridges.policy import Decision, Policy, PolicyRequest
+from bridges.serving.random_policy import RandomPolicy
 from games import Action, Env, Game, Observation
 from games.registry import load, make
 
-HELD_OUT = 1_000_000_000
-"""Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
 ENVS_PER_PROCESS = 8
 """Episodes that one process plays side by side, one batched pass per step."""
-
-CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
-BASELINE = "cnn_gru"
-"""The further condition of an evaluation with a baseline."""
-
-
-@dataclass(frozen=True)
-class EpisodeSpec:
-    """One episode to play."""
-
-    task: str
-    condition: str
-    seed: int
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended."""
+    """How an episode ended."""
 
-    trial: EpisodeSpec
+    spec: EpisodeSpec
     success: bool
     steps: int
     reward: float = 0.0
@@ -64,8 +51,8 @@ class Setup:
     baseline: Path | None = None
     """Folder of the CNN+GRU that plays the condition `BASELINE`."""
     action_latency_steps: int = 0
-    """Steps of the game that pass until a policy's answer is there, and it can be asked again. The expert and random
-    play are never late."""
+    """Steps of the game from an observation to the policy's decision; meanwhile it is not asked again. The expert and
+    random play have no latency."""
 
 
 def run_episodes(
@@ -74,7 +61,7 @@ def run_episodes(
     workers: int,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Play all trials in `workers` processes."""
+    """Play all episodes in `workers` processes; `on_outcome` gets each as it ends."""
     jobs = _jobs(list(specs))
     outcomes: list[Outcome] = []
     processes = pool(workers)
@@ -90,24 +77,24 @@ def run_episodes(
 
 
 def play_episodes(specs: list[EpisodeSpec], setup: Setup) -> list[Outcome]:
-    """Play trials of one condition side by side in this process."""
+    """Play episodes of one condition side by side in this process, one batched pass per step."""
     if specs[0].condition == "expert":
-        return [_play_expert(trial, setup.game) for trial in specs]
+        return [_play_expert(spec, setup.game) for spec in specs]
     policy = _policy(specs[0].condition, setup)
-    late = 0 if specs[0].condition == "random" else setup.action_latency_steps
-    lanes = [_EnvSlot(trial, policy, setup.game, late) for trial in specs]
-    while active := [lane for lane in lanes if lane.outcome is None]:
-        asking = [lane for lane in active if lane.is_query_step()]
-        decisions = policy.act([lane.request() for lane in asking])
-        for lane, decision in zip(asking, decisions, strict=True):
-            lane.on_decision(decision)
-        for lane in active:
-            lane.step(lane.current_action())
-    return [lane.outcome for lane in lanes if lane.outcome is not None]
+    latency = 0 if specs[0].condition == "random" else setup.action_latency_steps
+    slots = [_EnvSlot(spec, policy, setup.game, latency) for spec in specs]
+    while active := [slot for slot in slots if slot.outcome is None]:
+        queried = [slot for slot in active if slot.is_query_step()]
+        decisions = policy.act([slot.request() for slot in queried])
+        for slot, decision in zip(queried, decisions, strict=True):
+            slot.on_decision(decision)
+        for slot in active:
+            slot.step(slot.current_action())
+    return [slot.outcome for slot in slots if slot.outcome is not None]
 
 
 def _policy(condition: str, setup: Setup) -> Policy:
-    """Who plays a condition."""
+    """The policy that plays a condition."""
     if condition == "random":
         return RandomPolicy()
     if condition == BASELINE and setup.baseline is not None:
@@ -121,23 +108,23 @@ def _policy(condition: str, setup: Setup) -> Policy:
 
 
 class _EnvSlot:
-    """One episode under way; answers are there `late` steps after they were asked for."""
+    """One episode in progress; a decision can be executed `latency_steps` after its observation."""
 
     def __init__(
         self, spec: EpisodeSpec, policy: Policy, game: str, latency_steps: int = 0
     ) -> None:
-        self.trial = spec
-        self.late = latency_steps
-        self.answers: deque[tuple[int, list[Action]]] = deque(maxlen=2)
-        """The last two: which step's frame was shown, the action for that step and those for the next."""
+        self.spec = spec
+        self.latency_steps = latency_steps
+        self.decisions: deque[tuple[int, list[Action]]] = deque(maxlen=2)
+        """The last two: the step of the observation, the action for that step and those planned for the next."""
         self.executed: Action | None = None
-        """What was done at the step whose frame was shown last; None where it is as answered."""
+        """Action executed at the last observed step; None where it is the decision's."""
         self.env = make(game)
         self.observation: Observation
         options = options_of(spec, load(game))
         self.observation, _ = self.env.reset(seed=spec.seed, options=options)
         self.swapped_env: Env | None = None
-        """The same world, judged by the task that the swapped words ask for."""
+        """The same world, judged by the task of the swapped instruction."""
         if spec.condition == "agent_swapped":
             task, _ = swapped_instruction(spec, load(game))
             self.swapped_env = make(game)
@@ -147,39 +134,39 @@ class _EnvSlot:
         self.reward = 0.0
         self.outcome: Outcome | None = None
 
-    def request(self) -> Request:
-        seen = self.observation
-        return Request(self.player, seen["frame"], seen["instruction"], executed=self.executed)
+    def request(self) -> PolicyRequest:
+        frame, instruction = self.observation["frame"], self.observation["instruction"]
+        return PolicyRequest(self.player, frame, instruction, executed=self.executed)
 
     def is_query_step(self) -> bool:
-        """Whether the policy is free to look at this step's frame."""
-        return self.steps % (self.late or 1) == 0
+        """Whether the policy observes this step's frame."""
+        return self.steps % (self.latency_steps or 1) == 0
 
     def on_decision(self, decision: Decision) -> None:
-        """The answer to the newest frame."""
-        later = [following.action for following in decision.chunk_rest]
-        self.answers.append((self.steps, [decision.action, *later]))
+        """Keep the decision on the newest frame."""
+        planned = [planned.action for planned in decision.later]
+        self.decisions.append((self.steps, [decision.action, *planned]))
 
     def current_action(self) -> Action:
-        """This step's action of the newest answer that is there; its last one where it foretold too few."""
-        for shown, actions in reversed(self.answers):
-            if (ago := self.steps - shown) >= self.late:
-                return actions[min(ago, len(actions) - 1)]
+        """This step's action of the newest decision past its latency, its last planned one where it has too few."""
+        for step, actions in reversed(self.decisions):
+            if (age := self.steps - step) >= self.latency_steps:
+                return actions[min(age, len(actions) - 1)]
         return self.env.game.null_action()
 
     def step(self, action: Action) -> None:
-        if self.late and self.is_query_step():
+        if self.latency_steps and self.is_query_step():
             self.executed = action
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
         self.reward += reward
         if terminated or truncated or self._followed_swapped(action):
-            self.outcome = Outcome(self.trial, bool(info["success"]), self.steps, self.reward)
+            self.outcome = Outcome(self.spec, bool(info["success"]), self.steps, self.reward)
             self.player.close()
             self.env.close()
 
     def _followed_swapped(self, action: Action) -> bool:
-        """Whether a swapped instruction was carried out: what follows shows nothing of listening."""
+        """Whether the swapped instruction was carried out: what follows says nothing about following it."""
         if self.swapped_env is None:
             return False
         _, _, terminated, truncated, info = self.swapped_env.step(action)
@@ -190,7 +177,7 @@ class _EnvSlot:
 
 
 def options_of(spec: EpisodeSpec, game: Game) -> dict[str, Any]:
-    """Reset options: which task judges, and which words the player hears."""
+    """Reset options: the task that judges, and the instruction that the player gets."""
     options: dict[str, Any] = {"task": spec.task}
     if spec.condition == "agent_no_instruction":
         options["instruction"] = ""
@@ -200,17 +187,17 @@ def options_of(spec: EpisodeSpec, game: Game) -> dict[str, Any]:
 
 
 def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
-    """Another task than the one judged, and words that ask for it."""
+    """Another task than the one judged, and an instruction for it."""
     rng = np.random.default_rng([spec.seed, 5])
     others = [task for task in game.exclusive_instructions if task != spec.task]
     task = others[int(rng.integers(len(others)))]
-    words = game.exclusive_instructions[task]
-    return task, words[int(rng.integers(len(words)))]
+    instructions = game.exclusive_instructions[task]
+    return task, instructions[int(rng.integers(len(instructions)))]
 
 
-def _play_expert(trial: EpisodeSpec, name: str) -> Outcome:
+def _play_expert(spec: EpisodeSpec, name: str) -> Outcome:
     game, env = load(name), make(name)
-    env.reset(seed=trial.seed, options=options_of(trial, game))
+    env.reset(seed=spec.seed, options=options_of(spec, game))
     expert, steps, total = game.teacher()(env), 0, 0.0
     while True:
         action, _ = expert()
@@ -218,14 +205,14 @@ def _play_expert(trial: EpisodeSpec, name: str) -> Outcome:
         steps, total = steps + 1, total + reward
         if terminated or truncated:
             env.close()
-            return Outcome(trial, bool(info["success"]), steps, total)
+            return Outcome(spec, bool(info["success"]), steps, total)
 
 
-def _jobs(trials: list[EpisodeSpec]) -> list[list[EpisodeSpec]]:
-    """Groups of one condition and task, `LANES` each."""
+def _jobs(specs: list[EpisodeSpec]) -> list[list[EpisodeSpec]]:
+    """Groups of one condition and task, at most `ENVS_PER_PROCESS` each."""
     groups: dict[tuple[str, str], list[EpisodeSpec]] = {}
-    for trial in trials:
-        groups.setdefault((trial.condition, trial.task), []).append(trial)
+    for spec in specs:
+        groups.setdefault((spec.condition, spec.task), []).append(spec)
     return [
         group[i : i + ENVS_PER_PROCESS]
         for group in groups.values()

@@ -1,4 +1,4 @@
-"""How close are predicted actions to the real ones, and how sure is a success rate?
+"""Metrics of predicted actions, and the interval of a success rate.
 
 BLEU-4 alone misleads on play, where most actions repeat: read it beside the baselines and the F1 at changes.
 """
@@ -64,15 +64,18 @@ def camera_mae_deg(spec: GameSpec, predicted: Sequence[Action], wanted: Sequence
 
 
 def change_f1(predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
-    """F1 of foreseeing changes: a hit is a step where the wanted action differs from the wanted one before it,
-    and the prediction is exactly the new action; predicted changes are predictions that differ from that last
-    wanted action. The first step does not count; the order must be that of the episode."""
-    hits = said = real = 0
+    """F1 at changes of action.
+
+    A true positive is a step where the wanted action differs from the wanted one before it and the prediction is
+    exactly the new action; predicted changes are predictions that differ from that last wanted action. The first step
+    does not count; the order must be that of the episode. NaN where nothing changes.
+    """
+    hits = predicted_changes = changes = 0
     for before, p, w in zip(wanted[:-1], predicted[1:], wanted[1:], strict=True):
-        real += w != before
-        said += p != before
+        changes += w != before
+        predicted_changes += p != before
         hits += w != before and p == w
-    return _f1(hits, said, real)
+    return _f1(hits, predicted_changes, changes)
 
 
 def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -85,5 +88,5 @@ def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _f1(hits: int, said: int, real: int) -> float:
-    return 2 * hits / (said + real) if said + real else math.nan
+def _f1(hits: int, predicted: int, wanted: int) -> float:
+    return 2 * hits / (predicted + wanted) if predicted + wanted else math.nan

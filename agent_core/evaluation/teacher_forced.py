@@ -1,4 +1,4 @@
-"""How well are the next actions of held-out play foretold, beside doing nothing and repeating the last action?"""
+"""Teacher-forced evaluation: next actions of held-out play, beside the null action and the repeated last action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from agent_core.evaluation import metrics
-from bridges import Policy, Request
+from bridges.policy import Policy, PolicyRequest
 from games import Action
 from recorder import Episode
 
@@ -16,7 +16,7 @@ def next_action_report(
     policies: Mapping[str, Policy],
     on_episode: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Metrics of what policies (by name) foretell while they watch recorded play, and of two that see nothing."""
+    """Metrics of the policies' (by name) predictions on recorded play, and of two baselines that see no frame."""
     names = (*policies, "noop", "repeat_last")
     predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
     for episode in episodes:
@@ -31,14 +31,14 @@ def next_action_report(
 
 
 def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
-    """What a policy would do at every step, told after each what was really executed."""
+    """A policy's predicted action at every step, with the recorded actions as its past (teacher forcing)."""
     player = policy.attach(episode.spec, seed=0)
     predicted: list[Action] = []
     executed: Action | None = None
-    for frame, really in zip(episode.frames(), episode.executed, strict=True):
-        request = Request(player, frame, episode.header.instruction, executed)
+    for frame, recorded in zip(episode.frames(), episode.executed, strict=True):
+        request = PolicyRequest(player, frame, episode.header.instruction, executed)
         predicted.append(policy.act([request])[0].action)
-        executed = really
+        executed = recorded
     player.close()
     return predicted
 

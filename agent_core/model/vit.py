@@ -89,7 +89,8 @@ class SpaceTimeBlock(Block):
         every = (k.flatten(1, 2) @ queries).view(-1, self.heads, frames, self.heads)
         scores = every.diagonal(dim1=1, dim2=3).transpose(0, 1) * q.shape[3] ** -0.5
         shares = (scores.view(frames, len(x), -1) + temporal_kv.mask).softmax(0)
-        each = shares.view(frames, -1, self.heads).permute(1, 2, 0)  # (F * P, heads, T)
+        # (F * P, heads, T), in this order in memory: else torch multiplies place by place and head by head
+        each = shares.view(frames, -1, self.heads).permute(1, 2, 0).contiguous()
         out: Tensor = self.time.attention_out((each[:, :, None] @ v).view(x.shape), x)
         return out
 

@@ -26,7 +26,7 @@ from agent_core.agent import Agent
 from agent_core.config import ModelConfig
 from agent_core.process_pool import pool
 from agent_core.tokens.instruction_room import sure_cut_warning
-from bridges import Policy, Request
+from bridges.policy import Policy, PolicyRequest
 from bridges.serving.random_policy import random_action
 from games import Action, Button, Camera, Control, Env, Expert, Game, GameSpec, Observation
 from games.registry import load, make
@@ -238,7 +238,7 @@ class _AgentDriver:
         self._player = policy.attach(spec, seed=seed)
 
     def action(self, observation: Observation) -> Action | None:
-        request = Request(self._player, observation["frame"], observation["instruction"])
+        request = PolicyRequest(self._player, observation["frame"], observation["instruction"])
         return self._policy.act([request])[0].action
 
     def close(self) -> None:

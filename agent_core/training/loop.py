@@ -23,10 +23,11 @@ from torch import Tensor
 
 from agent_core.config import ConfigError, RunConfig
 from agent_core.data.corpus import TrainingData
+from agent_core.progress_bar import ProgressBar
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import fingerprint
 from agent_core.training.interrupt import StopRequest
-from agent_core.training.progress import Bar, ProgressReporter, TaskID, progress_bar
+from agent_core.training.progress import ProgressReporter, progress_bar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
 from agent_core.training.run_dir import BEST, LAST, STATE, TrainError
@@ -148,7 +149,7 @@ class TrainingLoop:
             if self.progress.validation_due:
                 self._validate(log, stop)
             self._started, self._ended = time.monotonic(), None
-            self._train(log, bar, bar.add_task("training", total=1.0, note=""), stop)
+            self._train(log, bar, stop)
             number = self._finish(log, stop)
         steps_per_s = (self.progress.step - first) / max(self.seconds - self._seconds_before, 1e-9)
         self.progress.seconds = self.seconds
@@ -185,9 +186,9 @@ class TrainingLoop:
         )
         return Due(*self.group.broadcast(due, self.device))
 
-    def _train(self, log: RunLog | None, bar: Bar, task: TaskID, stop: StopRequest) -> None:
+    def _train(self, log: RunLog | None, bar: ProgressBar, stop: StopRequest) -> None:
         progress = self.progress
-        reporter = ProgressReporter(log, bar, task, self.config.train.batch, progress.step)
+        reporter = ProgressReporter(log, bar, self.config.train.batch, progress.step)
         self._validated = self._saved = time.monotonic()
         due = self._check_due(stop)
         while not (due.is_spent or due.stop):
@@ -205,7 +206,7 @@ class TrainingLoop:
             elif due.saving:
                 self._save_state()
         if due.is_spent:
-            bar.update(task, completed=1.0)
+            bar(1.0, 1.0)
 
     def _finish(self, log: RunLog | None, stop: StopRequest) -> int:
         """Save, then validate what is not validated yet; returns the signal that ended the run, 0 for none."""

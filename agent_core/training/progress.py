@@ -1,37 +1,31 @@
-"""Training progress: rows of the log, a bar on a terminal, lines elsewhere."""
+"""Progress of training: rows of the run's log, and the progress bar with the last losses."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
+from agent_core.progress_bar import ProgressBar
 from agent_core.training.run_log import RunLog
 
 logger = logging.getLogger("iafm.train")
-__all__ = ["Bar", "ProgressReporter", "TaskID", "as_metrics", "progress_bar"]
 
 
 class ProgressReporter:
-    """Reports to the log, to the bar and, where there is no terminal, as a line every ten seconds."""
+    """Writes losses, rate and data wait to the run's log (None: another process does) and beside the bar."""
 
     def __init__(
         self,
         log: RunLog | None,
-        bar: Bar,
-        task: TaskID,
+        bar: ProgressBar,
         batch: int,
         step: int,
     ) -> None:
-        self.log, self.bar, self.task = log, bar, task
+        self.log, self.bar = log, bar
         self.batch = batch
         self.step, self.since = step, time.monotonic()
-        self.printed = time.monotonic()
         self.data_wait_s = 0.0
 
     def report(
@@ -41,10 +35,10 @@ class ProgressReporter:
         numbers: dict[str, float],
         data_wait_s: float | None = None,
     ) -> None:
-        """The numbers of one step, and windows per second since the last report.
+        """Report one step's metrics, with the rate in windows per second since the last report.
 
-        `data_wait_s` is the time spent waiting for data so far, where it is known; logged is its share of the time
-        since the last report.
+        `data_wait_s` is the time that training has waited for data in all; `data_wait` in the log is its share of the
+        time since the last report.
         """
         now = time.monotonic()
         spent = now - self.since
@@ -59,10 +53,7 @@ class ProgressReporter:
         if self.log is None:
             return
         self.log.write(step, "train", numbers)
-        self.bar.update(self.task, completed=progress, note=note)
-        if not sys.stderr.isatty() and now - self.printed > 10:
-            self.printed = now
-            logger.info("%3.0f %% %s", 100 * progress, note)
+        self.bar(progress, 1.0, note)
 
 
 def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
@@ -75,10 +66,6 @@ def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str,
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 
-def progress_bar(shown: bool) -> Bar:
-    """A progress bar on a terminal's standard error, elsewhere a silent one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    later = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Bar(
-        *columns, *later, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())
-    )
+def progress_bar(shown: bool) -> ProgressBar:
+    """The bar of a training run; without a terminal its lines go to the log of messages, with their time."""
+    return ProgressBar("training", shown=shown, write=logger.info)

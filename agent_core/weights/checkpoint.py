@@ -20,6 +20,7 @@ from agent_core.model.iafm import IAFM
 from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.weights.hub import HubError, fetched
 from games import GameSpec
+from games.validation_error import first_error
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -213,7 +214,4 @@ def validated(kind: type[Kind], raw: dict[str, Any], path: Path) -> Kind:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CheckpointError(
-            f"{path}: {first['msg']} at {'.'.join(map(str, first['loc']))}"
-        ) from None
+        raise CheckpointError(f"{path}: {first_error(error)}") from None

@@ -1,4 +1,4 @@
-// What is the player doing, and what will it do next? Everything shown comes over one websocket (PROTOCOL.md).
+// Console: what the policy sees and does, from messages of one websocket (PROTOCOL.md).
 "use strict";
 
 const HEADER = 32;
@@ -35,7 +35,7 @@ const readers = {
     state.wait = 500;
     link("live", "connected");
     at("policy").textContent = message.policy;
-    if (state.session) send({ type: "subscribe", session: state.session });
+    state.subscribed = false; // a session may have ended while we were away: the next state tells
   },
   state(message) {
     at("policy").textContent = message.policy;
@@ -43,7 +43,10 @@ const readers = {
     if (state.session && !names.includes(state.session)) {
       state.session = null;
       send({ type: "subscribe", session: null });
+    } else if (state.session && !state.subscribed) {
+      send({ type: "subscribe", session: state.session });
     }
+    state.subscribed = true;
     state.current = message.sessions.find((s) => s.session === state.session) ?? message.sessions.at(-1) ?? null;
     sessions(message.sessions);
     attached();

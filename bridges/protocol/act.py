@@ -1,45 +1,30 @@
-"""What is a game told of a decision? Its values, its words, how long it counts, and where the time went."""
+"""Act message: a policy's decision with its session, validity and latency."""
 
 from __future__ import annotations
 
-import math
-
-from bridges.protocol.messages import Act, ActionText, Latency, PlannedAction
-from bridges.serving.batcher import CompletedObservation
+from bridges.protocol.messages import Act, Decision, Latency
 
 VALID_STEPS = 6
-"""An action, of several the last, is valid for so many steps of the game."""
+"""Steps of the game for which an action is valid; of several planned actions, for which the last is."""
 
 
-def act_message(answered: CompletedObservation, now: float) -> Act:
-    """The message for an answer that is sent at `now`, in seconds of the monotonic clock."""
-    decision, pending, session = answered.decision, answered.pending, answered.session
-    step_ms = 1000 / session.player.spec.step_hz
+def act_message(
+    decision: Decision,
+    *,
+    session: str,
+    observation: int,
+    step_hz: float,
+    latency: Latency,
+    dropped: int,
+) -> Act:
+    """The decision for observation number `observation`; `dropped` counts the session's replaced ones."""
+    step_ms = 1000 / step_hz
     return Act(
-        session=session.name,
-        observation=pending.picture.number,
-        action=decision.action,
-        words=decision.words,
-        probability=_finite(decision.probability),
-        alternatives=tuple(
-            ActionText(words=a.words, probability=_finite(a.probability))
-            for a in decision.alternatives
-        ),
-        entropy=_finite(decision.entropy),
-        later=tuple(
-            PlannedAction(action=then.action, words=then.words) for then in decision.chunk_rest
-        ),
+        **dict(decision),
+        session=session,
+        observation=observation,
         step_ms=step_ms,
-        valid_ms=(VALID_STEPS + len(decision.chunk_rest)) * step_ms,
-        latency=Latency(
-            queue_ms=round(1000 * (answered.started - pending.received), 3),
-            infer_ms=round(1000 * (answered.finished - answered.started), 3),
-            age_ms=round(1000 * (now - pending.received), 3),
-            batch=answered.batch,
-        ),
-        dropped=session.dropped,
+        valid_ms=(VALID_STEPS + len(decision.later)) * step_ms,
+        latency=latency,
+        dropped=dropped,
     )
-
-
-def _finite(value: float) -> float:
-    return float(value) if math.isfinite(value) else 0.0

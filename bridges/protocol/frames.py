@@ -1,4 +1,4 @@
-"""How does a picture travel? A fixed 32-byte header, optional JSON, and the picture's bytes.
+"""Binary frames: a fixed 32-byte header, optional JSON, and the picture's bytes.
 
     offset  size  field (little-endian)
     0       4     magic "IAFM"
@@ -9,7 +9,7 @@
     10      2     height in pixels
     12      4     observation number
     16      8     sender's clock in nanoseconds
-    24      4     bytes of JSON that follow the header
+    24      4     bytes of JSON that follow the header; skipped, since no field of it is defined yet
     28      4     bytes of picture that follow the JSON
 
 Sizes are checked here and again in a JPEG's or PNG's own bytes before anything is decoded.
@@ -33,7 +33,7 @@ MAX_META = 64 << 10
 
 
 class Codec(IntEnum):
-    """How the picture's bytes are to be read."""
+    """Format of the picture's bytes."""
 
     RGB = 0
     RGBA = 1
@@ -47,7 +47,7 @@ _CHANNELS = {Codec.RGB: 3, Codec.RGBA: 4, Codec.BGRA: 4, Codec.GRAY: 1}
 
 
 class FrameError(ValueError):
-    """A binary message is no picture we accept; `code` is the close code of the protocol."""
+    """A binary message is not acceptable; `code` is the close code of the protocol."""
 
     def __init__(self, message: str, code: int = 4415) -> None:
         super().__init__(message)
@@ -63,7 +63,6 @@ class EncodedFrame:
     height: int
     number: int
     t_ns: int
-    meta: bytes
     payload: bytes
 
     def decode(self) -> Frame:
@@ -85,26 +84,23 @@ class EncodedFrame:
         return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def pack(
-    frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB, meta: bytes = b""
-) -> bytes:
+def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB) -> bytes:
     """An RGB frame as a binary message; JPEG is written at quality 85."""
     height, width = frame.shape[:2]
     match codec:
         case Codec.RGB:
             payload = np.ascontiguousarray(frame).tobytes()
         case Codec.JPEG:
-            payload = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[
-                1
-            ].tobytes()
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+            payload = cv2.imencode(".jpg", frame[..., ::-1], quality)[1].tobytes()
         case Codec.PNG:
             payload = cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
         case _:
             raise FrameError(f"frames are sent as RGB, JPEG or PNG, not {codec.name}")
     header = HEADER.pack(
-        MAGIC, VERSION, codec, 0, width, height, number & 0xFFFFFFFF, t_ns, len(meta), len(payload)
+        MAGIC, VERSION, codec, 0, width, height, number & 0xFFFFFFFF, t_ns, 0, len(payload)
     )
-    return header + meta + payload
+    return header + payload
 
 
 def unpack(data: bytes) -> EncodedFrame:
@@ -133,18 +129,23 @@ def unpack(data: bytes) -> EncodedFrame:
             )
     elif _inner_size(codec, payload) != (width, height):
         raise FrameError(f"the {codec.name} inside is not {width}x{height}", 4413)
-    return EncodedFrame(
-        codec, width, height, number, t_ns, data[HEADER.size : HEADER.size + meta_size], payload
-    )
+    return EncodedFrame(codec, width, height, number, t_ns, payload)
 
 
 def _inner_size(codec: Codec, data: bytes) -> tuple[int, int] | None:
-    """Width and height as the picture's own bytes claim them."""
-    if codec is Codec.PNG:
-        if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
-            return None
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
+    """Width and height in a PNG's or JPEG's own header; None where it has none."""
+    return _png_size(data) if codec is Codec.PNG else _jpeg_size(data)
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """From the first start-of-frame segment (markers C0 to CF without C4, C8 and CC)."""
     at = 2
     if data[:2] != b"\xff\xd8":
         return None

@@ -1,4 +1,4 @@
-"""What can be said on the wire? Every JSON message of `iafm.bridge.v1`, checked strictly.
+"""Messages: every JSON message of `iafm.bridge.v1`, checked strictly.
 
 Unknown fields are ignored (a newer peer may send more); wrong types are an error with the field's path.
 """
@@ -6,18 +6,27 @@ Unknown fields are ignored (a newer peer may send more); wrong types are an erro
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from games import GameSpec
+from games import Action, GameSpec
+from games.validation_error import FirstError, first_error
 
 SUBPROTOCOL = "iafm.bridge.v1"
 VERSION = 1
+MAX_MESSAGE = 4 << 20
+"""Bytes of a message, pictures included."""
 MAX_TEXT = 256 << 10
 MAX_DEPTH = 32
 
 InstructionText = Annotated[str, Field(max_length=500)]
+JsonFloat = Annotated[float, AfterValidator(lambda value: value if isfinite(value) else 0.0)]
+"""A number; NaN and infinity, which JSON does not have, become 0."""
+SessionName = Annotated[str, Field(max_length=100)]
+QueryKind = Literal["next_action", "why", "caption"]
+QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
 
 class MessageError(ValueError):
@@ -32,15 +41,18 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_M = TypeVar("_M", bound=_Message)
+
+
 class Hello(_Message):
-    """First message of a client. `play` needs a spec; `tasks` are example instructions for the console."""
+    """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
     version: int = VERSION
     role: Literal["play", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
-    token: str | None = Field(None, max_length=500)
+    token: str | None = Field(None, max_length=500, repr=False)
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
     tasks: tuple[InstructionText, ...] = Field((), max_length=100)
@@ -61,15 +73,15 @@ class Welcome(_Message):
 
 
 class Instruct(_Message):
-    """A new goal, in words, from the game or from a console (which names the session)."""
+    """A new instruction from the game or from a console (which names the session)."""
 
     type: Literal["instruct"] = "instruct"
     text: InstructionText
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Event(_Message):
-    """What happened in the game; `terminated` or `truncated` ends the episode."""
+    """Reward and end of an episode: `terminated` or `truncated` ends it."""
 
     type: Literal["event"] = "event"
     reward: float = 0.0
@@ -78,14 +90,14 @@ class Event(_Message):
     success: bool | None = None
     task: str = Field("", max_length=100)
     episode: int = 0
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Subscribe(_Message):
     """A watcher's choice of session; None follows the newest."""
 
     type: Literal["subscribe"] = "subscribe"
-    session: str | None = None
+    session: SessionName | None = None
 
 
 class Query(_Message):
@@ -93,8 +105,8 @@ class Query(_Message):
 
     type: Literal["query"] = "query"
     id: int = 0
-    kind: Literal["next_action", "why", "caption"] = "next_action"
-    session: str | None = None
+    kind: QueryKind = "next_action"
+    session: SessionName | None = None
 
 
 class Answer(_Message):
@@ -110,18 +122,34 @@ class ActionText(_Message):
     """An action in words with its probability."""
 
     words: str
-    probability: float
+    probability: JsonFloat
 
 
 class PlannedAction(_Message):
-    """What to do at a later step, should nothing newer come."""
+    """An action for a later step, valid unless a newer decision comes; also in words."""
 
-    action: dict[str, Any]
+    action: Action
     words: str
 
 
+class Decision(_Message):
+    """An action of the game, in words, with its probability as a whole.
+
+    `later` are the planned actions of the steps after it, in order, where the policy plans a chunk.
+    """
+
+    action: Action
+    words: str
+    probability: JsonFloat
+    alternatives: tuple[ActionText, ...] = ()
+    """Most probable actions, best first."""
+    entropy: JsonFloat = 0.0
+    """Of the first token's distribution, in nats."""
+    later: tuple[PlannedAction, ...] = ()
+
+
 class Latency(_Message):
-    """Milliseconds an observation waited, was batched, was thought about, and its whole age in the server."""
+    """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
 
     queue_ms: float
     infer_ms: float
@@ -130,19 +158,12 @@ class Latency(_Message):
     """Observations answered in the same pass."""
 
 
-class Act(_Message):
-    """The answer to one observation: values per control, and the same in words."""
+class Act(Decision):
+    """The decision for one observation, with what the game needs to apply it."""
 
     type: Literal["act"] = "act"
     session: str
     observation: int
-    action: dict[str, Any]
-    words: str
-    probability: float
-    alternatives: tuple[ActionText, ...] = ()
-    entropy: float = 0.0
-    later: tuple[PlannedAction, ...] = ()
-    """The actions of the steps after it, in order."""
     step_ms: float = Field(0.0, ge=0)
     """Length of a step; 0 where the server does not say."""
     valid_ms: float
@@ -151,7 +172,7 @@ class Act(_Message):
     """Observations of this session skipped so far because a newer one came."""
 
     def at_step(self, steps: int) -> Act:
-        """What of it counts `steps` whole steps later: the action due then, past the last one the last.
+        """What is due `steps` whole steps later; the last planned action is held.
 
         Probability, alternatives and entropy stay those of the first action.
         """
@@ -177,7 +198,7 @@ class SessionState(_Message):
 
 
 class State(_Message):
-    """All attached games."""
+    """All attached games, in the order in which they came."""
 
     type: Literal["state"] = "state"
     policy: str
@@ -185,7 +206,7 @@ class State(_Message):
 
 
 class ErrorMessage(_Message):
-    """What was wrong, with a stable code and the way out."""
+    """A problem, with a stable code and the way out."""
 
     type: Literal["error"] = "error"
     code: str
@@ -195,7 +216,7 @@ class ErrorMessage(_Message):
 
 
 class Bye(_Message):
-    """A polite end."""
+    """The polite end of a connection."""
 
     type: Literal["bye"] = "bye"
 
@@ -221,6 +242,14 @@ def from_server(text: str) -> FromServer | None:
     return _read(text, _server, "a server")  # type: ignore[no-any-return]
 
 
+def build(model: type[_M], **values: Any) -> _M:
+    """A message from values; raises `MessageError` with the first wrong field."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _field_error(first_error(error), model.model_fields["type"].default) from None
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of all messages, by sender."""
     return {"client": _client.json_schema(), "server": _server.json_schema()}
@@ -233,11 +262,16 @@ def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
     try:
         return adapter.validate_python(value, strict=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "union_tag_invalid":
+        first = first_error(error)
+        if first.kind == "union_tag_invalid":
             return None
-        path = ".".join(str(part) for part in first["loc"][1:])
-        raise MessageError(f"{value['type']}.{path}: {first['msg']}", path) from None
+        raise _field_error(first, value["type"], skip=1) from None
+
+
+def _field_error(first: FirstError, type_name: str, *, skip: int = 0) -> MessageError:
+    """The first wrong field; its value is not repeated, since it may be a token."""
+    path = ".".join(first.path[skip:])
+    return MessageError(f"{type_name}.{path}: {first.message}", path)
 
 
 def parse_json(text: str) -> Any:

@@ -1,1 +1,1 @@
-"""Server: sessions, batching, websocket and HTTP."""
+"""Server side: sessions, batching, websocket and HTTP."""

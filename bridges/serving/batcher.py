@@ -1,7 +1,7 @@
-"""How do many players share one brain? One batch over all sessions with something new, again and again.
+"""Batcher: one batch over all sessions that have a new observation, again and again.
 
-A realtime session keeps only its newest observation: what a newer one replaces is counted as dropped, so no
-answer is ever about an old picture. The policy runs in one worker thread; the event loop never computes.
+A realtime session keeps only its newest observation; what a newer one replaces is counted as dropped, so no answer is
+about an old picture. The policy runs in one worker thread; the event loop never computes.
 """
 
 from __future__ import annotations
@@ -10,57 +10,71 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from bridges.policy import Decision, Policy, PolicySession, Request
+from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.messages import Latency
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
 _T = TypeVar("_T")
 
 
-@dataclass
+@dataclass(frozen=True)
 class QueuedObservation:
-    """An observation that waits for its answer."""
+    """An observation that waits for its answer; `received` in seconds of the monotonic clock."""
 
-    picture: EncodedFrame
+    encoded: EncodedFrame
     received: float
 
 
 @dataclass
 class GameSession:
-    """One attached player as the batcher sees it."""
+    """One attached game as the batcher sees it."""
 
     name: str
     player: PolicySession
     lockstep: bool
     instruction: str
-    waiting: deque[QueuedObservation] = field(default_factory=deque)
+    queue: deque[QueuedObservation] = field(default_factory=deque)
     dropped: int = 0
 
-    def enqueue(self, picture: EncodedFrame) -> None:
-        """Take in an observation; in realtime it replaces the one still waiting."""
-        if self.waiting and not self.lockstep:
-            self.waiting.clear()
+    def enqueue(self, encoded: EncodedFrame) -> None:
+        """Add an observation; in realtime it replaces the one still waiting."""
+        if self.queue and not self.lockstep:
+            self.queue.clear()
             self.dropped += 1
-        self.waiting.append(QueuedObservation(picture, time.monotonic()))
+        self.queue.append(QueuedObservation(encoded, time.monotonic()))
 
 
 @dataclass(frozen=True)
 class CompletedObservation:
-    """A decision with the times around it, in seconds of the monotonic clock."""
+    """An answered observation: the decision and the times of its pass, in seconds of the monotonic clock."""
 
     session: GameSession
-    pending: QueuedObservation
+    observation: QueuedObservation
     frame: Frame
     decision: Decision
     started: float
     finished: float
     batch: int
+
+    def latency(self, now: float) -> Latency:
+        """Where the time went, for an answer that is sent at `now`."""
+        received = self.observation.received
+        return Latency(
+            queue_ms=round(1000 * (self.started - received), 3),
+            infer_ms=round(1000 * (self.finished - self.started), 3),
+            age_ms=round(1000 * (now - received), 3),
+            batch=self.batch,
+        )
+
+
+Failure = tuple[GameSession, Exception]
 
 
 class Batcher:
@@ -79,7 +93,7 @@ class Batcher:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
 
     def notify(self) -> None:
-        """Something waits."""
+        """Start a pass: an observation was queued."""
         self._wake.set()
 
     async def call(self, function: Callable[[], _T]) -> _T:
@@ -91,43 +105,54 @@ class Batcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while batch := [s for s in self.sessions.values() if s.waiting]:
-                for answer in await self.call(lambda b=batch: self._run_batch(b)):  # type: ignore[misc]
-                    if isinstance(answer, CompletedObservation):
-                        self._on_answer(answer)
+            while batch := [s for s in self.sessions.values() if s.queue]:
+                for result in await self.call(lambda b=batch: self._run_batch(b)):  # type: ignore[misc]
+                    if isinstance(result, CompletedObservation):
+                        self._on_answer(result)
                     else:
-                        self._on_error(*answer)
+                        self._on_error(*result)
 
-    def _run_batch(
-        self, batch: list[GameSession]
-    ) -> list[CompletedObservation | tuple[GameSession, Exception]]:
-        """Decode and decide for all sessions; a failure of one leaves the others be."""
-        taken: list[tuple[GameSession, QueuedObservation, Frame, Request]] = []
-        results: list[CompletedObservation | tuple[GameSession, Exception]] = []
-        begun = time.monotonic()
-        for session in batch:
-            if not session.waiting:
-                continue
-            pending = session.waiting.popleft()
-            try:
-                frame = pending.picture.decode()
-            except FrameError as error:
-                results.append((session, error))
-                continue
-            request = Request(session.player, frame, session.instruction)
-            taken.append((session, pending, frame, request))
+    def _run_batch(self, batch: Sequence[GameSession]) -> list[CompletedObservation | Failure]:
+        """Decode and decide for all sessions; a damaged picture fails its own session only."""
+        started = time.monotonic()
+        observations, requests, failures = _take(batch)
         try:
-            decisions = self.policy.act([request for *_, request in taken]) if taken else []
+            decisions = self.policy.act(requests) if requests else []
         except Exception as error:  # one broken pass must not end the server
-            log.exception("the policy failed on a batch of %d", len(taken))
-            return results + [(session, error) for session, *_ in taken]
-        ended = time.monotonic()
-        for (session, pending, frame, _), decision in zip(taken, decisions, strict=True):
-            results.append(
-                CompletedObservation(session, pending, frame, decision, begun, ended, len(taken))
+            log.exception("the policy failed on a batch of %d", len(requests))
+            return [*failures, *((session, error) for session, _ in observations)]
+        finished = time.monotonic()
+        completed = [
+            CompletedObservation(
+                session, observation, request.frame, decision, started, finished, len(requests)
             )
-        return results
+            for (session, observation), request, decision in zip(
+                observations, requests, decisions, strict=True
+            )
+        ]
+        return [*failures, *completed]
 
     def close(self) -> None:
-        """Let the worker go."""
+        """End the worker thread."""
         self._worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _take(
+    batch: Sequence[GameSession],
+) -> tuple[list[tuple[GameSession, QueuedObservation]], list[PolicyRequest], list[Failure]]:
+    """The oldest queued observation of every session, its request, and what could not be decoded."""
+    observations: list[tuple[GameSession, QueuedObservation]] = []
+    requests: list[PolicyRequest] = []
+    failures: list[Failure] = []
+    for session in batch:
+        if not session.queue:
+            continue
+        observation = session.queue.popleft()
+        try:
+            frame = observation.encoded.decode()
+        except FrameError as error:
+            failures.append((session, error))
+            continue
+        observations.append((session, observation))
+        requests.append(PolicyRequest(session.player, frame, session.instruction))
+    return observations, requests, failures

@@ -1,4 +1,4 @@
-"""What does the server's port say to a browser? The console, its health, the protocol's schema; strangers nothing."""
+"""HTTP pages on the server's port: console, health, metrics and message schema; checks of Host and Origin."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from bridges.protocol.address import PATH
 from bridges.protocol.messages import schema
 
-WIRE = "/v1"
-"""The only path that is no page."""
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/console.js": ("console.js", "text/javascript; charset=utf-8"),
@@ -29,7 +28,7 @@ _CSP = (
 
 @dataclass(frozen=True)
 class Health:
-    """How the server is."""
+    """Figures of a running server."""
 
     policy: str
     sessions: int
@@ -37,7 +36,7 @@ class Health:
     dropped: int
 
     def metrics(self) -> str:
-        """As Prometheus reads it."""
+        """Prometheus text format."""
         return (
             f"# TYPE iafm_sessions gauge\niafm_sessions {self.sessions}\n"
             f"# TYPE iafm_actions_total counter\niafm_actions_total {self.answered}\n"
@@ -48,11 +47,11 @@ class Health:
 def answer(
     request: Request, health: Health, *, known_hosts: Collection[str] | None
 ) -> Response | None:
-    """A page for everything but the wire, for which it is None; checks Host (any, where None) and Origin."""
+    """A page, or None for the websocket's path; checks Origin, and Host unless `known_hosts` is None."""
     path, host = urlsplit(request.path).path, request.headers.get("Host", "")
-    if known_hosts is not None and _name(host) not in known_hosts:
+    if known_hosts is not None and _host_name(host) not in known_hosts:
         return _page(HTTPStatus.MISDIRECTED_REQUEST, "unknown host\n")
-    if path == WIRE:
+    if path == PATH:
         origin = request.headers.get("Origin")
         if origin and urlsplit(origin).netloc != host:
             return _page(HTTPStatus.FORBIDDEN, "4403: this origin may not connect\n")
@@ -62,8 +61,8 @@ def answer(
         page = resources.files("bridges").joinpath("console", name)
         return _page(HTTPStatus.OK, page.read_text(encoding="utf-8"), kind)
     if path == "/healthz":
-        known = {"status": "ok", "policy": health.policy, "sessions": health.sessions}
-        return _page(HTTPStatus.OK, json.dumps(known), "application/json")
+        status = {"status": "ok", "policy": health.policy, "sessions": health.sessions}
+        return _page(HTTPStatus.OK, json.dumps(status), "application/json")
     if path == "/schema.json":
         return _page(HTTPStatus.OK, json.dumps(schema()), "application/json")
     if path == "/metrics":
@@ -71,7 +70,7 @@ def answer(
     return _page(HTTPStatus.NOT_FOUND, "nothing here\n")
 
 
-def _name(host: str) -> str:
+def _host_name(host: str) -> str:
     """A Host header without its port."""
     return host if host.endswith("]") else host.rsplit(":", 1)[0]
 

@@ -1,4 +1,4 @@
-"""What does play without a brain look like? Random legal actions, each held for a moment; no torch."""
+"""Random policy: legal random actions, each held for a few steps; needs no model."""
 
 from __future__ import annotations
 
@@ -6,60 +6,62 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridges.policy import Alternative, Decision, PolicySession, Request
+from bridges.policy import ActionText, Decision, PolicyRequest, PolicySession
 from games import Action, Axis, Button, Camera, Choice, GameSpec, Stick
 
-HOLD = 8
+MAX_HOLD_STEPS = 8
 """Most steps for which one random action is held."""
 
 
 class RandomPlayer:
-    """A random stream of one session."""
+    """Random stream of one session."""
 
     warnings: tuple[str, ...] = ()
 
     def __init__(self, spec: GameSpec, seed: int | None) -> None:
         self.spec = spec
         self._rng = np.random.default_rng(seed)
-        self._left = 0
+        self._hold_steps = 0
         self.action = spec.null_action()
 
     def reset(self) -> None:
-        self._left = 0
+        self._hold_steps = 0
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def next(self) -> Action:
         """The held action, or a new one."""
-        if self._left == 0:
-            self._left = int(self._rng.integers(1, HOLD + 1))
+        if self._hold_steps == 0:
+            self._hold_steps = int(self._rng.integers(1, MAX_HOLD_STEPS + 1))
             self.action = random_action(self.spec, self._rng)
-        self._left -= 1
+        self._hold_steps -= 1
         return self.action
 
 
 class RandomPolicy:
-    """The baseline every report names "random"."""
+    """The policy that reports call "random"."""
 
     name = "random"
 
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> RandomPlayer:
         return RandomPlayer(spec, seed)
 
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
-        decisions = []
-        for request in requests:
-            assert isinstance(request.player, RandomPlayer)
-            action = request.player.next()
-            words = request.player.spec.to_words(action)
-            decisions.append(Decision(action, words, 0.0, (Alternative(words, 0.0),)))
-        return decisions
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        return [_decide(request.player) for request in requests]
 
     def ask(self, player: PolicySession, question: str) -> str:
         if question == "next_action" and isinstance(player, RandomPlayer):
             return f"{player.spec.to_words(player.action)} (drawn at random)"
         return "I press random buttons: there is no reason"
+
+
+def _decide(player: PolicySession) -> Decision:
+    assert isinstance(player, RandomPlayer)
+    action = player.next()
+    words = player.spec.to_words(action)
+    shown = (ActionText(words=words, probability=0.0),)
+    return Decision(action=action, words=words, probability=0.0, alternatives=shown)
 
 
 def random_action(spec: GameSpec, rng: np.random.Generator) -> Action:

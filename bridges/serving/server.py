@@ -1,96 +1,49 @@
-"""How do games reach the policy? A websocket server on loopback, with the console page on the same port."""
+"""Bridge server: a websocket server on loopback for games and consoles, with the console page on the same port."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import time
 import uuid
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
-from websockets.typing import Subprotocol
 
-from bridges.policy import Policy, PolicyError
+from bridges.errors import BridgeError, PolicyError
+from bridges.policy import Policy
 from bridges.protocol import frames
 from bridges.protocol.act import act_message
+from bridges.protocol.address import PATH
 from bridges.protocol.messages import (
-    SUBPROTOCOL,
-    VERSION,
+    MAX_MESSAGE,
     Answer,
     Bye,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
-    MessageError,
     Query,
-    SessionState,
     State,
     Subscribe,
     Welcome,
-    from_client,
 )
+from bridges.protocol.wire_log import WIRE_LOG
 from bridges.serving.batcher import Batcher, CompletedObservation, GameSession
+from bridges.serving.connection import abort_stalled, parse, send, send_nowait
+from bridges.serving.handshake import ConnectionRefused, receive_hello, select_subprotocol
 from bridges.serving.http import Health, answer
+from bridges.serving.limits import ServerLimits
+from bridges.serving.sessions import Attachment, SessionRegistry, UnknownSessionError
+from bridges.serving.watchers import Watcher, Watchers
 
 log = logging.getLogger("iafm.bridge")
-
-MAX_MESSAGE = 4 << 20
-MAX_CONNECTIONS = 64
-HELLO_TIMEOUT_S = 5.0
-WATCH_HZ = 12.0
-STALL_BYTES, STALL_S = 1 << 20, 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-
-
-class BridgeError(RuntimeError):
-    """The server cannot start or a client cannot connect; one line says why and the way out."""
-
-
-class ConnectionRefused(Exception):
-    """A peer is sent away with a close code and a reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-@dataclass
-class Attachment:
-    """An attached game: its connection, its session and its tally."""
-
-    connection: ServerConnection
-    session: GameSession
-    hello: Hello
-    episodes: int = 0
-    successes: int = 0
-    acts: deque[float] = field(default_factory=lambda: deque(maxlen=100))
-
-    @property
-    def hz(self) -> float:
-        """Answers per second over the last ones."""
-        if len(self.acts) < 2 or time.monotonic() - self.acts[-1] > 2:
-            return 0.0
-        return (len(self.acts) - 1) / max(self.acts[-1] - self.acts[0], 1e-6)
-
-
-@dataclass(eq=False)
-class Watcher:
-    """A console: which session it looks at (None: the newest), and when it last got a picture."""
-
-    connection: ServerConnection
-    session: str | None = None
-    last_frame_at: float = 0.0
 
 
 class BridgeServer:
@@ -106,54 +59,76 @@ class BridgeServer:
         host: str = "127.0.0.1",
         port: int = 8765,
         token: str | None = None,
-        hello_timeout_s: float = HELLO_TIMEOUT_S,
+        limits: ServerLimits | None = None,
     ) -> None:
         if host not in LOOPBACK and not token:
             raise BridgeError(
                 f"{host} can be reached from other machines: set a token with --token-file"
             )
         self.policy = policy
-        self._host, self._port, self._token = host, port, token
-        self._hello_timeout_s = hello_timeout_s
-        self._games: dict[str, Attachment] = {}
-        self._watchers: set[Watcher] = set()
-        self._open = 0
+        self.limits = limits or ServerLimits()
+        self._host, self._port, self._token = host.strip("[]"), port, token
+        self._sessions = SessionRegistry()
+        self._watchers = Watchers(self._sessions, self.limits.watch_hz)
+        self._connections = 0
         self._answered = 0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def port(self) -> int:
-        """The port that is really bound."""
+        """The bound port."""
         assert self._server is not None
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     @property
     def url(self) -> str:
-        return f"ws://{self._host}:{self.port}/v1"
+        """Address for games."""
+        return f"ws://{self._authority}{PATH}"
 
     @property
     def console_url(self) -> str:
-        return f"http://{self._host}:{self.port}/"
+        """Address for a browser."""
+        return f"http://{self._authority}/"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
     def watchers(self) -> int:
-        """Consoles that are connected."""
+        """Number of connected consoles."""
         return len(self._watchers)
+
+    def state(self) -> State:
+        """All attached games with their tallies."""
+        sessions = tuple(attachment.state() for attachment in self._sessions)
+        return State(policy=self.policy.name, sessions=sessions)
+
+    # --- start and stop ---
 
     async def __aenter__(self) -> BridgeServer:
         self._batcher = Batcher(self.policy, self._on_answer, self._on_error)
+        self._server = await self._listen()
+        self._tasks = [
+            asyncio.create_task(self._batcher.run()),
+            asyncio.create_task(self._report()),
+            asyncio.create_task(abort_stalled(self._server, self.limits)),
+        ]
+        return self
+
+    async def _listen(self) -> Server:
         try:
-            self._server = await serve(
+            return await serve(
                 self._handle,
                 self._host,
                 self._port,
                 compression=None,
                 max_size=MAX_MESSAGE,
                 process_request=self._http,
-                select_subprotocol=_select_subprotocol,
+                select_subprotocol=select_subprotocol,
                 ping_interval=20,
-                logger=logging.getLogger("iafm.bridge.websockets"),
+                logger=WIRE_LOG,
             )
         except OSError as error:
             raise BridgeError(
@@ -163,12 +138,6 @@ class BridgeServer:
             ) from None
         except OverflowError:
             raise BridgeError(f"port {self._port} is none: choose one of 0 to 65535") from None
-        self._tasks = [
-            asyncio.create_task(self._batcher.run()),
-            asyncio.create_task(self._report()),
-            asyncio.create_task(self._watchdog()),
-        ]
-        return self
 
     async def __aexit__(
         self,
@@ -181,37 +150,29 @@ class BridgeServer:
             task.cancel()
         self._server.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.wait_closed(), 2)
+            await asyncio.wait_for(self._server.wait_closed(), self.limits.shutdown_s)
         for connection in list(self._server.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # aborted transports close in the loop's next turn
         self._batcher.close()
 
-    def state(self) -> State:
-        """All attached games with their tallies."""
-        sessions = tuple(
-            SessionState(
-                session=name,
-                game=game.session.player.spec.id,
-                instruction=game.session.instruction,
-                tasks=game.hello.tasks,
-                episodes=game.episodes,
-                successes=game.successes,
-                hz=round(game.hz, 1),
-                dropped=game.session.dropped,
-            )
-            for name, game in self._games.items()
-        )
-        return State(policy=self.policy.name, sessions=sessions)
-
     # --- connections ---
 
+    def _http(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
+        health = Health(
+            self.policy.name, len(self._sessions), self._answered, self._sessions.dropped
+        )
+        local = self._host in LOOPBACK
+        return answer(request, health, known_hosts=LOOPBACK if local else None)
+
     async def _handle(self, connection: ServerConnection) -> None:
-        self._open += 1
+        self._connections += 1
         try:
-            if self._open > MAX_CONNECTIONS:
-                raise ConnectionRefused(4429, f"{MAX_CONNECTIONS} connections are open")
-            hello = await self._hello(connection)
+            if self._connections > self.limits.connections:
+                raise ConnectionRefused(4429, f"{self.limits.connections} connections are open")
+            hello = await receive_hello(
+                connection, token=self._token, timeout_s=self.limits.hello_timeout_s
+            )
             if hello.role == "play":
                 await self._play(connection, hello)
             else:
@@ -224,220 +185,7 @@ class BridgeServer:
             log.exception("a connection failed")
             await connection.close(1011, "internal error")
         finally:
-            self._open -= 1
-
-    async def _hello(self, connection: ServerConnection) -> Hello:
-        try:
-            first = await asyncio.wait_for(connection.recv(), self._hello_timeout_s)
-        except TimeoutError:
-            raise ConnectionRefused(4408, f"no hello within {self._hello_timeout_s:g} s") from None
-        try:
-            hello = from_client(first) if isinstance(first, str) else None
-        except MessageError as error:
-            await _send(
-                connection, ErrorMessage(code="bad_message", message=str(error), path=error.path)
-            )
-            raise ConnectionRefused(4400, str(error)) from None
-        if not isinstance(hello, Hello):
-            raise ConnectionRefused(4400, "the first message is a hello")
-        if hello.version != VERSION:
-            raise ConnectionRefused(
-                4426, f"this server speaks version {VERSION}, not {hello.version}"
-            )
-        if self._token and not hmac.compare_digest(
-            (hello.token or "").encode(), self._token.encode()
-        ):
-            raise ConnectionRefused(4401, "wrong or missing token")
-        return hello
-
-    async def _play(self, connection: ServerConnection, hello: Hello) -> None:
-        if hello.spec is None:
-            raise ConnectionRefused(4400, "a hello to play carries the game's spec")
-        spec = hello.spec
-        try:
-            player = await self._batcher.call(lambda: self.policy.attach(spec, seed=hello.seed))
-        except PolicyError as error:
-            hint = "declare meanings for the controls (see `iafm games voxel`)"
-            await _send(connection, ErrorMessage(code="unplayable", message=str(error), hint=hint))
-            raise ConnectionRefused(4400, str(error)) from None
-        name = uuid.uuid4().hex[:8]
-        session = GameSession(name, player, hello.mode == "lockstep", hello.instruction)
-        game = self._games[name] = Attachment(connection, session, hello)
-        self._batcher.sessions[name] = session
-        log.info("%s attached as %s (%s)", spec.id, name, hello.mode)
-        try:
-            await _send(connection, self._welcome(name, hello.instruction, player.warnings))
-            self._broadcast_state()
-            async for message in connection:
-                await self._from_game(game, message)
-        finally:
-            self._games.pop(name, None)
-            self._batcher.sessions.pop(name, None)
-            log.info("%s left", name)
-            with contextlib.suppress(RuntimeError):  # the worker is gone at shutdown
-                await self._batcher.call(player.close)
-            self._broadcast_state()
-
-    async def _from_game(self, game: Attachment, data: str | bytes) -> None:
-        if isinstance(data, bytes):
-            try:
-                game.session.enqueue(frames.unpack(data))
-            except frames.FrameError as error:
-                raise ConnectionRefused(error.code, str(error)) from None
-            self._batcher.notify()
-            return
-        message = await self._parsed(game.connection, data)
-        match message:
-            case Instruct():
-                self._instruct(game, message.text, from_game=True)
-            case Event():
-                if message.terminated or message.truncated:
-                    game.episodes += 1
-                    game.successes += bool(message.success)
-                    await self._batcher.call(game.session.player.reset)
-                    self._broadcast_to_watchers(
-                        game, message.model_copy(update={"session": game.session.name})
-                    )
-                    self._broadcast_state()
-            case Query():
-                await self._answer_query(game.connection, message, game)
-            case Bye():
-                await game.connection.close(1000, "bye")
-
-    async def _watch(self, connection: ServerConnection, hello: Hello) -> None:
-        watcher = Watcher(connection)
-        await _send(connection, self._welcome("", "", ()))
-        if hello.role == "watch":
-            self._watchers.add(watcher)
-        try:
-            await _send(connection, self.state())
-            async for data in connection:
-                if isinstance(data, bytes):
-                    raise ConnectionRefused(4400, "a watcher sends no pictures")
-                message = await self._parsed(connection, data)
-                match message:
-                    case Subscribe():
-                        watcher.session = message.session
-                    case Instruct() | Query():
-                        game = self._find(message.session or watcher.session)
-                        if game is None:
-                            reason = "no game is attached"
-                            await _send(connection, ErrorMessage(code="no_session", message=reason))
-                        elif isinstance(message, Instruct):
-                            self._instruct(game, message.text, from_game=False)
-                        else:
-                            await self._answer_query(connection, message, game)
-                    case Bye():
-                        await connection.close(1000, "bye")
-        finally:
-            self._watchers.discard(watcher)
-
-    async def _parsed(self, connection: ServerConnection, data: str) -> Any:
-        """A checked message, or None after telling the peer what was wrong with it."""
-        try:
-            message = from_client(data)
-        except MessageError as error:
-            await _send(
-                connection, ErrorMessage(code="bad_message", message=str(error), path=error.path)
-            )
-            return None
-        if message is None:
-            reason = "this server does not know that type of message"
-            await _send(connection, ErrorMessage(code="unknown_type", message=reason))
-        return message
-
-    # --- what sessions do ---
-
-    def _instruct(self, game: Attachment, text: str, *, from_game: bool) -> None:
-        """Set a goal: it counts from the next observation on."""
-        game.session.instruction = text
-        note = Instruct(text=text, session=game.session.name)
-        if not from_game:
-            _send_nowait(game.connection, note)
-        self._broadcast_to_watchers(game, note)
-        self._broadcast_state()
-
-    async def _answer_query(
-        self, connection: ServerConnection, query: Query, game: Attachment
-    ) -> None:
-        try:
-            text = await self._batcher.call(
-                lambda: self.policy.ask(game.session.player, query.kind)
-            )
-        except Exception:
-            log.exception("the policy could not answer %s", query.kind)
-            reason = "the policy could not answer"
-            await _send(connection, ErrorMessage(code="policy_failed", message=reason))
-            return
-        await _send(connection, Answer(id=query.id, kind=query.kind, text=text))
-
-    def _on_answer(self, answered: CompletedObservation) -> None:
-        game = self._games.get(answered.session.name)
-        if game is None:
-            return
-        now = time.monotonic()
-        game.acts.append(now)
-        self._answered += 1
-        text = act_message(answered, now).model_dump_json()
-        _send_nowait(game.connection, text)
-        for watcher in self._watchers:
-            if self._find(watcher.session) is game:
-                _send_nowait(watcher.connection, text)
-                if now - watcher.last_frame_at >= 1 / WATCH_HZ:
-                    watcher.last_frame_at = now
-                    picture = answered.pending.picture
-                    _send_nowait(
-                        watcher.connection,
-                        frames.pack(
-                            answered.frame, picture.number, picture.t_ns, frames.Codec.JPEG
-                        ),
-                    )
-
-    def _on_error(self, session: GameSession, error: Exception) -> None:
-        if game := self._games.get(session.name):
-            reason = (
-                str(error)
-                if isinstance(error, frames.FrameError | PolicyError)
-                else "the policy failed"
-            )
-            _send_nowait(game.connection, ErrorMessage(code="policy_failed", message=reason))
-
-    def _find(self, name: str | None) -> Attachment | None:
-        """A session by name; None means the newest."""
-        if name is not None:
-            return self._games.get(name)
-        return next(reversed(self._games.values()), None)
-
-    def _broadcast_to_watchers(self, game: Attachment, message: Any) -> None:
-        for watcher in self._watchers:
-            if self._find(watcher.session) is game:
-                _send_nowait(watcher.connection, message)
-
-    def _broadcast_state(self) -> None:
-        state = self.state()
-        for watcher in self._watchers:
-            _send_nowait(watcher.connection, state)
-
-    async def _report(self) -> None:
-        """Watchers get fresh figures once a second."""
-        while True:
-            await asyncio.sleep(1)
-            self._broadcast_state()
-
-    async def _watchdog(self) -> None:
-        """Cut off peers that stop reading: their buffer would grow for ever."""
-        stalled: dict[Any, float] = {}
-        while True:
-            await asyncio.sleep(0.25)
-            assert self._server is not None
-            now = time.monotonic()
-            for connection in list(self._server.connections):
-                if connection.transport.get_write_buffer_size() <= STALL_BYTES:
-                    stalled.pop(connection, None)
-                elif now - stalled.setdefault(connection, now) > STALL_S:
-                    log.warning("4504: a peer does not read; cut off")
-                    connection.transport.abort()
-                    stalled.pop(connection, None)
+            self._connections -= 1
 
     def _welcome(self, session: str, instruction: str, warnings: Iterable[str]) -> Welcome:
         return Welcome(
@@ -449,14 +197,167 @@ class BridgeServer:
             max_pixels=frames.MAX_PIXELS,
         )
 
-    def _http(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
-        dropped = sum(g.session.dropped for g in self._games.values())
-        health = Health(self.policy.name, len(self._games), self._answered, dropped)
-        local = self._host in LOOPBACK
-        return answer(request, health, known_hosts=LOOPBACK if local else None)
+    # --- games ---
+
+    async def _play(self, connection: ServerConnection, hello: Hello) -> None:
+        game = await self._attach(connection, hello)
+        player = game.session.player
+        try:
+            await send(connection, self._welcome(game.name, hello.instruction, player.warnings))
+            self._watchers.broadcast(self.state())
+            async for data in connection:
+                await self._from_game(game, data)
+        finally:
+            self._sessions.remove(game.name)
+            self._batcher.sessions.pop(game.name, None)
+            log.info("%s left", game.name)
+            with contextlib.suppress(RuntimeError):  # the worker has ended at shutdown
+                await self._batcher.call(player.close)
+            self._watchers.broadcast(self.state())
+
+    async def _attach(self, connection: ServerConnection, hello: Hello) -> Attachment:
+        """A new session of the policy; raises `ConnectionRefused` where it cannot play the game."""
+        if hello.spec is None:
+            raise ConnectionRefused(4400, "a hello to play carries the game's spec")
+        spec = hello.spec
+        try:
+            player = await self._batcher.call(lambda: self.policy.attach(spec, seed=hello.seed))
+        except PolicyError as error:
+            hint = "declare meanings for the controls (see `iafm games voxel`)"
+            await send(connection, ErrorMessage(code="unplayable", message=str(error), hint=hint))
+            raise ConnectionRefused(4400, str(error)) from None
+        name = uuid.uuid4().hex[:8]
+        session = GameSession(name, player, hello.mode == "lockstep", hello.instruction)
+        game = Attachment(connection, session, hello)
+        self._sessions.add(game)
+        self._batcher.sessions[name] = session
+        log.info("%s attached as %s (%s)", spec.id, name, hello.mode)
+        return game
+
+    async def _from_game(self, game: Attachment, data: str | bytes) -> None:
+        if isinstance(data, bytes):
+            try:
+                game.session.enqueue(frames.unpack(data))
+            except frames.FrameError as error:
+                raise ConnectionRefused(error.code, str(error)) from None
+            self._batcher.notify()
+            return
+        match await parse(game.connection, data):
+            case Instruct(text=text):
+                self._instruct(game, text)
+            case Event() as event:
+                await self._on_event(game, event)
+            case Query() as query:
+                await self._answer_query(game.connection, query, game)
+            case Bye():
+                await game.connection.close(1000, "bye")
+
+    async def _on_event(self, game: Attachment, event: Event) -> None:
+        """Count an episode's end and clear the policy's state."""
+        if not (event.terminated or event.truncated):
+            return
+        game.episodes += 1
+        game.successes += bool(event.success)
+        await self._batcher.call(game.session.player.reset)
+        self._watchers.broadcast_of(game, event.model_copy(update={"session": game.name}))
+        self._watchers.broadcast(self.state())
+
+    # --- consoles and tools ---
+
+    async def _watch(self, connection: ServerConnection, hello: Hello) -> None:
+        watcher = Watcher(connection)
+        await send(connection, self._welcome("", "", ()))
+        if hello.role == "watch":
+            self._watchers.add(watcher)
+        try:
+            await send(connection, self.state())
+            async for data in connection:
+                if isinstance(data, bytes):
+                    raise ConnectionRefused(4400, "a watcher sends no pictures")
+                try:
+                    await self._from_watcher(watcher, data)
+                except UnknownSessionError as error:
+                    problem = ErrorMessage(code="no_session", message=str(error), path="session")
+                    await send(connection, problem)
+        finally:
+            self._watchers.discard(watcher)
+
+    async def _from_watcher(self, watcher: Watcher, data: str) -> None:
+        """Raises `UnknownSessionError` for a session that is not attached."""
+        match await parse(watcher.connection, data):
+            case Subscribe(session=session):
+                if session is not None:
+                    self._sessions.find(session)
+                watcher.session = session
+            case Instruct(text=text, session=session):
+                game = self._sessions.find(session or watcher.session)
+                message = self._instruct(game, text)
+                send_nowait(game.connection, message)
+                if not self._watchers.sees(watcher, game):
+                    await send(watcher.connection, message)
+            case Query(session=session) as query:
+                game = self._sessions.find(session or watcher.session)
+                await self._answer_query(watcher.connection, query, game)
+            case Bye():
+                await watcher.connection.close(1000, "bye")
+
+    # --- sessions ---
+
+    def _instruct(self, game: Attachment, text: str) -> Instruct:
+        """Set an instruction, which counts from the next observation on; returns what the watchers got."""
+        game.session.instruction = text
+        message = Instruct(text=text, session=game.name)
+        self._watchers.broadcast_of(game, message)
+        self._watchers.broadcast(self.state())
+        return message
+
+    async def _answer_query(
+        self, connection: ServerConnection, query: Query, game: Attachment
+    ) -> None:
+        player = game.session.player
+        try:
+            text = await self._batcher.call(lambda: self.policy.ask(player, query.kind))
+        except Exception:
+            log.exception("the policy could not answer %s", query.kind)
+            reason = "the policy could not answer"
+            await send(connection, ErrorMessage(code="policy_failed", message=reason))
+            return
+        await send(connection, Answer(id=query.id, kind=query.kind, text=text))
+
+    def _on_answer(self, completed: CompletedObservation) -> None:
+        session = completed.session
+        game = self._sessions.get(session.name)
+        if game is None:
+            return
+        now = time.monotonic()
+        game.answered_at.append(now)
+        self._answered += 1
+        act = act_message(
+            completed.decision,
+            session=session.name,
+            observation=completed.observation.encoded.number,
+            step_hz=session.player.spec.step_hz,
+            latency=completed.latency(now),
+            dropped=session.dropped,
+        ).model_dump_json()
+        send_nowait(game.connection, act)
+        self._watchers.broadcast_of(game, act)
+        self._watchers.show(game, completed, now)
+
+    def _on_error(self, session: GameSession, error: Exception) -> None:
+        if game := self._sessions.get(session.name):
+            public = isinstance(error, frames.FrameError | PolicyError)
+            reason = str(error) if public else "the policy failed"
+            send_nowait(game.connection, ErrorMessage(code="policy_failed", message=reason))
+
+    async def _report(self) -> None:
+        """Send watchers fresh figures at a fixed rate."""
+        while True:
+            await asyncio.sleep(self.limits.report_s)
+            self._watchers.broadcast(self.state())
 
 
-def run(server: BridgeServer, on_start: Any = None) -> None:
+def run(server: BridgeServer, on_start: Callable[[BridgeServer], None] | None = None) -> None:
     """Serve until Ctrl-C; `on_start(server)` is called once it listens."""
 
     async def main() -> None:
@@ -467,19 +368,3 @@ def run(server: BridgeServer, on_start: Any = None) -> None:
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())
-
-
-def _select_subprotocol(connection: ServerConnection, offered: Any) -> Subprotocol | None:
-    """Our subprotocol where it is offered; a client that offers none is welcome too."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-async def _send(connection: ServerConnection, message: Any) -> None:
-    await connection.send(message.model_dump_json())
-
-
-def _send_nowait(connection: ServerConnection, message: Any) -> None:
-    """Send without waiting; a slow reader is the watchdog's business."""
-    data = message if isinstance(message, str | bytes) else message.model_dump_json()
-    task = asyncio.ensure_future(connection.send(data))
-    task.add_done_callback(lambda t: t.cancelled() or t.exception())

@@ -1,1 +1,1 @@
-"""Test tools: load test."""
+"""Test tools: a server in the background, a load test."""

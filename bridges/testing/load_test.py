@@ -1,4 +1,4 @@
-"""How old are actions when many games share one slow policy? A stub of known slowness, and clients at a fixed pace."""
+"""Load test: the age of actions when many realtime games share one policy of known latency."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from websockets.asyncio.client import connect
 
-from bridges.policy import Decision, PolicySession, Request
+from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol import frames
 from bridges.protocol.messages import MAX_TEXT, Act, Hello, from_server
 from bridges.serving.random_policy import RandomPolicy
@@ -21,7 +21,7 @@ from games.controls import Button
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Ages in milliseconds from sending an observation to holding its answer, all clients together."""
+    """Ages in milliseconds from sending an observation to receiving its answer, over all clients."""
 
     clients: int
     answered: int
@@ -35,7 +35,7 @@ class LoadReport:
 
 
 class StubPolicy:
-    """Takes `seconds` per batch, whatever its size, and does nothing."""
+    """Does nothing; takes `seconds` per batch, whatever its size."""
 
     name = "stub"
 
@@ -45,9 +45,12 @@ class StubPolicy:
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
         return RandomPolicy().attach(spec, seed=seed)
 
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         time.sleep(self._seconds)
-        return [Decision(r.player.spec.null_action(), "nothing", 1.0) for r in requests]
+        return [
+            Decision(action=r.player.spec.null_action(), words="nothing", probability=1.0)
+            for r in requests
+        ]
 
     def ask(self, player: PolicySession, question: str) -> str:
         return "nothing"
@@ -92,7 +95,7 @@ async def _load(spec: GameSpec, policy_s: float, clients: int, seconds: float) -
 
 
 async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list[tuple[float, Act]]:
-    """One client: a frame every 1/step_hz; returns (age in ms, answer) of those that came in time."""
+    """One client that sends a frame every 1/step_hz; returns (age in ms, answer) of those that came in time."""
     sent: dict[int, float] = {}
     acts: list[tuple[float, Act]] = []
     frame = np.zeros(spec.frame.shape, np.uint8)
@@ -107,9 +110,9 @@ async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list
                     acts.append((1000 * (time.monotonic() - sent[message.observation]), message))
 
         receiving = asyncio.create_task(receive())
-        begun = time.monotonic() + offset
+        started = time.monotonic() + offset
         for number in range(int(seconds * spec.step_hz)):
-            await asyncio.sleep(begun + number / spec.step_hz - time.monotonic())
+            await asyncio.sleep(started + number / spec.step_hz - time.monotonic())
             sent[number] = time.monotonic()
             await connection.send(frames.pack(frame, number, time.monotonic_ns()))
         receiving.cancel()

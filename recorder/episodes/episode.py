@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from games import Action, GameSpec, did_you_mean
+from games.validation_error import first_error
 from recorder.format.manifest import (
     ACTIONS,
     FRAMES,
@@ -126,8 +127,7 @@ class Episode:
         try:
             return tuple(TextSpan.model_validate(row) for row in read_lines(self.folder / TEXT))
         except ValidationError as error:
-            first = error.errors()[0]
-            raise CaptureError(f"{self.folder / TEXT}: {first['msg']} at {first['loc']}") from None
+            raise CaptureError(f"{self.folder / TEXT}: {first_error(error)}") from None
 
     @cached_property
     def thoughts(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from games import GameSpec
+from games.validation_error import first_error
 
 FORMAT = 1
 MANIFEST, FRAMES, ACTIONS, EVENTS, TEXT = (
@@ -110,9 +111,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise CaptureError(f"{path} is damaged: {first['msg']} at {where}") from None
+        raise CaptureError(f"{path} is damaged: {first_error(error)}") from None
 
 
 def process_state(process: int) -> tuple[str, int] | None:

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from games import Frame, GameSpec
+from games.validation_error import first_error
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.format.video import reading
@@ -130,9 +131,7 @@ def _parse(folder: Path, number: int, line: str) -> Caption:
     except json.JSONDecodeError as error:
         raise CaptureError(f"{where} is no JSON: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise CaptureError(f"{where}: {first['msg']} at {place}") from None
+        raise CaptureError(f"{where}: {first_error(error)}") from None
     path = (folder / clip.video).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise CaptureError(f"{where}: {clip.video!r} lies outside the folder")

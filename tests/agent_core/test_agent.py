@@ -1,4 +1,4 @@
-"""Does the agent keep the policy contract: legal decisions, clear refusals, answers in words?"""
+"""Agent: legal decisions, refusals in one line, answers in words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
-from agent_core.cpu.inference_model import Precision
+from agent_core.cpu.capability import Precision, detect
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
-from bridges.policy import PolicyError, Request
+from bridges.errors import PolicyError
+from bridges.policy import PolicyRequest
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
+
+pytestmark = pytest.mark.processor
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
 
 def random_agent(path: Path, **changes: int) -> Agent:
@@ -35,12 +40,14 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
     return random_agent(tmp_path_factory.mktemp("checkpoint") / "random")
 
 
-def test_decisions_are_legal_and_said(agent: Agent) -> None:
+def test_decisions_are_legal_and_in_words(agent: Agent) -> None:
     players = [agent.attach(SPEC, seed=k) for k in range(3)]
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(5):
-        frames = random.integers(0, 255, (3, 72, 128, 3)).astype(np.uint8)
-        requests = [Request(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)]
+        frames = rng.integers(0, 255, (3, 72, 128, 3)).astype(np.uint8)
+        requests = [
+            PolicyRequest(p, f, "chop a tree") for p, f in zip(players, frames, strict=True)
+        ]
         for decision in agent.act(requests):
             assert SPEC.normalize(decision.action) == decision.action
             assert SPEC.from_words(decision.words) == decision.action
@@ -61,35 +68,64 @@ def test_a_game_with_other_names_for_the_same_meanings_is_played_alike(agent: Ag
     renamed = GameSpec(
         id="renamed-v0", title="Another game", frame=SPEC.frame, step_hz=20, controls=controls, exclusive=exclusive
     )  # fmt: skip
-    random = np.random.default_rng(1)
-    frames = random.integers(0, 255, (12, 72, 128, 3)).astype(np.uint8)
-    known, other = agent.attach(SPEC, seed=5), agent.attach(renamed, seed=5)
-    assert not other.warnings
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 255, (12, 72, 128, 3)).astype(np.uint8)
+    first, second = agent.attach(SPEC, seed=5), agent.attach(renamed, seed=5)
+    assert not second.warnings
     for frame in frames:
-        one, two = agent.act([Request(p, frame, "chop a tree") for p in (known, other)])
+        one, two = agent.act([PolicyRequest(p, frame, "chop a tree") for p in (first, second)])
         assert {names[name]: value for name, value in one.action.items()} == two.action
         assert one.probability == pytest.approx(two.probability, rel=1e-5)
 
 
-def test_later_actions_are_legal_and_said(tmp_path: Path) -> None:
+def test_planned_actions_are_legal_and_in_words(tmp_path: Path) -> None:
     agent = random_agent(tmp_path / "chunks", action_chunk=4, max_action_tokens=41)
     frame = np.full((72, 128, 3), 90, np.uint8)
-    (decision,) = agent.act([Request(agent.attach(SPEC, seed=1), frame, "chop a tree")])
-    assert len(decision.chunk_rest) == 3
-    for following in decision.chunk_rest:
-        assert SPEC.normalize(following.action) == following.action
-        assert SPEC.from_words(following.words) == following.action
+    (decision,) = agent.act([PolicyRequest(agent.attach(SPEC, seed=1), frame, "chop a tree")])
+    assert len(decision.later) == 3
+    for planned in decision.later:
+        assert SPEC.normalize(planned.action) == planned.action
+        assert SPEC.from_words(planned.words) == planned.action
     short = random_agent(tmp_path / "short", action_chunk=4, max_action_tokens=40)
     with pytest.raises(PolicyError, match="a chunk of 4 actions of voxel-v0 takes up to 41 tokens"):
         short.attach(SPEC)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param(
+            precision,
+            marks=pytest.mark.skipif(
+                not detect().support(precision), reason=f"this processor computes in no {precision}"
+            ),
+        )
+        for precision in PRECISIONS
+    ],
+)
 def test_a_precision_may_be_chosen(precision: Precision) -> None:
     agent = Agent.load(precision=precision, temperature=0, device="cpu")
     player, frames = agent.attach(SPEC), expert_trace().frames
-    words = [agent.act([Request(player, f, "hunt a cow")])[0].words for f in frames[:24]]
+    words = [agent.act([PolicyRequest(player, f, "hunt a cow")])[0].words for f in frames[:24]]
     assert len(set(words)) > 1
+
+
+def test_a_precision_that_a_device_lacks_is_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On torch's device without numbers, which lacks int8 on every machine."""
+    with pytest.raises(ConfigError, match=r"no precision int8 here: .*; take float32 or bfloat16"):
+        Agent.load("nowhere", device="meta", precision="int8")
+    asked = ["--device", "meta", "--precision", "int8"]
+    for command in (
+        ["serve", "--checkpoint", "nowhere"],
+        ["demo", "--checkpoint", "nowhere"],
+        ["bench", "infer", "--checkpoint", "nowhere"],
+        ["bench", "infer", "--preset", "paper"],
+    ):
+        assert main([*command, *asked]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("iafm: no precision int8 here: int8 is for processors, not for meta")
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
@@ -103,14 +139,14 @@ def test_the_same_seed_plays_the_same(agent: Agent) -> None:
     for _ in range(2):
         player = agent.attach(SPEC, seed=11)
         plays.append(
-            [agent.act([Request(player, frame, "chop a tree")])[0].words for _ in range(5)]
+            [agent.act([PolicyRequest(player, frame, "chop a tree")])[0].words for _ in range(5)]
         )
         player.close()
     assert plays[0] == plays[1]
 
 
 def test_what_cannot_be_played_is_refused(agent: Agent) -> None:
-    odd = GameSpec(
+    unknown = GameSpec(
         id="odd-v0",
         title="Odd",
         frame=FrameSize(height=72, width=128),
@@ -118,6 +154,6 @@ def test_what_cannot_be_played_is_refused(agent: Agent) -> None:
         controls=(Button(name="dance"),),
     )
     with pytest.raises(PolicyError, match="knows none of the 1 controls of odd-v0"):
-        agent.attach(odd)
+        agent.attach(unknown)
     with pytest.raises(PolicyError, match="no question called 'wy'; did you mean 'why'"):
         agent.ask(agent.attach(SPEC), "wy")

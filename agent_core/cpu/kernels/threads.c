@@ -1,12 +1,12 @@
-/* Which threads? Those of the library that called us. */
+/* Entry points of torch's OpenMP runtime, handed in once after loading. */
 
 #include "threads.h"
 
-void (*run_parts)(Part, void *, unsigned, unsigned);
-int (*part_number)(void), (*part_count)(void);
+void (*iafm_parallel)(Task, void *, unsigned, unsigned);
+int (*iafm_thread_index)(void), (*iafm_thread_count)(void);
 
-void begin(void *run, void *number, void *count) {
-  run_parts = (void (*)(Part, void *, unsigned, unsigned))run;
-  part_number = (int (*)(void))number;
-  part_count = (int (*)(void))count;
+void iafm_init_threads(void *parallel, void *thread_index, void *thread_count) {
+  iafm_parallel = (void (*)(Task, void *, unsigned, unsigned))parallel;
+  iafm_thread_index = (int (*)(void))thread_index;
+  iafm_thread_count = (int (*)(void))thread_count;
 }

@@ -1,29 +1,33 @@
-/* Work is split over the threads that torch has (its own OpenMP), so that they do not compete with others. */
+/* Fork-join parallelism on the OpenMP runtime that torch has loaded, so that two thread pools never compete. */
 
 #ifndef IAFM_THREADS_H
 #define IAFM_THREADS_H
 
-#include <stdint.h>
+#include "iafm.h"
 
-typedef void (*Part)(void *);
-extern void (*run_parts)(Part, void *, unsigned, unsigned); /* GOMP_parallel */
-extern int (*part_number)(void), (*part_count)(void);       /* omp_get_thread_num, omp_get_num_threads */
+typedef void (*Task)(void *job);
+extern void (*iafm_parallel)(Task, void *job, unsigned threads, unsigned flags); /* GOMP_parallel */
+extern int (*iafm_thread_index)(void), (*iafm_thread_count)(void); /* omp_get_thread_num, omp_get_num_threads */
 
-static inline int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+/* Once after loading: the addresses of the three functions above in torch's library. */
+IAFM_EXPORT void iafm_init_threads(void *parallel, void *thread_index, void *thread_count);
 
-/* A thread's stretch of the work. There may be fewer threads than were asked for. */
-static inline void split(int64_t all, int64_t *from, int64_t *to) {
-  int64_t me = part_number(), parts = part_count();
-  *from = all * me / parts;
-  *to = all * (me + 1) / parts;
+/* This thread's share [begin, end) of `total` items. OpenMP may start fewer threads than were asked for, so the share
+   is computed inside the team. */
+static inline void chunk_range(int64_t total, int64_t *begin, int64_t *end) {
+  int64_t index = iafm_thread_index(), count = iafm_thread_count();
+  IAFM_ASSERT(0 <= index && index < count);
+  *begin = total * index / count;
+  *end = total * (index + 1) / count;
 }
 
-/* By all threads, or without any others: a smaller team would end threads that torch needs again at once. */
-static inline void run(Part part, void *job, int64_t threads) {
+/* Run `task` on all threads and wait. A single thread is the caller itself: a team of one would end the pool's other
+   threads, which torch needs again at once. */
+static inline void parallel_run(Task task, void *job, int64_t threads) {
   if (threads > 1)
-    run_parts(part, job, (unsigned)threads, 0);
+    iafm_parallel(task, job, (unsigned)threads, 0);
   else
-    part(job);
+    task(job);
 }
 
 #endif

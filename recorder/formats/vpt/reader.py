@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from games import Action, Frame
 from games.minecraft import DEGREES_PER_PIXEL
+from games.validation_error import first_error
 from recorder.format.manifest import CaptureError
 from recorder.format.video import reading
 
@@ -128,11 +129,10 @@ def _tick(line: bytes, where: str) -> Tick | None:
     try:
         return Tick.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid" and not line.endswith(b"\n"):
+        first = first_error(error)
+        if first.kind == "json_invalid" and not line.endswith(b"\n"):
             return None
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise UnreadableError(f"{where}: {first['msg']} at {place}") from None
+        raise UnreadableError(f"{where}: {first}") from None
 
 
 def actions(found: Iterable[Tick]) -> Iterator[tuple[Tick, Action]]:

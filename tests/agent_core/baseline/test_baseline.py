@@ -19,7 +19,8 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.training.run_log import read_log
 from agent_core.weights.checkpoint import CheckpointError, save
-from bridges import PolicyError, Request
+from bridges.errors import PolicyError
+from bridges.policy import PolicyRequest
 from games import Action, Button, Camera, Choice, FrameSize, GameSpec, Stick
 from games.voxel.spec import SPEC
 from recorder import CaptureInfo, CaptureWriter
@@ -86,7 +87,7 @@ def test_it_learns_colours_and_words(run: Path, words: str) -> None:
     policy = BaselinePolicy.load(run / "best", temperature=0.0)
     player = policy.attach(SPEC)
     bright, frames = pictures(99)
-    done = [policy.act([Request(player, frame, words)])[0].action for frame in frames]
+    done = [policy.act([PolicyRequest(player, frame, words)])[0].action for frame in frames]
     right = [a == wanted(bool(b), words) for a, b in zip(done, bright, strict=True)]
     assert np.mean(right) > 0.9
 
@@ -115,15 +116,15 @@ def test_played_step_by_step_it_is_the_sequence(run: Path) -> None:
     policy = BaselinePolicy(baseline, "cnn-gru", temperature=0.0)
     players = [policy.attach(SPEC), policy.attach(SPEC)]
     words = ["look to the left, and then turn right", "now"]
-    policy.act([Request(players[0], frames[0, 0], words[0])])
+    policy.act([PolicyRequest(players[0], frames[0, 0], words[0])])
     for t in range(1, 6):
         now = zip(players, (frames[0, t], frames[1, t - 1]), words, strict=True)
-        policy.act([Request(*each) for each in now])
+        policy.act([PolicyRequest(*each) for each in now])
     for player, seen, told in zip(players, (frames[0], frames[1, :5]), words, strict=True):
         text = torch.tensor([baseline.vocabulary.text_ids(told, 32)])
         _, memory = baseline.model(torch.from_numpy(seen)[None], text)
-        assert player.memory is not None
-        torch.testing.assert_close(player.memory, memory[0, 0], atol=1e-5, rtol=1e-5)
+        assert player.hidden is not None
+        torch.testing.assert_close(player.hidden, memory[0, 0], atol=1e-5, rtol=1e-5)
 
 
 RICH = GameSpec(
@@ -184,7 +185,7 @@ def test_decisions_are_legal_and_said(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for _ in range(30):
         frames = [random.integers(0, 255, p.spec.frame.shape).astype(np.uint8) for p in players]
-        requests = [Request(p, f, "go") for p, f in zip(players, frames, strict=True)]
+        requests = [PolicyRequest(p, f, "go") for p, f in zip(players, frames, strict=True)]
         for player, decision in zip(players, policy.act(requests), strict=True):
             assert player.spec.normalize(decision.action) == decision.action
             assert decision.words == player.spec.to_words(decision.action)

@@ -1,4 +1,4 @@
-"""Does the benchmark play what it says it plays? Its figures themselves decide nothing."""
+"""The benchmarks: what they measure is what they say; their figures themselves decide nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
+from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace, gemm_dtype
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
+from agent_core.cpu.capability import Precision, Processor, fastest
 from agent_core.engine.sampling import ActionSampler
 from agent_core.engine.session import Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel import SPEC
+
+pytestmark = pytest.mark.processor
+CPU = torch.device("cpu")
+MULTIPLIES_BFLOAT16 = Processor(
+    "AVX512", has_bfloat16=True, has_onednn=True, onednn_has_bfloat16=True
+)
 
 
 def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +49,34 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     assert {body for body in given if body} <= known
     assert len(set(given)) > 3
     assert len(expert_trace().actions) == STEPS
+
+
+@pytest.mark.parametrize(
+    ("precision", "processor", "dtype"),
+    [
+        ("float32", Processor("AVX512", has_bfloat16=True), torch.float32),
+        ("bfloat16", MULTIPLIES_BFLOAT16, torch.bfloat16),
+        ("int8", MULTIPLIES_BFLOAT16, torch.bfloat16),
+        ("bfloat16", Processor("AVX2", has_onednn=True), torch.float32),
+        ("int8", Processor("AVX2", has_onednn=True, has_fbgemm=True), torch.float32),
+        ("bfloat16", Processor("AVX512", onednn_has_bfloat16=True), torch.float32),
+    ],
+)
+def test_no_ceiling_is_measured_in_numbers_that_a_processor_emulates(
+    precision: Precision, processor: Processor, dtype: torch.dtype
+) -> None:
+    assert gemm_dtype(precision, CPU, processor) == dtype
+
+
+def test_auto_is_what_a_server_takes() -> None:
+    timing = BenchOptions(seconds=0.01, threads=torch.get_num_threads(), device="cpu")
+    report = bench_infer(DEFAULT_CHECKPOINT, timing)
+    assert (
+        report["precision"]
+        == fastest(CPU, load(DEFAULT_CHECKPOINT).header.model.width)
+        == "float32"
+    )
+    assert report["gemm_precision"] == "float32"
 
 
 def test_training_knows_no_whole_numbers() -> None:

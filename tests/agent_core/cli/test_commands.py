@@ -1,67 +1,104 @@
-"""The `iafm` command: answers, mistakes in one line, and no torch where none is needed."""
+"""The `iafm` command through `main`: answers, mistakes in one line, and no torch where none is needed."""
 
+import argparse
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
 
 from agent_core.__main__ import main, parser
+from agent_core.cli.arguments import subparsers
 from agent_core.cli.demo import goal_of
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from recorder import open_episodes
 
 
-def test_help_names_every_command(capsys):
+def test_help_names_every_command_and_version_is_the_installed_one(capsys):
     with pytest.raises(SystemExit) as caught:
-        parser().parse_args(["--help"])
+        main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for name in (
-        "demo",
-        "games",
-        "serve",
-        "play",
-        "record",
-        "episodes",
-        "train",
-        "evaluate",
-        "ask",
-        "watch",
-        "bench",
-    ):
-        assert name in text
+    assert all(f"    {name}" in text for name in subparsers(parser()))
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"iafm {version('iafm')}\n"
+
+
+@pytest.mark.parametrize("name", list(subparsers(parser())))
+def test_help_explains_every_option_and_its_default(name):
+    command = subparsers(parser())[name]
+    for action in command._actions:
+        text = command._get_formatter()._expand_help(action)
+        assert text, action.dest
+        shown = action.default is not None and not isinstance(action.default, bool)
+        if shown and action.default not in ("", [], argparse.SUPPRESS):
+            assert f"(default: {action.default})" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_commands_options_and_choices(shell, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--print-completion", shell])
+    assert caught.value.code == 0
+    script = capsys.readouterr().out
+    for word in ("instruct", "noise-prob", "bfloat16"):
+        assert word in script
 
 
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
         (["games", "voxle"], "did you mean 'voxel'"),
+        (["paly"], "no command 'paly'; did you mean 'play'?"),
+        (["play", "--episods", "2"], "unknown argument '--episods'; did you mean '--episodes'?"),
+        (["ask", "wy"], "no choice 'wy'; did you mean 'why'?"),
+        (["bench", "xyz"], "there are play, infer, train, env, wire"),
+        (["serve", "--polcy", "random"], "did you mean '--policy'?"),
+        ([], "COMMAND"),
         (["play", "minecraft"], "attach it over a bridge"),
-        (["evaluate", "voxel", "--action-latency", "-1"], "0 steps or more, not -1"),
+        (["play", "--task", "chop_tre"], "did you mean 'chop_tree'"),
         (["play", "--url", "ws://127.0.0.1:1/v1"], "no server at"),
         (["serve", "--policy", "random", "--host", "0.0.0.0"], "set a token"),
         (["serve", "--checkpoint", "/nowhere"], "no checkpoint folder /nowhere"),
         (["episodes", "list", "/nowhere"], "no episodes in /nowhere"),
         (["train", "--set", "train.minuts=1"], "minuts"),
         (
+            ["ask", "why", "--url", "ftp://localhost"],
+            "'ftp://localhost' is no address such as ws://",
+        ),
+        (
             ["record", "voxel", "--expert", "--seed", "999999", "--episodes", "5"],
             "kept for evaluation",
         ),
         (["record", "minecraft", "--expert"], "minecraft has no scripted expert"),
         (["record", "voxel", "--expert", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
-        (["evaluate", "voxel", "--seed-range", "abc"], "a whole number, not 'abc'"),
+        (["record", "--out", "/dev/null"], "cannot write to /dev/null: Not a directory"),
+        (["record", "--expert", "--out", "/dev/null/x"], "name another folder with --out"),
+        (["record", "--expert", "--out", "x" * 300], "File name too long"),
+        (["evaluate", "--plot", "report.xyz"], "ends in .png, .pdf, .svg, got 'report.xyz'"),
+        (["evaluate", "--plot", "/dev/null/report.png"], "cannot write /dev/null/report.png"),
         (["play", "--url", "ws://127.0.0.1:99999/v1"], "Port out of range"),
-        (["ask", "why", "--url", "localhost:8765"], "localhost:8765 is no server's address"),
-        (["serve", "--policy", "random", "--port", "99999"], "port 99999 is none"),
         (["serve", "--policy", "random", "--token-file", "/nowhere"], "/nowhere cannot be read"),
         (["serve", "--policy", "random", "--token-file", "/dev/null"], "/dev/null is empty"),
+        (["ask", "--token-file", "/nowhere"], "/nowhere cannot be read"),
+        (["watch", "--token-file", "/nowhere"], "/nowhere cannot be read"),
+        (["play", "--token-file", "/nowhere"], "/nowhere cannot be read"),
+        (["instruct", "go", "--token-file", "/nowhere"], "/nowhere cannot be read"),
         (["train", "--run", "/dev/null"], "/dev/null cannot be a run's folder (File exists)"),
         (["train", "--baseline", "--run", "/dev/null/x", "--set", "train.steps=1"], "Not a dir"),
         (["train", "agent_core"], "cannot read agent_core: Is a directory"),
         (["record", "minecraft"], "minecraft has no window for people"),
         (["evaluate", "minecraft"], "minecraft has no tasks"),
+        (["evaluate", "--conditions", "agnt"], "did you mean 'agent'"),
+        (["evaluate", "--data", "/nowhere"], "no episodes in /nowhere"),
+        (["evaluate", "frozen-lake", "--conditions", "agent_swapped"], "nothing to play"),
+        (["instruct", "\udcff"], "text in UTF-8"),
+        (["check", ":GAME"], "module:NAME, got ':GAME'"),
+        (["check", ".x:GAME"], "module:NAME, got '.x:GAME'"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
@@ -69,6 +106,89 @@ def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "value", "wanted"),
+    [
+        ("play --seed", "-5", "a whole number from 0"),
+        ("play --seed", str(2**63), "to 2**63-1"),
+        ("play --episodes", "-1", "a whole number from 1"),
+        ("play --episodes", "0", "a whole number from 1"),
+        ("demo --episodes", "0", "a whole number from 1"),
+        ("demo --port", "65536", "a port from 0 to 65535"),
+        ("serve --port", "x", "a port from 0 to 65535"),
+        ("serve --threads", "0", "a whole number from 1"),
+        ("serve --temperature", "nan", "a number from 0"),
+        ("serve --temperature", "-1", "a number from 0"),
+        ("watch --count", "0", "a whole number from 1"),
+        ("record --seed", "-3", "a whole number from 0"),
+        ("record --episodes", "0", "a whole number from 1"),
+        ("record --workers", "0", "a whole number from 1"),
+        ("record --noise-prob", "1.5", "a probability from 0 to 1"),
+        ("episodes import --numbers", "-1", "a whole number from 0"),
+        ("evaluate --workers", "-1", "a whole number from 1"),
+        ("evaluate --episodes", "0", "a whole number from 1"),
+        ("evaluate --seed-range", "abc", "held-out or the first seed"),
+        ("evaluate --seed-range", "-1", "held-out or the first seed"),
+        ("evaluate --action-latency", "-1", "a whole number from 0"),
+        ("evaluate --next-action-episodes", "-1", "a whole number from 0"),
+        ("bench infer --sessions", "-1", "a whole number from 1"),
+        ("bench infer --alternatives", "-1", "a whole number from 0"),
+        ("bench infer --threads", "0", "a whole number from 1"),
+        ("bench env --seconds", "0", "a number above 0"),
+        ("bench env --seconds", "inf", "a number above 0"),
+        ("bench play --pace-hz", "0", "a number above 0"),
+        ("bench train --batch", "0", "a whole number from 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(command, value, wanted, capsys):
+    argv = command.split()
+    assert main([*argv, value]) == 2
+    error = capsys.readouterr().err
+    assert wanted in error
+    assert f"not {value!r}" in error
+    assert error.count("\n") == 1
+
+
+def test_an_evaluation_is_refused_before_torch_is_loaded():
+    code = (
+        "import sys; from agent_core.__main__ import main;"
+        "code = main(['evaluate', '--conditions', 'agnt']); sys.exit(code + 10 * ('torch' in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 2
+
+
+def test_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent_core", "games"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("iafm: No space left on device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly():
+    command = [sys.executable, "-m", "agent_core", "games"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_game_of_the_current_folder_is_played(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_lake.py").write_text("from games.frozen_lake import GAME\n")
+    (tmp_path / "broken_lake.py").write_text("GAME = (\n")
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    assert main(["games", "my_lake:GAME", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "frozen-lake-v0"
+    assert main(["games", "broken_lake:GAME"]) == 2
+    assert "cannot load game 'broken_lake:GAME'" in capsys.readouterr().err
+    assert sys.path == path
 
 
 @pytest.mark.parametrize("other", ["best", "last", "last.old"])

@@ -1,10 +1,9 @@
-"""Does our own code for compact models compute what torch computes, and does play go on where it cannot?"""
+"""CPU kernels of the compact models: stem, decoder and play against torch, and play by torch without them."""
 
 from __future__ import annotations
 
 import copy
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from agent_core.config import ModelConfig
 from agent_core.cpu import compact as native_compact
-from agent_core.cpu.compact import OwnDecoder, OwnStem, own_decoder, own_stem
+from agent_core.cpu.build import Isa, supported_isas
+from agent_core.cpu.compact import CpuConvStem, CpuDecoder, install_decoder, install_stem
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction
 from agent_core.model import IAFM
@@ -27,12 +27,15 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
+
 VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
 
-REASON = native_compact.reason_against()
-needs_units = pytest.mark.skipif(
+ISAS = supported_isas("compact")
+REASON = native_compact.unavailable_reason()
+needs_kernels = pytest.mark.skipif(
     REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
     reason=f"torch computes compact models: {REASON}",
 )
@@ -61,7 +64,7 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=2e-6 * scale, rtol=1e-5)
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
 @pytest.mark.parametrize("pictures", [1, 5])
 @pytest.mark.parametrize(
@@ -73,14 +76,14 @@ def close(found: Tensor, expected: Tensor) -> None:
         {"stem_strides": (8, 1, 1), "pooled_grid": (1, 1)},
     ],
 )
-def test_pictures_are_seen_as_torch_sees_them(changes: dict[str, object], pictures: int) -> None:
+def test_frames_are_encoded_as_with_torch(changes: dict[str, object], pictures: int) -> None:
     made = model(**changes)
     tower = made.vision
     assert isinstance(tower, VisionTower)
     size = made.config.frame_height, made.config.frame_width
     frames = torch.randint(0, 256, (pictures, *size, 3), dtype=torch.uint8)
     expected = made.encode_frame(frames)
-    stem = own_stem(tower, made.config)
+    stem = install_stem(tower, made.config)
     close(made.encode_frame(frames), expected)
     alone = torch.cat([stem(frame[None]) for frame in frames])
     assert torch.equal(stem(frames), alone)
@@ -104,7 +107,7 @@ def extended(
     return out, cache
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
 @pytest.mark.parametrize("rows", [[2], [8, 0, 3, 1, 2, 4, 7]])
 @pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
@@ -113,17 +116,17 @@ def test_tokens_enter_the_cache_as_with_torch(
 ) -> None:
     decoder = model().decoder
     expected = extended(decoder, queries, tail, rows)
-    own_decoder(decoder)
+    install_decoder(decoder)
     found = extended(decoder, queries, tail, rows)
     close(found[0], expected[0])
     close(found[1], expected[1])
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
-def test_players_get_the_very_numbers_they_get_alone() -> None:
+def test_sessions_in_a_batch_get_the_numbers_they_get_alone() -> None:
     decoder = model().decoder
-    own = OwnDecoder(decoder).extend
+    own = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(11, 6, HEADS * HEAD), torch.zeros(11, 6, 40).short()
     cache, slots = torch.randn(LAYERS, 2, 11, HEADS, 40, HEAD), torch.arange(6).expand(11, -1)
     found, before = [], torch.get_num_threads()
@@ -139,11 +142,11 @@ def test_players_get_the_very_numbers_they_get_alone() -> None:
         assert all(torch.equal(alone, every[one]) for every in found)
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
-def test_what_is_not_seen_may_be_anything() -> None:
+def test_masked_slots_may_hold_anything() -> None:
     decoder = model().decoder
-    own = OwnDecoder(decoder).extend
+    own = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(1, 3, HEADS * HEAD), torch.full((1, 3, 40), -1).short()
     columns[:, :, :20] = 0
     clean = torch.randn(LAYERS, 2, 1, HEADS, 40, HEAD)
@@ -173,7 +176,7 @@ def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Sampled
     ]
 
 
-@needs_units
+@needs_kernels
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize(
     "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}]
@@ -185,12 +188,12 @@ def test_play_is_that_of_torch(
     kept = copy.deepcopy(what.model.state_dict())
     options = EngineOptions(condition_on_actions=shown, num_candidates=3)
     ours = Engine(what, options)
-    monkeypatch.setattr(native_compact, "can_own", lambda *_: False)
+    monkeypatch.setattr(native_compact, "supports", lambda *_: False)
     theirs = Engine(what, options)
     found, expected = play(ours, [0, 1]), play(theirs, [0, 1])
     assert len(ours.custom_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
     assert not theirs.custom_layers
-    assert all(layers.operations > 0 for layers in ours.custom_layers)
+    assert all(layers.flops > 0 for layers in ours.custom_layers)
     for choices, wanted in zip(found, expected, strict=True):
         for a, b in zip(choices, wanted, strict=True):
             assert a.tokens == b.tokens
@@ -236,12 +239,12 @@ print(threads() - before)
 """
 
 
-@needs_units
-def test_a_player_alone_wakes_no_other_thread() -> None:
+@needs_kernels
+def test_a_single_session_wakes_no_other_thread() -> None:
     """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
     found = subprocess.run(
         [sys.executable, "-c", ALONE],
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
@@ -249,7 +252,7 @@ def test_a_player_alone_wakes_no_other_thread() -> None:
     assert found.stdout.split() == ["0", "2"]
 
 
-@needs_units
+@needs_kernels
 @pytest.mark.parametrize(
     "changes", [{"width": 48, "heads": 2}, {"width": 96, "heads": 6}, {"width": 512, "heads": 8}]
 )
@@ -259,43 +262,35 @@ def test_other_sizes_are_computed_by_torch(changes: dict[str, object]) -> None:
     assert play(engine, [0], steps=1)[0][0].probability > 0
 
 
-@needs_units
-def test_processors_without_the_widest_vectors_give_the_same() -> None:
-    """The narrower code, compiled and compared with torch in a process of its own."""
-    code = "from agent_core.cpu import compact as n; print(n.reason_against())"
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "ATEN_CPU_CAPABILITY": "avx2"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.split() == ["None"]
+@needs_kernels
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_instruction_set_gives_torchs_numbers(isa: Isa) -> None:
+    assert native_compact.max_error_vs_torch(isa) < 1e-5
 
 
-@needs_units
+@needs_kernels
 def test_without_a_compiler_torch_plays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CC", "false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native_compact.reason_against.cache_clear()
+    native_compact.unavailable_reason.cache_clear()
     with caplog.at_level(logging.INFO):
         engine = Engine(checkpoint())
-    native_compact.reason_against.cache_clear()
+    native_compact.unavailable_reason.cache_clear()
     assert "fails" in caplog.text
     assert not engine.custom_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
 
 
-@needs_units
+@needs_kernels
 def test_wrong_numbers_are_not_played_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    right = OwnStem.__call__
-    monkeypatch.setattr(OwnStem, "__call__", lambda stem, frames: right(stem, frames).flip(1))
-    native_compact.reason_against.cache_clear()
+    right = CpuConvStem.__call__
+    monkeypatch.setattr(CpuConvStem, "__call__", lambda stem, frames: right(stem, frames).flip(1))
+    native_compact.unavailable_reason.cache_clear()
     engine = Engine(checkpoint())
-    native_compact.reason_against.cache_clear()
-    assert "apart" in caplog.text
+    native_compact.unavailable_reason.cache_clear()
+    assert "other numbers" in caplog.text
     assert not engine.custom_layers

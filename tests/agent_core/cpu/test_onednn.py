@@ -1,4 +1,4 @@
-"""Do packed weights compute what the plain ones do?"""
+"""oneDNN layers beside the plain ones."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import pytest
 import torch
 
 from agent_core.config import ModelConfig
-from agent_core.cpu.onednn import (
-    PackedConvolution,
-    can_pack,
-    can_pack_convolutions,
-    pack,
-    pack_convolutions,
-)
+from agent_core.cpu.capability import detect
+from agent_core.cpu.onednn import PackedConvolution, prepack, prepack_convolutions
 from agent_core.model.block import Block
 from agent_core.model.conv_stem import VisionTower, normalize_pixels
 
+pytestmark = pytest.mark.processor
+
 
 @pytest.mark.skipif(
-    not can_pack(torch.device("cpu")), reason="this CPU or torch has no bfloat16 matrices"
+    not detect().support("bfloat16"), reason="this processor or torch multiplies no bfloat16"
 )
 @torch.inference_mode()
 @pytest.mark.parametrize("activation", ["relu", "gelu", "quick_gelu"])
@@ -33,7 +30,7 @@ def test_a_packed_layer_is_the_layer_up_to_rounding(activation: str) -> None:
     expected = layer(x)
     plain = copy.deepcopy(layer).to(torch.bfloat16)
     packed = copy.deepcopy(plain)
-    pack(packed)
+    prepack(packed)
     scale = float(expected.std())
     error = float((packed(x.bfloat16()).float() - expected).abs().max()) / scale
     of_plain = float((plain(x.bfloat16()).float() - expected).abs().max()) / scale
@@ -42,7 +39,7 @@ def test_a_packed_layer_is_the_layer_up_to_rounding(activation: str) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.skipif(not can_pack_convolutions(torch.device("cpu")), reason="this torch has none")
+@pytest.mark.skipif(not detect().has_onednn, reason="this torch has no oneDNN")
 @pytest.mark.parametrize("global_token", [False, True])
 def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(global_token: bool) -> None:
     torch.manual_seed(0)
@@ -53,7 +50,7 @@ def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(global_toke
     frames = normalize_pixels(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
     expected = tower(frames).tokens
     packed = copy.deepcopy(tower)
-    pack_convolutions(packed, frames[:1])
+    prepack_convolutions(packed, frames[:1])
     assert sum(isinstance(part, PackedConvolution) for part in packed.modules()) == 8
     for count in (1, 5):
         torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""Does our own code compute the layers that torch computes, and does play go on where it cannot?"""
+"""CPU kernels of the paper's layers: int8 stacks and play against torch, and play by torch without them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu import paper as native_paper
-from agent_core.cpu.build import KernelError, Units, library, paper_units
-from agent_core.cpu.int8 import Watch
-from agent_core.cpu.paper import HEAD, OwnLayers
+from agent_core.cpu.build import Isa, KernelError, load_library, supported_isas
+from agent_core.cpu.int8 import Calibrator
+from agent_core.cpu.kernels.paper_structs import HEAD_DIM as HEAD
+from agent_core.cpu.paper import CpuTransformer
 from agent_core.device import use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction
@@ -30,13 +31,17 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
+
 TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
 
-UNITS = paper_units() or ("tiles",)
-REASON = native_paper.reason_against()
-needs_units = pytest.mark.skipif(
+ISAS: tuple[Isa, ...] = supported_isas("paper")
+if ISAS:
+    ISAS = (*ISAS, "amx_emulated")
+REASON = native_paper.unavailable_reason()
+needs_kernels = pytest.mark.skipif(
     REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
     reason=f"torch computes all layers: {REASON}",
 )
@@ -64,37 +69,39 @@ def model(**changes: object) -> IAFM:
     return made.eval().requires_grad_(False)
 
 
-def off(found: Tensor, expected: Tensor) -> float:
-    """Distance in standard deviations, in the mean."""
-    return float((found.float() - expected).std() / expected.std())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Root mean square, in standard deviations of what is expected."""
+    return float((actual.float() - expected).std() / expected.std())
 
 
-def by_torch_and_by_us(
-    part: nn.Module, run: Any, units: Units, *, whole: bool = False
+def errors_of_torch_and_kernels(
+    part: nn.Module, run: Any, isa: Isa, *, int8: bool = False
 ) -> tuple[float, float]:
-    """How far bfloat16 in torch, and our own code, are from float32."""
+    """Of bfloat16 in torch, and of the kernels, against float32."""
     truth = run(copy.deepcopy(part))
     half = copy.deepcopy(part).to(torch.bfloat16)
-    watch = Watch(half) if whole else None
+    calibrator = Calibrator(half) if int8 else None
     plain = run(half)
-    if watch is not None:
-        watch.end()
-    ours = copy.deepcopy(part).to(torch.bfloat16)
-    # the watch knows the layers it has seen
-    layers = OwnLayers(half.blocks if whole else ours.blocks, watch, units)
-    ours.custom_forward = layers.see if isinstance(part, ViTower) else layers.extend
-    ours.blocks = nn.ModuleList()
-    return off(plain, truth), off(run(ours), truth)
+    if calibrator is not None:
+        calibrator.end()
+    kernels = copy.deepcopy(part).to(torch.bfloat16)
+    # the calibrator knows the layers it has seen
+    layers = CpuTransformer(half.blocks if int8 else kernels.blocks, calibrator, isa)
+    kernels.custom_forward = (
+        layers.encode_frames if isinstance(part, ViTower) else layers.forward_cached
+    )
+    kernels.blocks = nn.ModuleList()
+    return relative_error(plain, truth), relative_error(run(kernels), truth)
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
-@pytest.mark.parametrize("units", UNITS)
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("steps", [2, 6])  # of a memory of four, which then goes round
 @pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0, 1])])
-def test_pictures_are_seen_as_torch_sees_them(
-    rows: slice | Tensor, steps: int, whole: bool, units: Units
+def test_frames_are_encoded_as_with_torch(
+    rows: slice | Tensor, steps: int, int8: bool, isa: Isa
 ) -> None:
     made = model()
     count = 1 if isinstance(rows, slice) else 3
@@ -113,18 +120,18 @@ def test_pictures_are_seen_as_torch_sees_them(
             seen = tower.encode_frame(pictures, TemporalKVCache(earlier, bias, rows, where))
         return seen.float()
 
-    plain, ours = by_torch_and_by_us(made.vision, run, units, whole=whole)
-    assert ours < (0.02 if whole else 1.1 * plain)
-    assert plain < 0.01
+    torch_error, kernel_error = errors_of_torch_and_kernels(made.vision, run, isa, int8=int8)
+    assert kernel_error < (0.02 if int8 else 1.1 * torch_error)
+    assert torch_error < 0.01
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
-@pytest.mark.parametrize("units", UNITS)
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("queries", "tail"), [(1, None), (16, None), (37, 5), (130, 130), (70, 1)])
 def test_tokens_enter_the_cache_as_with_torch(
-    queries: int, tail: int | None, whole: bool, units: Units
+    queries: int, tail: int | None, int8: bool, isa: Isa
 ) -> None:
     made = model(positions=2048)
 
@@ -143,28 +150,28 @@ def test_tokens_enter_the_cache_as_with_torch(
         out = decoder.forward_cached(x.to(dtype), columns, used, rows, slots, last_n=tail)
         return torch.cat([out.flatten(), cache[:, :, rows].flatten()]).float()
 
-    plain, ours = by_torch_and_by_us(made.decoder, run, units, whole=whole)
-    assert ours < (0.02 if whole else 1.1 * plain)
-    assert plain < 0.01
+    torch_error, kernel_error = errors_of_torch_and_kernels(made.decoder, run, isa, int8=int8)
+    assert kernel_error < (0.02 if int8 else 1.1 * torch_error)
+    assert torch_error < 0.01
 
 
-@needs_units
+@needs_kernels
 @torch.inference_mode()
-@pytest.mark.parametrize("units", UNITS)
-def test_numbers_beyond_those_seen_end_at_the_edge(units: Units) -> None:
+@pytest.mark.parametrize("isa", ISAS)
+def test_int8_saturates_beyond_the_calibrated_range(isa: Isa) -> None:
     """No wrapping round: ten times as large inputs to the matrices still give outcomes near torch's."""
     decoder = model().decoder.to(torch.bfloat16)
     seen, cache = torch.zeros(1, 9, 9).short(), torch.zeros(3, 2, 1, 2, 9, HEAD).bfloat16()
     rows, slots = torch.tensor([0]), torch.arange(9)[None]
     x = torch.randn(1, 9, 2 * HEAD).bfloat16()
-    watch = Watch(decoder)
+    calibrator = Calibrator(decoder)
     decoder.forward_cached(x, seen, cache, rows, slots)
-    watch.end()
+    calibrator.end()
     for block in decoder.blocks:
         block.attention_norm.weight *= 3
     far = decoder.forward_cached(x, seen, cache.clone(), rows, slots).float()
-    layers = OwnLayers(decoder.blocks, watch, units)
-    found = decoder.norm(layers.extend(x, seen, cache.clone(), rows, slots, None)).float()
+    layers = CpuTransformer(decoder.blocks, calibrator, isa)
+    found = decoder.norm(layers.forward_cached(x, seen, cache.clone(), rows, slots, None)).float()
     assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
 
 
@@ -190,11 +197,11 @@ def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Sampled
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr("agent_core.cpu.paper.can_own", lambda *_: False)
+        patch.setattr(native_paper, "supports", lambda *_: False)
         yield
 
 
-@needs_units
+@needs_kernels
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize("over_time", [False, True])
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
@@ -212,20 +219,20 @@ def test_play_is_that_of_torch(
     assert not theirs.custom_layers
     found, expected = (play(engine, [0])[16:] for engine in (ours, theirs))
     assert len(ours.custom_layers) == 2
-    assert all(layers.operations > 0 for layers in ours.custom_layers)
+    assert all(layers.flops > 0 for layers in ours.custom_layers)
     for (a,), (b,) in zip(found, expected, strict=True):
         assert a.entropy == pytest.approx(b.entropy, abs=0.08)
 
 
-@needs_units
+@needs_kernels
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
+def test_sessions_in_one_batch_act_as_alone(precision: Any) -> None:
     what = checkpoint(frame_stride=2)
     options = EngineOptions(condition_on_actions=True, precision=precision, num_candidates=2)
 
     def after_others(seeds: list[int]) -> list[list[SampledAction]]:
         engine = Engine(what, options)
-        play(engine, [9], steps=16)  # of these whole numbers are told how far they reach
+        play(engine, [9], steps=16)  # the frames that int8 is calibrated with
         assert engine.custom_layers
         return play(engine, seeds, steps=8)
 
@@ -237,7 +244,7 @@ def test_players_in_one_batch_act_as_alone(precision: Any) -> None:
             assert choice.probability == pytest.approx(alone[seed][k][0].probability, rel=1e-4)
 
 
-@needs_units
+@needs_kernels
 def test_the_number_of_threads_changes_nothing() -> None:
     what, before = checkpoint(), torch.get_num_threads()
     found = []
@@ -251,31 +258,29 @@ def test_the_number_of_threads_changes_nothing() -> None:
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-@needs_units
+@needs_kernels
 def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library("paper")
+    load_library("paper")
     (made,) = (tmp_path / "iafm").iterdir()
     written = made.stat().st_mtime_ns
     monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
     with pytest.raises(KernelError, match="no C compiler"):
-        library("paper")
+        load_library("paper")
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library("paper")
+    load_library("paper")
     assert made.stat().st_mtime_ns == written
 
 
-@pytest.mark.skipif(
-    UNITS != ("vectors",), reason="this processor has matrix tiles, or nothing for it"
-)
-def test_units_that_are_not_there_are_refused() -> None:
-    with pytest.raises(KernelError, match="no tiles"):
-        library("paper", "tiles")
+@needs_kernels
+def test_an_instruction_set_that_is_missing_is_refused() -> None:
+    with pytest.raises(KernelError, match="no avx2"):
+        load_library("paper", "avx2")
 
 
-@needs_units
+@needs_kernels
 def test_code_that_others_could_have_put_there_is_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +288,7 @@ def test_code_that_others_could_have_put_there_is_not_loaded(
     (tmp_path / "iafm").chmod(0o777)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(KernelError, match="others may write"):
-        library("paper")
+        load_library("paper")
 
 
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -315,7 +320,7 @@ def test_large_pages_lie_under_what_is_read_often() -> None:
     assert large_kb() > before
 
 
-@needs_units
+@needs_kernels
 @pytest.mark.parametrize(
     ("compiler", "reason"), [("false", "fails"), ("/no/such/cc", "cannot be compiled")]
 )
@@ -328,23 +333,25 @@ def test_without_a_compiler_torch_plays(
 ) -> None:
     monkeypatch.setenv("CC", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native_paper.reason_against.cache_clear()
+    native_paper.unavailable_reason.cache_clear()
     with caplog.at_level(logging.INFO):
         engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
-    native_paper.reason_against.cache_clear()
+    native_paper.unavailable_reason.cache_clear()
     assert reason in caplog.text
     assert not engine.custom_layers
     assert play(engine, [0], steps=1)[0][0].probability > 0
     assert not list((tmp_path / "iafm").iterdir())
 
 
-@needs_units
+@needs_kernels
 def test_wrong_numbers_are_not_played_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(OwnLayers, "see", lambda _, x, __: torch.full_like(x, torch.nan))
-    native_paper.reason_against.cache_clear()
+    monkeypatch.setattr(
+        CpuTransformer, "encode_frames", lambda _, x, __: torch.full_like(x, torch.nan)
+    )
+    native_paper.unavailable_reason.cache_clear()
     engine = Engine(checkpoint(), EngineOptions(precision="bfloat16"))
-    native_paper.reason_against.cache_clear()
+    native_paper.unavailable_reason.cache_clear()
     assert "other numbers" in caplog.text
     assert not engine.custom_layers

@@ -1,8 +1,9 @@
-"""Does streaming equal the whole window, and does a batch equal its sessions alone?"""
+"""The engine: streaming beside the whole window, a batch beside its sessions alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import torch
 from agent_core.agent import DEFAULT_CHECKPOINT
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
-from agent_core.cpu.inference_model import Precision
-from agent_core.cpu.int8 import can_quantise
+from agent_core.cpu.capability import Precision, Processor, detect
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.sampling import Logits
 from agent_core.engine.session import SampledAction, Session
@@ -24,6 +24,8 @@ from agent_core.tokens.vocabulary import EOS, THOUGHT, build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, load, make_header
 from games.voxel.spec import SPEC
 
+pytestmark = pytest.mark.processor
+HERE = detect()
 TEXTS = ["chop a tree", "hunt the pig", "wood: it is far, walk"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 ATTACHMENT = ActionCodec(SPEC, VOCABULARY)
@@ -308,14 +310,33 @@ def test_weighing_alternatives_changes_nothing() -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.skipif(not can_quantise(torch.device("cpu")), reason="no int8 matrices here")
 @pytest.mark.parametrize("sizes", [{}, PAPER], ids=["compact", "paper"])
-def test_whole_numbers_draw_from_nearly_the_same_chances(sizes: dict[str, object]) -> None:
-    """As bfloat16, which attention and sums stay in."""
+@pytest.mark.parametrize(
+    ("rest", "processor"),
+    [
+        pytest.param(
+            "bfloat16",
+            HERE,
+            marks=pytest.mark.skipif(
+                "onednn" not in HERE.support("int8").backends, reason="no VNNI here"
+            ),
+        ),
+        pytest.param(
+            "float32",
+            replace(HERE, vectors="AVX2", has_vnni=False),
+            marks=pytest.mark.skipif(not HERE.can_use_fbgemm, reason="no FBGEMM here"),
+        ),
+    ],
+    ids=["onednn", "fbgemm"],
+)
+def test_whole_numbers_draw_from_nearly_the_same_chances(
+    rest: Precision, processor: Processor, sizes: dict[str, object]
+) -> None:
+    """As the precision that attention and sums stay in."""
     checkpoint, frames = random_checkpoint(**sizes), pictures(30)
     choices = []
-    for precision in ("bfloat16", "int8"):
-        engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
+    for precision in (rest, "int8"):
+        engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision), processor)
         session = engine.open(ATTACHMENT, 1)
         choices.append([engine.act([session], [frame], ["chop a tree"])[0] for frame in frames])
     pairs = list(zip(*choices, strict=True))[16:]
@@ -324,7 +345,19 @@ def test_whole_numbers_draw_from_nearly_the_same_chances(sizes: dict[str, object
     assert any(whole.entropy != half.entropy for half, whole in pairs)
 
 
-@pytest.mark.parametrize(("precision", "apart"), [("float32", 1e-5), ("bfloat16", 0.02)])
+@pytest.mark.parametrize(
+    ("precision", "apart"),
+    [
+        ("float32", 1e-5),
+        pytest.param(
+            "bfloat16",
+            0.02,
+            marks=pytest.mark.skipif(
+                not HERE.support("bfloat16"), reason="this processor multiplies no bfloat16"
+            ),
+        ),
+    ],
+)
 def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
     precision: Precision, apart: float
 ) -> None:

@@ -13,7 +13,7 @@ from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
-from bridges import Decision, Request
+from bridges.policy import Decision, PolicyRequest
 from games import GameSpec
 from games.check import check_expert
 from games.registry import load
@@ -141,7 +141,7 @@ class FakePolicy:
         self.sessions.append(Session(spec))
         return self.sessions[-1]
 
-    def act(self, requests: Sequence[Request]) -> list[Decision]:
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         return [Decision({}, "", 1.0) for _ in requests]
 
     def ask(self, player: object, question: str) -> str:
@@ -166,7 +166,7 @@ def test_an_instruction_beyond_the_room_is_said_in_play(caplog: pytest.LogCaptur
     env = game.make()
     frame = env.reset(seed=0)[0]["frame"]
     for words in ("chop the tree", "press " * 40, "press " * 40):
-        agent.act([Request(player, frame, words)])
+        agent.act([PolicyRequest(player, frame, words)])
     env.close()
     (line,) = caplog.messages
     assert "a model reads the first 30" in line

@@ -17,7 +17,7 @@ from agent_core.agent import Agent
 from agent_core.config import load_config
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from agent_core.weights.checkpoint import load as load_checkpoint
-from bridges import Request
+from bridges.policy import PolicyRequest
 from games.clips import SPEC as CLIPS
 from games.minecraft import SPEC as MINECRAFT
 from recorder import clip_frames, open_episodes
@@ -157,7 +157,7 @@ def test_minecraft_trains_from_its_recipes(
     agent = Agent.load(tmp_path / "paper-finetune" / "last", temperature=0)
     for grey, done in ((220, "walk forward, attack"), (40, "turn right 9°")):
         frame = np.full(MINECRAFT.frame.shape, grey, np.uint8)
-        (decision,) = agent.act([Request(agent.attach(MINECRAFT), frame, "")])
+        (decision,) = agent.act([PolicyRequest(agent.attach(MINECRAFT), frame, "")])
         assert MINECRAFT.normalize(decision.action) == decision.action
         assert decision.words == done
 
@@ -244,7 +244,7 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     agent = Agent.load(run / "last", temperature=0)
     player = agent.attach(CLIPS)
     for frame in clip_frames(tmp_path / "1.mp4", CLIPS):
-        (decision,) = agent.act([Request(player, frame, question)])
+        (decision,) = agent.act([PolicyRequest(player, frame, question)])
     assert decision.action == {}
     assert agent.ask(player, "caption") == list(SHADES)[1]
 

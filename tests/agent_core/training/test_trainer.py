@@ -35,7 +35,7 @@ from agent_core.training.schedule import learning_rate
 from agent_core.training.trainer import train, train_on
 from agent_core.weights import checkpoint
 from agent_core.weights.checkpoint import CheckpointError, load
-from bridges import Request
+from bridges.policy import PolicyRequest
 from games.voxel.spec import SPEC
 
 MODEL = ModelConfig(
@@ -511,8 +511,8 @@ def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
     player = agent.attach(SPEC)
     seen = RoundEpisode(1)
     for frame, due in zip(seen.pictures, seen.at, strict=True):
-        (decision,) = agent.act([Request(player, frame, seen.header.instruction)])
-        done = [decision.action, *(following.action for following in decision.chunk_rest)]
+        (decision,) = agent.act([PolicyRequest(player, frame, seen.header.instruction)])
+        done = [decision.action, *(following.action for following in decision.later)]
         assert done == [{**SPEC.null_action(), **CYCLE[(due + k) % 4]} for k in range(3)]
 
 

@@ -14,7 +14,7 @@ from agent_core.tokens.vocabulary import spec_meanings
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train
 from agent_core.weights.checkpoint import load as load_checkpoint
-from bridges import Request
+from bridges.policy import PolicyRequest
 from games import Button, FrameSize, GameSpec
 from games.registry import load, make
 from recorder import CaptureInfo, CaptureWriter
@@ -103,7 +103,7 @@ def test_one_checkpoint_plays_both_and_a_third_by_meaning(run: tuple[RunConfig, 
     assert [bool(player.warnings) for player in players] == [False, False, True]
     assert "my-game/cast_net" in players[2].warnings[0]
     frames = [np.zeros(spec.frame.shape, np.uint8) for spec in specs]
-    asked = [Request(p, f, "play") for p, f in zip(players, frames, strict=True)]
+    asked = [PolicyRequest(p, f, "play") for p, f in zip(players, frames, strict=True)]
     for decision, spec in zip(agent.act(asked), specs, strict=True):
         assert spec.normalize(decision.action) == decision.action
     assert decision.action["z"] == 0

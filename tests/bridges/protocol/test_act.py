@@ -1,12 +1,14 @@
-"""Does a decision reach the wire with its words, its times and nothing that JSON cannot say?"""
+"""Act message: a decision reaches the wire with its words, its times and nothing that JSON cannot express."""
 
 import numpy as np
 import pytest
 
-from bridges import Alternative, Decision, PlannedAction, RandomPolicy
+from bridges.policy import ActionText, Decision, PlannedAction
 from bridges.protocol.act import VALID_STEPS, act_message
 from bridges.protocol.frames import pack, unpack
+from bridges.protocol.messages import Latency, from_server
 from bridges.serving.batcher import CompletedObservation, GameSession, QueuedObservation
+from bridges.serving.random_policy import RandomPolicy
 from games import FrameSize, GameSpec
 from games.controls import Button
 
@@ -17,26 +19,41 @@ SPEC = GameSpec(
     step_hz=10,
     controls=(Button(name="ring", label="ring"),),
 )
+DECISION = Decision(
+    action={"ring": 1},
+    words="ring",
+    probability=0.75,
+    alternatives=(ActionText(words="wait", probability=0.25),),
+    entropy=0.5,
+    later=(PlannedAction(action={"ring": 0}, words="wait"),),
+)
 
 
-def test_a_decision_with_its_times():
+def test_an_act_is_the_decision_and_its_envelope():
+    latency = Latency(queue_ms=1, infer_ms=2, age_ms=4, batch=3)
+    act = act_message(
+        DECISION, session="one", observation=7, step_hz=10, latency=latency, dropped=2
+    )
+    assert {name: getattr(act, name) for name in Decision.model_fields} == dict(DECISION)
+    assert (act.session, act.observation, act.dropped) == ("one", 7, 2)
+    assert (act.step_ms, act.valid_ms) == (100, 100 * (VALID_STEPS + 1))
+    assert from_server(act.model_dump_json()) == act
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_lacks_becomes_zero(value):
+    decision = Decision(action={}, words="", probability=value, entropy=value)
+    assert (decision.probability, decision.entropy) == (0, 0)
+    assert ActionText(words="", probability=value).probability == 0
+
+
+def test_latency_counts_from_the_observation():
     frame = np.zeros(SPEC.frame.shape, np.uint8)
     session = GameSession("one", RandomPolicy().attach(SPEC), lockstep=False, instruction="ring")
-    session.dropped = 2
-    decision = Decision(
-        {"ring": 1}, "ring", float("nan"), (Alternative("wait", 0.25),), float("inf"),
-        (PlannedAction({"ring": 0}, "wait"),),
-    )  # fmt: skip
-    pending = QueuedObservation(unpack(pack(frame, 7, 0)), received=10.0)
-    answered = CompletedObservation(
-        session, pending, frame, decision, started=10.01, finished=10.03, batch=3
+    queued = QueuedObservation(unpack(pack(frame, 7, 0)), received=10.0)
+    completed = CompletedObservation(
+        session, queued, frame, DECISION, started=10.01, finished=10.03, batch=3
     )
-    act = act_message(answered, now=10.04)
-    assert (act.session, act.observation, act.action, act.words) == ("one", 7, {"ring": 1}, "ring")
-    assert (act.probability, act.entropy) == (0, 0)
-    assert [(a.words, a.probability) for a in act.alternatives] == [("wait", 0.25)]
-    assert [(then.action, then.words) for then in act.later] == [({"ring": 0}, "wait")]
-    assert (act.step_ms, act.valid_ms) == (100, 100 * (VALID_STEPS + 1))
-    times = act.latency
+    times = completed.latency(now=10.04)
     assert (times.queue_ms, times.infer_ms, times.age_ms) == pytest.approx((10, 20, 40))
-    assert (times.batch, act.dropped) == (3, 2)
+    assert times.batch == 3

@@ -1,4 +1,4 @@
-"""Every example in PROTOCOL.md is a message, and every number in it is the code's."""
+"""PROTOCOL.md: every example is a message, and every number is the code's."""
 
 import json
 import re
@@ -10,8 +10,16 @@ import pytest
 import bridges
 from bridges.protocol import act as acts
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
-from bridges.protocol.messages import MAX_DEPTH, MAX_TEXT, Hello, from_client, from_server, schema
-from bridges.serving import server
+from bridges.protocol.messages import (
+    MAX_DEPTH,
+    MAX_MESSAGE,
+    MAX_TEXT,
+    Hello,
+    from_client,
+    from_server,
+    schema,
+)
+from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json (client|server)\n(.*?)```", TEXT, re.DOTALL)
@@ -27,9 +35,9 @@ def test_the_example_is_a_message_without_unknown_fields(sender, example):
 def test_every_message_has_an_example():
     for sender, part in schema().items():
         shown = {json.loads(example)["type"] for who, example in EXAMPLES if who == sender}
-        known = set(part["discriminator"]["mapping"])
-        told_by_the_other = {"event", "bye"} if sender == "server" else set()
-        assert known - shown == told_by_the_other
+        types = set(part["discriminator"]["mapping"])
+        shown_for_the_client = {"event", "bye"} if sender == "server" else set()
+        assert types - shown == shown_for_the_client
 
 
 def test_the_example_act_is_legal_in_the_example_game():
@@ -57,7 +65,12 @@ def test_the_limits_are_the_codes():
         f"{MAX_META >> 10} KiB",
     ):
         assert figure in TEXT
-    assert f"{server.MAX_CONNECTIONS} connections" in TEXT
-    assert f"above {server.MAX_MESSAGE >> 20} MiB" in TEXT
-    assert f"within {server.HELLO_TIMEOUT_S:.0f} s" in TEXT
-    assert f"at most {server.WATCH_HZ:.0f} a second" in TEXT
+    limits = ServerLimits()
+    assert f"{limits.connections} connections" in TEXT
+    assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
+    assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
+    assert f"at most {limits.watch_hz:.0f} a second" in TEXT
+    assert (
+        f"once {limits.stall_bytes >> 20} MiB has waited for it for {limits.stall_s:.0f} seconds"
+        in TEXT
+    )

@@ -1,4 +1,4 @@
-"""What goes over the wire: strict JSON, checked pictures, and nothing decoded before its size is known."""
+"""Wire format: strict JSON, checked pictures, and nothing decoded before its size is known."""
 
 import contextlib
 import json
@@ -28,10 +28,18 @@ FRAME = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
 
 @pytest.mark.parametrize("codec", [Codec.RGB, Codec.PNG])
 def test_lossless_pictures_come_back(codec):
-    data = pack(FRAME, 7, 123, codec, b'{"a":1}')
-    picture = unpack(data)
-    assert (picture.number, picture.t_ns, picture.meta) == (7, 123, b'{"a":1}')
+    picture = unpack(pack(FRAME, 7, 123, codec))
+    assert (picture.number, picture.t_ns) == (7, 123)
     assert (picture.decode() == FRAME).all()
+
+
+def test_json_behind_the_header_is_skipped():
+    meta, payload = b'{"a":1}', FRAME.tobytes()
+    size = (FRAME.shape[1], FRAME.shape[0])
+    head = frames.HEADER.pack(b"IAFM", 1, Codec.RGB, 0, *size, 1, 1, len(meta), len(payload))
+    assert (unpack(head + meta + payload).decode() == FRAME).all()
+    with pytest.raises(FrameError, match="do not add up"):
+        unpack(head + payload)
 
 
 def test_the_header_is_these_bytes():
@@ -53,9 +61,9 @@ def test_raw_orders_become_rgb(codec, channels):
 
 def test_a_bomb_is_refused_by_its_own_bytes_before_decoding():
     bomb = cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes()
-    honest = frames.HEADER.pack(b"IAFM", 1, Codec.PNG, 0, 6000, 6000, 1, 1, 0, len(bomb))
-    lying = frames.HEADER.pack(b"IAFM", 1, Codec.PNG, 0, 64, 64, 1, 1, 0, len(bomb))
-    for head in (honest, lying):
+    true_size = frames.HEADER.pack(b"IAFM", 1, Codec.PNG, 0, 6000, 6000, 1, 1, 0, len(bomb))
+    false_size = frames.HEADER.pack(b"IAFM", 1, Codec.PNG, 0, 64, 64, 1, 1, 0, len(bomb))
+    for head in (true_size, false_size):
         with pytest.raises(FrameError) as caught:
             unpack(head + bomb)
         assert caught.value.code == 4413

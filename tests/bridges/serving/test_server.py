@@ -1,33 +1,25 @@
-"""Games, consoles and strangers at a real server on a loopback port."""
+"""Bridge server: games, consoles and strangers on a loopback port."""
 
 import asyncio
 import json
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as raw_connect
 
-import bridges
-from bridges import (
-    BridgeError,
-    BridgeServer,
-    Decision,
-    PlannedAction,
-    PolicyError,
-    RandomPolicy,
-    Start,
-    play,
-)
+from bridges.client import ask, connect, watch
+from bridges.errors import BridgeError, PolicyError
+from bridges.policy import Decision, PlannedAction
 from bridges.protocol.messages import Act, Event, Instruct, State
-from games import FrameSize, GameSpec, action_space, observation_space
+from bridges.serving.limits import ServerLimits
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
+from bridges.testing.background_server import background_server
+from games import FrameSize, GameSpec
 from games.controls import Button
 
 SPEC = GameSpec(
@@ -44,13 +36,13 @@ def picture(brightness: int) -> np.ndarray:
 
 
 class Watchman:
-    """Switches on in the dark; says what it saw and was told."""
+    """A policy that switches on in the dark; records the instructions and batch sizes it got."""
 
     name = "watchman"
 
     def __init__(self, seconds=0.0):
         self.seconds = seconds
-        self.told = []
+        self.instructions = []
         self.batches = []
 
     def attach(self, spec, *, seed=None):
@@ -61,12 +53,14 @@ class Watchman:
     def act(self, requests):
         time.sleep(self.seconds)
         self.batches.append(len(requests))
-        self.told += [r.instruction for r in requests]
+        self.instructions += [r.instruction for r in requests]
         if any(r.instruction == "fail" for r in requests):
             raise RuntimeError("secret detail")
         return [
             Decision(
-                SPEC.normalize({"on": int(r.frame.mean() < 100)}), f"saw {r.frame.mean():.0f}", 1.0
+                action=SPEC.normalize({"on": int(r.frame.mean() < 100)}),
+                words=f"saw {r.frame.mean():.0f}",
+                probability=1.0,
             )
             for r in requests
         ]
@@ -75,35 +69,15 @@ class Watchman:
         return f"asked {question}"
 
 
-@contextmanager
 def serving(policy=None, **options):
-    """A server in a thread of its own."""
-    ready, stop = threading.Event(), threading.Event()
-    box = {}
-
-    async def main():
-        async with BridgeServer(policy or Watchman(), port=0, **options) as server:
-            box["server"] = server
-            ready.set()
-            while not stop.is_set():
-                await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield box["server"]
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
+    return background_server(policy or Watchman(), **options)
 
 
 def test_two_games_get_their_own_actions():
     with (
         serving() as server,
-        bridges.connect(server.url, SPEC) as dark,
-        bridges.connect(server.url, SPEC) as bright,
+        connect(server.url, SPEC) as dark,
+        connect(server.url, SPEC) as bright,
     ):
         for _ in range(5):
             assert dark.act(picture(0)).action == {"on": 1, "off": 0}
@@ -113,7 +87,7 @@ def test_two_games_get_their_own_actions():
 def test_in_realtime_the_newest_frame_wins_and_the_rest_are_counted():
     with (
         serving(Watchman(0.15)) as server,
-        bridges.connect(server.url, SPEC, mode="realtime") as game,
+        connect(server.url, SPEC, mode="realtime") as game,
     ):
         for brightness in range(1, 12):
             game.send(picture(brightness))
@@ -129,18 +103,18 @@ def test_in_realtime_the_newest_frame_wins_and_the_rest_are_counted():
 
 def test_lockstep_drops_nothing():
     policy = Watchman(0.02)
-    with serving(policy) as server, bridges.connect(server.url, SPEC) as game:
+    with serving(policy) as server, connect(server.url, SPEC) as game:
         for i in range(6):
             game.send(picture(i))
         last = game.act(picture(99))
         assert last.dropped == 0
-        assert len(policy.told) == 7
+        assert len(policy.instructions) == 7
 
 
 def test_waiting_sessions_share_one_batch():
     policy = Watchman(0.1)
     with serving(policy) as server:
-        games = [bridges.connect(server.url, SPEC) for _ in range(4)]
+        games = [connect(server.url, SPEC) for _ in range(4)]
         for game in games:
             game.send(picture(1))
         for game in games:
@@ -151,16 +125,20 @@ def test_waiting_sessions_share_one_batch():
 
 
 class Planner(Watchman):
-    """Looks two steps ahead: off, on, off."""
+    """A policy that plans two steps ahead: off, on, off."""
 
     def act(self, requests):
         on, off = SPEC.normalize({"on": 1}), SPEC.normalize({"off": 1})
-        later = (PlannedAction(on, "second"), PlannedAction(off, "third"))
-        return [Decision(off, "first", 1.0, chunk_rest=later) for _ in requests]
+        later = (
+            PlannedAction(action=on, words="second"),
+            PlannedAction(action=off, words="third"),
+        )
+        plan = Decision(action=off, words="first", probability=1.0, later=later)
+        return [plan for _ in requests]
 
 
 class Clock:
-    """Tells the seconds it is set to."""
+    """A clock that stands at `now` seconds."""
 
     now = 100.0
 
@@ -172,24 +150,24 @@ def test_each_client_does_what_is_due_by_its_own_clock():
     late, fresh = Clock(), Clock()
     with (
         serving(Planner()) as server,
-        bridges.connect(server.url, SPEC, mode="realtime", clock=late) as behind,
-        bridges.connect(server.url, SPEC, mode="realtime", clock=fresh) as ahead,
+        connect(server.url, SPEC, mode="realtime", clock=late) as behind,
+        connect(server.url, SPEC, mode="realtime", clock=fresh) as ahead,
     ):
-        whole = ahead.act(picture(0))
-        assert [step.words for step in whole.later] == ["second", "third"]
-        assert (whole.step_ms, whole.valid_ms) == (50, 400)
+        answer = ahead.act(picture(0))
+        assert [step.words for step in answer.later] == ["second", "third"]
+        assert (answer.step_ms, answer.valid_ms) == (50, 400)
         behind.send(picture(0))
         late.now += 0.07  # a step and a bit pass before the answer is asked for
         until(behind.current_action)
         assert behind.current_action().words == "second"
         assert behind.current_action().action == {"on": 1, "off": 0}
         assert [step.words for step in behind.current_action().later] == ["third"]
-        assert ahead.current_action() == whole
+        assert ahead.current_action() == answer
 
 
 def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
     clock = Clock()
-    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+    with serving(Planner()) as server, connect(server.url, SPEC, clock=clock) as game:
         game.act(picture(0))
         due = []
         for clock.now in (100.04, 100.06, 100.11, 100.3, 100.399, 100.41):
@@ -200,7 +178,7 @@ def test_the_last_step_is_held_until_the_answer_is_no_longer_valid():
 
 def test_a_game_may_count_its_own_steps():
     clock = Clock()
-    with serving(Planner()) as server, bridges.connect(server.url, SPEC, clock=clock) as game:
+    with serving(Planner()) as server, connect(server.url, SPEC, clock=clock) as game:
         number = game.act(picture(0)).observation
         clock.now += 0.2
         words = [game.current_action(number + passed).words for passed in (0, 1, 2, 9)]
@@ -208,7 +186,7 @@ def test_a_game_may_count_its_own_steps():
 
 
 def test_an_episode_that_is_over_leaves_nothing_to_do():
-    with serving(Planner()) as server, bridges.connect(server.url, SPEC) as game:
+    with serving(Planner()) as server, connect(server.url, SPEC) as game:
         game.act(picture(0))
         assert game.current_action() is not None
         game.event(terminated=True)
@@ -219,44 +197,44 @@ def test_an_episode_that_is_over_leaves_nothing_to_do():
 
 def test_a_console_sees_everything_and_changes_the_goal_at_once():
     policy = Watchman()
-    with serving(policy) as server, bridges.connect(server.url, SPEC, instruction="wait") as game:
-        messages = bridges.watch(server.url)
+    with serving(policy) as server, connect(server.url, SPEC, instruction="wait") as game:
+        messages = watch(server.url)
         assert isinstance(next(messages), State)
         with raw_connect(server.url) as console:
             console.send('{"type":"hello","role":"query"}')
             console.send('{"type":"instruct","text":"switch it on"}')
             until(lambda: game.instruction == "switch it on")
         game.act(picture(3))
-        assert policy.told[-1] == "switch it on"
+        assert policy.instructions[-1] == "switch it on"
         game.event(terminated=True, success=True, task="lamp")
-        seen = []
-        while not any(isinstance(m, Event) for m in seen):
-            seen.append(next(messages))
-        assert any(isinstance(m, Instruct) and m.text == "switch it on" for m in seen)
-        assert any(isinstance(m, Act) and m.words == "saw 3" for m in seen)
+        received = []
+        while not any(isinstance(m, Event) for m in received):
+            received.append(next(messages))
+        assert any(isinstance(m, Instruct) and m.text == "switch it on" for m in received)
+        assert any(isinstance(m, Act) and m.words == "saw 3" for m in received)
         until(lambda: server.state().sessions[0].successes == 1)
         messages.close()
-        assert bridges.ask(server.url, "why") == "asked why"
+        assert ask(server.url, "why") == "asked why"
         assert game.ask("next_action") == "asked next_action"
 
 
 def test_a_failing_policy_tells_no_secrets_and_the_server_lives():
     with serving() as server:
         with (
-            bridges.connect(server.url, SPEC, instruction="fail") as game,
+            connect(server.url, SPEC, instruction="fail") as game,
             pytest.raises(BridgeError) as caught,
         ):
             game.act(picture(0))
         assert "the policy failed" in str(caught.value)
         assert "secret" not in str(caught.value)
-        with bridges.connect(server.url, SPEC) as game:
+        with connect(server.url, SPEC) as game:
             assert game.act(picture(0)).action["on"] == 1
 
 
 def test_a_game_the_policy_cannot_play_hears_why():
     other = SPEC.model_copy(update={"controls": (Button(name="go"),)})
     with serving() as server, pytest.raises(BridgeError, match="there is no lamp"):
-        bridges.connect(server.url, other)
+        connect(server.url, other)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +245,10 @@ def test_a_game_the_policy_cannot_play_hears_why():
     ],
 )  # fmt: skip
 def test_strangers_are_sent_away_with_a_code(first, code):
-    with serving(hello_timeout_s=0.2) as server, raw_connect(server.url) as stranger:
+    with (
+        serving(limits=ServerLimits(hello_timeout_s=0.2)) as server,
+        raw_connect(server.url) as stranger,
+    ):
         if first is not None:
             stranger.send(first)
         assert closed_with(stranger) == code
@@ -297,8 +278,8 @@ def test_tokens_origins_and_hosts():
         BridgeServer(RandomPolicy(), host="0.0.0.0")
     with serving(token="open sesame") as server:
         with pytest.raises(BridgeError, match="4401"):
-            bridges.connect(server.url, SPEC, token="wrong")
-        bridges.connect(server.url, SPEC, token="open sesame").close()
+            connect(server.url, SPEC, token="wrong")
+        connect(server.url, SPEC, token="open sesame").close()
         with pytest.raises(InvalidStatus), raw_connect(server.url, origin="http://evil.example"):
             pass
         request = urllib.request.Request(server.console_url, headers={"Host": "evil.example"})
@@ -336,48 +317,7 @@ async def _start(port):
 
 def test_no_server_is_one_clear_line():
     with pytest.raises(BridgeError, match="no server at"):
-        bridges.connect("ws://127.0.0.1:1/v1", SPEC)
-
-
-class Lamp:
-    """On after three times "on"."""
-
-    game = SPEC
-    observation_space = observation_space(SPEC)
-    action_space = action_space(SPEC)
-
-    def reset(self, *, seed=None, options=None):
-        self.count = 0
-        return self.look(), {"task": "lamp", "success": False}
-
-    def step(self, action):
-        self.count += action["on"]
-        return (
-            self.look(),
-            0.0,
-            self.count == 3,
-            False,
-            {"task": "lamp", "success": self.count == 3},
-        )
-
-    def look(self):
-        return {"frame": picture(0), "instruction": "switch on"}
-
-    def close(self):
-        pass
-
-
-@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
-def test_play_drives_an_environment(mode):
-    with serving() as server:
-        report = play(Lamp(), server.url, [Start(0), Start(1)], mode=mode, pace_hz=200)
-        assert (report.episodes, report.successes) == (2, 2)
-        assert report.summary()["age_ms"]["p95"] > 0
-
-
-def test_the_client_loads_no_torch():
-    code = "import bridges, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+        connect("ws://127.0.0.1:1/v1", SPEC)
 
 
 def until(condition):

@@ -1,4 +1,4 @@
-"""A peer that stops reading is cut off, and the others play on."""
+"""Stalled reader: a peer that stops reading is cut off, and the others play on."""
 
 import asyncio
 import json
@@ -8,9 +8,10 @@ import time
 import numpy as np
 from websockets.asyncio.client import connect
 
-from bridges import BridgeServer, RandomPolicy
 from bridges.protocol import frames
-from bridges.serving import server
+from bridges.serving.limits import ServerLimits
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from games import FrameSize, GameSpec
 from games.controls import Button
 
@@ -24,15 +25,15 @@ SPEC = GameSpec(
 NOISE = np.random.default_rng(0).integers(0, 255, SPEC.frame.shape, np.uint8)
 
 
-def test_a_watcher_that_does_not_read_is_cut_off(monkeypatch):
-    monkeypatch.setattr(server, "STALL_S", 0.3)
-    monkeypatch.setattr(server, "STALL_BYTES", 200_000)
-    monkeypatch.setattr(server, "WATCH_HZ", 1000.0)
+LIMITS = ServerLimits(stall_s=0.3, stall_bytes=200_000, watch_hz=1000.0)
+
+
+def test_a_watcher_that_does_not_read_is_cut_off():
     asyncio.run(_stall())
 
 
 async def _stall():
-    async with BridgeServer(RandomPolicy(), port=0) as bridge:
+    async with BridgeServer(RandomPolicy(), port=0, limits=LIMITS) as bridge:
         sleeper = await asyncio.to_thread(_sleeping_watcher, bridge.port)
         while not bridge.watchers:
             await asyncio.sleep(0.01)
@@ -55,7 +56,7 @@ async def _stall():
 
 
 def _sleeping_watcher(port):
-    """A websocket by hand: says hello as a watcher and never reads again."""
+    """A raw socket that sends a watcher's hello and never reads again."""
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sleeper.connect(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Eight games share one slow policy: every one is answered, and a pass answers several."""
+"""Load test: every game is answered, and a pass answers several."""
 
 from bridges.testing.load_test import batching_load
 

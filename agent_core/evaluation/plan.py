@@ -1,0 +1,129 @@
+"""Evaluation plan: which episodes are played under which conditions; checked before any model is loaded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from games import Game, UnplayableError, did_you_mean
+from games.registry import load
+from recorder import open_episodes
+
+HELD_OUT = 1_000_000_000
+"""Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
+
+CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
+BASELINE = "cnn_gru"
+"""The further condition of an evaluation with a baseline."""
+COLUMNS = ("agent", BASELINE, *CONDITIONS[1:])
+"""The order in which a report shows conditions."""
+_EXCLUSIVE_TASKS = {"agent_no_instruction": 1, "agent_swapped": 2}
+"""How many tasks that exclude each other a game must have for a condition."""
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """One episode to play."""
+
+    task: str
+    condition: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to measure; `episodes` are spread evenly over the tasks, for every condition."""
+
+    checkpoint: Path | None = None
+    """Folder; the shipped checkpoint where None."""
+    episodes: int = 200
+    tasks: tuple[str, ...] = ()
+    """All of the game's where none is named."""
+    conditions: tuple[str, ...] = CONDITIONS
+    first_seed: int = HELD_OUT
+    workers: int = 2
+    temperature: float = 1.0
+    condition_on_actions: bool = False
+    action_latency_steps: int = 0
+    """Steps that pass in closed loop until an answer is there (`closed_loop.Setup`)."""
+    next_action_episodes: int = 28
+    data: Path | None = None
+    """Recorded episodes for the next-action figures; fresh expert play in held-out worlds where None."""
+    game: str = "voxel"
+    baseline: Path | None = None
+    """Folder of a CNN+GRU (`iafm train --baseline`) that is measured beside the checkpoint."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The conditions, with the baseline's where there is one."""
+        further = () if self.baseline is None else (BASELINE,)
+        return tuple(dict.fromkeys((*self.conditions, *further)))
+
+    @property
+    def episode_specs(self) -> list[EpisodeSpec]:
+        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
+
+        Raises `UnplayableError` as `check` does.
+        """
+        game = self._checked_game()
+        tasks = game.select_tasks(self.tasks)
+        each = math.ceil(self.episodes / len(tasks))
+        return [
+            EpisodeSpec(task, condition, self.first_seed + 10_000 * i + n)
+            for condition in self.columns
+            for i, task in enumerate(tasks)
+            for n in range(each)
+            if applies(condition, task, game)
+        ]
+
+    def check(self) -> None:
+        """Raise for what would fail only after minutes of play; loads no model.
+
+        `UnplayableError`: an unknown condition, a task that the game does not have, no tasks or no expert where they
+        are needed, nothing to play, a latency below 0. `recorder.CaptureError`: no episodes in `data`.
+        """
+        game = self._checked_game()
+        if not self.episode_specs:
+            raise UnplayableError(
+                f"nothing to play: {', '.join(self.columns)} needs tasks that exclude each other "
+                f"(Game.exclusive_instructions), not {', '.join(self.tasks or game.tasks)}"
+            )
+        if self.next_action_episodes and self.data is not None:
+            open_episodes(self.data)
+        elif self.next_action_episodes:
+            _require_expert(
+                game, "the next-action figures (or --data, or --next-action-episodes 0)"
+            )
+
+    def _checked_game(self) -> Game:
+        if self.action_latency_steps < 0:
+            raise UnplayableError(
+                f"an answer takes 0 steps or more, not {self.action_latency_steps}"
+            )
+        known = CONDITIONS if self.baseline is None else COLUMNS
+        for condition in self.columns:
+            if condition not in known:
+                hint = did_you_mean(condition, known) or f"; there are {', '.join(known)}"
+                raise UnplayableError(f"no condition called {condition!r}{hint}")
+        game = load(self.game)
+        if not game.select_tasks(self.tasks):
+            raise UnplayableError(f"{self.game} has no tasks to be judged by (Game.tasks)")
+        if "expert" in self.conditions:
+            game.teacher()
+        return game
+
+
+def applies(condition: str, task: str, game: Game) -> bool:
+    """Whether a task can be played under a condition: other words than its own need tasks that exclude each other."""
+    if condition not in _EXCLUSIVE_TASKS:
+        return True
+    exclusive = game.exclusive_instructions
+    return len(exclusive) >= _EXCLUSIVE_TASKS[condition] and task in exclusive
+
+
+def _require_expert(game: Game, purpose: str) -> None:
+    try:
+        game.teacher()
+    except UnplayableError as error:
+        raise UnplayableError(f"{error}, needed for {purpose}") from None

@@ -1,0 +1,79 @@
+"""Closed-loop evaluation: swapped instructions, and decisions that come late."""
+
+import pytest
+
+from agent_core.evaluation.closed_loop import _EnvSlot, options_of
+from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec
+from bridges.policy import Decision, PlannedAction
+from bridges.serving.random_policy import RandomPolicy
+from games.voxel import GAME, SPEC, TASKS
+
+NONE = SPEC.null_action()
+
+
+def one(number):
+    """An action that differs from those of other numbers below nine."""
+    return SPEC.normalize({SPEC.controls[number].name: 1})
+
+
+def test_swapped_words_belong_to_another_task():
+    for seed in range(20):
+        instruction = options_of(EpisodeSpec("hunt_cow", "agent_swapped", seed), GAME)[
+            "instruction"
+        ]
+        paraphrases = {s for v in TASKS["hunt_cow"].paraphrases.values() for s in v}
+        assert instruction
+        assert instruction not in paraphrases
+    assert options_of(EpisodeSpec("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
+
+
+def test_a_swapped_episode_ends_when_what_was_asked_is_done():
+    spec = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
+    slot = _EnvSlot(spec, RandomPolicy(), "voxel")
+    other = GAME.teacher()(slot.swapped_env)
+    while slot.outcome is None:
+        assert (slot.env.view().frame == slot.swapped_env.view().frame).all()
+        slot.step(other()[0])
+    assert not slot.outcome.success
+    assert slot.steps < TASKS["chop_tree"].limit
+
+
+@pytest.mark.parametrize(
+    ("latency_steps", "planned", "played"),
+    [
+        (0, 0, [0, 1, 2, 3, 4, 5]),
+        (0, 3, [0, 1, 2, 3, 4, 5]),
+        (1, 0, [None, 0, 1, 2, 3, 4]),  # each decision is a step old
+        (1, 3, [None, 1, 2, 3, 4, 5]),  # and planned that step
+        (2, 0, [None, None, 0, 0, 2, 2]),
+        (2, 2, [None, None, 2, 2, 4, 4]),
+        (2, 3, [None, None, 2, 3, 4, 5]),
+    ],
+)
+def test_a_late_decision_gives_what_it_planned(latency_steps, planned, played):
+    slot = _EnvSlot(
+        EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps
+    )
+    due = []
+    for step in range(6):
+        if step % (latency_steps or 1) == 0:
+            later = tuple(
+                PlannedAction(action=one(step + k), words="") for k in range(1, planned + 1)
+            )
+            slot.on_decision(Decision(action=one(step), words="", probability=1.0, later=later))
+        due.append(slot.current_action())
+        slot.steps += 1
+    assert due == [NONE if k is None else one(k) for k in played]
+
+
+def test_a_late_policy_gets_the_action_executed_meanwhile():
+    slot = _EnvSlot(
+        EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps=2
+    )
+    executed = []
+    for step in range(6):
+        if slot.is_query_step():
+            executed.append(slot.request().executed)
+            slot.on_decision(Decision(action=one(step), words="", probability=1.0))
+        slot.step(slot.current_action())
+    assert executed == [None, NONE, one(0)]

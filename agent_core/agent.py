@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from agent_core.device import keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.instruction_room import cut_warning
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from bridges.errors import PolicyError
@@ -22,6 +24,7 @@ from bridges.protocol.messages import QUERY_KINDS
 from games import GameSpec, did_you_mean
 from games.resize import resize_frame
 
+logger = logging.getLogger("iafm.agent")
 _CAPTION_STEPS = 20
 """Steps that a caption summarizes."""
 
@@ -118,6 +121,9 @@ class Agent:
             return []
         players = [require_own_player(request.player) for request in requests]
         size = (self._engine.config.frame_height, self._engine.config.frame_width)
+        for player, request in zip(players, requests, strict=True):
+            if request.instruction != player.session.instruction:
+                self._warn_of_cut(request.instruction)
         samples = self._engine.act(
             [player.session for player in players],
             [resize_frame(request.frame, *size) for request in requests],
@@ -125,6 +131,12 @@ class Agent:
             [request.executed for request in requests],
         )
         return [_decide(player, sample) for player, sample in zip(players, samples, strict=True)]
+
+    def _warn_of_cut(self, instruction: str) -> None:
+        """Log an instruction that is longer than the model has room for, when it is given."""
+        room = self._engine.config.max_text_tokens
+        if line := cut_warning(instruction, self._engine.vocabulary, room):
+            logger.warning("%s: %s", self.name, line)
 
     def ask(self, player: PolicySession, question: str) -> str:
         """Answer one of `QUERY_KINDS` about the newest observation; never changes the next action.

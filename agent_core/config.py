@@ -1,4 +1,4 @@
-"""What is one training run? Its model, data, loss and optimiser, as frozen data read from one TOML file."""
+"""Run configuration: model, data, loss and training settings, read from one TOML file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConfigError(ValueError):
     """A run's configuration is wrong; the message names the setting."""
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -72,7 +72,7 @@ PRESETS["paper-realtime"] = {
 }
 
 
-class ModelConfig(_Part):
+class ModelConfig(_Section):
     """Sizes of the network. A preset fills what is not given; `tiny` is the defaults below."""
 
     preset: Literal["tiny", "small", "paper", "paper-realtime"] = "tiny"
@@ -85,50 +85,50 @@ class ModelConfig(_Part):
     stem_widths: tuple[_Channels, _Channels, _Channels] = (32, 64, 64)
     """Channels after each convolution of the stem."""
     stem_strides: tuple[_Stride, _Stride, _Stride] = (4, 2, 1)
-    """How much smaller each of them makes the picture, eight times in all. Large steps first take the least time."""
+    """Stride of each of them, 8 in all. Large strides first take the least time."""
     stem_blocks: tuple[_Blocks, _Blocks, _Blocks] = (0, 0, 0)
     """Residual blocks after each."""
     frame_height: int = Field(default=72, ge=8, le=4096)
     frame_width: int = Field(default=128, ge=8, le=4096)
     pooled_grid: tuple[_Cells, _Cells] = (3, 4)
-    """Rows and columns of visual tokens per frame. compact: they divide the picture after three halvings;
-    paper: the patches are averaged over them where they are fewer."""
+    """Rows and columns of visual tokens per frame. compact: they divide the stem's output (1/8 of the frame);
+    paper: the patches are average-pooled to them where they are fewer."""
     patch: int = Field(default=16, ge=1, le=256)
-    """Pixels of a patch's side (paper)."""
+    """Side of a square patch, in pixels (paper)."""
     temporal_attention: bool = False
-    """Attention between patches of the same place in earlier frames, in each layer of the ViT (paper)."""
+    """Attention over the same patch of earlier frames, in each layer of the ViT (paper)."""
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
     global_token: bool = False
-    """A further visual token for the whole picture (paper: CLIP's class token; compact: action tokens carry it too)."""
+    """A further visual token for the whole frame (paper: CLIP's class token; compact: also added to action tokens)."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
     context_frames: int = Field(default=4, ge=1, le=1024)
-    """T: frames an action looks back on, itself included."""
+    """T: frames that an action attends to, its own included."""
     frame_stride: int = Field(default=4, ge=1)
-    """Memory keeps every n-th frame; the newest is always seen."""
+    """The KV cache keeps every n-th frame, and always the newest."""
     max_text_tokens: int = Field(default=32, ge=4, le=4096)
     max_thought_tokens: int = Field(default=32, ge=4, le=4096)
     max_action_tokens: int = Field(default=12, ge=2, le=256)
-    """Room for the longest action of the games played, or for `chunk` of them behind each other."""
+    """Tokens of the longest action of the games played, or of `action_chunk` consecutive ones."""
     action_chunk: int = Field(default=1, ge=1, le=64)
-    """Actions written after every frame: its own and those of the next steps, for play slower than the game."""
+    """Actions predicted after every frame: its own and those of the next steps, for play slower than the game."""
     text_vocab_size: int = Field(default=384, ge=272, le=1 << 20)
     padded_vocab_size: int = Field(default=0, ge=0, le=1 << 20)
-    """Rows of the token table where the vocabulary needs fewer: room for more games."""
+    """Rows of the embedding table where the vocabulary needs fewer: ids for further games."""
     positions: int = Field(default=2048, ge=16, le=1 << 20)
     """Length of the table of absolute positions (paper)."""
     mae_blocks: int = Field(default=1, ge=0, le=96)
     mae_heads: int = Field(default=4, ge=1, le=256)
-    """Of the paper's pixel decoder."""
+    """Of the paper's MAE decoder."""
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        name = given.get("preset", "tiny")
-        return {**(PRESETS.get(name, {}) if isinstance(name, str) else {}), **given}
+    def _apply_preset(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict):
+            return settings
+        name = settings.get("preset", "tiny")
+        return {**(PRESETS.get(name, {}) if isinstance(name, str) else {}), **settings}
 
     @model_validator(mode="after")
     def _fits(self) -> ModelConfig:
@@ -141,12 +141,12 @@ class ModelConfig(_Part):
             raise ValueError(f"a {height}x{width} frame has no whole patches of {side} pixels")
         if self.is_vit_opt:
             if rows > self.patch_grid[0] or columns > self.patch_grid[1]:
-                raise ValueError(f"visual_grid {rows}x{columns} is finer than the patches")
+                raise ValueError(f"pooled_grid {rows}x{columns} is finer than the patches")
             needed = self.max_text_tokens + self.context_frames * (
                 self.visual_tokens + self.max_action_tokens
             )
             if needed > self.positions or self.max_thought_tokens > self.max_action_tokens:
-                raise ValueError(f"{needed} slots do not fit into {self.positions} positions")
+                raise ValueError(f"{needed} tokens do not fit into {self.positions} positions")
         elif height % (8 * rows) or width % (8 * columns):
             raise ValueError(
                 f"a {height}x{width} frame has no grid of {rows}x{columns} whole tokens"
@@ -166,17 +166,17 @@ class ModelConfig(_Part):
 
     @property
     def visual_tokens(self) -> int:
-        """One per cell of the grid, and one for the whole picture where there is a glance."""
+        """One per cell of the grid, and the global token where there is one."""
         return self.pooled_grid[0] * self.pooled_grid[1] + int(self.global_token)
 
 
-class DataConfig(_Part):
+class DataConfig(_Section):
     """Which episodes, and how windows are cut from them."""
 
     episodes: tuple[str, ...] = ()
     """Folders of captures."""
     cache: str = ""
-    """Folder of the decoded frames; the run's own where empty."""
+    """Folder of the decoded frames; inside the run's folder where empty."""
     cache_format: Literal["raw", "jpeg"] = "raw"
     """jpeg: about a ninth of the room (a sixth where pictures have sharp edges), for some processor time at every step
     and slightly other pixels: quality 95, colour not halved."""
@@ -184,19 +184,19 @@ class DataConfig(_Part):
     """Share of seeds held out."""
     only_successful: bool = True
     window_frames: int = Field(default=6, ge=1)
-    """Frames per training window; more than the memory, so that deep layers see streamed context."""
+    """Frames per training window; more than `context_frames`, so that deep layers see streamed context."""
     truncate_prob: float = Field(default=0.15, ge=0, le=1)
     """Share of windows cut to a random shorter length."""
     mask_actions_prob: float = Field(default=0.75, ge=0, le=1)
-    """Share of windows in which earlier actions cannot be seen: a cloned player must not copy itself."""
+    """Share of windows in which earlier actions are masked: a cloned policy must not copy its last action."""
     mixture: Literal["tasks", "steps"] = "tasks"
-    """tasks: windows are drawn evenly over all tasks of all games; steps: in proportion to what was recorded."""
+    """tasks: windows are sampled evenly over all tasks of all games; steps: in proportion to what was recorded."""
     task_weights: dict[str, _Factor] = Field(default_factory=lambda: {"free": 0.15})
-    """Factor on how often a task is drawn (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
+    """Factor on how often a task is sampled (`chop_tree`, or `pong/free` for one game's only); 1 where not named."""
     noop_sample_weight: float = Field(default=1.0, ge=0)
-    """How often steps without any action are drawn; 0 leaves them out, as filters of idle frames do."""
+    """Sampling weight of steps without any action; 0 leaves them out, as filters of idle frames do."""
     change_sample_weight: float = Field(default=1.0, gt=0)
-    """How often steps are drawn whose action differs from the one before: rare decisions count for more."""
+    """Sampling weight of steps whose action differs from the one before: rare decisions count for more."""
     color_jitter: float = Field(default=0.0, ge=0, lt=1)
     """Brightness and saturation vary by up to this share, once per window."""
     hue: float = Field(default=0.0, ge=0, le=0.5)
@@ -204,7 +204,7 @@ class DataConfig(_Part):
     thoughts: bool = True
 
 
-class LossConfig(_Part):
+class LossConfig(_Section):
     """Weights of the three losses and how their sum is normalised (paper, Eq. 5)."""
 
     normalization: Literal["paper", "mean"] = "paper"
@@ -212,26 +212,28 @@ class LossConfig(_Part):
     mae: float = Field(default=1.0, ge=0)
     action: float = Field(default=1.0, ge=0)
     mae_clip_fraction: float = Field(default=0.15, ge=0, le=1)
-    """Share of windows with hidden patches; the rest are seen whole, as in play."""
+    """Share of windows with masked patches; the rest are not masked, as in play."""
     mae_mask_ratio: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.5, 0.75), min_length=1
     )
-    """How much of its patches such a window loses, in turn (paper: 75 % in pre-training, 50 % in fine-tuning)."""
+    """Share of patches masked in such a window, in turn (paper: 75 % in pre-training, 50 % in fine-tuning)."""
 
 
-class TrainConfig(_Part):
-    """Optimiser and budget: training ends at `steps` or after `minutes`, whichever comes first."""
+class TrainConfig(_Section):
+    """Optimizer and budget: training ends after `steps` or after `minutes`; where both are set, at the earlier."""
 
     steps: int = Field(default=0, ge=0)
+    """Optimizer steps; 0: no limit."""
     minutes: float = Field(default=8.0, ge=0)
+    """Time of training over all resumptions; 0: no limit. The default holds only where `steps` is not set."""
     batch: int = Field(default=48, ge=1)
     """Windows per step, over all processes."""
     accumulate: int = Field(default=1, ge=1)
-    """Parts that each process computes one after the other, where the batch does not fit into memory at once."""
+    """Micro-batches per step on each process, where the batch does not fit into memory at once."""
     activation_checkpointing: bool = False
-    """Compute activations a second time in the backward pass instead of keeping them: slower, much less memory."""
+    """Recompute activations in the backward pass instead of keeping them: slower, much less memory."""
     fsdp: bool = False
-    """Weights, gradients and moments are split over the processes (FSDP2) instead of copied to each (DDP)."""
+    """Weights, gradients and moments are sharded over the processes (FSDP2) instead of replicated (DDP)."""
     lr: float = Field(default=2e-3, gt=0)
     lr_end: float = Field(default=0.02, ge=0, le=1)
     """Final learning rate as a share of `lr`."""
@@ -240,16 +242,17 @@ class TrainConfig(_Part):
     betas: tuple[_Decay, _Decay] = (0.9, 0.98)
     clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.998, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    """Of weights, windows and augmentation: any number of 63 bits."""
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the GPU or the processor computes with it, else float32."""
     init_from: str = ""
-    """Folder of a checkpoint of the same sizes whose weights and words are the beginning (fine-tuning)."""
+    """Folder of a checkpoint of the same sizes whose weights and vocabulary training begins with (fine-tuning)."""
     clip_weights: str = ""
     """Folder or hub:owner/name of CLIP weights that the ViT begins with (paper)."""
     opt_weights: str = ""
-    """Folder or hub:owner/name of OPT weights and word pieces that the decoder begins with (paper)."""
+    """Folder or hub:owner/name of OPT weights and tokenizer that the decoder begins with (paper)."""
     compile: bool = False
     """Layers are compiled (torch.compile; needs a C++ compiler): the first steps wait for it.
 
@@ -259,8 +262,16 @@ class TrainConfig(_Part):
     validation_windows: int = Field(default=2048, ge=1)
     save_every_s: float = Field(default=60.0, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, settings: Any) -> Any:
+        """A number of steps replaces the default time."""
+        if isinstance(settings, dict) and settings.get("steps") and "minutes" not in settings:
+            return {**settings, "minutes": 0.0}
+        return settings
 
-class RunConfig(_Part):
+
+class RunConfig(_Section):
     """One run: model, data, loss, training."""
 
     model: ModelConfig = ModelConfig()
@@ -269,7 +280,7 @@ class RunConfig(_Part):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def _no_target_visible(self) -> RunConfig:
+    def _check_chunks(self) -> RunConfig:
         if self.model.action_chunk > 1 and self.data.mask_actions_prob < 1:
             raise ValueError(
                 f"model.action_chunk={self.model.action_chunk} needs data.mask_actions_prob=1, "
@@ -279,10 +290,10 @@ class RunConfig(_Part):
         return self
 
     def toml(self) -> str:
-        """The whole configuration as TOML text that `load_config` reads back."""
+        """The configuration as TOML text that `load_config` reads back."""
         lines = []
-        for part, values in self.model_dump(mode="json").items():
-            lines.append(f"[{part}]")
+        for section, values in self.model_dump(mode="json").items():
+            lines.append(f"[{section}]")
             lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
             lines.append("")
         return "\n".join(lines)
@@ -303,27 +314,37 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
             raise ConfigError(f"cannot read {path}: {error.strerror}; name a TOML file") from None
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: {error}") from None
-    for override in overrides:
-        _override(values, override)
+    names = [_override(values, override) for override in overrides]
+    _replace_budget(values, names)
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_describe(first_error(error))) from None
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _replace_budget(values: dict[str, Any], names: Sequence[str]) -> None:
+    """A budget named in an override alone replaces the file's, whether in steps or in minutes."""
+    budgets = {"train.steps": "minutes", "train.minutes": "steps"}
+    named = [name for name in budgets if name in names]
+    if len(named) == 1 and values["train"].get(named[0].removeprefix("train.")):
+        values["train"].pop(budgets[named[0]], None)
+
+
+def _override(values: dict[str, Any], override: str) -> str:
+    """Apply one `section.setting=value`; returns the setting's name."""
     name, equals, text = override.partition("=")
-    part, dot, key = name.strip().partition(".")
+    section, dot, key = name.strip().partition(".")
     if not (equals and dot):
-        raise ConfigError(f"an override is part.setting=value, got {override!r}")
+        raise ConfigError(f"an override is section.setting=value, got {override!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         value = text.strip()
-    settings = values.setdefault(part, {})
+    settings = values.setdefault(section, {})
     if not isinstance(settings, dict):
-        raise ConfigError(f"{part} is a table of settings ([{part}]), not {settings!r}")
+        raise ConfigError(f"{section} is a table of settings ([{section}]), not {settings!r}")
     settings[key] = value
+    return f"{section}.{key}"
 
 
 def _describe(error: FirstError) -> str:
@@ -331,9 +352,10 @@ def _describe(error: FirstError) -> str:
     name = ".".join(error.path)
     if error.kind != "extra_forbidden":
         return ": ".join(filter(None, (name, error.message)))
-    known = {name: field.annotation for name, field in RunConfig.model_fields.items()}
-    part = known.get(error.path[0]) if len(error.path) > 1 else None
-    names = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else known
+    sections = {key: field.annotation for key, field in RunConfig.model_fields.items()}
+    section = sections.get(error.path[0]) if len(error.path) > 1 else None
+    is_section = isinstance(section, type) and issubclass(section, BaseModel)
+    names = section.model_fields if is_section else sections  # type: ignore[union-attr]
     return f"no setting called {name!r}{did_you_mean(error.path[-1], names)}"
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from games.controls import Axis, Button, Camera, Choice, Stick
+from games.controls import ActionError, Axis, Button, Camera, Choice, Stick
 from games.env import Env, action_space, observation_space
+from games.game import Game
 from games.meanings import unknown_meanings
 from games.spec import Action, GameSpec
 
@@ -43,6 +44,47 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
             )
     env.close()
     return problems
+
+
+def check_expert(game: Game, steps: int = 40, seeds: int = 2) -> list[Problem]:
+    """Let a game's expert play the first steps of every task; an empty list where it has none."""
+    if game.expert is None or game.make is None:
+        return []
+    problems = []
+    for task in game.tasks or ("",):
+        for seed in range(seeds):
+            if problem := _expert_problem(game, game.make, task, seed, steps):
+                problems.append(problem)
+                break
+    return problems
+
+
+def _expert_problem(
+    game: Game, make: Callable[[], Env], task: str, seed: int, steps: int
+) -> Problem | None:
+    """The first thing that goes wrong in one episode."""
+    place, hint = f"task {task!r}, seed {seed}", "`iafm record --expert` loses this episode"
+    try:
+        env = make()
+        try:
+            env.reset(seed=seed, options={"task": task} if task else None)
+            expert = game.expert()(env)
+            for step in range(steps):
+                action, thought = expert()
+                game.spec.normalize(action)
+                if not isinstance(thought, str):
+                    what = f"step {step}, {place}: the expert's thought is {type(thought).__name__}"
+                    return Problem("expert-thought", what, 'return (action, "") where it has none')
+                _, _, terminated, truncated, _ = env.step(action)
+                if terminated or truncated:
+                    break
+        finally:
+            env.close()
+    except ActionError as error:
+        return Problem("expert-action", f"{place}: {error}", "return an action of the spec")
+    except Exception as error:  # whatever an expert raises is a problem here
+        return Problem("expert-raises", f"{place}: {type(error).__name__}: {error}", hint)
+    return None
 
 
 def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:

@@ -84,7 +84,7 @@ class BaselinePolicy:
             raise PolicyError(f"{self.name} knows none of the controls of {spec.id}")
         self._attached += 1
         rng = np.random.default_rng(self._attached if seed is None else seed)
-        controls = _controls(spec, self._baseline.vocabulary, self._baseline.choices)
+        controls = _controls(spec, self._baseline.vocabulary, self._baseline.heads)
         return BaselinePlayer(spec, codec.warnings, controls, rng)
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from agent_core.cli.arguments import (
     words,
     writable_folder,
 )
-from agent_core.cli.output import answer, fields, records, say, table
+from agent_core.cli.output import answer, fields, records, remark, say, table
 from agent_core.progress_bar import ProgressBar
 from games import UnplayableError
 from games.registry import load
@@ -236,7 +236,7 @@ def run_record(args: argparse.Namespace) -> int:
         from agent_core.recording.human import record_human
 
         report = record_human(out_dir, args.seed, args.author)
-    return answer(report, args.json, lambda: fields(report))
+    return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
 
 
 def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
@@ -250,8 +250,12 @@ def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
         recorded = record_expert(
             plan, args.workers, lambda _: update(next(finished), args.episodes)
         )
+    failed = [episode for episode in recorded if episode.error]
+    for episode in failed:
+        remark(f"seed {episode.seed}, task {episode.task}: {episode.error}")
     return {
-        "episodes": len(recorded),
+        "episodes": len(recorded) - len(failed),
+        "failed": len(failed),
         "steps": sum(episode.steps for episode in recorded),
         "success": success_rates(recorded),
         "out": str(out_dir),
@@ -296,7 +300,7 @@ def run_train(args: argparse.Namespace) -> int:
     report = train(config, args)
     if report.get("rank"):
         return 0
-    return answer(report, args.json, lambda: fields(report))
+    return answer(report, args.json, lambda: fields(report)) or int(report["exit_code"])
 
 
 def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -308,7 +312,7 @@ def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.baseline.trainer import train_baseline
 
-    return vars(train_baseline(config, args.run or Path("runs/baseline")))
+    return vars(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
 
 
 def run_push(args: argparse.Namespace) -> int:

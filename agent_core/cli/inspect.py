@@ -160,9 +160,9 @@ def _game_record(name: str) -> dict[str, Any]:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from games.check import check_env
+    from games.check import check_env, check_expert
 
-    problems = check_env(make(args.game))
+    problems = [*check_env(make(args.game)), *check_expert(load(args.game))]
     rows = [(p.code, p.message, p.hint) for p in problems]
 
     def show() -> None:

@@ -1,4 +1,4 @@
-"""What is a run trained on? Its episodes, opened, parted and decoded; its words; all windows as tensors."""
+"""Training data: a run's episodes opened, split and decoded, their vocabulary, all windows as tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_core.config import ConfigError, RunConfig
-from agent_core.data.dataset import EpisodeLike, Frames, WindowDataset, build_dataset
+from agent_core.data.dataset import Frames, WindowDataset
+from agent_core.data.tables import EpisodeLike, build_dataset
 from agent_core.device import pick_device
 from agent_core.tokens.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from agent_core.weights.checkpoint import load
@@ -36,20 +37,20 @@ class TrainingData:
 def load_splits(
     config: RunConfig, run_dir: Path
 ) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
-    """Open, filter and split the configured episodes; decode their frames once, stretched to the model's size."""
+    """Open, filter and split the configured episodes; decode their frames once, resized to the model's size."""
     if not config.data.episodes:
         raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
-    found = [e for path in config.data.episodes for e in open_episodes(Path(path))]
-    episodes = EpisodeSet([e for e in found if len(e)])
+    opened = [e for path in config.data.episodes for e in open_episodes(Path(path))]
+    episodes = EpisodeSet([e for e in opened if len(e)])
     if (
         config.data.only_successful
-    ):  # where the agent played, the teacher's labels count all the same
+    ):  # in rollouts of the agent the expert's labels count all the same
         episodes = EpisodeSet(
             [e for e in episodes if e.header.success is not False or e.header.actor == "agent"]
         )
     if not len(episodes):
         raise CaptureError(
-            f"none of {len(found)} episodes was a success; set data.only_successful=false"
+            f"none of {len(opened)} episodes was a success; set data.only_successful=false"
         )
     size = (config.model.frame_height, config.model.frame_width)
     training, validation = episodes.split(config.data.validation)
@@ -66,31 +67,49 @@ def build_training_data(
     """Build the vocabulary from the training texts, and the tensors of all windows."""
     if not splits["train"]:
         raise ConfigError(f"data.validation={config.data.validation} leaves no episode to train on")
-    _check_tasks(config.data.task_weights, [e for part in splits.values() for e in part])
-    specs = tuple({e.spec.id: e.spec for part in splits.values() for e in part}.values())
+    _check_tasks(config.data.task_weights, [e for split in splits.values() for e in split])
+    specs = tuple({e.spec.id: e.spec for split in splits.values() for e in split}.values())
     thoughts = {t for e in splits["train"] for t in e.thoughts} if config.data.thoughts else set()
     thoughts |= {caption for e in splits["train"] for caption in e.captions}
-    texts = {e.header.instruction for e in splits["train"]} | thoughts
+    instructions = {e.header.instruction for e in splits["train"]}
+    vocabulary, specs = _vocabulary(config, specs, instructions | thoughts)
+    _warn_of_cuts(config, vocabulary, instructions, thoughts)
+    device = pick_device(config.train.device)
+    dataset = build_dataset(splits, frames, vocabulary, config.model, config.data, device)
+    if not dataset.steps("train"):
+        raise ConfigError("data.task_weights and data.noop_sample_weight leave no step to train on")
+    return TrainingData(dataset, vocabulary, specs, sum(map(len, splits.values())))
+
+
+def _vocabulary(
+    config: RunConfig, specs: tuple[GameSpec, ...], texts: set[str]
+) -> tuple[Vocabulary, tuple[GameSpec, ...]]:
+    """The vocabulary of a new run, or of the weights it begins with; and all games that it knows."""
     if config.train.init_from:
         before = load(config.train.init_from)
-        vocabulary = before.vocabulary.extend(specs)
         specs = tuple({spec.id: spec for spec in (*before.header.specs, *specs)}.values())
-    elif config.train.opt_weights:
+        return before.vocabulary.extend(specs), specs
+    if config.train.opt_weights:
         meanings = dict.fromkeys(m for spec in specs for m in spec_meanings(spec))
-        vocabulary = Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings))
-    else:
-        vocabulary = build_vocabulary(specs, texts, config.model.text_vocab_size)
-    room = config.model.max_thought_tokens - 2
-    if long := sum(len(vocabulary.encode_text(text)) > room for text in thoughts):
-        logger.warning(
-            "%d of %d thoughts and captions are cut to %d word pieces: model.max_thought_tokens is %d",
-            long, len(thoughts), room, config.model.max_thought_tokens,
-        )  # fmt: skip
-    device = pick_device(config.train.device)
-    store = build_dataset(splits, frames, vocabulary, config.model, config.data, device)
-    if not store.steps("train"):
-        raise ConfigError("data.task_weights and data.noop_sample_weight leave no step to train on")
-    return TrainingData(store, vocabulary, specs, sum(map(len, splits.values())))
+        return Vocabulary(opt_tokenizer(config.train.opt_weights), tuple(meanings)), specs
+    return build_vocabulary(specs, texts, config.model.text_vocab_size), specs
+
+
+def _warn_of_cuts(
+    config: RunConfig, vocabulary: Vocabulary, instructions: set[str], thoughts: set[str]
+) -> None:
+    """Log how many texts are longer than the model has room for."""
+    model = config.model
+    for kind, texts, setting, size in (
+        ("instructions", instructions, "max_text_tokens", model.max_text_tokens),
+        ("thoughts and captions", thoughts, "max_thought_tokens", model.max_thought_tokens),
+    ):
+        lengths = [len(vocabulary.encode_text(text)) for text in texts]
+        if long := sum(length > size - 2 for length in lengths):
+            logger.warning(
+                "%d of %d %s are cut to %d tokens, the longest has %d: model.%s is %d, two of them markers",
+                long, len(texts), kind, size - 2, max(lengths), setting, size,
+            )  # fmt: skip
 
 
 def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) -> None:

@@ -9,20 +9,30 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 from games import Action, Button, Camera, GameSpec
 
 
-def bleu4(spec: GameSpec, predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
-    """Corpus BLEU-4 in [0, 1] of action tokens, one segment per step, markers included.
+def bleu(
+    spec: GameSpec, predicted: Sequence[Action], wanted: Sequence[Action], order: int = 4
+) -> float | None:
+    """Corpus BLEU in [0, 1] of action tokens up to n-grams of `order`, one segment per step, markers included.
 
-    sacrebleu with tokenize="none" (action strings are tokens already) and exponential smoothing.
+    sacrebleu with tokenize="none" (action strings are tokens already) and exponential smoothing. None where it is
+    undefined: no wanted action has so many tokens (an action of one token has three with its markers).
     """
+    if bleu_order(spec, wanted) < order:
+        return None
     hypotheses = [" ".join(spec.encode(action)) for action in predicted]
     references = [" ".join(spec.encode(action)) for action in wanted]
-    score = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True)
-    return float(score.score) / 100
+    metric = BLEU(tokenize="none", force=True, max_ngram_order=order)
+    return float(metric.corpus_score(hypotheses, [references]).score) / 100
+
+
+def bleu_order(spec: GameSpec, wanted: Sequence[Action]) -> int:
+    """The largest n-gram order, at most 4, for which BLEU is defined."""
+    return min(4, max((len(spec.encode(action)) for action in wanted), default=0))
 
 
 def exact_match(predicted: Sequence[Action], wanted: Sequence[Action]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -19,7 +18,7 @@ from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges.policy import Policy
 from games.registry import load
-from recorder import open_episodes
+from recorder import CaptureError, open_episodes
 
 NEXT_ACTION_SEED = HELD_OUT + 500_000_000
 """First seed of the episodes recorded for the next-action figures."""
@@ -83,7 +82,9 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
     return tasks
 
 
-def _next_action(plan: Evaluation, on_episode: Callable[[], None]) -> dict[str, dict[str, float]]:
+def _next_action(
+    plan: Evaluation, on_episode: Callable[[], None]
+) -> dict[str, dict[str, float | None]]:
     agent = Agent.load(
         plan.checkpoint or DEFAULT_CHECKPOINT,
         temperature=0.0,
@@ -101,7 +102,9 @@ def _next_action(plan: Evaluation, on_episode: Callable[[], None]) -> dict[str, 
             Path(folder), plan.next_action_episodes, noise_prob=0.0, game=plan.game
         )
         for n in range(plan.next_action_episodes):
-            record_one(recording, NEXT_ACTION_SEED + n)
+            recorded = record_one(recording, NEXT_ACTION_SEED + n)
+            if recorded.error:
+                raise CaptureError(f"seed {recorded.seed}, task {recorded.task}: {recorded.error}")
         return next_action_report(open_episodes(folder), policies, on_episode)
 
 
@@ -122,7 +125,7 @@ def next_action_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, 
     metrics = dict.fromkeys(metric for figures in by_policy.values() for metric in figures)
     head = ("metric", *(TITLES.get(policy, policy) for policy in by_policy))
     rows = [
-        (metric, *(_number(figures.get(metric, math.nan)) for figures in by_policy.values()))
+        (metric, *(_number(figures.get(metric)) for figures in by_policy.values()))
         for metric in metrics
     ]
     return head, rows
@@ -133,8 +136,8 @@ def _conditions(report: Report) -> list[str]:
     return [c for c in COLUMNS if any(c in by_task for by_task in report["tasks"].values())]
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4g}"
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
 
 
 def _cell(rate: dict[str, float] | None) -> str:

@@ -15,7 +15,7 @@ def next_action_report(
     episodes: Sequence[Episode],
     policies: Mapping[str, Policy],
     on_episode: Callable[[], None] | None = None,
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Metrics of the policies' (by name) predictions on recorded play, and of two baselines that see no frame."""
     names = (*policies, "noop", "repeat_last")
     predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
@@ -43,7 +43,10 @@ def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
     return predicted
 
 
-def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dict[str, float]:
+def _score(
+    episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]
+) -> dict[str, float | None]:
+    """The metrics; None where one is undefined. Where BLEU-4 is, BLEU of the largest defined order stands beside it."""
     spec = episodes[0].spec
     predicted = [action for run in runs for action in run]
     wanted = [action for episode in episodes for action in episode.actions]
@@ -51,11 +54,18 @@ def _score(episodes: Sequence[Episode], runs: Sequence[Sequence[Action]]) -> dic
         metrics.change_f1(run, episode.actions) for run, episode in zip(runs, episodes, strict=True)
     ]
     defined = [value for value in changes if not math.isnan(value)]
+    order = metrics.bleu_order(spec, wanted)
     camera = metrics.camera_mae_deg(spec, predicted, wanted)
     scores = {
-        "bleu4": round(metrics.bleu4(spec, predicted, wanted), 4),
-        "exact": round(metrics.exact_match(predicted, wanted), 4),
-        "button_f1": round(metrics.button_f1(spec, predicted, wanted), 4),
-        "change_f1": round(sum(defined) / len(defined), 4) if defined else 0.0,
+        "bleu4": _rounded(metrics.bleu(spec, predicted, wanted)),
+        f"bleu{order}": _rounded(metrics.bleu(spec, predicted, wanted, order)),
+        "exact": _rounded(metrics.exact_match(predicted, wanted)),
+        "button_f1": _rounded(metrics.button_f1(spec, predicted, wanted)),
+        "change_f1": _rounded(sum(defined) / len(defined)) if defined else None,
     }
-    return scores if math.isnan(camera) else {**scores, "camera_mae_deg": round(camera, 4)}
+    return scores if math.isnan(camera) else {**scores, "camera_mae_deg": _rounded(camera)}
+
+
+def _rounded(value: float | None) -> float | None:
+    """To four digits; None where undefined."""
+    return None if value is None or math.isnan(value) else round(value, 4)

@@ -1,4 +1,4 @@
-"""What is in a folder of episodes, is it whole, and how does it leave and come?"""
+"""Recorded episodes: listing, statistics, validation, recovery, export and import."""
 
 from __future__ import annotations
 
@@ -59,53 +59,53 @@ def import_episodes(
     columns: ActionColumns | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write what others recorded as captures under `out`: a LeRobotDataset, play as VPT's, or clips with captions."""
+    """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's format, or clips with captions."""
     report: dict[str, Any] = {"added": 0, "episodes": 0, "out": str(out)}
     match detect_format(path):
         case "captions":
             spec = load(game or "clips").spec
             report["added"] = import_captions(path, out, spec, progress=progress)
         case "vpt":
-            play = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
-            report |= {"added": play.recordings, "clipped": play.clipped}
-            report |= {"dropped": play.dropped, "refused": list(play.refused)}
+            imported = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
+            report |= {"added": imported.recordings, "clipped": imported.clipped}
+            report |= {"dropped": imported.dropped, "refused": list(imported.refused)}
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
             target = load(game)
-            done = import_lerobot(
+            converted = import_lerobot(
                 path, out, target, camera=camera, columns=columns, progress=progress
             )
-            report |= {"added": done.episodes, "clipped": done.clipped}
+            report |= {"added": converted.episodes, "clipped": converted.clipped}
     return report | {"episodes": len(open_episodes(out))}
 
 
 def _steps(episode: Episode) -> list[dict[str, Any]]:
-    """The course of an episode in words, a row whenever action, thought or caption changes."""
+    """An episode in words: a row whenever action, thought or caption changes."""
     rows: list[dict[str, Any]] = []
-    before: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
     names = ("action", "thought", "caption")
     steps = zip(episode.executed, episode.thoughts, episode.captions, strict=True)
     for i, (action, thought, caption) in enumerate(steps):
-        said = (episode.spec.to_words(action), thought, caption)
-        if said != before:
-            rows.append({"id": episode.id, "step": i, **dict(zip(names, said, strict=True))})
-        before = said
+        texts = (episode.spec.to_words(action), thought, caption)
+        if texts != previous:
+            rows.append({"id": episode.id, "step": i, **dict(zip(names, texts, strict=True))})
+        previous = texts
     return rows
 
 
 def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:
     rows = []
     for task in sorted({e.header.task for e in episodes}):
-        mine = [e for e in episodes if e.header.task == task]
-        steps = sum(len(e) for e in mine)
-        known = [e.header.success for e in mine if e.header.success is not None]
-        rate = round(sum(known) / len(known), 3) if known else None
-        minutes = round(sum(len(e) / e.spec.step_hz for e in mine) / 60, 1)
+        of_task = [e for e in episodes if e.header.task == task]
+        steps = sum(len(e) for e in of_task)
+        judged = [e.header.success for e in of_task if e.header.success is not None]
+        rate = round(sum(judged) / len(judged), 3) if judged else None
+        minutes = round(sum(len(e) / e.spec.step_hz for e in of_task) / 60, 1)
         rows.append(
             {
                 "task": task,
-                "episodes": len(mine),
+                "episodes": len(of_task),
                 "steps": steps,
                 "minutes": minutes,
                 "success": rate,

@@ -1,42 +1,50 @@
-"""How are teaching episodes made? The scripted expert plays, stumbles on purpose, and writes down what it meant.
+"""Expert recording: episodes of a scripted expert, with noise injection or in rollouts of a checkpoint.
 
-While a mistake is injected the game executes a random action, but the recorded label stays the expert's: the model
-learns how to get back on the path (noise injection as in DART, Laskey et al. 2017). With a checkpoint as player the
-agent plays and the expert labels (DAgger, Ross et al. 2011).
+While noise is injected the game executes a random action, but the recorded label stays the expert's: the model learns
+to recover (DART, Laskey et al. 2017). With a checkpoint as behaviour policy the agent plays and the expert labels
+(DAgger, Ross et al. 2011).
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from agent_core.agent import Agent
+from agent_core.config import ModelConfig
 from agent_core.process_pool import pool
-from bridges.policy import PolicyRequest
+from agent_core.tokens.instruction_room import sure_cut_warning
+from bridges.policy import Policy, PolicyRequest
 from bridges.serving.random_policy import random_action
-from games import Action, Button, Camera, Control, GameSpec, Observation
+from games import Action, Button, Camera, Control, Env, Expert, Game, GameSpec, Observation
 from games.registry import load, make
 from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes
 
+logger = logging.getLogger("iafm.record")
 SEED_LIMIT = 1_000_000
 """Recording uses seeds below this; evaluation's held-out worlds start at 1,000,000,000."""
 IDLE_SHARE = 0.04
-"""Share of episodes without an instruction, in which the expert waits."""
+"""Share of episodes without an instruction, in which the expert does nothing."""
 IDLE_STEPS = 60
 
 
 @dataclass(frozen=True)
 class RecordingPlan:
-    """What to record: `mistakes` is the chance per step that a random action of 3 to 10 steps begins.
+    """What to record: `noise_prob` is the probability per step that a random action of 3 to 10 steps begins.
 
-    With `agent` there are no injected mistakes: the agent makes its own.
+    With `agent` no noise is injected: the agent makes mistakes of its own.
     """
 
     out: Path
@@ -46,21 +54,37 @@ class RecordingPlan:
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""
     agent: Path | None = None
-    """A checkpoint that plays while the expert only says what it would have done."""
+    """A checkpoint that plays while the expert only labels."""
     max_steps: int = 300
-    """Steps after which the agent's episodes are cut."""
+    """Steps after which the agent's episodes are truncated."""
     game: str = "voxel"
     """A game with an expert, by a name that `games.registry.load` knows."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One finished episode."""
+    """One episode."""
 
     seed: int
     task: str
     steps: int
     success: bool
+    instruction: str = ""
+    error: str = ""
+    """What the expert or the game raised, and where; such an episode is not kept."""
+
+
+class Behaviour(Protocol):
+    """Decides what is executed in place of the expert's action."""
+
+    actor: str
+    """Who acts then, as the episode names it."""
+
+    def action(self, observation: Observation) -> Action | None:
+        """The action to execute; None: the expert's own."""
+
+    def close(self) -> None:
+        """The episode has ended."""
 
 
 def record_expert(
@@ -68,7 +92,8 @@ def record_expert(
 ) -> list[Recorded]:
     """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C.
 
-    Raises `CaptureError` for seeds kept for evaluation, `UnplayableError` where the game lacks what is needed.
+    Episodes in which the expert or the game raised are among the results, with their `error`. Raises `CaptureError` for
+    seeds kept for evaluation and where a worker process dies, `UnplayableError` where the game lacks what is needed.
     """
     if plan.first_seed + plan.episodes > SEED_LIMIT:
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
@@ -76,69 +101,155 @@ def record_expert(
     game.select_tasks(plan.tasks)
     game.expert()
     make(plan.game).close()
-    have = _seeds_in(plan.out, game.spec)
-    seeds = [s for s in range(plan.first_seed, plan.first_seed + plan.episodes) if s not in have]
-    done: list[Recorded] = []
+    recorded = _seeds_in(plan.out, game.spec)
+    seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
+    missing = [seed for seed in seeds if seed not in recorded]
+    results: list[Recorded] = []
     processes = pool(workers)
     try:
-        for future in as_completed([processes.submit(record_one, plan, seed) for seed in seeds]):
-            done.append(future.result())
+        for future in as_completed([processes.submit(record_one, plan, s) for s in missing]):
+            results.append(future.result())
             if on_episode:
-                on_episode(done[-1])
+                on_episode(results[-1])
+    except BrokenProcessPool:
+        raise CaptureError(
+            "a worker process died (out of memory?); finished episodes are kept, run again to go on"
+        ) from None
     finally:
         processes.shutdown(wait=True, cancel_futures=True)
-    return done
+    _warn_of_cuts({result.instruction for result in results})
+    return results
 
 
-def record_one(plan: RecordingPlan, seed: int) -> Recorded:
-    """Play and record one seed."""
+def _warn_of_cuts(instructions: set[str]) -> None:
+    """By the default room: the model that will read them is not known yet."""
+    for text in sorted(instructions):
+        if line := sure_cut_warning(text, ModelConfig().max_text_tokens):
+            logger.warning(line)
+
+
+def record_one(plan: RecordingPlan, seed: int, policy: Policy | None = None) -> Recorded:
+    """Play and record one seed; `policy` plays in place of the checkpoint `plan.agent`.
+
+    What the expert or the game raises is returned as the result's `error`.
+    """
     rng = np.random.default_rng([seed, 77])
     game, env = load(plan.game), make(plan.game)
-    idle = rng.random() < IDLE_SHARE and plan.agent is None and game.free_task is not None
-    tasks = (str(game.free_task),) if idle else game.select_tasks(plan.tasks)
+    if policy is None and plan.agent is not None:
+        policy = _agent(plan.agent)
+    is_idle = rng.random() < IDLE_SHARE and policy is None and game.free_task is not None
+    tasks = (str(game.free_task),) if is_idle else game.select_tasks(plan.tasks)
     task = tasks[int(rng.integers(len(tasks)))]
-    observation, info = env.reset(seed=seed, options={"task": task})
-    expert = game.expert()(env)
-    driver = (
+    behaviour: Behaviour = (
         NoiseInjector(game.spec, rng, plan.noise_prob)
-        if plan.agent is None
-        else _AgentDriver(plan.agent, game.spec, seed)
+        if policy is None
+        else _AgentDriver(policy, game.spec, seed)
     )
-    longest = IDLE_STEPS if idle else plan.max_steps if plan.agent else sys.maxsize
+    max_steps = IDLE_STEPS if is_idle else plan.max_steps if policy else sys.maxsize
+    actor = "expert" if policy is None else "agent"
+    try:
+        return _record(plan.out, game, env, seed, task, behaviour, max_steps, actor, is_idle)
+    except _EpisodeFailedError as error:
+        return Recorded(seed, task, 0, False, error=str(error))
+    finally:
+        behaviour.close()
+        with suppress(Exception):  # a game that failed may fail again
+            env.close()
+
+
+def _record(
+    out: Path,
+    game: Game,
+    env: Env,
+    seed: int,
+    task: str,
+    behaviour: Behaviour,
+    max_steps: int,
+    actor: str,
+    is_idle: bool,
+) -> Recorded:
+    """One episode into a capture, which is removed where it fails; an idle one succeeds whatever happens."""
+    with _failing("reset()"):
+        observation, info = env.reset(seed=seed, options={"task": task})
+    instruction = observation["instruction"]
+    with _failing("the expert"):
+        expert = game.expert()(env)
     about = CaptureInfo(
-        instruction=observation["instruction"],
-        task=task,
-        seed=seed,
-        actor="expert" if plan.agent is None else "agent",
-        author="scripted",
+        instruction=instruction, task=task, seed=seed, actor=actor, author="scripted"
     )
-    with CaptureWriter.create(plan.out, game.spec, about) as capture:
-        said, ended = "", False
-        while not ended and capture.steps < longest:
+    with CaptureWriter.create(out, game.spec, about) as capture:
+        try:
+            info = _play(env, expert, behaviour, capture, observation, info, max_steps)
+        except _EpisodeFailedError:
+            capture.close(interrupted=True)
+            shutil.rmtree(capture.folder, ignore_errors=True)
+            raise
+        success = bool(info["success"]) or is_idle
+        capture.close(success=success)
+    return Recorded(seed, task, capture.steps, success, instruction)
+
+
+def _play(
+    env: Env,
+    expert: Expert,
+    behaviour: Behaviour,
+    capture: CaptureWriter,
+    observation: Observation,
+    info: dict[str, Any],
+    max_steps: int,
+) -> dict[str, Any]:
+    """Play one episode to its end or for `max_steps`; returns the last step's info."""
+    last_thought, has_ended = "", False
+    while not has_ended and capture.steps < max_steps:
+        with _failing("the expert"):
             label, thought = expert()
-            executed = driver.action(observation) or label
-            if thought != said:
-                capture.text(style="thought", text=thought, source="teacher")
-                said = thought
-            frame = observation["frame"]
+            env.game.normalize(label)  # raises where it is none of the game's actions
+        chosen = behaviour.action(observation)
+        executed = label if chosen is None else chosen
+        if thought != last_thought:
+            capture.text(style="thought", text=thought, source="teacher")
+            last_thought = thought
+        frame = observation["frame"]
+        with _failing("step()"):
             observation, reward, terminated, truncated, info = env.step(executed)
-            capture.step(frame, label, executed=executed, reward=reward)
-            ended = terminated or truncated
-        capture.close(success=bool(info["success"]) or idle)
-    env.close()
-    return Recorded(seed, task, capture.steps, bool(info["success"]) or idle)
+        by = None if chosen is None else behaviour.actor
+        capture.step(frame, label, executed=executed, reward=reward, by=by)
+        has_ended = terminated or truncated
+    return info
+
+
+class _EpisodeFailedError(Exception):
+    """The expert or the game raised."""
+
+
+@contextmanager
+def _failing(name: str) -> Iterator[None]:
+    """Around code of a game: whatever it raises ends the episode, not the run."""
+    try:
+        yield
+    except Exception as error:  # a game's code may raise anything
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise _EpisodeFailedError(
+            f"{name} raised {type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+        ) from error
 
 
 class _AgentDriver:
-    """The agent's own actions."""
+    """A policy's own actions (DAgger rollouts)."""
 
-    def __init__(self, checkpoint: Path, spec: GameSpec, seed: int) -> None:
-        self._agent = _agent(checkpoint)
-        self._player = self._agent.attach(spec, seed=seed)
+    actor = "agent"
+
+    def __init__(self, policy: Policy, spec: GameSpec, seed: int) -> None:
+        self._policy = policy
+        self._player = policy.attach(spec, seed=seed)
 
     def action(self, observation: Observation) -> Action | None:
         request = PolicyRequest(self._player, observation["frame"], observation["instruction"])
-        return self._agent.act([request])[0].action
+        return self._policy.act([request])[0].action
+
+    def close(self) -> None:
+        """Free the episode's slot in the KV cache."""
+        self._player.close()
 
 
 @lru_cache(maxsize=1)
@@ -147,28 +258,33 @@ def _agent(checkpoint: Path) -> Agent:
 
 
 class NoiseInjector:
-    """Now and then a random action that lasts a few steps."""
+    """Now and then a random action that lasts 3 to 10 steps."""
 
-    def __init__(self, spec: GameSpec, rng: np.random.Generator, chance: float) -> None:
+    actor = "noise"
+
+    def __init__(self, spec: GameSpec, rng: np.random.Generator, noise_prob: float) -> None:
         self._spec = spec
         self._rng = rng
-        self._chance = chance
-        self._left = 0
-        self._now: Action = {}
+        self._noise_prob = noise_prob
+        self._steps_left = 0
+        self._noise: Action = {}
 
     def action(self, observation: Observation) -> Action | None:
-        """The random action under way, None where the expert's own counts."""
-        if self._left == 0:
-            if self._rng.random() >= self._chance:
+        """The random action under way; None: the expert's own."""
+        if self._steps_left == 0:
+            if self._rng.random() >= self._noise_prob:
                 return None
-            self._left = int(self._rng.integers(3, 11))
-            self._now = random_perturbation(self._spec, self._rng)
-        self._left -= 1
-        return self._now
+            self._steps_left = int(self._rng.integers(3, 11))
+            self._noise = random_perturbation(self._spec, self._rng)
+        self._steps_left -= 1
+        return self._noise
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def random_perturbation(spec: GameSpec, rng: np.random.Generator) -> Action:
-    """A legal action: some buttons, often a turn of the camera that looks neither to the zenith nor to the feet."""
+    """A legal action: some buttons, often a camera movement that stays near the horizon."""
     action = spec.null_action()
     for control in spec.controls:
         if isinstance(control, Button) and rng.random() < 0.2:
@@ -186,9 +302,9 @@ def random_perturbation(spec: GameSpec, rng: np.random.Generator) -> Action:
 def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) -> Any:
     if not isinstance(control, Camera):
         return random_action(spec, rng)[control.name]
-    edge = len(control.pitch_bins) // 4
-    level = control.pitch_bins[edge : len(control.pitch_bins) - edge]
-    return (float(rng.choice(level)), float(rng.choice(control.yaw_bins)))
+    quarter = len(control.pitch_bins) // 4
+    pitches = control.pitch_bins[quarter : len(control.pitch_bins) - quarter]
+    return (float(rng.choice(pitches)), float(rng.choice(control.yaw_bins)))
 
 
 def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
@@ -199,6 +315,7 @@ def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
 
 
 def success_rates(recorded: Sequence[Recorded]) -> dict[str, float]:
-    """Share of successes by task."""
-    tasks = sorted({r.task for r in recorded})
-    return {t: float(np.mean([r.success for r in recorded if r.task == t])) for t in tasks}
+    """Share of successes by task, of the episodes that were kept."""
+    kept = [r for r in recorded if not r.error]
+    tasks = sorted({r.task for r in kept})
+    return {t: float(np.mean([r.success for r in kept if r.task == t])) for t in tasks}

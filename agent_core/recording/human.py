@@ -1,18 +1,23 @@
-"""How does a person's play become episodes? One capture per world, typed lines as corrections beside the actions."""
+"""Human recording: a person's play as episodes, one per world, with typed lines as corrections."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
+from agent_core.config import ModelConfig
+from agent_core.tokens.instruction_room import sure_cut_warning
 from games import Action, Frame
 from games.voxel import SPEC, VoxelEnv
 from games.voxel.window import play_human
 from recorder import CaptureInfo, LiveRecorder
 
+logger = logging.getLogger("iafm.record")
+
 
 class HumanEpisodeRecorder:
-    """The capture under way, written by a process of its own; a new world closes it and opens the next."""
+    """The capture under way, written by a separate process; a new world closes it and opens the next."""
 
     def __init__(self, out: Path, author: str, env: VoxelEnv) -> None:
         self.out, self.author, self.env = out, author, env
@@ -22,6 +27,8 @@ class HumanEpisodeRecorder:
 
     def begin(self, instruction: str) -> None:
         self.end()
+        if line := sure_cut_warning(instruction, ModelConfig().max_text_tokens):
+            logger.warning(line)
         seed = None if self.env.np_random_seed is None else int(self.env.np_random_seed)
         about = CaptureInfo(
             instruction=instruction, task=self.env.goal.task, seed=seed, actor="human", author=self.author,
@@ -51,16 +58,16 @@ class HumanEpisodeRecorder:
 def record_human(out: Path, seed: int, author: str, max_steps: int | None = None) -> dict[str, Any]:
     """Open the game window and record until it is closed; Ctrl-C keeps everything too."""
     env = VoxelEnv()
-    desk = HumanEpisodeRecorder(out, author, env)
+    recorder = HumanEpisodeRecorder(out, author, env)
     try:
         play_human(
             env,
-            on_reset=desk.begin,
-            on_step=desk.step,
-            on_text=desk.text,
+            on_reset=recorder.begin,
+            on_step=recorder.step,
+            on_text=recorder.text,
             seed=seed,
             max_steps=max_steps,
         )
     finally:
-        desk.end()
-    return {"episodes": desk.episodes, "steps": desk.steps, "out": str(out)}
+        recorder.end()
+    return {"episodes": recorder.episodes, "steps": recorder.steps, "out": str(out)}

@@ -1,4 +1,4 @@
-"""Which of how many processes is this, and what do they tell each other?"""
+"""Process group: rank, world size and collectives of data-parallel training."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from agent_core.device import pick_device
 
 Result = TypeVar("Result")
 TIMEOUT = timedelta(hours=24)
-"""How long processes wait for each other: one may decode a corpus for hours. `torchrun` ends all where one ends."""
+"""Collectives time out after this: one process may decode a corpus for hours. `torchrun` ends all where one ends."""
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Which of how many processes this is; `torchrun` sets it."""
+    """Rank and world size as `torchrun` sets them; one process by default."""
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
-    """Its number among the processes of its machine."""
+    """Rank among the processes of its machine."""
 
     @classmethod
     def init(cls, device: str) -> ProcessGroup:
-        """This process's place, joined with the others: NCCL where `device` is a GPU, each process its own, else gloo.
+        """Join the process group: NCCL where `device` is a GPU, one for each process, else gloo.
 
         All run on one machine where `LOCAL_RANK` is not set. Raises `ConfigError` where there is no such device.
         """
@@ -41,16 +41,16 @@ class ProcessGroup:
         local = int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
         if not dist.is_initialized():
             if device in ("auto", "cuda") and torch.cuda.is_available():
-                torch.cuda.set_device(local)  # first: to look at a device is to take memory there
+                torch.cuda.set_device(local)  # first: querying a device allocates memory on it
             backend = "nccl" if pick_device(device).type == "cuda" else "gloo"
             dist.init_process_group(backend, timeout=TIMEOUT)
         return cls(dist.get_rank(), world, local)
 
     def destroy(self) -> None:
-        """The work is done: let the others go, once all are here.
+        """Leave the group, once all processes call it.
 
-        Nothing else may hold the process group then: freed by DDP's reducer as its last owner, gloo (torch 2.13) waits
-        for a thread that itself waits for Python's lock.
+        Nothing else may reference it then: freed by DDP's reducer as its last owner, gloo (torch 2.13) waits for a
+        thread that itself waits for Python's GIL.
         """
         if self.world_size > 1 and dist.is_initialized():
             gc.collect()  # the reducer is part of a cycle
@@ -68,23 +68,23 @@ class ProcessGroup:
         return values
 
     def main_first(self, work: Callable[[], Result]) -> Result:
-        """The leader works first, then one process of every other machine, then the rest.
+        """The main process works first, then one process of every other machine, then the rest.
 
-        What one leaves on disk is there for those after it, whether machines share the disk or not.
+        Files that one writes exist for those after it, whether machines share the disk or not.
         """
-        mine = 0 if self.is_main else 1 if self.local_rank == 0 else 2
+        own_turn = 0 if self.is_main else 1 if self.local_rank == 0 else 2
         for turn in range(3):
-            if turn == mine:
-                done = work()
+            if turn == own_turn:
+                result = work()
             if self.world_size > 1 and turn < 2:
                 dist.barrier()
-        return done
+        return result
 
     def broadcast(self, values: Sequence[float], device: torch.device) -> list[float]:
-        """The leader's values, on all processes."""
+        """The main process's values, on all processes."""
         if self.world_size == 1:
             return list(values)
         shared = torch.tensor(values, dtype=torch.float64, device=device)
         dist.broadcast(shared, 0)
-        told: list[float] = shared.tolist()
-        return told
+        received: list[float] = shared.tolist()
+        return received

@@ -1,4 +1,4 @@
-"""What does a run begin with? Random weights, a checkpoint's, or CLIP's and OPT's; on the training device."""
+"""Initial weights: random, a checkpoint's, or CLIP's and OPT's; on the training device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent_core.config import RunConfig
 from agent_core.data.corpus import TrainingData
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.training.resume import TrainError
+from agent_core.training.run_dir import TrainError
 from agent_core.weights.checkpoint import load
 from agent_core.weights.pretrained import import_clip, import_opt
 
@@ -33,29 +33,29 @@ def build_model(config: RunConfig, corpus: TrainingData) -> IAFM:
 
 
 def build_ema(model: IAFM, config: RunConfig, corpus: TrainingData) -> IAFM:
-    """A copy of the model for the moving average: never trained, always in evaluation mode."""
-    shadow = IAFM(config.model, corpus.vocabulary.size).to(corpus.dataset.device)
-    to_channels_last(shadow)
-    shadow.load_state_dict(model.state_dict())
-    return shadow.requires_grad_(False).eval()
+    """A copy of the model for the EMA: not trained, in evaluation mode."""
+    ema_model = IAFM(config.model, corpus.vocabulary.size).to(corpus.dataset.device)
+    to_channels_last(ema_model)
+    ema_model.load_state_dict(model.state_dict())
+    return ema_model.requires_grad_(False).eval()
 
 
 def to_channels_last(model: IAFM) -> None:
-    """Convolutions in the layout that pictures come in."""
+    """Convolutions in the memory layout of the frames."""
     model.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _init_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
     """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
 
-    Meanings that it never learned come after its own ids and begin with this run's random weights.
+    Ids of meanings that it never learned come behind its ids and begin with random weights.
     """
     folder = Path(config.train.init_from)
-    found = load(folder, device)
-    if found.header.model != config.model:
+    checkpoint = load(folder, device)
+    if checkpoint.header.model != config.model:
         raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
-    weights, own = dict(found.model.state_dict()), model.state_dict()
+    weights, initial = dict(checkpoint.model.state_dict()), model.state_dict()
     for name in ("token.weight", "output_bias"):
         if name in weights:
-            weights[name] = torch.cat([weights[name], own[name][len(weights[name]) :]])
+            weights[name] = torch.cat([weights[name], initial[name][len(weights[name]) :]])
     model.load_state_dict(weights)

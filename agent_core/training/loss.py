@@ -1,4 +1,4 @@
-"""How wrong is the model? The paper's three losses and their joint normalisation (Eq. 5)."""
+"""Losses: language, masked patches (MAE) and actions, with the paper's joint normalization (Eq. 5)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from agent_core.model.batch import Batch
 from agent_core.model.iafm import IAFM, ModelOutput
 
 _ROWS = 128
-"""Tokens are scored in multiples of so many: a product of a size never seen takes a processor milliseconds to plan."""
+"""Targets are padded to a multiple of this: a matrix product of a new size takes a processor milliseconds to plan."""
 IGNORE_INDEX = -100
 
 
 @dataclass
 class Losses:
-    """The number to minimise, and each loss as a mean over its own tokens or patches (nats, squared error)."""
+    """The loss to minimize, and each loss as a mean over its tokens (nats per token) or patches (squared error)."""
 
     total: Tensor
     language: Tensor
@@ -29,16 +29,16 @@ class Losses:
 
 @dataclass
 class MaskedPatches:
-    """The first M windows of a batch had patches hidden: which ones (M, N, V), and their whole pictures."""
+    """Masked patches of the first M windows of a batch: which ones (M, N, V), and the unmasked frames."""
 
     patches: Tensor
     pictures: Tensor
-    """(M * N, 3, H, W) before hiding."""
+    """(M * N, 3, H, W) before masking."""
 
 
 @dataclass
 class TokenCounts:
-    """How many of each a batch holds; the parts of a batch add up to the whole's."""
+    """Token counts of a batch; those of its micro-batches add up to them."""
 
     text: Tensor
     patches: Tensor
@@ -58,13 +58,13 @@ class TokenCounts:
 def count_tokens(
     batch: Batch, visual_tokens: int, masked: MaskedPatches | None = None
 ) -> TokenCounts:
-    """Of a batch, from its ids alone."""
+    """Counts of a batch, from its ids alone."""
     words = _text_mask(batch.instruction_ids).sum() + _text_mask(batch.thought_ids).sum()
     patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
-    held = (batch.instruction_ids != 0).sum() + (batch.thought_ids != 0).sum()
-    shown = batch.frame_mask.sum() * visual_tokens
-    pressed = ((batch.actions != 0) & batch.frame_mask[:, :, None]).sum()
-    return TokenCounts(words, patches, _action_mask(batch).sum(), held + shown + pressed)
+    texts = (batch.instruction_ids != 0).sum() + (batch.thought_ids != 0).sum()
+    visual = batch.frame_mask.sum() * visual_tokens
+    actions = ((batch.actions != 0) & batch.frame_mask[:, :, None]).sum()
+    return TokenCounts(words, patches, _action_mask(batch).sum(), texts + visual + actions)
 
 
 def losses(
@@ -75,9 +75,9 @@ def losses(
     masked: MaskedPatches | None = None,
     counts: TokenCounts | None = None,
 ) -> Losses:
-    """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch, or the mean of means.
+    """L = (L_lang + L_mae + L_act) / (|W| + sum(|V| + |A|)) over the batch (Eq. 5), or the sum of the three means.
 
-    With the `counts` of a whole batch of which this is a part, the parts' losses add up to the whole's.
+    With the `counts` of a whole batch of which this is a micro-batch, the losses add up to the batch's.
     """
     n = counts or count_tokens(batch, outputs.visual_tokens, masked)
     text = _token_loss(
@@ -94,14 +94,14 @@ def losses(
     weights = (config.language, config.mae, config.action)
     if config.normalization == "paper":
         sums = zip(weights, (language, mae, action), strict=True)
-        total = torch.stack([weight * part for weight, part in sums]).sum() / n.total
+        total = torch.stack([weight * loss for weight, loss in sums]).sum() / n.total
     else:
-        total = torch.stack([w * part for w, part in zip(weights, means, strict=True)]).sum()
-    return Losses(total, *(part.detach() for part in means))
+        total = torch.stack([w * mean for w, mean in zip(weights, means, strict=True)]).sum()
+    return Losses(total, *(mean.detach() for mean in means))
 
 
 def _text_mask(ids: Tensor) -> Tensor:
-    """Which tokens of texts (B, S) are predicted: all but the first of each, (B, S - 1) bool."""
+    """Which tokens of texts (B, S) are targets: all but the first of each, (B, S - 1) bool."""
     return ids[:, 1:] != 0
 
 
@@ -110,25 +110,25 @@ def _action_mask(batch: Batch) -> Tensor:
     return (batch.actions[..., 1:] != 0) & (batch.loss_mask & batch.frame_mask)[:, :, None]
 
 
-def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, counted: Tensor) -> Tensor:
-    """Sum of -log p of the counted tokens after the first of their segment: (…, S, D) and (…, S)."""
+def _token_loss(model: IAFM, hidden: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """Sum of -log p of the masked-in tokens after the first of their segment: (…, S, D) and (…, S)."""
     targets = ids[..., 1:]
     if targets.numel() == 0:
         return hidden.new_zeros((), dtype=torch.float32)
-    chosen, wanted = hidden[..., :-1, :][counted], targets[counted]
-    spare = -len(wanted) % _ROWS
-    logits = model.logits(F.pad(chosen, (0, 0, 0, spare))).float()
-    wanted = F.pad(wanted, (0, spare), value=IGNORE_INDEX)
-    return F.cross_entropy(logits, wanted, ignore_index=IGNORE_INDEX, reduction="sum")
+    hidden, targets = hidden[..., :-1, :][mask], targets[mask]  # (K, D), (K,)
+    padding = -len(targets) % _ROWS
+    logits = model.logits(F.pad(hidden, (0, 0, 0, padding))).float()
+    targets = F.pad(targets, (0, padding), value=IGNORE_INDEX)
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
 
 
 def _pixel_loss(model: IAFM, outputs: ModelOutput, masked: MaskedPatches | None) -> Tensor:
-    """Sum over hidden patches of the mean squared error of their pixels."""
+    """Sum over masked patches of the mean squared error of their pixels."""
     if masked is None or not len(masked.patches):
         return outputs.patches.new_zeros((), dtype=torch.float32)
     tokens = outputs.patches[: len(masked.patches)].flatten(0, 1)
     patches = masked.patches.flatten(0, 1)
-    found = model.mae_decoder(tokens, patches).float()
-    error = (found - model.mae_decoder.targets(masked.pictures).float()).square()
+    predicted = model.mae_decoder(tokens, patches).float()
+    error = (predicted - model.mae_decoder.targets(masked.pictures).float()).square()
     out: Tensor = (error.mean(2) * patches).sum()
     return out

@@ -22,10 +22,9 @@ class ProgressReporter:
         bar: ProgressBar,
         batch: int,
         step: int,
-        unit: str = "windows",
     ) -> None:
         self.log, self.bar = log, bar
-        self.batch, self.unit = batch, unit
+        self.batch = batch
         self.step, self.since = step, time.monotonic()
         self.data_wait_s = 0.0
 
@@ -36,7 +35,7 @@ class ProgressReporter:
         numbers: dict[str, float],
         data_wait_s: float | None = None,
     ) -> None:
-        """Report one step's metrics, with the rate in `unit` per second since the last report.
+        """Report one step's metrics, with the rate in windows per second since the last report.
 
         `data_wait_s` is the time that training has waited for data in all; `data_wait` in the log is its share of the
         time since the last report.
@@ -44,11 +43,11 @@ class ProgressReporter:
         now = time.monotonic()
         spent = now - self.since
         rate = (step - self.step) * self.batch / spent
-        numbers[f"{self.unit}_per_s"] = rate
-        note = f"step {step} action {numbers['action']:.3f} {rate:.0f} {self.unit}/s"
+        numbers["windows_per_s"] = rate
+        note = f"step {step} action {numbers['action_nats_per_token']:.3f} nats/token {rate:.0f} windows/s"
         if data_wait_s is not None:
-            numbers["data_wait"] = waiting = (data_wait_s - self.data_wait_s) / spent
-            note += f" waiting for data {100 * waiting:.0f} %"
+            numbers["data_wait"] = share = (data_wait_s - self.data_wait_s) / spent
+            note += f" waiting for data {100 * share:.0f} %"
             self.data_wait_s = data_wait_s
         self.step, self.since = step, now
         if self.log is None:
@@ -58,9 +57,12 @@ class ProgressReporter:
 
 
 def as_metrics(losses: torch.Tensor, norm: torch.Tensor, lr: float) -> dict[str, float]:
-    """Losses [total, language, mae, action], the gradient's norm and the rate, as the log has them."""
+    """Losses [total, language, mae, action], the gradient's norm and the learning rate, as the log has them.
+
+    Language and actions in nats per token, masked patches as squared error.
+    """
     values = torch.cat([losses, norm[None]]).tolist()
-    names = ("total", "language", "mae", "action", "gradient_norm")
+    names = ("total", "language", "mae", "action_nats_per_token", "gradient_norm")
     return {**dict(zip(names, values, strict=True)), "lr": lr}
 
 

@@ -1,149 +1,121 @@
-"""What does it take to go on? Weights, their average, the optimiser's moments and how far a run is, in `state/`.
+"""Training state on disk: weights, their EMA, the optimizer's moments and the run's progress, in `state/`.
 
-Tensors are saved whole: a run may go on with another number of processes, or with its weights split over them or not.
+Tensors are saved whole: a run may be resumed with another number of processes, sharded over them or not.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn, no_grad
+from torch.optim import Optimizer
 
-from agent_core.model.iafm import IAFM
-from agent_core.tokens.vocabulary import Vocabulary
+from agent_core.training.fingerprint import RunFingerprint
+from agent_core.training.run_dir import BEST, TrainError
 from agent_core.training.sharding import full_state_dict, shard_like
 from recorder.format.atomic import replaced_folder
 
 _TENSORS, _META = "state.safetensors", "state.json"
 
 
-class TrainError(RuntimeError):
-    """Training cannot go on; the message says what is still intact."""
-
-
 @dataclass
 class RunProgress:
-    """Where a run stands."""
+    """How far a run is."""
 
     step: int = 0
     seconds: float = 0.0
+    schedule: float = 0.0
+    """Position on the learning-rate curve, in [0, 1]."""
     best_step: int = -1
     best: dict[str, float] = field(default_factory=dict)
+    """Validation scores of the best checkpoint."""
     validated_step: int = -1
+    validation_due: bool = False
+    """Whether a validation was cut short or skipped: it is made up for when the run is resumed."""
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """What training changes."""
+    """The tensors that training changes."""
 
-    model: IAFM
-    ema_model: IAFM
-    """Its moving average."""
-    optimizer: torch.optim.Optimizer
+    model: nn.Module
+    ema_model: nn.Module
+    optimizer: Optimizer
 
     def tensors(self, keep: bool) -> dict[str, Tensor]:
-        """All of it as whole tensors where `keep`; where they are split, every process must ask."""
+        """All of it as whole tensors where `keep`; where they are sharded, every process must call."""
         named = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        named |= {f"shadow.{k}": v for k, v in self.ema_model.state_dict().items()}
+        named |= {f"ema_model.{k}": v for k, v in self.ema_model.state_dict().items()}
         moments = self.optimizer.state_dict()["state"]
-        named |= {f"optimiser.{i}.{k}": v for i, s in moments.items() for k, v in s.items()}
+        named |= {f"optimizer.{i}.{k}": v for i, s in moments.items() for k, v in s.items()}
         return full_state_dict(named, keep)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Become what `tensors` gave; raises `RuntimeError` where they are of other sizes."""
-        for name, model in (("model.", self.model), ("shadow.", self.ema_model)):
+        """Take over saved tensors; raises `RuntimeError` where they are of other sizes."""
+        for prefix, model in (("model.", self.model), ("ema_model.", self.ema_model)):
             _load(
-                model, {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)}
+                model,
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
             )
         weights = [w for group in self.optimizer.param_groups for w in group["params"]]
         state = self.optimizer.state_dict()
-        for key in sorted(k for k in tensors if k.startswith("optimiser.")):
+        for key in sorted(k for k in tensors if k.startswith("optimizer.")):
             _, index, moment = key.split(".")
             value = tensors[key]  # the fused kernel wants moments in the weight's memory layout
-            kept = value if value.ndim == 0 else shard_like(weights[int(index)].detach(), value)
-            state["state"].setdefault(int(index), {})[moment] = kept
+            if value.ndim:
+                value = shard_like(weights[int(index)].detach(), value)
+            state["state"].setdefault(int(index), {})[moment] = value
         self.optimizer.load_state_dict(state)
 
 
-def create_run_dir(run_dir: Path) -> None:
-    """Make sure that there is a run's folder; raises `TrainError`."""
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainError(
-            f"{run_dir} cannot be a run's folder ({error.strerror}); take another with --run"
-        ) from None
-
-
-@contextmanager
-def write_guard(run_dir: Path) -> Iterator[None]:
-    """Where the disk takes no more, drafts are taken away and a `TrainError` says so."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        for draft in run_dir.glob("*.draft"):
-            draft.unlink() if draft.is_file() else shutil.rmtree(draft, ignore_errors=True)
-        raise TrainError(
-            f"cannot write to {run_dir}: {error}; what was saved before is intact, run again to go on"
-        ) from None
-
-
 def save_state(
-    folder: Path, tensors: dict[str, Tensor], progress: RunProgress, vocabulary: Vocabulary
+    folder: Path, tensors: dict[str, Tensor], progress: RunProgress, fingerprint: RunFingerprint
 ) -> None:
-    """Everything needed to go on, replaced in one step."""
-    words = {"progress": asdict(progress), "vocabulary": _fingerprint(vocabulary)}
+    """Everything needed to resume, replaced in one step."""
+    meta = {"progress": asdict(progress), "fingerprint": asdict(fingerprint)}
     with replaced_folder(folder) as draft:
         save_file(tensors, draft / _TENSORS)
-        (draft / _META).write_text(json.dumps(words), encoding="utf-8")
+        (draft / _META).write_text(json.dumps(meta), encoding="utf-8")
         shutil.copymode(draft / _META, draft / _TENSORS)
 
 
-def restore_state(folder: Path, state: TrainState, vocabulary: Vocabulary) -> RunProgress | None:
-    """Go on from a folder, or from its predecessor where a kill met its replacing; None where there is neither.
+def restore_state(
+    folder: Path, state: TrainState, fingerprint: RunFingerprint
+) -> RunProgress | None:
+    """Load a folder, or its predecessor where a kill met its replacing; None where there is neither.
 
-    Raises `TrainError` where it is damaged or belongs to other sizes or words.
+    Raises `TrainError` where it is damaged or was saved by a run of other settings or data.
     """
     folders = [folder, folder.with_name(folder.name + ".old")]
-    found = next((f for f in folders if (f / _META).exists()), None)
-    if found is None:
+    source = next((f for f in folders if (f / _META).exists()), None)
+    if source is None:
         return None
-    other = TrainError(f"{found} belongs to another model or data set; take a new run folder")
     try:
-        words = json.loads((found / _META).read_text(encoding="utf-8"))
-        tensors = load_file(found / _TENSORS)
-        progress = RunProgress(**words["progress"])
+        meta = json.loads((source / _META).read_text(encoding="utf-8"))
+        saved = RunFingerprint(**meta["fingerprint"])
+        progress = RunProgress(**meta["progress"])
+        fingerprint.check(saved, source, folder.with_name(BEST))
+        tensors = load_file(source / _TENSORS)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise TrainError(f"{found} is damaged: {error}; begin anew with --fresh") from None
-    if words.get("vocabulary", _fingerprint(vocabulary)) != _fingerprint(vocabulary):
-        raise other
+        raise TrainError(f"{source} is damaged: {error}; begin anew with --fresh") from None
     try:
         state.load(tensors)
-    except RuntimeError:
-        raise other from None
+    except RuntimeError as error:
+        raise TrainError(f"{source} is damaged: {error}; begin anew with --fresh") from None
     return progress
 
 
-def _load(model: IAFM, tensors: Mapping[str, Tensor]) -> None:
-    """Whole tensors into a model that may be split."""
-    own = model.state_dict()
-    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in tensors.items()}:
+def _load(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Whole tensors into a model that may be sharded."""
+    weights = model.state_dict()
+    if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in tensors.items()}:
         raise RuntimeError("other names or sizes of weights")
-    with torch.no_grad():
-        for name, weight in own.items():
+    with no_grad():
+        for name, weight in weights.items():
             weight.copy_(shard_like(weight, tensors[name]))
-
-
-def _fingerprint(vocabulary: Vocabulary) -> str:
-    """Of what the ids mean: weights learned with other ids must not be gone on with."""
-    said = json.dumps([vocabulary.tokenizer_json, vocabulary.action_meanings])
-    return hashlib.sha256(said.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How did a run go? Its log as lines of JSON, as TensorBoard events and as one picture."""
+"""Run log: numbers by step as lines of JSON, as TensorBoard events and as one plot of curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from recorder.format.atomic import write_atomic
 
-LOG, PICTURE = "log.jsonl", "curves.png"
+LOG, PLOT = "log.jsonl", "curves.png"
 
 
 class RunLog:
@@ -36,27 +36,27 @@ class RunLog:
     ) -> None:
         self._events.close()
 
-    def write(self, step: int, part: str, numbers: dict[str, float]) -> None:
-        """One row; `part` is "train" or "validation"."""
-        row = {"step": step, "part": part, **{k: round(v, 6) for k, v in numbers.items()}}
+    def write(self, step: int, split: str, numbers: dict[str, float]) -> None:
+        """One row; `split` is "train" or "validation"."""
+        row = {"step": step, "split": split, **{k: round(v, 6) for k, v in numbers.items()}}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         for name, value in numbers.items():
-            self._events.add_scalar(f"{part}/{name}", value, step)
+            self._events.add_scalar(f"{split}/{name}", value, step)
 
 
 def _silence_writing_threads() -> None:
-    """TensorBoard's next write raises what its thread met; that the thread prints it too is a traceback too many."""
-    told = threading.excepthook
-    if told.__module__ == __name__:
+    """TensorBoard's next write raises the error of its thread; keep the thread from printing it too."""
+    previous = threading.excepthook
+    if previous.__module__ == __name__:
         return
 
-    def tell(met: threading.ExceptHookArgs) -> None:
-        ours = type(met.thread).__module__.startswith("tensorboard.")
-        if not (ours and issubclass(met.exc_type, OSError)):
-            told(met)
+    def hook(args: threading.ExceptHookArgs) -> None:
+        is_tensorboard = type(args.thread).__module__.startswith("tensorboard.")
+        if not (is_tensorboard and issubclass(args.exc_type, OSError)):
+            previous(args)
 
-    threading.excepthook = tell
+    threading.excepthook = hook
 
 
 def read_log(run_dir: Path) -> list[dict[str, Any]]:
@@ -69,22 +69,22 @@ def read_log(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def draw_curves(run_dir: Path) -> None:
-    """Write `curves.png`: each number by step, training and validation together."""
+    """Write `curves.png`: training and validation curves by step."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = read_log(run_dir)
-    names = ["action", "language", "mae", "exact_match", "change_accuracy", "lr"]
+    names = ["action_nats_per_token", "language", "mae", "exact_match", "change_accuracy", "lr"]
     figure = Figure(figsize=(12, 6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(2, 3).flat, names, strict=True):
-        for part in ("train", "validation"):
-            of_part = [row for row in rows if row["part"] == part]
-            curves = dict.fromkeys(n for row in of_part for n in row if n.split("/")[0] == name)
-            for curve in curves:  # "action", and by game "action/voxel"
-                points = [(row["step"], row[curve]) for row in of_part if curve in row]
-                axes.plot(*zip(*points, strict=True), label=curve.replace(name, part, 1))
+        for split in ("train", "validation"):
+            of_split = [row for row in rows if row["split"] == split]
+            curves = dict.fromkeys(n for row in of_split for n in row if n.split("/")[0] == name)
+            for curve in curves:  # "exact_match", and by game "exact_match/voxel"
+                points = [(row["step"], row[curve]) for row in of_split if curve in row]
+                axes.plot(*zip(*points, strict=True), label=curve.replace(name, split, 1))
                 axes.legend()
         axes.set_title(name)
         axes.set_xlabel("step")
-    figure.savefig(run_dir / PICTURE, dpi=80)
+    figure.savefig(run_dir / PLOT, dpi=80)

@@ -1,7 +1,7 @@
-"""How do processes hold the weights? Each a copy of all (DDP), or each a part of every one (FSDP2).
+"""Weights over processes: replicated (DDP) or sharded (FSDP2).
 
-Where weights are split, so are their gradients, moments and average: a process keeps 1 / processes of each, and a
-layer's weights are whole only while it computes. Reading a whole one is work of all processes together.
+Where weights are sharded, so are their gradients, moments and EMA: a process keeps 1 / world_size of each, and a
+layer's weights are gathered only while it computes. Reading a full tensor is a collective operation.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from agent_core.training.distributed import ProcessGroup
 
 
 def shard(module: nn.Module, group: ProcessGroup, device: torch.device) -> None:
-    """Split a module's weights over the processes, in place: each layer on its own, then all the rest at once.
+    """Shard a module's weights over the processes, in place: each layer as a unit, then all the rest.
 
-    Convolutions lose their channels-last layout: only contiguous weights can be split.
+    Convolutions lose their channels-last layout: only contiguous weights can be sharded.
     """
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     mesh = init_device_mesh(device.type, (group.world_size,))
@@ -34,7 +34,7 @@ def shard(module: nn.Module, group: ProcessGroup, device: torch.device) -> None:
 
 
 def wrap_ddp(module: nn.Module, group: ProcessGroup) -> nn.Module:
-    """The module with its gradients averaged over the processes, its weights on each."""
+    """The module with replicated weights and gradients averaged over the processes."""
     if group.world_size == 1:
         return module
     return DistributedDataParallel(module, find_unused_parameters=True)
@@ -42,7 +42,7 @@ def wrap_ddp(module: nn.Module, group: ProcessGroup) -> nn.Module:
 
 @contextmanager
 def grad_sync(module: nn.Module, last: bool) -> Iterator[None]:
-    """Around one part's two passes: gradients stay on this process until the last part's, then all are averaged."""
+    """Around one micro-batch's two passes: gradients accumulate locally until the last one, then are averaged."""
     if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(last)
         yield
@@ -54,27 +54,27 @@ def grad_sync(module: nn.Module, last: bool) -> Iterator[None]:
 
 
 def local_shard(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor."""
+    """This process's shard of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """All of a tensor; where it is split, every process must ask."""
+    """A whole tensor; where it is sharded, every process must call."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def full_state_dict(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Whole tensors in main memory where `keep`, nothing elsewhere; one after the other, so that one fits is enough."""
-    found = {}
+    """Whole tensors in main memory where `keep`, else none; gathered one by one, to fit into the device's memory."""
+    state = {}
     for name, tensor in tensors.items():
         full = full_tensor(tensor.detach())
         if keep:
-            found[name] = full.cpu().contiguous()
-    return found
+            state[name] = full.cpu().contiguous()
+    return state
 
 
 def shard_like(weight: Tensor, value: Tensor) -> Tensor:
-    """A whole value in a weight's memory layout, on its device, split where the weight is."""
+    """A whole value in a weight's memory layout, on its device, sharded where the weight is."""
     if isinstance(weight, DTensor):
         return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)
     return torch.empty_like(weight).copy_(value)

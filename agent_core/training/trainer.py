@@ -1,36 +1,29 @@
-"""How does the model learn to play? Behaviour cloning of recorded episodes, on one device, within a budget.
+"""IAFM trainer: behaviour cloning of recorded episodes within a budget, on one process or many.
 
 `iafm train --set data.episodes=["data/voxel"] --set train.minutes=8`
 
-In a run's folder: config.toml, best/ (the checkpoint with the lowest validation loss), last/, state/ (to
-resume from), log.jsonl, tensorboard/, curves.png.
+What a run's folder holds, and how a run is stopped and resumed: agent_core/training/loop.py.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import shutil
-import time
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from agent_core.baseline.network import is_baseline
 from agent_core.config import ConfigError, RunConfig
 from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
-from agent_core.data.dataset import EpisodeLike
 from agent_core.data.prefetch import Prefetcher, can_prefetch
+from agent_core.data.tables import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
 from agent_core.model.iafm import IAFM
-from agent_core.progress_bar import ProgressBar
 from agent_core.training.distributed import ProcessGroup
+from agent_core.training.fingerprint import refuse_other_network
 from agent_core.training.initialize import build_ema, build_model
+from agent_core.training.loop import Metrics, TrainingLoop, check_budget
 from agent_core.training.microbatch import (
     LossModule,
     MicroBatch,
@@ -38,277 +31,170 @@ from agent_core.training.microbatch import (
     global_counts,
     sample_microbatch,
 )
-from agent_core.training.optimizer import learning_rate, make_optimizer, update_ema
-from agent_core.training.progress import ProgressReporter, as_metrics, progress_bar
-from agent_core.training.resume import (
-    RunProgress,
-    TrainError,
-    TrainState,
-    create_run_dir,
-    restore_state,
-    save_state,
-    write_guard,
-)
-from agent_core.training.run_log import RunLog, draw_curves
+from agent_core.training.optimizer import make_optimizer, update_ema
+from agent_core.training.precision import autocast, set_matmul_precision
+from agent_core.training.progress import as_metrics
+from agent_core.training.report import TrainReport
+from agent_core.training.resume import TrainState
+from agent_core.training.run_dir import TrainError, clear_run, locked_run_dir, write_guard
 from agent_core.training.sharding import full_state_dict, full_tensor, grad_sync, shard, wrap_ddp
-from agent_core.training.validation import scores_by_game
-from agent_core.weights.checkpoint import Header, first_overflowing, make_header, save
-from recorder.format.atomic import write_atomic
-
-logger = logging.getLogger("iafm.train")
+from agent_core.training.validation import iafm_scores, scores_by_game
+from agent_core.weights.checkpoint import Header, make_header
 
 
-@dataclass(frozen=True)
-class TrainReport:
-    """What a run came to. Validation numbers are those of the best checkpoint, NaN where a run has none."""
+def train(
+    config: RunConfig, run_dir: Path, *, resume: bool = True, prefetch: bool | None = None
+) -> TrainReport:
+    """Train by the configuration; resumes where an earlier call with the same folder ended.
 
-    best: Path
-    steps: int
-    minutes: float
-    best_step: int
-    action_loss: float
-    exact_match: float
-    change_accuracy: float
-    language_loss: float
-    windows_per_s: float
-    interrupted: bool = False
-    rank: int = 0
-    """Of the process that tells this; all but 0 have nothing to add."""
-
-
-class Schedule(NamedTuple):
-    """What the leader's clock says, the same on all processes."""
-
-    progress: float
-    """Of the budget that is spent, in [0, 1]: steps or time, whichever is further."""
-    validation: float = 0.0
-    saving: float = 0.0
-
-
-def train(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
-    """Train by the configuration; goes on where an earlier call with the same folder ended.
-
-    Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the loss is no longer finite, another's folder).
+    `prefetch` is decided by the device where None. Raises `ConfigError`, `CaptureError` (no data) or `TrainError` (the
+    loss is no longer finite, the folder is another run's, or in use).
     """
-    ranks = ProcessGroup.init(config.train.device)
-    if is_baseline(run_dir / "last") or is_baseline(run_dir / "best"):
-        raise TrainError(f"{run_dir} holds a CNN+GRU; take another folder with --run")
-    create_run_dir(run_dir)
-    try:
-        parts, frames = ranks.main_first(lambda: load_splits(config, run_dir))
-    except OSError as error:
-        raise TrainError(f"cannot read the episodes, or keep their frames: {error}") from None
-    return train_on(config, run_dir, parts, frames, resume=resume)
+    group = ProcessGroup.init(config.train.device)
+    with locked_run_dir(run_dir, group.is_main):
+        refuse_other_network(run_dir, "iafm")
+        try:
+            splits, frames = group.main_first(lambda: load_splits(config, run_dir))
+        except OSError as error:
+            raise TrainError(f"cannot read the episodes, or keep their frames: {error}") from None
+        return _train(config, run_dir, splits, frames, resume, prefetch)
 
 
 def train_on(
     config: RunConfig,
     run_dir: Path,
-    parts: dict[str, Sequence[EpisodeLike]],
+    splits: dict[str, Sequence[EpisodeLike]],
     frames: Frames,
     *,
     resume: bool = True,
+    prefetch: bool | None = None,
 ) -> TrainReport:
-    """Train on opened episodes: `parts` has "train" and "validation", `frames` all their frames in that order."""
-    create_run_dir(run_dir)
+    """Train on opened episodes: `splits` has "train" and "validation", `frames` all their frames in that order."""
+    group = ProcessGroup.init(config.train.device)
+    with locked_run_dir(run_dir, group.is_main):
+        return _train(config, run_dir, splits, frames, resume, prefetch)
+
+
+def _train(
+    config: RunConfig,
+    run_dir: Path,
+    splits: dict[str, Sequence[EpisodeLike]],
+    frames: Frames,
+    resume: bool,
+    prefetch: bool | None,
+) -> TrainReport:
     keep_freed_memory()
-    corpus = build_training_data(config, parts, frames)
+    corpus = build_training_data(config, splits, frames)
     del frames
-    run = Trainer(config, run_dir, corpus)
+    trainer = Trainer(config, corpus)
+    loop = TrainingLoop(config, run_dir, corpus, trainer, trainer.group)
     with write_guard(run_dir):
         if resume:
-            run.restore()
-        elif run.group.is_main:
+            loop.restore()
+        elif trainer.group.is_main:
             clear_run(run_dir)
-        report, ranks = run.run(), run.group
-    del run  # its process group is used no more when it ends
-    ranks.destroy()
+        with trainer.prefetching(prefetch):
+            report = loop.run()
+    group = trainer.group
+    del loop, trainer  # nothing may reference the process group when it is left
+    group.destroy()
     return report
 
 
-def clear_run(run_dir: Path) -> None:
-    """Leave nothing of an earlier run but its decoded frames."""
-    kept = [f"{name}{end}" for name in ("state", "best", "last") for end in ("", ".old")]
-    for path in (run_dir / name for name in (*kept, "log.jsonl", "tensorboard")):
-        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-
-
 class Trainer:
-    """One run's model, optimiser and progress."""
+    """The IAFM as a learner: its weights, their EMA, optimizer and data."""
 
-    def __init__(self, config: RunConfig, run_dir: Path, corpus: TrainingData) -> None:
-        self.config, self.run_dir, self.corpus = config, run_dir, corpus
+    network = "iafm"
+
+    def __init__(self, config: RunConfig, corpus: TrainingData) -> None:
+        self.config, self.corpus = config, corpus
         self.device = corpus.dataset.device
         self.group = ProcessGroup.init(config.train.device)
-        if not (config.train.steps or config.train.minutes):
-            raise ConfigError("set a budget: train.steps or train.minutes")
-        parts = self.group.world_size * config.train.accumulate
-        if config.train.batch % parts:
+        check_budget(config)
+        micro_batches = self.group.world_size * config.train.accumulate
+        if config.train.batch % micro_batches:
             raise ConfigError(
-                f"train.batch={config.train.batch} is no multiple of its {parts} parts"
+                f"train.batch={config.train.batch} is no multiple of its {micro_batches} micro-batches"
             )
-        if self.device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = True
-            torch.backends.cudnn.allow_tf32 = True
-            torch.backends.cudnn.benchmark = True
+        set_matmul_precision(self.device)
         self.half = half_precision(config.train.precision, self.device)
+        self.max_batch = config.train.batch // micro_batches
         self.model = build_model(config, corpus)
         self.ema_model = build_ema(self.model, config, corpus)
         self.is_sharded = config.train.fsdp and self.group.world_size > 1
-        self.loss_module = self._loss_module()
-        optimiser = make_optimizer(self.model, config)  # of the weights as they are held now
-        self.state = TrainState(self.model, self.ema_model, optimiser)
-        self.progress = RunProgress()
-        self.schedule_progress = 0.0
-        """Of the budget, spent before the present step."""
-        self.has_validation = corpus.dataset.steps("validation") > 0
-        self._started = self._validated = self._saved = time.monotonic()
-        self._seconds_before = 0.0
+        self.loss_module = self._wrap(LossModule(self.model, config))
+        optimizer = make_optimizer(self.model, config)  # of the weights as they are sharded now
+        self.state = TrainState(self.model, self.ema_model, optimizer)
+        self._prefetcher: Prefetcher[list[MicroBatch]] | None = None
 
-    def _loss_module(self) -> nn.Module:
-        objective = LossModule(self.model, self.config)
+    def _wrap(self, loss_module: LossModule) -> nn.Module:
         if self.config.train.compile:
-            compile_layers(objective)
+            compile_layers(loss_module)
         if not self.is_sharded:
-            return wrap_ddp(objective, self.group)
+            return wrap_ddp(loss_module, self.group)
         shard(self.ema_model, self.group, self.device)
-        shard(objective, self.group, self.device)
-        return objective
+        shard(loss_module, self.group, self.device)
+        return loss_module
 
-    def run(self) -> TrainReport:
-        """Train until the budget is spent."""
-        self._started = time.monotonic()
-        self._seconds_before = self.progress.seconds
-        first, interrupted = self.progress.step, False
-        leads = self.group.is_main
-        if leads:
-            write_atomic(self.run_dir / "config.toml", self.config.toml())
-        logged = RunLog(self.run_dir, self.progress.step) if leads else nullcontext()
-        with logged as log, progress_bar(leads) as bar:
-            try:
-                ahead = can_prefetch(self.device)
-                with Prefetcher(self._microbatches, self.device, ahead) as feeder:
-                    self._loop(feeder, log, bar)
-            except KeyboardInterrupt:
-                if self.is_sharded:
-                    raise  # processes stand at different places: only what was saved fits together
-                interrupted = True
-                logger.warning(
-                    "interrupted at step %d; saved, run again to go on", self.progress.step
-                )
-            self._finish(log)
-        done, spent = self.progress.step - first, self.seconds - self._seconds_before
-        best = self.progress.best
-        return TrainReport(
-            self.run_dir / "best",
-            self.progress.step,
-            self.seconds / 60,
-            self.progress.best_step,
-            best.get("action", math.nan),
-            best.get("exact_match", math.nan),
-            best.get("change_accuracy", math.nan),
-            best.get("language", math.nan),
-            done * self.config.train.batch / max(spent, 1e-9),
-            interrupted,
-            self.group.rank,
-        )
-
-    def _finish(self, log: RunLog | None) -> None:
-        if self.progress.validated_step != self.progress.step:
-            self._validate(log)
-        self._save_state()
-        weights = full_state_dict(self.ema_model.state_dict(), self.group.is_main)
-        if self.group.is_main:
-            save(self.run_dir / "last", weights, self._header())
-            draw_curves(self.run_dir)
+    def prefetching(self, prefetch: bool | None = None) -> Prefetcher[list[MicroBatch]]:
+        """The source of batches, as a context around training."""
+        ahead = can_prefetch(self.device) if prefetch is None else prefetch
+        self._prefetcher = Prefetcher(self._micro_batches, self.device, ahead)
+        return self._prefetcher
 
     @property
-    def seconds(self) -> float:
-        """Time spent on this run in all, over all its resumptions."""
-        return self._seconds_before + time.monotonic() - self._started
+    def data_wait_s(self) -> float | None:
+        return None if self._prefetcher is None else self._prefetcher.data_wait_s
 
-    def _check_schedule(self) -> Schedule:
-        """How much of the budget is spent, and whether it is time to validate and to save."""
-        budget, now = self.config.train, time.monotonic()
-        by_steps = self.progress.step / budget.steps if budget.steps else 0.0
-        by_time = self.seconds / (60 * budget.minutes) if budget.minutes else 0.0
-        share = min(1.0, max(by_steps, by_time))
-        validation = now - self._validated > budget.validate_every_s
-        saving = now - self._saved > budget.save_every_s
-        return Schedule(*self.group.broadcast((share, validation, saving), self.device))
-
-    def _loop(
-        self, feeder: Prefetcher[list[MicroBatch]], log: RunLog | None, bar: ProgressBar
-    ) -> None:
-        batch = self.config.train.batch
-        teller = ProgressReporter(log, bar, batch, self.progress.step)
-        self._validated = self._saved = time.monotonic()
-        due = self._check_schedule()
-        while due.progress < 1:
-            self.schedule_progress = due.progress
-            found, norm, lr = self._step(feeder.get(self.progress.step))
-            if self.progress.step % self.config.train.log_every == 0:
-                self._check(numbers := as_metrics(found, norm, lr))
-                teller.report(
-                    self.progress.step, self.schedule_progress, numbers, feeder.data_wait_s
-                )
-            due = self._check_schedule()
-            if due.validation:
-                self._validate(log)
-            if due.saving:
-                self._check(as_metrics(found, norm, lr))
-                self._save_state()
-        bar(1.0, 1.0)
-
-    def _microbatches(self, step: int) -> list[MicroBatch]:
-        """This process's share of one step's batch, in parts that are computed one after the other."""
-        ranks, accumulate = self.group, self.config.train.accumulate
+    def _micro_batches(self, step: int) -> list[MicroBatch]:
+        """This process's rows of one step's batch, as micro-batches."""
+        group, accumulate = self.group, self.config.train.accumulate
         dtype = torch.bfloat16 if self.half else torch.float32
-        stride, store = ranks.world_size * accumulate, self.corpus.dataset
-        mine = [slice(ranks.rank * accumulate + k, None, stride) for k in range(accumulate)]
-        return [sample_microbatch(store, self.config, step, rows, dtype) for rows in mine]
+        stride, dataset = group.world_size * accumulate, self.corpus.dataset
+        rows = [slice(group.rank * accumulate + k, None, stride) for k in range(accumulate)]
+        return [sample_microbatch(dataset, self.config, step, each, dtype) for each in rows]
 
-    def _step(self, parts: list[MicroBatch]) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """One optimiser step: [total, language, mae, action], the gradient's norm, the rate."""
-        config, progress, ranks = self.config, self.progress, self.group
-        counts = global_counts(parts, config.model.visual_tokens, ranks)
-        lr = learning_rate(config, progress.step, self.schedule_progress)
-        optimiser = self.state.optimizer
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        optimiser.zero_grad(set_to_none=True)
-        said = torch.zeros(4, device=self.device)
-        for k, part in enumerate(parts):
-            with grad_sync(self.loss_module, last=k == len(parts) - 1):
+    def train_step(self, step: int, lr: float) -> Metrics:
+        """Forward and backward of every micro-batch, one optimizer step, one EMA update."""
+        if self._prefetcher is None:
+            raise RuntimeError("train_step needs the context of prefetching()")
+        config, group, optimizer = self.config, self.group, self.state.optimizer
+        micro_batches = self._prefetcher.get(step)
+        counts = global_counts(micro_batches, config.model.visual_tokens, group)
+        for settings in optimizer.param_groups:
+            settings["lr"] = lr
+        optimizer.zero_grad(set_to_none=True)
+        losses = torch.zeros(4, device=self.device)
+        for k, micro in enumerate(micro_batches):
+            with grad_sync(self.loss_module, last=k == len(micro_batches) - 1):
                 with self._autocast():
-                    total, found = self.loss_module(part, counts)
-                (total * ranks.world_size).backward()  # processes average their gradients
-            said += found
+                    total, each = self.loss_module(micro, counts)
+                (total * group.world_size).backward()  # processes average their gradients
+            losses += each
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip)
-        optimiser.step()
-        progress.step += 1
-        update_ema(self.ema_model, self.model, progress.step, config.train.ema_decay)
-        return ranks.all_reduce(said), full_tensor(norm), lr
+        optimizer.step()
+        update_ema(self.ema_model, self.model, step + 1, config.train.ema_decay)
+        losses, norm = group.all_reduce(losses), full_tensor(norm)
+        return lambda: as_metrics(losses, norm, lr)
 
-    def _autocast(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
+    def _autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.device, self.half)
 
-    def _validate(self, log: RunLog | None) -> None:
-        """Score the averaged weights on the leader; keep them as best where their loss is the lowest so far.
-
-        The loss of actions, or of words where there is nothing to press.
-        """
+    def validate(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Scores on held-out episodes (training episodes where none are held out), on the main process."""
         model = self._gather_ema_model()
-        self.progress.validated_step = self.progress.step
-        if log is not None:
-            self._score(model, log)
-        self._validated = time.monotonic()
+        if not self.group.is_main:
+            return None
+        dataset = self.corpus.dataset
+        split = "validation" if dataset.steps("validation") else "train"
+        read = iafm_scores(model, dataset, self.config, self._autocast)
+        return scores_by_game(read, dataset, self.config, split, self.max_batch, should_stop)
 
     def _gather_ema_model(self) -> IAFM:
-        """The averaged weights as a model that computes; where they are split, whole on the leader for the moment."""
+        """The EMA weights as a model that computes; where they are sharded, gathered on the main process."""
         if not self.is_sharded:
             return self.ema_model
-        weights = full_state_dict(self.ema_model.state_dict(), self.group.is_main)
+        weights = self.ema_weights()
         with torch.device("meta"):
             model = IAFM(self.config.model, self.corpus.vocabulary.size)
         if self.group.is_main:
@@ -316,68 +202,8 @@ class Trainer:
             model.to(self.device)
         return model.requires_grad_(False).eval()
 
-    def _score(self, model: IAFM, log: RunLog) -> None:
-        part = "validation" if self.has_validation else "train"
-        store = self.corpus.dataset
-        at_once = self.config.train.batch // (self.group.world_size * self.config.train.accumulate)
-        numbers = scores_by_game(model, store, self.config, part, self._autocast, at_once)
-        self._check(numbers)
-        if self.has_validation:
-            log.write(self.progress.step, "validation", numbers)
-        loss = "action" if store.target_actions.any() else "language"
-        if numbers[loss] < self.progress.best.get(loss, math.inf):
-            self.progress.best, self.progress.best_step = numbers, self.progress.step
-            save(self.run_dir / "best", model.state_dict(), self._header())
-        said = [f"{name} {value:.4f}" for name, value in numbers.items() if "/" not in name]
-        logger.info("validation at step %d: %s", self.progress.step, ", ".join(said))
+    def ema_weights(self) -> dict[str, Tensor]:
+        return full_state_dict(self.ema_model.state_dict(), self.group.is_main)
 
-    def _check(self, numbers: dict[str, float]) -> None:
-        if not all(map(math.isfinite, numbers.values())):
-            raise self._divergence_error("the loss is no longer finite")
-
-    def _divergence_error(self, why: str) -> TrainError:
-        """What has gone wrong and the way out; the state may hold weights that are on their way there already."""
-        best, way_out = self.run_dir / "best", "begin anew with --fresh and a lower train.lr"
-        if self.progress.best:
-            way_out = (
-                f"{best} is intact: run again with a lower train.lr, and where that ends here too, "
-                f"in another folder with train.init_from={best}"
-            )
-        return TrainError(f"{why} at step {self.progress.step}; {way_out}")
-
-    def _header(self) -> Header:
-        facts = {
-            "steps": self.progress.step,
-            "minutes": round(self.seconds / 60, 2),
-            "windows": self.progress.step * self.config.train.batch,
-            "episodes": self.corpus.episodes,
-            "frames": len(self.corpus.dataset.target_actions),
-            "validation": {k: round(v, 5) for k, v in self.progress.best.items()},
-        }
-        return make_header(self.config.model, self.corpus.specs, self.corpus.vocabulary, facts)
-
-    def _save_state(self) -> None:
-        self.progress.seconds = self.seconds
-        tensors = self.state.tensors(self.group.is_main)
-        if self.group.is_main:
-            if first_overflowing(
-                {k: w for k, w in tensors.items() if not k.startswith("optimiser.")}
-            ):
-                raise self._divergence_error("the weights are beyond half precision")
-            vocabulary = self.corpus.vocabulary
-            save_state(self.run_dir / "state", tensors, self.progress, vocabulary)
-        self._saved = time.monotonic()
-
-    def restore(self) -> None:
-        """Go on from `state/` where there is one."""
-        vocabulary = self.corpus.vocabulary
-        before = restore_state(self.run_dir / "state", self.state, vocabulary)
-        if before is not None:
-            self.progress = before
-            logger.info("going on from step %d", self.progress.step)
-        (step,) = self.group.broadcast((self.progress.step,), self.device)
-        if step != self.progress.step:
-            raise TrainError(
-                f"{self.run_dir / 'state'} is at step {self.progress.step} here, at {step:.0f} on the first machine: "
-                "machines that do not share the folder need a copy of it to go on"
-            )
+    def header(self, metadata: dict[str, object]) -> Header:
+        return make_header(self.config.model, self.corpus.specs, self.corpus.vocabulary, metadata)

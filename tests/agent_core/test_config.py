@@ -1,4 +1,4 @@
-"""Are settings read from TOML and overrides, and wrong ones named?"""
+"""Run configuration: TOML files, overrides, budgets, messages of wrong settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("train.step=1", "no setting called 'train.step'; did you mean 'steps'"),
-        ("lr=1", "part.setting=value"),
+        ("lr=1", "section.setting=value"),
         ("train.lr=-1", "train.lr: "),
         ("model.pooled_grid=[5, 8]", "no grid of 5x8"),
         ("model.stem_strides=[4, 2, 2]", "must come to 8 in all"),
@@ -77,3 +77,45 @@ def test_a_file_that_is_none_is_said_in_one_line(
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(path, ["train.steps=3"])
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps", "minutes"),
+    [
+        ([], 0, 8.0),
+        (["train.steps=500"], 500, 0.0),
+        (["train.minutes=3"], 0, 3.0),
+        (["train.steps=500", "train.minutes=3"], 500, 3.0),
+        (["train.steps=500", "train.minutes=0"], 500, 0.0),
+    ],
+)
+def test_a_budget_of_steps_is_not_cut_by_the_default_minutes(
+    overrides: list[str], steps: int, minutes: float
+) -> None:
+    train = load_config(None, overrides).train
+    assert (train.steps, train.minutes) == (steps, minutes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps", "minutes"),
+    [
+        ([], 0, 10.0),
+        (["train.steps=500"], 500, 0.0),
+        (["train.minutes=3"], 0, 3.0),
+        (["train.steps=500", "train.minutes=3"], 500, 3.0),
+    ],
+)
+def test_one_overriding_budget_replaces_the_files(
+    tmp_path: Path, overrides: list[str], steps: int, minutes: float
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[train]\nminutes = 10\n")
+    train = load_config(path, overrides).train
+    assert (train.steps, train.minutes) == (steps, minutes)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63])
+def test_seeds_have_63_bits(seed: int) -> None:
+    assert load_config(None, ["train.seed=12345678901234"]).train.seed == 12345678901234
+    with pytest.raises(ConfigError, match=r"train\.seed: Input should be"):
+        load_config(None, [f"train.seed={seed}"])

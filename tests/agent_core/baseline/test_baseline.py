@@ -1,4 +1,4 @@
-"""Does the plain CNN+GRU learn, come back as it was, play as it was trained, and stand in the report?"""
+"""CNN+GRU baseline: training, checkpoint, play step by step, its column in the report."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_its_loss_falls(run: Path) -> None:
-    losses = [row["action"] for row in read_log(run) if row["part"] == "train"]
+    losses = [row["action_nats_per_token"] for row in read_log(run) if row["split"] == "train"]
     assert losses[-1] < 0.2 * losses[0]
     assert (run / "curves.png").exists()
     assert load(run / "last").header.metadata["steps"] == 40
@@ -235,6 +235,7 @@ def test_the_command_trains_and_ends_what_cannot_begin(
 ) -> None:
     said = [
         f'data.episodes=["{data}"]',
+        "data.validation=0.3",
         "train.steps=1",
         "train.batch=2",
         "train.validation_windows=2",
@@ -243,29 +244,16 @@ def test_the_command_trains_and_ends_what_cannot_begin(
     argv += [word for each in said for word in ("--set", each)]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 1
+    assert main([*argv, "--set", "train.steps=3"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 3
+    rows = [row["step"] for row in read_log(tmp_path / "run") if row["split"] == "validation"]
+    assert rows == [1, 3]  # it went on
+    assert main([*argv, "--fresh"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 1
     assert main([word for word in argv if word != "--baseline"]) == 2
     assert "holds a CNN+GRU" in capsys.readouterr().err
-    (tmp_path / "run" / "state").mkdir()
-    assert main(argv) == 2
-    assert "holds a run of the IAFM" in capsys.readouterr().err
     assert main([*argv, "--set", "train.init_from=runs/one"]) == 2
     assert "cannot start from runs/one" in capsys.readouterr().err
-
-
-def test_an_interrupted_run_keeps_what_it_learned(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learning_rate = iter([1e-3, 1e-3])
-
-    def rate(*_: object) -> float:
-        for lr in learning_rate:
-            return lr
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("agent_core.baseline.trainer.learning_rate", rate)
-    report = train_baseline(config(data), tmp_path)
-    assert (report.interrupted, report.steps) == (True, 2)
-    assert load(tmp_path / "last").header.metadata["steps"] == 2
 
 
 def test_the_report_has_its_column(

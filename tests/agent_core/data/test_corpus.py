@@ -1,4 +1,4 @@
-"""Does training read the same episodes from either form of cache?"""
+"""Training data: both forms of the frame cache, warnings of texts that are cut."""
 
 from __future__ import annotations
 
@@ -64,22 +64,19 @@ def test_windows_from_jpegs_are_near_to_raw_ones(data: Path, tmp_path: Path, dev
     assert torch.equal(raw.actions, jpeg.actions)
 
 
-def test_training_on_jpegs_lowers_the_loss(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: True)
-    train(config(data, "jpeg"), tmp_path)
+def test_training_on_jpegs_lowers_the_loss(data: Path, tmp_path: Path) -> None:
+    train(config(data, "jpeg"), tmp_path, prefetch=True)
     assert (tmp_path / "cache" / "frames.jpegs").exists()
-    totals = [row["total"] for row in read_log(tmp_path) if row["part"] == "train"]
+    totals = [row["total"] for row in read_log(tmp_path) if row["split"] == "train"]
     assert np.isfinite(totals).all()
     assert np.mean(totals[-5:]) < 0.7 * np.mean(totals[:5])
     names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith(("feeding", "jpeg"))]
+    assert not [name for name in names if name.startswith(("prefetch", "jpeg"))]
 
 
 def test_the_baseline_learns_from_jpegs(data: Path, tmp_path: Path) -> None:
     train_baseline(config(data, "jpeg", 40), tmp_path)
-    losses = [row["action"] for row in read_log(tmp_path) if row["part"] == "train"]
+    losses = [row["action_nats_per_token"] for row in read_log(tmp_path) if row["split"] == "train"]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -90,3 +87,17 @@ def test_a_cache_cut_off_stops_training_with_its_name(data: Path, tmp_path: Path
     jpegs.write_bytes(jpegs.read_bytes()[:-100])
     with pytest.raises(CaptureError, match=r"frames\.jpegs is damaged"):
         train(settings, tmp_path)
+
+
+def test_instructions_beyond_the_models_room_are_warned_of(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config(data, "raw")
+    narrow = settings.model.model_copy(update={"max_text_tokens": 4, "text_vocab_size": 272})
+    settings = settings.model_copy(update={"model": narrow})
+    splits, frames = load_splits(settings, tmp_path)
+    build_training_data(config(data, "raw"), splits, frames)
+    assert "instructions are cut" not in caplog.text
+    vocabulary = build_training_data(settings, splits, frames).vocabulary
+    length = len(vocabulary.encode_text("hit what is bright"))
+    assert f"1 of 1 instructions are cut to 2 tokens, the longest has {length}" in caplog.text

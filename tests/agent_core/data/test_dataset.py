@@ -1,4 +1,4 @@
-"""Are windows cut as the memory of play would hold them, and is each target the teacher's?"""
+"""Window dataset: frames, targets and masks of windows, sampling weights, swapped instructions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from agent_core.config import ConfigError, DataConfig, ModelConfig
-from agent_core.data.dataset import WindowDataset, build_dataset
+from agent_core.data.dataset import WindowDataset, WindowDraw
+from agent_core.data.tables import build_dataset
+from agent_core.model.batch import Batch
 from agent_core.tokens.vocabulary import CAPTION, THOUGHT, build_vocabulary
 from games import Action
 from games.voxel.spec import SPEC
@@ -44,11 +46,11 @@ LONG, SHORT = Tape(12, 100, "wood", "chop a tree"), Tape(4, 50, "meat", "hunt th
 
 
 def store_of(**changes: int) -> WindowDataset:
-    parts = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
-    frames = np.concatenate([e.pictures for part in parts.values() for e in part])
+    splits = {"train": [LONG, SHORT], "validation": [Tape(5, 0, "wood", "chop a tree")]}
+    frames = np.concatenate([e.pictures for split in splits.values() for e in split])
     sizes = {"frame_height": 8, "frame_width": 8, "pooled_grid": (1, 1), "context_frames": 3}
     model = ModelConfig.model_validate({**sizes, "frame_stride": STRIDE, **changes})
-    return build_dataset(parts, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
+    return build_dataset(splits, frames, VOCABULARY, model, DataConfig(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,10 @@ def store() -> WindowDataset:
     return store_of()
 
 
-def cut(store: WindowDataset, last: int, offset: int, hidden: bool, length: int = 4) -> object:
+def cut(store: WindowDataset, last: int, offset: int, hidden: bool, length: int = 4) -> Batch:
+    """One window of four frames."""
     ids = [torch.tensor([value]) for value in (last, offset, length)]
-    return store.build_windows(*ids, torch.tensor([hidden]), torch.tensor([2]), 4)
+    return store.build_windows(WindowDraw(*ids, torch.tensor([hidden]), torch.tensor([2])), 4)
 
 
 def test_a_window_holds_every_third_frame_and_the_newest(store: WindowDataset) -> None:
@@ -110,8 +113,11 @@ def test_tasks_are_drawn_evenly_and_parts_never_mix(store: WindowDataset) -> Non
     meat = (batch.frames[:, -1, 0, 0, 0] < 60).float().mean().item()
     assert meat == pytest.approx(0.5, abs=0.03)  # although it has a quarter of the steps
     assert batch.frames[:, -1].min() >= 50
-    held_out = store.sample("validation", 100, DataConfig(), generator, training=False)
+    draw = store.draw_windows("validation", 100, DataConfig(), generator, training=False)
+    held_out = store.build_windows(draw, 6)
     assert held_out.frames[:, -1].max() < 5
+    assert held_out.actions_masked.all()
+    assert (draw.length == 6).all()
     assert store.steps("validation") == 5
 
 
@@ -121,6 +127,34 @@ def test_draws_depend_on_the_generator_alone(store: WindowDataset) -> None:
     )
     assert torch.equal(first.frames, second.frames)
     assert torch.equal(first.actions, second.actions)
+
+
+def test_rows_are_read_of_the_same_draw(store: WindowDataset) -> None:
+    whole, rows = (
+        store.sample("train", 16, DataConfig(), torch.Generator().manual_seed(3), part)
+        for part in (slice(None), slice(1, None, 2))
+    )
+    assert torch.equal(whole.frames[1::2], rows.frames)
+
+
+def test_swapped_instructions_are_another_episodes(store: WindowDataset) -> None:
+    draw = store.draw_windows(
+        "train", 50, DataConfig(), torch.Generator().manual_seed(0), training=False
+    )
+    swapped = store.swapped_instructions("train", draw.last, torch.Generator().manual_seed(1))
+    assert swapped is not None
+    texts = [VOCABULARY.decode_text(ids.tolist()) for ids in swapped]
+    own = [
+        VOCABULARY.decode_text(store.texts[store.episode_index[last]].tolist())
+        for last in draw.last
+    ]
+    assert {*zip(own, texts, strict=True)} == {
+        ("chop a tree", "hunt the pig"),
+        ("hunt the pig", "chop a tree"),
+    }
+    alone = store.swapped_instructions("validation", torch.tensor([17]), torch.Generator())
+    assert alone is None
+    assert VOCABULARY.decode_text(store.no_text.tolist()) == ""
 
 
 def test_changes_of_the_wanted_action_are_found(store: WindowDataset) -> None:

@@ -1,14 +1,17 @@
-"""Is the next batch drawn while this one computes, the same as without, and does its thread end with the run?"""
+"""Prefetching: the same batches with and without, errors of the thread, its end."""
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.data.corpus import build_training_data
@@ -38,8 +41,8 @@ class FakeEpisode:
         return 8
 
 
-PARTS = {"train": [FakeEpisode(k) for k in range(3)], "validation": [FakeEpisode(9)]}
-FRAMES = np.concatenate([e.pictures for part in PARTS.values() for e in part])
+SPLITS = {"train": [FakeEpisode(k) for k in range(3)], "validation": [FakeEpisode(9)]}
+FRAMES = np.concatenate([e.pictures for split in SPLITS.values() for e in split])
 
 
 def config(steps: int, device: str = "cpu") -> RunConfig:
@@ -54,8 +57,25 @@ def config(steps: int, device: str = "cpu") -> RunConfig:
     )
 
 
-def feeding_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("feeding")]
+def prefetch_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+
+
+class BreakingFrames:
+    """Frames of which the nth read ends in what `fault` does."""
+
+    def __init__(self, fault: Callable[[], None], at: int) -> None:
+        self.shape, self.fault, self.at, self.reads = FRAMES.shape, fault, at, 0
+
+    def __len__(self) -> int:
+        return len(FRAMES)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        self.reads += 1
+        if self.reads == self.at:
+            assert prefetch_threads()
+            self.fault()
+        return FRAMES[indices]
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -67,14 +87,14 @@ def test_what_is_fed_is_what_would_be_drawn(
     if in_main_memory and device == "cuda":  # as where the GPU has no room for them
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 0))
     settings = config(1, device)
-    store = build_training_data(settings, PARTS, FRAMES).dataset
+    store = build_training_data(settings, SPLITS, FRAMES).dataset
 
     def draw(step: int) -> object:
         return sample_microbatch(store, settings, step, slice(None, None, 2), torch.float32)
 
-    with Prefetcher(draw, store.device, ahead) as feeder:
+    with Prefetcher(draw, store.device, ahead) as prefetcher:
         for step in (3, 4, 5, 9, 10):
-            fed, drawn = feeder.get(step), draw(step)
+            fed, drawn = prefetcher.get(step), draw(step)
             assert torch.equal(fed.batch.frames, drawn.batch.frames)
             assert torch.equal(fed.batch.actions, drawn.batch.actions)
             assert torch.equal(fed.pictures, drawn.pictures)
@@ -89,24 +109,23 @@ def test_the_next_step_is_drawn_before_it_is_asked_for() -> None:
             begun.set()
         return step
 
-    with Prefetcher(draw, CPU, True) as feeder:
-        assert feeder.get(7) == 7
+    with Prefetcher(draw, CPU, True) as prefetcher:
+        assert prefetcher.get(7) == 7
         assert begun.wait(60)
-    assert not feeding_threads()
+    assert not prefetch_threads()
 
 
-def test_only_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that only the first draw moves on."""
+def test_only_waiting_counts() -> None:
+    """By a clock that only the first batch moves on."""
     now = [0.0]
-    monkeypatch.setattr("agent_core.data.prefetch.time.monotonic", lambda: now[0])
 
-    def draw(step: int) -> None:
+    def load(step: int) -> None:
         now[0] += 3.0 if step == 0 else 0.0
 
-    with Prefetcher(draw, CPU, True) as feeder:
+    with Prefetcher(load, CPU, True, clock=lambda: now[0]) as prefetcher:
         for step in range(3):
-            feeder.get(step)
-        assert feeder.data_wait_s == 3.0
+            prefetcher.get(step)
+        assert prefetcher.data_wait_s == 3.0
 
 
 def broken(step: int) -> int:
@@ -116,60 +135,47 @@ def broken(step: int) -> int:
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_it_is_asked_for() -> None:
-    with Prefetcher(broken, CPU, True) as feeder:
-        assert [feeder.get(0), feeder.get(1)] == [0, 1]
+    with Prefetcher(broken, CPU, True) as prefetcher:
+        assert [prefetcher.get(0), prefetcher.get(1)] == [0, 1]
         with pytest.raises(ValueError, match="no such frame"):
-            feeder.get(2)
-    assert not feeding_threads()
+            prefetcher.get(2)
+    assert not prefetch_threads()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_no_thread_is_left_behind(
-    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C ends a run in order, what went wrong while drawing ends it at once."""
-    before = sample_microbatch
+def test_no_thread_is_left_behind_by_ctrl_c(tmp_path: Path) -> None:
+    frames = BreakingFrames(lambda: signal.raise_signal(signal.SIGINT), at=3)
+    report = train_on(config(40), tmp_path, SPLITS, frames, prefetch=True)
+    assert report.interrupted
+    assert report.steps < 40
+    assert not prefetch_threads()
 
-    def draw(store: object, config: object, step: int, *rest: object) -> object:
-        if step == 2:
-            assert feeding_threads()
-            raise error("drawing")
-        return before(store, config, step, *rest)
 
-    monkeypatch.setattr("agent_core.training.trainer.sample_microbatch", draw)
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: True)
-    if error is KeyboardInterrupt:
-        report = train_on(config(4), tmp_path, PARTS, FRAMES)
-        assert (report.interrupted, report.steps) == (True, 2)
-    else:
-        with pytest.raises(error, match="drawing"):
-            train_on(config(4), tmp_path, PARTS, FRAMES)
-    assert not feeding_threads()
+def test_no_thread_is_left_behind_by_an_error(tmp_path: Path) -> None:
+    def fault() -> None:
+        raise ValueError("no such frame")
+
+    with pytest.raises(ValueError, match="no such frame"):
+        train_on(config(4), tmp_path, SPLITS, BreakingFrames(fault, at=3), prefetch=True)
+    assert not prefetch_threads()
 
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_the_log_says_what_share_of_the_time_was_waited_for_data(
-    ahead: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ahead: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent_core.training.trainer.can_prefetch", lambda _: ahead)
-    train_on(config(3), tmp_path, PARTS, FRAMES)
-    shares = [row["data_wait"] for row in read_log(tmp_path) if row["part"] == "train"]
+    train_on(config(3), tmp_path, SPLITS, FRAMES, prefetch=ahead)
+    shares = [row["data_wait"] for row in read_log(tmp_path) if row["split"] == "train"]
     assert len(shares) == 3
     assert all(0 <= share <= 1 for share in shares)
     assert shares[0] > 0  # nothing was drawn ahead of the first step
 
 
-def test_a_run_learns_the_same_whoever_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_learns_the_same_whoever_draws(tmp_path: Path) -> None:
     curves = []
     for ahead in (False, True):
-        monkeypatch.setattr(
-            "agent_core.training.trainer.can_prefetch", lambda _, ahead=ahead: ahead
-        )
         folder = tmp_path / str(ahead)
-        train_on(config(4), folder, PARTS, FRAMES)
-        curves.append([row["total"] for row in read_log(folder) if row["part"] == "train"])
+        train_on(config(4), folder, SPLITS, FRAMES, prefetch=ahead)
+        curves.append([row["total"] for row in read_log(folder) if row["split"] == "train"])
     assert len(curves[0]) == 4
     assert curves[0] == curves[1]
 
@@ -178,11 +184,11 @@ def test_a_run_learns_the_same_whoever_draws(
 def test_a_gpu_learns_from_frames_in_main_memory_as_from_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_on(config(4, "cuda"), tmp_path / "own", PARTS, FRAMES)
+    train_on(config(4, "cuda"), tmp_path / "own", SPLITS, FRAMES)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 0))
-    train_on(config(4, "cuda"), tmp_path / "main", PARTS, FRAMES)
+    train_on(config(4, "cuda"), tmp_path / "main", SPLITS, FRAMES)
     own, main = (
-        [row["total"] for row in read_log(tmp_path / name) if row["part"] == "train"]
+        [row["total"] for row in read_log(tmp_path / name) if row["split"] == "train"]
         for name in ("own", "main")
     )
     assert main == pytest.approx(own, rel=1e-2)
@@ -194,7 +200,7 @@ def test_bfloat16_on_a_gpu_lowers_the_loss(tmp_path: Path) -> None:
         update={"precision": "bfloat16", "lr": 3e-3, "warmup_steps": 1}
     )
     settings = config(30, "cuda").model_copy(update={"train": train})
-    train_on(settings, tmp_path, PARTS, FRAMES)
-    totals = [row["total"] for row in read_log(tmp_path) if row["part"] == "train"]
+    train_on(settings, tmp_path, SPLITS, FRAMES)
+    totals = [row["total"] for row in read_log(tmp_path) if row["split"] == "train"]
     assert np.isfinite(totals).all()
     assert np.mean(totals[-5:]) < 0.9 * np.mean(totals[:5])

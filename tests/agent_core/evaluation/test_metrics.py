@@ -1,18 +1,23 @@
 """Metrics against values computed by hand."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 
 from agent_core.evaluation.metrics import (
-    bleu4,
+    bleu,
+    bleu_order,
     button_f1,
     camera_mae_deg,
     change_f1,
     exact_match,
     wilson_interval,
 )
+from agent_core.evaluation.teacher_forced import next_action_report
 from games.voxel import SPEC
+from recorder import CaptureInfo, CaptureWriter, open_episodes
 
 
 def act(**values):
@@ -44,8 +49,29 @@ def test_change_points():
 
 def test_bleu_is_one_for_equal_and_low_for_empty():
     long = [act(forward=1, jump=1, sprint=1, camera=(4.0, 9.0))] * 4
-    assert bleu4(SPEC, long, long) == pytest.approx(1.0)
-    assert bleu4(SPEC, [NONE] * 4, long) < 0.2
+    assert bleu(SPEC, long, long) == pytest.approx(1.0)
+    assert bleu(SPEC, [NONE] * 4, long) < 0.2
+
+
+def test_bleu_of_one_token_actions_is_undefined_not_zero():
+    assert bleu(SPEC, [GO, GO], [GO, JUMP]) is None  # three tokens each, with the markers
+    assert bleu(SPEC, [GO, GO], [GO, GO], order=3) == pytest.approx(1.0)
+    assert 0 < bleu(SPEC, [GO, GO], [GO, JUMP], order=2) < 1
+    assert bleu_order(SPEC, [GO]) == 3
+    assert bleu_order(SPEC, []) == 0
+
+
+def test_undefined_figures_are_null_in_the_report(tmp_path):
+    about = CaptureInfo(instruction="walk", task="walk", seed=0)
+    with CaptureWriter.create(tmp_path, SPEC, about) as capture:
+        for _ in range(3):
+            capture.step(np.zeros(SPEC.frame.shape, np.uint8), GO)
+        capture.close(success=True)
+    report = next_action_report(open_episodes(tmp_path), {})
+    assert report["repeat_last"]["bleu4"] is None
+    assert report["repeat_last"]["bleu3"] > 0.5
+    assert report["repeat_last"]["change_f1"] is None
+    json.dumps(report, allow_nan=False)
 
 
 def test_wilson_interval_of_textbook_cases():

@@ -1,7 +1,5 @@
 """Evaluation reports: tallies of outcomes, tables and a chart of them."""
 
-import math
-
 from agent_core.evaluation.closed_loop import Outcome
 from agent_core.evaluation.plan import EpisodeSpec
 from agent_core.evaluation.report import next_action_table, plot, success_table, tally
@@ -26,7 +24,7 @@ def report():
         for n in range(4)
     ]
     outcomes.append(Outcome(EpisodeSpec("hunt_cow", "cnn_gru", 0), True, 5))
-    figures = {"model": {"exact": 0.51234}, "cnn_gru": {"exact": math.nan}}
+    figures = {"model": {"exact": 0.51234}, "cnn_gru": {"exact": None}}
     return {"tasks": tally(outcomes), "next_action": figures}
 
 
@@ -40,7 +38,7 @@ def test_success_is_a_table_of_tasks_and_conditions():
 def test_next_action_figures_are_a_table_of_metrics_and_policies():
     assert next_action_table(report()) == (
         ("metric", "model", "CNN+GRU"),
-        [("exact", "0.5123", "–")],
+        [("exact", "0.5123", "undefined")],
     )
     assert next_action_table({"tasks": {}}) == (("metric",), [])
 

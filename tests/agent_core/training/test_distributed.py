@@ -1,4 +1,4 @@
-"""Who works when, and over what do processes talk?"""
+"""Process group: order of work, backend of the collectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does each of the paper's three domains train from its recipe, and does a captioner say what it saw?"""
+"""The paper's three domains: training from their recipes, captions of clips."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_minecraft_trains_from_its_recipes(
         recipe, run = str(RECIPES / f"{name}.toml"), tmp_path / name
         assert main(["train", recipe, "--run", str(run), *options]) == 0
         rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        losses[name] = [row["action"] for row in rows if row["part"] == "train"]
+        losses[name] = [row["action_nats_per_token"] for row in rows if row["split"] == "train"]
         before = str(run / "last")
     scratch, tuned = losses.values()
     assert scratch[-1] < scratch[0] / 2
@@ -234,7 +234,9 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
         assert main(["describe", video, *asked]) == 0
         assert capsys.readouterr().out.strip() == text
     report = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert all(row.get("action", 0) == 0 for row in report)  # there is no action to learn
+    assert all(
+        row.get("action_nats_per_token", 0) == 0 for row in report
+    )  # there is no action to learn
     assert not any("exact_match" in row for row in report)
     best = load_checkpoint(run / "best").header.metadata["validation"]
     assert set(best) == {"language"}

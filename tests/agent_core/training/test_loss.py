@@ -1,4 +1,4 @@
-"""Are the three losses what the paper's Eq. 5 says, counted by hand?"""
+"""Losses: the paper's Eq. 5, computed by hand."""
 
 from __future__ import annotations
 

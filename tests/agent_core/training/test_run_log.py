@@ -1,4 +1,4 @@
-"""Does a run's log survive a torn line and a resumption?"""
+"""Run log: torn lines, resumption, a full disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from agent_core.training.run_log import LOG, PICTURE, RunLog, draw_curves, read_log
+from agent_core.training.run_log import LOG, PLOT, RunLog, draw_curves, read_log
 
 
 def test_rows_after_the_resumed_step_are_dropped(tmp_path: Path) -> None:
@@ -19,13 +19,13 @@ def test_rows_after_the_resumed_step_are_dropped(tmp_path: Path) -> None:
         file.write('{"step": 5, "par')
     with RunLog(tmp_path, step=2) as log:
         log.write(3, "validation", {"action": 0.25})
-    assert [(row["step"], row["part"]) for row in read_log(tmp_path)] == [
+    assert [(row["step"], row["split"]) for row in read_log(tmp_path)] == [
         (1, "train"),
         (2, "train"),
         (3, "validation"),
     ]
     draw_curves(tmp_path)
-    assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / PLOT).read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 

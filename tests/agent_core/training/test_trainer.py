@@ -1,4 +1,4 @@
-"""Does a step lower the loss, does a run go on where it was cut, and does a checkpoint come back as it was?"""
+"""IAFM trainer: losses, micro-batches and processes, what a run saves and refuses."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.training.loss import losses
 from agent_core.training.microbatch import sample_microbatch
-from agent_core.training.optimizer import learning_rate
-from agent_core.training.resume import TrainError
+from agent_core.training.run_dir import TrainError
 from agent_core.training.run_log import read_log
+from agent_core.training.schedule import learning_rate
 from agent_core.training.trainer import train, train_on
 from agent_core.weights import checkpoint
 from agent_core.weights.checkpoint import CheckpointError, load
@@ -74,8 +74,8 @@ class FakeEpisode:
         return len(self.actions)
 
 
-PARTS = {"train": [FakeEpisode(k) for k in range(4)], "validation": [FakeEpisode(9)]}
-FRAMES = np.concatenate([e.pictures for part in PARTS.values() for e in part])
+SPLITS = {"train": [FakeEpisode(k) for k in range(4)], "validation": [FakeEpisode(9)]}
+FRAMES = np.concatenate([e.pictures for split in SPLITS.values() for e in split])
 
 
 def config(steps: int, **changes: object) -> RunConfig:
@@ -98,7 +98,7 @@ def config(steps: int, **changes: object) -> RunConfig:
 
 @pytest.mark.parametrize("normalization", ["paper", "mean"])
 def test_steps_lower_the_loss(normalization: str) -> None:
-    corpus = build_training_data(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), SPLITS, FRAMES)
     torch.manual_seed(0)
     model = IAFM(MODEL, corpus.vocabulary.size)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
@@ -116,7 +116,7 @@ def test_steps_lower_the_loss(normalization: str) -> None:
 
 
 def test_padding_changes_no_loss() -> None:
-    corpus = build_training_data(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), SPLITS, FRAMES)
     torch.manual_seed(0)
     model = IAFM(MODEL, corpus.vocabulary.size).eval()
     batch = corpus.dataset.sample(
@@ -135,7 +135,7 @@ def test_padding_changes_no_loss() -> None:
 
 
 def test_absent_frames_change_no_loss() -> None:
-    corpus = build_training_data(config(1), PARTS, FRAMES)
+    corpus = build_training_data(config(1), SPLITS, FRAMES)
     model = IAFM(MODEL, corpus.vocabulary.size).eval()
     batch = corpus.dataset.sample(
         "train", 4, DataConfig(window_frames=4), torch.Generator().manual_seed(0)
@@ -149,13 +149,13 @@ def test_absent_frames_change_no_loss() -> None:
 
 
 def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
-    whole = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "whole", PARTS, FRAMES)
-    train_on(config(2, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", PARTS, FRAMES)
-    cut = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", PARTS, FRAMES)
+    whole = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "whole", SPLITS, FRAMES)
+    train_on(config(2, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", SPLITS, FRAMES)
+    cut = train_on(config(4, lr_end=1.0, ema_decay=0.5), tmp_path / "cut", SPLITS, FRAMES)
     assert whole.steps == cut.steps == 4
     # the budget of two steps anneals; with lr_end=1 the rate is constant and both are the same run
     curves = [
-        [row["total"] for row in read_log(tmp_path / name) if row["part"] == "train"]
+        [row["total"] for row in read_log(tmp_path / name) if row["split"] == "train"]
         for name in ("whole", "cut")
     ]
     assert curves[0] == pytest.approx(curves[1], abs=1e-5)
@@ -171,7 +171,7 @@ def test_a_run_cut_in_two_ends_like_one(tmp_path: Path) -> None:
 
 
 def totals(run_dir: Path) -> list[float]:
-    return [row["total"] for row in read_log(run_dir) if row["part"] == "train"]
+    return [row["total"] for row in read_log(run_dir) if row["split"] == "train"]
 
 
 @pytest.mark.parametrize("normalization", ["paper", "mean"])
@@ -182,7 +182,7 @@ def test_parts_and_recomputing_change_no_loss(
     for name, given in (("plain", {}), ("changed", changes)):
         settings = config(4, precision="float32", **given)
         loss = LossConfig.model_validate({"normalization": normalization, "mae_clip_fraction": 0.5})
-        train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, PARTS, FRAMES)
+        train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, SPLITS, FRAMES)
     assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
 
 
@@ -201,17 +201,17 @@ def test_validation_computes_no_more_at_once_than_training(
     for name, accumulate in (("plain", 1), ("parts", 4)):
         sizes.append([])
         settings = config(1, accumulate=accumulate, validation_windows=10, precision="float32")
-        train_on(settings, tmp_path / name, PARTS, FRAMES)
+        train_on(settings, tmp_path / name, SPLITS, FRAMES)
         rows.append(read_log(tmp_path / name)[-1])
-    assert sizes == [[4, 4, 2], [1] * 10]
-    assert rows[0]["part"] == rows[1]["part"] == "validation"
-    for name in ("action", "language", "exact_match", "change_accuracy"):
+    assert sizes == [[4, 4, 4, 4, 2, 2], [1] * 20]  # with the instruction, and with none
+    assert rows[0]["split"] == rows[1]["split"] == "validation"
+    for name in ("action_nats_per_token", "language", "exact_match", "change_accuracy"):
         assert rows[1][name] == pytest.approx(rows[0][name], abs=1e-4)
 
 
 def as_one_of_two(run_dir: str, settings: str) -> None:
     """What each process of the next tests does."""
-    train_on(RunConfig.model_validate_json(settings), Path(run_dir), PARTS, FRAMES)
+    train_on(RunConfig.model_validate_json(settings), Path(run_dir), SPLITS, FRAMES)
 
 
 def train_in_two(run_dir: Path, settings: RunConfig) -> None:
@@ -232,12 +232,12 @@ def train_in_two(run_dir: Path, settings: RunConfig) -> None:
 
 @pytest.mark.parametrize("fsdp", [False, True], ids=["copied", "split"])
 def test_two_processes_learn_as_one(tmp_path: Path, fsdp: bool) -> None:
-    train_on(config(5, precision="float32"), tmp_path / "one", PARTS, FRAMES)
+    train_on(config(5, precision="float32"), tmp_path / "one", SPLITS, FRAMES)
     train_in_two(tmp_path / "two", config(5, precision="float32", fsdp=fsdp))
     assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
     assert load(tmp_path / "two" / "best").header.metadata["steps"] == 5
     one, two = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
-    assert two["action"] == pytest.approx(one["action"], abs=1e-4)
+    assert two["action_nats_per_token"] == pytest.approx(one["action_nats_per_token"], abs=1e-4)
 
 
 def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
     whole = config(4, precision="float32", lr_end=1.0, ema_decay=0.5).model_copy(
         update={"model": PAPER}
     )
-    train_on(whole, tmp_path / "whole", PARTS, FRAMES)
+    train_on(whole, tmp_path / "whole", SPLITS, FRAMES)
     changes = {"fsdp": True, "activation_checkpointing": True, "accumulate": 2}
 
     def up_to(steps: int, **given: object) -> RunConfig:
@@ -253,7 +253,7 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
         return whole.model_copy(update={"train": train})
 
     train_in_two(tmp_path / "cut", up_to(2, **changes))
-    train_on(up_to(3), tmp_path / "cut", PARTS, FRAMES)
+    train_on(up_to(3), tmp_path / "cut", SPLITS, FRAMES)
     train_in_two(tmp_path / "cut", up_to(4, **changes))
     assert totals(tmp_path / "cut") == pytest.approx(totals(tmp_path / "whole"), abs=1e-4)
     first, second = load(tmp_path / "whole" / "last"), load(tmp_path / "cut" / "last")
@@ -264,14 +264,13 @@ def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def three_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    train_on(config(3), folder, PARTS, FRAMES)
+    train_on(config(3), folder, SPLITS, FRAMES)
     return folder
 
 
 @pytest.fixture
-def run(three_steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a good run of three steps, to go on with; its curves take long to draw."""
-    monkeypatch.setattr("agent_core.training.trainer.draw_curves", lambda _: None)
+def run(three_steps: Path, tmp_path: Path) -> Path:
+    """A copy of a good run of three steps, to go on with."""
     return shutil.copytree(three_steps, tmp_path / "run")
 
 
@@ -282,7 +281,7 @@ def saved(run_dir: Path, *names: str) -> dict[str, bytes]:
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"no longer finite at step \d+; begin anew with --fresh"):
-        train_on(config(30, lr=1e30), tmp_path, PARTS, FRAMES)
+        train_on(config(30, lr=1e30), tmp_path, SPLITS, FRAMES)
 
 
 @pytest.mark.parametrize(
@@ -299,18 +298,18 @@ def test_a_run_that_blows_up_loses_nothing_and_both_ways_out_work(
 ) -> None:
     before, best = saved(run, "best", "last", "state"), run / "best"
     with pytest.raises(TrainError, match=f"{message} at .* intact: .* train.init_from={best}"):
-        train_on(config(30, lr=1e30, **changes), run, PARTS, FRAMES)
+        train_on(config(30, lr=1e30, **changes), run, SPLITS, FRAMES)
     assert saved(run, "best", "last", "state") == before
     assert load(best).header.metadata["steps"] == 3
-    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+    assert train_on(config(4), run, SPLITS, FRAMES).steps == 4
     again = config(1, init_from=str(best))
-    assert train_on(again, run.parent / "other", PARTS, FRAMES).steps == 1
+    assert train_on(again, run.parent / "other", SPLITS, FRAMES).steps == 1
 
 
 def test_nothing_to_compile_with_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
-        train_on(config(1, compile=True), run, PARTS, FRAMES)
+        train_on(config(1, compile=True), run, SPLITS, FRAMES)
 
 
 def test_bad_checkpoints_say_what_is_wrong(run: Path) -> None:
@@ -335,13 +334,13 @@ def test_a_full_disk_is_said_and_what_was_saved_stays(
 
     monkeypatch.setattr("agent_core.training.resume.save_file", full)
     with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
-        train_on(config(4), run, PARTS, FRAMES)
+        train_on(config(4), run, SPLITS, FRAMES)
     monkeypatch.undo()
     assert (run / "state" / "state.safetensors").read_bytes() == before
     modes = {path.stat().st_mode for path in (run / "state").iterdir()}
     assert len(modes) == 1  # the weights' file follows the umask as the other does
     assert not list(run.glob("*.draft"))
-    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+    assert train_on(config(4), run, SPLITS, FRAMES).steps == 4
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
@@ -358,7 +357,7 @@ def test_a_checkpoint_stays_where_writing_the_next_ends_half_way(
 
     monkeypatch.setattr(checkpoint, "save_file", half)
     with pytest.raises(TrainError, match=r"No space left on device; what was saved .* intact"):
-        train_on(config(6), run, PARTS, FRAMES)
+        train_on(config(6), run, SPLITS, FRAMES)
     assert saved(run, name) == before
     assert load(run / name).header.metadata["steps"] == 3
     assert not list(run.glob("*.draft"))
@@ -368,22 +367,22 @@ def test_a_run_goes_on_after_a_kill_between_the_two_renames(run: Path) -> None:
     for name in ("state", "best", "last"):
         (run / name).replace(run / f"{name}.old")
     assert load(run / "best").header.metadata["steps"] == 3
-    assert train_on(config(4), run, PARTS, FRAMES).steps == 4
+    assert train_on(config(4), run, SPLITS, FRAMES).steps == 4
     assert load(run / "last").header.metadata["steps"] == 4
 
 
 def test_a_fresh_run_takes_nothing_from_before_and_needs_a_budget(run: Path) -> None:
     before = saved(run, "best", "last", "state")
     with pytest.raises(ConfigError, match="set a budget"):
-        train_on(config(0), run, PARTS, FRAMES, resume=False)
+        train_on(config(0), run, SPLITS, FRAMES, resume=False)
     assert saved(run, "best", "last", "state") == before
     for name in ("state", "best", "last"):
         (run / name).replace(run / f"{name}.old")
     with pytest.raises(TrainError, match="no longer finite"):
-        train_on(config(9, lr=1e30), run, PARTS, FRAMES, resume=False)
+        train_on(config(9, lr=1e30), run, SPLITS, FRAMES, resume=False)
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         load(run / "best")
-    assert train_on(config(1), run, PARTS, FRAMES).steps == 1
+    assert train_on(config(1), run, SPLITS, FRAMES).steps == 1
 
 
 def test_only_a_run_that_begins_leaves_its_settings(
@@ -393,7 +392,7 @@ def test_only_a_run_that_begins_leaves_its_settings(
     assert load_config(run / "config.toml") == config(3)
     smaller = config(4).model_copy(update={"model": MODEL.model_copy(update={"width": 16})})
     with pytest.raises(TrainError, match="another model"):
-        train_on(smaller, run, PARTS, FRAMES)
+        train_on(smaller, run, SPLITS, FRAMES)
     assert (run / "config.toml").read_text() == before
 
     def full(path: Path, text: str, **_: object) -> None:
@@ -403,7 +402,7 @@ def test_only_a_run_that_begins_leaves_its_settings(
     monkeypatch.setattr(Path, "write_text", full)
     for folder in (run, run.parent / "new"):
         with pytest.raises(TrainError, match=r"cannot write to .* No space left on device"):
-            train_on(config(4), folder, PARTS, FRAMES)
+            train_on(config(4), folder, SPLITS, FRAMES)
     assert (run / "config.toml").read_text() == before
 
 
@@ -412,7 +411,7 @@ def test_windows_lose_the_share_of_patches_asked_for(shares: tuple[float, ...]) 
     loss = LossConfig(mae_clip_fraction=0.5, mae_mask_ratio=shares)
     settings = config(1, batch=64).model_copy(update={"loss": loss})
     store, hidden, shown = (
-        build_training_data(settings, PARTS, FRAMES).dataset,
+        build_training_data(settings, SPLITS, FRAMES).dataset,
         torch.zeros(2),
         torch.zeros(2),
     )
@@ -446,13 +445,13 @@ def weighing(weights: dict[str, float]) -> RunConfig:
 )
 def test_weights_of_no_task_are_refused(weights: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build_training_data(weighing(weights), PARTS, FRAMES)
+        build_training_data(weighing(weights), SPLITS, FRAMES)
 
 
 def test_tasks_of_the_game_and_of_other_games_may_be_weighed() -> None:
     """One recipe serves recordings of a few tasks and of all."""
     names = ("hit", "voxel/hit", "dig_down", "free", "voxel/free", "pong/win_point")
-    build_training_data(weighing(dict.fromkeys(names, 0.5)), PARTS, FRAMES)
+    build_training_data(weighing(dict.fromkeys(names, 0.5)), SPLITS, FRAMES)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
@@ -463,23 +462,23 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_a_foreign_or_damaged_state_is_refused(tmp_path: Path) -> None:
-    train_on(config(1), tmp_path, PARTS, FRAMES)
+    train_on(config(1), tmp_path, SPLITS, FRAMES)
     told = FakeEpisode(3)
     told.header.instruction = "strike the light"
     with pytest.raises(TrainError, match="another model or data set"):
-        train_on(config(2), tmp_path, {**PARTS, "train": [*PARTS["train"][:3], told]}, FRAMES)
+        train_on(config(2), tmp_path, {**SPLITS, "train": [*SPLITS["train"][:3], told]}, FRAMES)
     weights = tmp_path / "state" / "state.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(TrainError, match="is damaged"):
-        train_on(config(2), tmp_path, PARTS, FRAMES)
+        train_on(config(2), tmp_path, SPLITS, FRAMES)
 
 
 def test_a_spent_budget_adds_nothing(tmp_path: Path) -> None:
-    first = train_on(config(2), tmp_path, PARTS, FRAMES)
+    first = train_on(config(2), tmp_path, SPLITS, FRAMES)
     rows = read_log(tmp_path)
-    again = train_on(config(2), tmp_path, PARTS, FRAMES)
+    again = train_on(config(2), tmp_path, SPLITS, FRAMES)
     assert read_log(tmp_path) == rows
-    assert again.action_loss == first.action_loss
+    assert again.action_nats_per_token == first.action_nats_per_token
     assert again.steps == 2
 
 
@@ -498,15 +497,15 @@ class RoundEpisode(FakeEpisode):
 
 
 def test_a_chunk_foretells_the_next_actions(tmp_path: Path) -> None:
-    parts = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
-    frames = np.concatenate([e.pictures for part in parts.values() for e in part])
+    splits = {"train": [RoundEpisode(k) for k in range(4)], "validation": [RoundEpisode(6)]}
+    frames = np.concatenate([e.pictures for split in splits.values() for e in split])
     settings = config(200, batch=16, lr=5e-3, ema_decay=0.9, validation_windows=32).model_dump()
     settings["model"] |= {"action_chunk": 3, "max_action_tokens": 31, "context_frames": 1}
     settings["model"] |= {"frame_height": 16, "frame_width": 16, "pooled_grid": (1, 1)}
     settings["data"] |= {"mask_actions_prob": 1.0, "window_frames": 1, "thoughts": False}
     settings["loss"] |= {"mae_clip_fraction": 0.0}
-    train_on(RunConfig.model_validate(settings), tmp_path, parts, frames)
-    row = [row for row in read_log(tmp_path) if row["part"] == "validation"][-1]
+    train_on(RunConfig.model_validate(settings), tmp_path, splits, frames)
+    row = [row for row in read_log(tmp_path) if row["split"] == "validation"][-1]
     assert (row["exact_match"], row["exact_chunk"]) == (1.0, 1.0)
     agent = Agent.load(tmp_path / "last", temperature=0)
     player = agent.attach(SPEC)

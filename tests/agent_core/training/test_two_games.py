@@ -1,4 +1,4 @@
-"""Two games of different sizes, looks and keys in one run: both are learned, and a third maps onto what they mean."""
+"""Two games in one run: losses of both, play of both, a third game by meaning."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def test_frames_of_both_sizes_come_to_the_models(run: tuple[RunConfig, Path]) ->
 
 
 def test_the_loss_of_each_game_falls(run: tuple[RunConfig, Path]) -> None:
-    rows = [row for row in read_log(run[1]) if row["part"] == "validation"]
+    rows = [row for row in read_log(run[1]) if row["split"] == "validation"]
     for name in GAMES:
-        first, last = (row[f"action/{name}"] for row in (rows[0], rows[-1]))
+        first, last = (row[f"action_nats_per_token/{name}"] for row in (rows[0], rows[-1]))
         assert last < 0.8 * first
-    mean = np.mean([rows[-1][f"action/{name}"] for name in GAMES])
-    assert rows[-1]["action"] == pytest.approx(mean, abs=1e-5)
+    mean = np.mean([rows[-1][f"action_nats_per_token/{name}"] for name in GAMES])
+    assert rows[-1]["action_nats_per_token"] == pytest.approx(mean, abs=1e-5)
 
 
 def test_one_checkpoint_plays_both_and_a_third_by_meaning(run: tuple[RunConfig, Path]) -> None:

@@ -1,0 +1,99 @@
+"""Training report: what a run came to, and what its reader should be warned of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_core.training.resume import RunProgress
+
+FEW_STEPS = 1000
+"""Optimizer steps below which even the smallest model is far from converged."""
+_NO_DIFFERENCE = 0.01
+"""Exact match lost with another episode's instruction, below which the instruction is taken to be ignored."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to. Validation scores are those of the best checkpoint, NaN where a run has none."""
+
+    best: Path
+    """The checkpoint with the lowest validation loss; the last one where nothing was validated yet."""
+    steps: int
+    windows: int
+    """Windows trained on, in all steps: for the CNN+GRU, sequences."""
+    epochs: float
+    """Passes over the data: windows by steps that a window may end on."""
+    minutes: float
+    best_step: int
+    action_nats_per_token: float
+    exact_match: float
+    exact_match_swapped: float
+    """With the instruction of another episode."""
+    exact_match_no_words: float
+    """With no instruction."""
+    change_accuracy: float
+    language_loss: float
+    """Nats per token of instructions and thoughts."""
+    windows_per_s: float
+    parameters: int
+    interrupted: bool = False
+    exit_code: int = 0
+    """130 after Ctrl-C, 143 after SIGTERM."""
+    rank: int = 0
+    """Of the process; all but 0 have nothing to add."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the numbers above do not say by themselves, one line each."""
+        lines = []
+        if self.steps < FEW_STEPS:
+            lines.append(
+                f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
+                f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
+            )
+        if 0 < self.exact_match < self.exact_match_swapped + _NO_DIFFERENCE:
+            lines.append(
+                f"instructions make no difference: exact match is {self.exact_match:.1%}, with another episode's "
+                f"instruction {self.exact_match_swapped:.1%}; the model plays without listening"
+            )
+        return lines
+
+
+def make_report(
+    run_dir: Path,
+    progress: RunProgress,
+    *,
+    batch: int,
+    steps_of_data: int,
+    steps_per_s: float,
+    parameters: int,
+    signal: int,
+    rank: int,
+) -> TrainReport:
+    """The report of a run that stands at `progress`; `signal` is what ended it, 0 where nothing did."""
+    best, windows = progress.best, progress.step * batch
+
+    def score(name: str) -> float:
+        return best.get(name, math.nan)
+
+    return TrainReport(
+        run_dir / ("best" if best else "last"),
+        progress.step,
+        windows,
+        round(windows / steps_of_data, 3),
+        progress.seconds / 60,
+        progress.best_step,
+        score("action_nats_per_token"),
+        score("exact_match"),
+        score("exact_match_swapped"),
+        score("exact_match_no_words"),
+        score("change_accuracy"),
+        score("language"),
+        steps_per_s * batch,
+        parameters,
+        bool(signal),
+        128 + signal if signal else 0,
+        rank,
+    )

@@ -15,6 +15,7 @@ from agent_core.baseline.network import ActionHeads, CnnGru, Sizes, head_of, loa
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.evaluation.report import success_table
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.training.run_log import read_log
@@ -267,7 +268,7 @@ def test_the_report_has_its_column(
     report = json.loads(told.out)
     assert report["tasks"]["dig_down"]["cnn_gru"]["episodes"] == 1
     assert report["next_action"]["cnn_gru"]["exact"] > report["next_action"]["noop"]["exact"]
-    assert "CNN+GRU" in told.err
+    assert "CNN+GRU" in success_table(report)[0]
     assert plot.exists()
     assert main(["evaluate", "voxel", "--conditions", "cnn_gru"]) == 2
     assert "no condition called 'cnn_gru'" in capsys.readouterr().err

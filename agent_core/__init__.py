@@ -1,1 +1,1 @@
-"""The model, its training, inference and evaluation, and the `iafm` command."""
+"""IAFM agent: model, training, inference engine, evaluation and the `iafm` command."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import torch
 
 from agent_core.cpu.capability import Precision, fastest, require
@@ -22,7 +21,8 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from bridges.errors import PolicyError
 from bridges.policy import ActionText, Decision, PlannedAction, PolicyRequest, PolicySession
 from bridges.protocol.messages import QUERY_KINDS
-from games import Frame, GameSpec, did_you_mean
+from games import GameSpec, did_you_mean
+from games.resize import resize_frame
 
 logger = logging.getLogger("iafm.agent")
 _CAPTION_STEPS = 20
@@ -123,9 +123,10 @@ class Agent:
         for player, request in zip(players, requests, strict=True):
             if request.instruction != player.session.instruction:
                 self._warn_of_cut(request.instruction)
+        size = (self._engine.config.frame_height, self._engine.config.frame_width)
         samples = self._engine.act(
             [player.session for player in players],
-            [self._resize_frame(request.frame) for request in requests],
+            [resize_frame(request.frame, *size) for request in requests],
             [request.instruction for request in requests],
             [request.executed for request in requests],
         )
@@ -158,13 +159,6 @@ class Agent:
         if not player.spec.controls:  # no actions to summarize: describe the frame
             return self._engine.generate_thought(player.session, CAPTION)
         return _caption(player)
-
-    def _resize_frame(self, frame: Frame) -> Frame:
-        config = self._engine.config
-        if frame.shape[:2] == (config.frame_height, config.frame_width):
-            return frame
-        size = (config.frame_width, config.frame_height)
-        return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
 
 
 def require_own_player(player: object) -> AgentPlayer:

@@ -1,4 +1,4 @@
-"""How do worker processes behave? One core each, nothing on the user's terminal, and no life after their parent's."""
+"""Process pool whose workers use one core each and end with their parent."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from multiprocessing.connection import wait
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that begin anew (a fork would inherit threads)."""
+    """A pool of `workers` spawned processes (a fork would inherit threads)."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_init_worker)
 
 
-def _settle_in() -> None:
+def _init_worker() -> None:
+    """Limit a worker's BLAS libraries to one thread, and watch its parent."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
-    """A pool's processes hold each other's pipes open: without this they outlive a killed parent for ever."""
+def _exit_with_parent() -> None:
+    """End this process with its parent. Workers hold each other's pipes open, so they would outlive a killed parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

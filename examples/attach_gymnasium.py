@@ -1,7 +1,7 @@
-"""Attach any Gymnasium environment: its pictures as frames and its discrete actions as buttons.
+"""A Gymnasium environment attached as a game: rendered frames, and discrete actions as buttons.
 
 iafm serve --policy random &
-python examples/attach_gymnasium.py        # or --demo to start a server of its own for a moment
+python examples/attach_gymnasium.py        # or --demo, which starts a server for a moment
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SPEC = GameSpec(
 
 
 def cart_pole() -> GymnasiumGame:
-    """CartPole; needs `pip install gymnasium[classic-control]` for its pictures."""
+    """CartPole; needs `pip install gymnasium[classic-control]` for its frames."""
     return GymnasiumGame(
         SPEC,
         gymnasium.make("CartPole-v1", render_mode="rgb_array"),

@@ -1,7 +1,7 @@
-"""Attach a game of your own: a square on a line that wants to reach the middle.
+"""A game attached by its client: a square on a line that is to reach the middle.
 
 iafm serve --policy random &
-python examples/own_game.py                # or --demo to start a server of its own for a moment
+python examples/own_game.py                # or --demo, which starts a server for a moment
 """
 
 import asyncio
@@ -27,21 +27,21 @@ SPEC = GameSpec(
 )
 
 
-def draw(place: int) -> np.ndarray:
+def draw(x: int) -> np.ndarray:
     frame = np.zeros(SPEC.frame.shape, np.uint8)
-    frame[8:16, place : place + 8] = (240, 200, 60)
+    frame[8:16, x : x + 8] = (240, 200, 60)
     return frame
 
 
 def play(url: str, steps: int) -> None:
-    place = 2
+    x = 2
     with connect(url, SPEC, instruction="go to the middle") as agent:
         for step in range(steps):
-            act = agent.act(draw(place))
-            place = min(40, max(0, place + act.action["east"] - act.action["west"]))
+            act = agent.act(draw(x))
+            x = min(40, max(0, x + act.action["east"] - act.action["west"]))
             if step % 10 == 0:
-                print(f"step {step}: at {place}, next: {act.words}")
-        agent.event(terminated=True, success=abs(place - 20) < 3)
+                print(f"step {step}: at {x}, next: {act.words}")
+        agent.event(terminated=True, success=abs(x - 20) < 3)
 
 
 async def demo() -> None:

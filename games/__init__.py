@@ -1,4 +1,4 @@
-"""What is a game? Specs, actions as tokens and words, environments, and the embedded games."""
+"""Games: specs, controls, actions as tokens and words, environments, and the embedded games."""
 
 from games.controls import (
     ActionError,

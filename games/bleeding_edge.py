@@ -1,6 +1,6 @@
-"""Bleeding Edge as the paper knows it: 11 buttons and two polar sticks of 256 directions and 4 magnitudes.
+"""Bleeding Edge as in the paper: 11 buttons and two polar sticks of 256 directions and 4 magnitudes.
 
-The paper leaves the sticks' origin and direction open: here 0° is up and angles grow clockwise.
+The paper does not define the sticks' origin and direction: here 0° is up and angles grow clockwise.
 """
 
 from __future__ import annotations

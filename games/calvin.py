@@ -1,4 +1,4 @@
-"""CALVIN as the paper knows it: a robot arm at a desk, moved by six deltas of 21 bins and a gripper.
+"""CALVIN as in the paper: a robot arm at a desk, moved by six deltas of 21 bins and a gripper.
 
 The episodes are those of Mees et al. 2022, relative actions in [-1, 1]: three of position, three of rotation; a
 gripper command below 0 closes. [TERMINAL] is written on the last step of an episode that succeeded.

@@ -1,4 +1,4 @@
-"""Does an environment keep the contract? Every problem with a stable code and a hint."""
+"""Environment checker: violations of the `games.Env` contract, each with a stable code and a hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from games.spec import Action, GameSpec
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule."""
+    """One violation of the contract."""
 
     code: str
     message: str
@@ -25,17 +25,17 @@ class Problem:
 
 
 def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
-    """Try an environment out; an empty list means that it can be served, recorded and trained on."""
+    """Run an environment for a few steps; an empty list means that it can be served, recorded and trained on."""
     if not isinstance(getattr(env, "game", None), GameSpec):
         return [
             Problem("no-spec", "env.game is no GameSpec", "set `game = GameSpec(...)` on the class")
         ]
-    found: list[Problem] = []
-    for rule in (_meanings, _spaces, _words, _reset, _run, _same_again):
+    problems: list[Problem] = []
+    for rule in (_meanings, _spaces, _words, _reset, _run, _deterministic):
         try:
-            found += rule(env, steps, seed)
-        except Exception as error:  # whatever an environment raises is a finding here
-            found.append(
+            problems += rule(env, steps, seed)
+        except Exception as error:  # whatever an environment raises is a problem to report
+            problems.append(
                 Problem(
                     "raises",
                     f"{rule.__name__.strip('_')}: {type(error).__name__}: {error}",
@@ -43,12 +43,12 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
                 )
             )
     env.close()
-    return found
+    return problems
 
 
 def check_expert(game: Game, steps: int = 40, seeds: int = 2) -> list[Problem]:
     """Let a game's expert play the first steps of every task; an empty list where it has none."""
-    if game.expert is None or game.make is None:
+    if game.make_expert is None or game.make is None:
         return []
     problems = []
     for task in game.tasks or ("",):
@@ -68,7 +68,7 @@ def _expert_problem(
         env = make()
         try:
             env.reset(seed=seed, options={"task": task} if task else None)
-            expert = game.teacher()(env)
+            expert = game.expert()(env)
             for step in range(steps):
                 action, thought = expert()
                 game.spec.normalize(action)
@@ -88,8 +88,10 @@ def _expert_problem(
 
 
 def _meanings(env: Env, steps: int, seed: int) -> list[Problem]:
-    hint = f"take one of games.MEANINGS, leave it out, or make it your own: '{env.game.name}/…'"
-    return [Problem("meaning", odd, hint) for odd in unknown_meanings(env.game)]
+    hint = (
+        f"take one of games.MEANINGS, leave it out, or mark it as your game's: '{env.game.name}/…'"
+    )
+    return [Problem("meaning", line, hint) for line in unknown_meanings(env.game)]
 
 
 def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -100,19 +102,19 @@ def _spaces(env: Env, steps: int, seed: int) -> list[Problem]:
     return [
         Problem(
             "space",
-            f"{name} is {given}, the spec asks for {make(env.game)}",
+            f"{name} is {actual}, the spec asks for {make(env.game)}",
             f"use games.{name}(spec)",
         )
-        for name, given, make in pairs
-        if given != make(env.game)
+        for name, actual, make in pairs
+        if actual != make(env.game)
     ]
 
 
 def _words(env: Env, steps: int, seed: int) -> list[Problem]:
-    found = []
+    problems = []
     for action in _actions(env.game, steps, seed):
         if env.game.decode(env.game.encode(action)) != env.game.normalize(action):
-            found.append(
+            problems.append(
                 Problem(
                     "tokens",
                     f"{action} is another action after its tokens",
@@ -120,12 +122,12 @@ def _words(env: Env, steps: int, seed: int) -> list[Problem]:
                 )
             )
         if env.game.from_words(env.game.to_words(action)) != env.game.normalize(action):
-            found.append(
+            problems.append(
                 Problem(
                     "words", f"{action} is another action after its words", "make labels unique"
                 )
             )
-    return found[:3]
+    return problems[:3]
 
 
 def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
@@ -140,37 +142,39 @@ def _reset(env: Env, steps: int, seed: int) -> list[Problem]:
 
 def _run(env: Env, steps: int, seed: int) -> list[Problem]:
     env.reset(seed=seed)
-    found: list[Problem] = []
-    before: Any = None
+    problems: list[Problem] = []
+    previous: Any = None
     for action in _actions(env.game, steps, seed):
         result = env.step(action)
         if not (isinstance(result, tuple) and len(result) == 5):
             return [Problem("step", "step() returns no 5-tuple", "see gymnasium.Env.step")]
         observation, reward, terminated, truncated, info = result
-        found += _observation(env.game, observation) + _info(info)
+        problems += _observation(env.game, observation) + _info(info)
         if (
             not isinstance(reward, (int, float))
             or not isinstance(terminated, bool)
             or not isinstance(truncated, bool)
         ):
-            found.append(
+            problems.append(
                 Problem(
                     "types",
                     "reward, terminated, truncated are no float, bool, bool",
                     "convert numpy values",
                 )
             )
-        if before is not None and np.shares_memory(before, observation["frame"]):
-            found.append(Problem("shared", "two steps share one frame's memory", "return a copy"))
-        before = observation["frame"]
-        if found:
-            return found[:3]
+        if previous is not None and np.shares_memory(previous, observation["frame"]):
+            problems.append(
+                Problem("shared", "two steps share one frame's memory", "return a copy")
+            )
+        previous = observation["frame"]
+        if problems:
+            return problems[:3]
         if terminated or truncated:
             env.reset(seed=seed)
     return []
 
 
-def _same_again(env: Env, steps: int, seed: int) -> list[Problem]:
+def _deterministic(env: Env, steps: int, seed: int) -> list[Problem]:
     runs = []
     for _ in range(2):
         frames = [env.reset(seed=seed)[0]["frame"].copy()]
@@ -199,7 +203,7 @@ def _observation(spec: GameSpec, observation: Any) -> list[Problem]:
         )
         hint = "observations are {'frame': uint8 (H, W, 3) RGB, 'instruction': str}"
         return [
-            Problem("frame", f"the frame is {got}, the spec says uint8 {spec.frame.shape}", hint)
+            Problem("frame", f"the frame is {got}, the spec has uint8 {spec.frame.shape}", hint)
         ]
     if not isinstance(observation.get("instruction"), str):
         return [

@@ -1,4 +1,4 @@
-"""Clips: videos that are watched and described, as in the paper's healthcare task; there is nothing to press."""
+"""Captioned clips: videos to be described in words, as in the paper's healthcare task; a game without controls."""
 
 from __future__ import annotations
 

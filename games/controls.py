@@ -1,6 +1,6 @@
-"""What can a player do with one control, and which tokens and words say it?
+"""Controls: what a player can do with a button, camera, stick, axis, choice or text, as tokens and as words.
 
-A control turns one value of an action into tokens (the model's alphabet), into words (a person's), and back. Values:
+A control turns one value of an action into tokens (for the model), into words (for people), and back. Values:
 
 ==========  =============================================  ===============================
 control     value                                          null value (nothing is emitted)
@@ -41,8 +41,7 @@ class _Control(BaseModel):
 
     name: Name
     meaning: Meaning | None = None
-    """What the control is for, from the shared words of `games.meanings`, or the game's own as `my-game/cast_net`; a
-    model maps by this."""
+    """The control's purpose: one of `games.meanings`, or the game's own as `my-game/cast_net`. Models map by it."""
 
 
 class Button(_Control):
@@ -50,7 +49,7 @@ class Button(_Control):
 
     kind: Literal["button"] = "button"
     label: str = ""
-    """How a person would say it ("walk forward"); the name where empty."""
+    """The button in words ("walk forward"); the name where empty."""
 
     @property
     def null(self) -> int:
@@ -152,7 +151,7 @@ class Camera(_Control):
 class Stick(_Control):
     """An analogue stick in polar form: 0° is straight up (away from the player), angles grow clockwise.
 
-    The paper gives 256 rotation and 4 magnitude bins and leaves origin and direction open; those two are ours.
+    The paper has 256 rotation and 4 magnitude bins and does not define origin and direction; those two are ours.
     """
 
     kind: Literal["stick"] = "stick"
@@ -215,8 +214,8 @@ class Stick(_Control):
         return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
-        found = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
-        return self.normalize((float(found[1]), float(found[2]))) if found else self.null
+        match = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
+        return self.normalize((float(match[1]), float(match[2]))) if match else self.null
 
 
 class Axis(_Control):
@@ -269,8 +268,8 @@ class Axis(_Control):
         return () if level == self.null else (f"{self.name} at {level:.4f}",)
 
     def from_words(self, phrases: list[str]) -> float:
-        found = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
-        return self.normalize(float(found[1])) if found else self.null
+        match = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
+        return self.normalize(float(match[1])) if match else self.null
 
 
 class Choice(_Control):
@@ -384,7 +383,7 @@ def _take(phrases: list[str], phrase: str) -> bool:
 
 def _take_match(phrases: list[str], pattern: str) -> re.Match[str] | None:
     for phrase in phrases:
-        if found := re.fullmatch(pattern, phrase):
+        if match := re.fullmatch(pattern, phrase):
             phrases.remove(phrase)
-            return found
+            return match
     return None

@@ -1,4 +1,4 @@
-"""What must a playable environment do? Gymnasium's contract, with a frame and an instruction in the observation."""
+"""Environment protocol: Gymnasium's, with a frame and an instruction in the observation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Frame = NDArray[np.uint8]
 
 
 class Observation(TypedDict):
-    """What a player sees and was told."""
+    """A frame, and the instruction in words."""
 
     frame: Frame
     instruction: str
@@ -24,9 +24,9 @@ class Observation(TypedDict):
 
 @runtime_checkable
 class Env(Protocol):
-    """A game as `gymnasium.Env` has it, plus its `GameSpec`.
+    """A `gymnasium.Env` with a `GameSpec`.
 
-    `reset` takes `options={"task": ..., "instruction": ...}` where the game has tasks. `info` carries at least
+    `reset` takes `options={"task": ..., "instruction": ...}` where the game has tasks. `info` has at least
     `task` (str) and, when an episode ends, `success` (bool).
     """
 

@@ -1,6 +1,6 @@
-"""Gymnasium's Frozen Lake as a game here: cross the ice to the flag; every seed has a lake and holes of its own.
+"""Frozen Lake (Gymnasium): cross the ice to the flag; every seed has another lake with other holes.
 
-The whole lake is on the screen. The scripted expert takes the shortest way round the holes.
+The whole lake is on the screen. The scripted expert takes the shortest path round the holes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from games.spec import Action, FrameSize, GameSpec
 
 SIDE = 4
 STAY = 4
-"""The one action that Frozen Lake itself does not have: nothing is held."""
+"""An action that Gymnasium's Frozen Lake does not have: no button is held."""
 _MOVES = {"left": (0, 0, -1), "down": (1, 1, 0), "right": (2, 0, 1), "up": (3, -1, 0)}
-"""Its discrete actions, and where they lead: rows, columns."""
+"""Discrete action, and the change of row and column."""
 
 SPEC = GameSpec(
     id="frozen-lake-v0",
@@ -70,7 +70,7 @@ class _Lake(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     @property
     def lake(self) -> Any:
-        """Where the elf is (`s`, row by row) and what each field is (`desc`)."""
+        """The inner environment: the elf's cell (`s`, row by row) and the kind of each cell (`desc`)."""
         return self.env.unwrapped
 
 
@@ -89,7 +89,7 @@ def make() -> GymnasiumGame:
 
 @dataclass
 class Expert:
-    """The shortest way; `__call__` gives the next action and the thought behind it."""
+    """Shortest-path expert; `__call__` gives the next action and the thought behind it."""
 
     game: GymnasiumGame
 
@@ -98,26 +98,28 @@ class Expert:
         if self.game.task == FREE:
             return action, "no instruction: wait"
         lake = self.game.inner.lake  # type: ignore[attr-defined]
-        way = _way([row.tobytes().decode() for row in lake.desc], divmod(int(lake.s), SIDE))
-        if way is None:
+        direction = _first_move(
+            [row.tobytes().decode() for row in lake.desc], divmod(int(lake.s), SIDE)
+        )
+        if direction is None:
             return action, "no way: wait"
-        return {**action, way: 1}, f"the way goes {way}"
+        return {**action, direction: 1}, f"the way goes {direction}"
 
 
-def _way(rows: Sequence[str], elf: tuple[int, int]) -> str | None:
-    """The first move of a shortest way to the goal; None where there is none."""
+def _first_move(rows: Sequence[str], elf: tuple[int, int]) -> str | None:
+    """The first move of a shortest path to the goal (breadth-first search); None where there is none."""
     first: dict[tuple[int, int], str | None] = {elf: None}
-    waiting = deque([elf])
-    while waiting:
-        at = waiting.popleft()
-        if rows[at[0]][at[1]] == "G":
-            return first[at]
+    queue = deque([elf])
+    while queue:
+        cell = queue.popleft()
+        if rows[cell[0]][cell[1]] == "G":
+            return first[cell]
         for name, (_, down, right) in _MOVES.items():
-            to = (at[0] + down, at[1] + right)
-            inside = 0 <= to[0] < SIDE and 0 <= to[1] < SIDE
-            if inside and to not in first and rows[to[0]][to[1]] != "H":
-                first[to] = first[at] or name
-                waiting.append(to)
+            neighbour = (cell[0] + down, cell[1] + right)
+            inside = 0 <= neighbour[0] < SIDE and 0 <= neighbour[1] < SIDE
+            if inside and neighbour not in first and rows[neighbour[0]][neighbour[1]] != "H":
+                first[neighbour] = first[cell] or name
+                queue.append(neighbour)
     return None
 
 
@@ -125,7 +127,7 @@ GAME = Game(
     spec=SPEC,
     make=make,
     tasks=tuple(TASKS),
-    expert=Expert,
+    make_expert=Expert,
     exclusive_instructions=TASKS,
     free_task=FREE,
 )

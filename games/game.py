@@ -1,4 +1,4 @@
-"""What does the registry hold? A spec and, where the game can be started from here, the way to start and to play it."""
+"""Game: an entry of the registry, a spec and, where it can be started from here, its environment and expert."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from games.env import Env
 from games.spec import Action, GameSpec, did_you_mean
 
 Expert = Callable[[], tuple[Action, str]]
-"""A scripted player of the episode under way: its next action, and the thought behind it in words."""
+"""A scripted player of the current episode: its next action, and the thought behind it in words."""
 
 
 class UnplayableError(LookupError):
-    """A known game cannot do here what was asked of it; the message says what is missing."""
+    """A known game that lacks what was asked for; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Game:
     spec: GameSpec
     make: Callable[[], Env] | None = None
     tasks: tuple[str, ...] = ()
-    expert: Callable[[Any], Expert] | None = None
-    """A scripted player for an environment of `make` that was just reset; it should see only what is on the screen."""
+    make_expert: Callable[[Any], Expert] | None = None
+    """From an environment of `make` that was just reset: a scripted player that uses only what is on the screen."""
     exclusive_instructions: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The words of tasks that exclude each other: what a player does without them, or with another's, is telling."""
+    """Instructions of tasks that exclude each other; evaluation compares play with the right one, none and another."""
     from_vector: Callable[[Sequence[float]], Action] | None = None
-    """An action from a row of numbers in public recordings; the controls' order where None."""
+    """From a row of numbers of a public dataset; where None, the numbers are in the controls' order."""
     free_task: str | None = None
-    """The task without words and without a judge, in which the expert waits."""
+    """The task without instruction and success, in which the expert waits."""
 
-    def teacher(self) -> Callable[[Any], Expert]:
-        """`expert`; raises `UnplayableError` where the game has none."""
-        if self.expert is None:
-            raise UnplayableError(f"{self.spec.name} has no scripted expert (Game.expert)")
-        return self.expert
+    def expert(self) -> Callable[[Any], Expert]:
+        """`make_expert`; raises `UnplayableError` where the game has none."""
+        if self.make_expert is None:
+            raise UnplayableError(f"{self.spec.name} has no scripted expert (Game.make_expert)")
+        return self.make_expert
 
     def select_tasks(self, tasks: Sequence[str] = ()) -> tuple[str, ...]:
         """These tasks, all where none is named; raises `UnplayableError` for one that the game does not have."""

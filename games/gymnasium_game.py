@@ -1,4 +1,4 @@
-"""How does a Gymnasium environment become a game here? Its pictures as frames, held buttons as its discrete actions."""
+"""Gymnasium adapter: an environment with discrete actions as a game, with held buttons as its actions."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from gymnasium import spaces
 
 from games.controls import ActionError
 from games.env import Frame, Observation, action_space, observation_space
-from games.picture import resize
+from games.resize import resize_frame
 from games.spec import Action, GameSpec, did_you_mean
 
 FREE = "free"
 """The task without a judge: the episode goes on until the environment or the limit ends it."""
 
-_PATIENCE = 1000
-"""Further random steps after which a picture that is never ready is taken as it is."""
+_MAX_EXTRA_STEPS = 1000
+"""Most random steps beyond the drawn number that wait for `ready`."""
 
 Judge = Callable[[Sequence[float], bool], bool | None]
-"""From the rewards so far, and whether the episode is over: reached (True), missed (False), open (None)."""
+"""From the rewards so far, and whether the episode is over: success (True), failure (False), undecided (None)."""
 
 
 def earned(rewards: Sequence[float], over: bool) -> bool | None:
-    """The usual judge: at its end, an episode with a positive sum of rewards was a success."""
+    """Default judge: success is a positive sum of rewards at the end of the episode."""
     return sum(rewards) > 0 if over else None
 
 
 class GymnasiumGame(gymnasium.Env[Observation, Action]):
     """A Gymnasium environment with a `Discrete` action space as a `games.Env`.
 
-    `actions` says which discrete action a set of held buttons is; `()` is the one for none. Held buttons that it does
-    not name count as the largest set of them that it does. Pictures are the observations where these are uint8 RGB,
-    else `render()` (give `render_mode="rgb_array"`), and are resized to the spec's frame. `tasks` has the sentences
-    of every task, of which the seed draws one; `reset(options=)` takes `task` (or "free") and `instruction`.
-    `limit` cuts an episode; `random_start` plays up to so many random steps first, which no one sees, and goes on until
-    the picture is `ready`.
+    `actions` has the discrete action of each set of held buttons; `()` is the one for none. A set that it lacks counts
+    as the largest subset that it has. Frames are the observations where these are uint8 RGB, else `render()` (give
+    `render_mode="rgb_array"`), resized to the spec's size. `tasks` has the sentences of every task, of which the seed
+    draws one; `reset(options=)` takes `task` (or "free") and `instruction`. Episodes are truncated after `limit` steps.
+    `reset` plays up to `random_start` random steps, and further ones until the native frame is `ready`.
     """
 
     def __init__(
@@ -50,19 +49,19 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         judge: Judge = earned,
         limit: int = 1000,
         random_start: int = 0,
-        ready: Callable[[Frame], bool] = lambda picture: True,
+        ready: Callable[[Frame], bool] = lambda frame: True,
     ) -> None:
         self.game = spec
         self.inner = env
         self.tasks = tasks
         self.task = FREE
         self.instruction = ""
-        self.picture: Frame
-        """What the inner environment shows now, in its own size."""
+        self.native_frame: Frame
+        """The current frame of the inner environment, in its own size."""
         self.observation_space: Any = observation_space(spec)
         self.action_space: Any = action_space(spec)
         self._actions = _table(spec, env, actions)
-        self._pictures = _are_pictures(env.observation_space)
+        self._observes_rgb = _is_rgb(env.observation_space)
         self._judge = judge
         self._limit = limit
         self._random_start = random_start
@@ -74,19 +73,19 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         """Start an episode; the same seed and options give the same one."""
         super().reset(seed=seed)
         options = dict(options or {})
-        self.task, sentence = self._draw(options.get("task"))
+        self.task, sentence = self._draw_task(options.get("task"))
         self.instruction = str(options.get("instruction", sentence))
         self._rewards: list[float] = []
         self._success = False
         self._restart()
         if self._random_start:
-            self._fumble(int(self.np_random.integers(self._random_start)))
+            self._play_random_start(int(self.np_random.integers(self._random_start)))
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One step of the inner environment; `action` may be partial. Raises `ActionError` for an illegal one."""
-        seen, reward, terminated, truncated, _ = self.inner.step(self.discrete(action))
-        self._see(seen)
+        observation, reward, terminated, truncated, _ = self.inner.step(self.discrete(action))
+        self._update_frame(observation)
         self._rewards.append(float(reward))
         truncated = bool(truncated) or len(self._rewards) >= self._limit
         verdict = None
@@ -98,21 +97,20 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
 
     def discrete(self, action: Action) -> int:
         """The inner environment's action for a set of held buttons."""
-        legal = self.game.normalize(action)
-        held = {name for name, value in legal.items() if value}
+        held = {name for name, value in self.game.normalize(action).items() if value}
         return next(index for names, index in self._actions if names <= held)
 
     def render(self) -> Any:
-        """The picture in the inner environment's own size."""
-        return self.picture
+        """The frame in the inner environment's size."""
+        return self.native_frame
 
     def close(self) -> None:
         self.inner.close()
 
-    def _draw(self, name: str | None) -> tuple[str, str]:
+    def _draw_task(self, name: str | None) -> tuple[str, str]:
         names = list(self.tasks)
-        drawn = names[int(self.np_random.integers(len(names)))]
-        name = name or drawn
+        random_task = names[int(self.np_random.integers(len(names)))]
+        name = name or random_task
         if name == FREE:
             return FREE, ""
         if name not in self.tasks:
@@ -121,36 +119,36 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         return name, sentences[int(self.np_random.integers(len(sentences)))]
 
     def _restart(self) -> None:
-        self._see(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
+        self._update_frame(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
 
-    def _fumble(self, steps: int) -> None:
-        """Play random actions, each held for up to eight steps, so that no two episodes begin alike."""
+    def _play_random_start(self, steps: int) -> None:
+        """Play random actions, each for up to eight steps, so that episodes begin differently."""
         index = 0
-        for step in range(steps + _PATIENCE):
-            if step >= steps and self._ready(self.picture):
+        for step in range(steps + _MAX_EXTRA_STEPS):
+            if step >= steps and self._ready(self.native_frame):
                 return
             if step % 8 == 0:
                 index = self._actions[int(self.np_random.integers(len(self._actions)))][1]
-            seen, _, terminated, truncated, _ = self.inner.step(index)
-            self._see(seen)
+            observation, _, terminated, truncated, _ = self.inner.step(index)
+            self._update_frame(observation)
             if terminated or truncated:
                 self._restart()
 
-    def _see(self, seen: Any) -> None:
-        picture = np.asarray(seen if self._pictures else self.inner.render())
-        if picture.ndim != 3 or picture.shape[2] != 3:
+    def _update_frame(self, observation: Any) -> None:
+        frame = np.asarray(observation if self._observes_rgb else self.inner.render())
+        if frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(
-                f"no picture to see, but {picture.dtype} {picture.shape}; "
+                f"no RGB frame, but {frame.dtype} {frame.shape}; "
                 "make the environment with render_mode='rgb_array'"
             )
-        self.picture = picture
+        self.native_frame = frame
 
     def _observe(self) -> Observation:
         size = self.game.frame
-        return {
-            "frame": resize(self.picture, size.height, size.width),
-            "instruction": self.instruction,
-        }
+        frame = resize_frame(self.native_frame, size.height, size.width)
+        if frame is self.native_frame:  # the inner environment may draw into it again
+            frame = frame.copy()
+        return {"frame": frame, "instruction": self.instruction}
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -164,20 +162,20 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
 def _table(
     spec: GameSpec, env: gymnasium.Env[Any, Any], actions: Mapping[tuple[str, ...], int]
 ) -> list[tuple[frozenset[str], int]]:
-    """Held buttons and their discrete action, larger sets first; raises `ActionError` where the table is wrong."""
+    """Sets of held buttons with their discrete action, larger sets first; raises `ActionError` for a wrong table."""
     space = env.action_space
     if not isinstance(space, spaces.Discrete):
-        raise ActionError(f"{space} is not Discrete: write an Env of your own for {spec.id}")
+        raise ActionError(f"{space} is not Discrete: write an Env for {spec.id}")
     if () not in actions:
-        raise ActionError(f"say what {spec.id} does while no button is held: {{(): …}}")
+        raise ActionError(f"actions of {spec.id} lack the one while no button is held: {{(): …}}")
     for names, index in actions.items():
-        _known(names, spec)
+        _require_buttons(names, spec)
         if not space.contains(np.int64(index)):
             raise ActionError(f"{'+'.join(names) or '()'} is action {index}, {spec.id} has {space}")
     return sorted(((frozenset(n), i) for n, i in actions.items()), key=lambda pair: -len(pair[0]))
 
 
-def _known(names: Iterable[str], spec: GameSpec) -> None:
+def _require_buttons(names: Iterable[str], spec: GameSpec) -> None:
     buttons = [control.name for control in spec.controls if control.kind == "button"]
     for name in names:
         if name not in buttons:
@@ -186,7 +184,7 @@ def _known(names: Iterable[str], spec: GameSpec) -> None:
             )
 
 
-def _are_pictures(space: spaces.Space[Any]) -> bool:
-    """Whether observations are uint8 RGB pictures."""
+def _is_rgb(space: spaces.Space[Any]) -> bool:
+    """Whether observations are uint8 RGB frames."""
     shape = space.shape
     return space.dtype == np.uint8 and shape is not None and len(shape) == 3 and shape[2] == 3

@@ -1,4 +1,4 @@
-"""Language-Table as the paper knows it: a robot arm pushes blocks over a table, moved by two deltas of 21 bins.
+"""Language-Table as in the paper: a robot arm pushes blocks over a table, moved by two deltas of 21 bins.
 
 The episodes are those of Lynch et al. 2022 ("Interactive Language"); the paper names the tokens, not the range of the
 bins: +-0.1 m a step, evenly spaced, is ours. [TERMINAL] is written on the last step of an episode that succeeded.

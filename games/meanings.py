@@ -1,11 +1,15 @@
-"""Which words do games share for what a control does? A model plays an unknown game by these, not by key names.
+"""Meanings: the shared vocabulary of what controls do, by which a model plays a game that it was not trained on.
 
-A control names one of them as its `meaning`: `Button(name="w", meaning="move.forward")`. What none of them says stays
-the game's own: no meaning at all, or one with a name in front, `my-game/cast_net`.
+A control has one of them as its `meaning`: `Button(name="w", meaning="move.forward")`. A control that none of them fits
+has no meaning, or one of its game, `my-game/cast_net`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from games.controls import Axis, Button, Camera, Choice, Control, Stick
 from games.spec import GameSpec, did_you_mean
 
 MEANINGS: dict[str, str] = {
@@ -54,15 +58,67 @@ MEANINGS: dict[str, str] = {
     "chat": "text that other players read",
     "episode.end": "say that the task is done",
 }
-"""Meaning -> what it says, in one line. Words are added here, never changed: checkpoints and recordings hold them."""
+"""Meaning -> its description in one line. Entries are added, never changed: checkpoints and recordings have them."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One written part of a control: a button, an option, an axis, or one of the two numbers of a camera or stick.
+
+    Its k-th token has the k-th of `meanings` and stands for the k-th of `values`. Where it `is_numeric`, the number of
+    another game goes to the nearest value. Else values are the control's own, and only an equal meaning is understood.
+    """
+
+    name: str
+    """The meaning without its value: "jump", "look.yaw"."""
+    meanings: tuple[str, ...]
+    values: tuple[Any, ...]
+    is_numeric: bool
+
+
+def components(spec: GameSpec, control: Control) -> tuple[Component, ...]:
+    """A control's written parts in order: one for a button, two (pitch, yaw) for a camera, none for text."""
+    name = meaning_of(spec, control)
+    match control:
+        case Button():
+            return (Component(name, (name,), (1,), is_numeric=False),)
+        case Choice():
+            options = tuple(f"{name}={option}" for option in control.options)
+            return (Component(name, options, tuple(range(len(options))), is_numeric=False),)
+        case Camera():
+            return (
+                _numeric(f"{name}.pitch", control.pitch_bins),
+                _numeric(f"{name}.yaw", control.yaw_bins),
+            )
+        case Stick():
+            rotations, magnitudes = control.rotation_bins, control.magnitude_bins
+            return (
+                _numeric(f"{name}.rotation", tuple(i * 360 / rotations for i in range(rotations))),
+                _numeric(
+                    f"{name}.magnitude", tuple((i + 1) / magnitudes for i in range(magnitudes))
+                ),
+            )
+        case Axis():
+            return (_numeric(name, control.levels),)
+    return ()
+
+
+def _numeric(name: str, values: tuple[float, ...]) -> Component:
+    return Component(name, tuple(f"{name}:{v:+g}" for v in values), values, is_numeric=True)
+
+
+def meaning_of(spec: GameSpec, control: Control) -> str:
+    """A control's meaning; one without has the game's own, `game/control`."""
+    return control.meaning or f"{spec.name}/{control.name}"
 
 
 def unknown_meanings(spec: GameSpec) -> list[str]:
-    """What is wrong with the meanings of a game's controls: those neither shared nor marked as the game's own."""
+    """A line for each control whose meaning is neither shared nor marked as the game's own."""
+    meanings = {control.name: meaning_of(spec, control) for control in spec.controls}
     return [
-        f"{c.name}: {c.meaning!r} is no shared meaning{closest(c.meaning)}"
-        for c in spec.controls
-        if c.meaning and "/" not in c.meaning and c.meaning not in MEANINGS
+        f"{name}: {meaning!r} is no shared meaning{closest(meaning)}"
+        for name, meaning in meanings.items()
+        if "/" not in meaning and meaning not in MEANINGS
     ]
 
 

@@ -1,4 +1,4 @@
-"""Minecraft as the paper and the VPT/BASALT contractor recordings know it: 23 buttons and a whole-degree camera."""
+"""Minecraft as in the paper and the VPT/BASALT contractor recordings: 23 buttons and a whole-degree camera."""
 
 from __future__ import annotations
 

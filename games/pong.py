@@ -1,6 +1,6 @@
-"""Atari's Pong as a game here, against the machine's own player; needs the Arcade Learning Environment (`iafm[atari]`).
+"""Pong (Atari) against the built-in opponent; needs the Arcade Learning Environment (`iafm[atari]`).
 
-One episode is one point. The scripted expert reads the picture only: where the ball is and flies, where its paddle is.
+One episode is one point. The scripted expert uses only the frame: the positions of the ball and of its paddle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SPEC = GameSpec(
     id="pong-v0",
     title="Pong on the Atari 2600 (Arcade Learning Environment)",
     frame=FrameSize(height=105, width=80),  # half of the Atari's 210 x 160
-    step_hz=20,  # every third of its 60 pictures a second
+    step_hz=20,  # every third of its 60 frames a second
     controls=(
         Button(name="up", meaning="move.up", label="move up"),
         Button(name="down", meaning="move.down", label="move down"),
@@ -33,7 +33,7 @@ SPEC = GameSpec(
     ),
 )
 LIMIT = 600
-"""Steps after which a point that nobody made is cut off, unsuccessful."""
+"""Steps after which an undecided point is truncated, without success."""
 TASKS = {
     "win_point": (
         "play Pong",
@@ -53,9 +53,9 @@ _FIELD = slice(34, 194)
 """Rows between the two white walls."""
 _BALL, _PADDLE = (236, 236, 236), (92, 186, 92)
 _ABOVE = 5.0
-"""The ball shall meet the paddle so many rows above its middle: it leaves steeply, which the machine often misses."""
+"""Rows above the paddle's middle where the ball should hit: it then leaves steeply, and the opponent often misses."""
 _NEAR = 4.0
-"""Rows that are not worth a move."""
+"""Difference in rows below which the paddle stays."""
 
 
 def make() -> GymnasiumGame:
@@ -86,19 +86,18 @@ def make() -> GymnasiumGame:
 
 
 def first_point(rewards: Sequence[float], over: bool) -> bool | None:
-    """Whoever makes the first point wins it; nobody does when the time is over."""
+    """The first point decides; a truncated episode is a failure."""
     return rewards[-1] > 0 if rewards[-1] or over else None
 
 
-def _served(picture: Frame) -> bool:
-    """Whether the ball is in the far half: whoever starts now has time to meet it."""
-    ball = _middle(picture, _BALL, 20, 80)
-    return ball is not None
+def _served(frame: Frame) -> bool:
+    """Whether the ball is in the far half, so that the player has time to reach it."""
+    return _middle(frame, _BALL, 20, 80) is not None
 
 
 @dataclass
 class Expert:
-    """Keep the paddle level with the ball; `__call__` gives the next action and the thought behind it."""
+    """Expert that keeps the paddle level with the ball; `__call__` gives the next action and the thought behind it."""
 
     game: GymnasiumGame
 
@@ -106,8 +105,8 @@ class Expert:
         action = SPEC.null_action()
         if self.game.task == FREE:
             return action, "no instruction: wait"
-        paddle = _paddle_row(self.game.picture)
-        ball = _middle(self.game.picture, _BALL, 20, 140)
+        paddle = _paddle_row(self.game.native_frame)
+        ball = _middle(self.game.native_frame, _BALL, 20, 140)
         if ball is None or paddle is None:
             return action, "no ball: wait"
         away = ball[0] + _ABOVE - paddle
@@ -117,19 +116,19 @@ class Expert:
         return action, "ball below: move down" if away > 0 else "ball above: move up"
 
 
-def _paddle_row(picture: Frame) -> float | None:
-    """The middle of the player's paddle, 16 rows tall also where a wall hides a part of it."""
-    rows = np.flatnonzero((picture[_FIELD, 140:144] == _PADDLE).all(2).any(1)) + _FIELD.start
+def _paddle_row(frame: Frame) -> float | None:
+    """The middle row of the player's paddle, which is 16 rows tall also where a wall hides a part of it."""
+    rows = np.flatnonzero((frame[_FIELD, 140:144] == _PADDLE).all(2).any(1)) + _FIELD.start
     if not len(rows):
         return None
     return float(rows[-1] - 7.5 if rows[0] == _FIELD.start else rows[0] + 7.5)
 
 
 def _middle(
-    picture: Frame, colour: tuple[int, int, int], left: int, right: int
+    frame: Frame, colour: tuple[int, int, int], left: int, right: int
 ) -> tuple[float, float] | None:
-    """(row, column) of the middle of what has a colour between two columns."""
-    rows, columns = np.nonzero((picture[_FIELD, left:right] == colour).all(2))
+    """(row, column) of the middle of the pixels of a colour between two columns; None where there are none."""
+    rows, columns = np.nonzero((frame[_FIELD, left:right] == colour).all(2))
     if not len(rows):
         return None
     return (rows.min() + rows.max()) / 2 + _FIELD.start, float(columns.mean()) + left
@@ -139,7 +138,7 @@ GAME = Game(
     spec=SPEC,
     make=make,
     tasks=tuple(TASKS),
-    expert=Expert,
+    make_expert=Expert,
     exclusive_instructions=TASKS,
     free_task=FREE,
 )

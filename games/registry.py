@@ -27,7 +27,7 @@ _SHIPPED = {
 
 
 class UnknownGameError(LookupError):
-    """No game goes by this name; the message names the closest one."""
+    """There is no game of this name; the message has the closest one."""
 
 
 def names() -> tuple[str, ...]:

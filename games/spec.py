@@ -1,4 +1,4 @@
-"""What is a game, to a player that sees pixels and presses controls?
+"""Game spec: id, frame size, clock and controls of a game, and its actions as tokens and words.
 
 A `GameSpec` is data: it travels as JSON in the handshake, in every recording and in every checkpoint.
 """
@@ -46,22 +46,19 @@ class GameSpec(BaseModel):
     frame: FrameSize
     step_hz: float = Field(gt=0, le=240)
     controls: tuple[Control, ...] = Field(max_length=256)
-    """None where there is only something to watch."""
+    """Empty where there is only something to watch."""
     exclusive: tuple[tuple[str, ...], ...] = ()
     hints: tuple[str, ...] = ()
-    """Sentences about the game that help a reader or a captioning model ("Pigs are pink.")."""
+    """Sentences about the game for people and captioning models ("Pigs are pink.")."""
 
     @model_validator(mode="after")
     def _consistent(self) -> GameSpec:
         names = [control.name for control in self.controls]
         tokens = [token for control in self.controls for token in control.tokens]
         for what, items in (("control", names), ("token", tokens)):
-            if (
-                twice := sorted({item for item in items if items.count(item) > 1})
-                if len(set(items)) != len(items)
-                else []
-            ):
-                raise ValueError(f"{what} declared twice: {', '.join(twice)}")
+            if len(set(items)) != len(items):
+                repeated = sorted({item for item in items if items.count(item) > 1})
+                raise ValueError(f"{what} declared twice: {', '.join(repeated)}")
         buttons = {control.name for control in self.controls if control.kind == "button"}
         for group in self.exclusive:
             if unknown := set(group) - buttons:
@@ -83,11 +80,6 @@ class GameSpec(BaseModel):
         buttons = [c for c in self.controls if isinstance(c, Button)]
         others = [c for c in self.controls if not isinstance(c, Button)]
         return (*sorted(buttons, key=lambda c: c.name), *others)
-
-    @cached_property
-    def action_tokens(self) -> tuple[Token, ...]:
-        """Every token an action can hold, in writing order, without the two markers."""
-        return tuple(token for control in self.token_order for token in control.tokens)
 
     @cached_property
     def control_of_token(self) -> dict[Token, Control]:
@@ -142,13 +134,13 @@ class GameSpec(BaseModel):
         return ", ".join(phrases) or "do nothing"
 
     def from_words(self, words: str) -> Action:
-        """The inverse of `say`; raises `ActionError` for a phrase that says nothing in this game."""
+        """The inverse of `to_words`; raises `ActionError` for a phrase that is no control's."""
         phrases = [] if words.strip() == "do nothing" else words.strip().split(", ")
         action = {c.name: c.from_words(phrases) for c in self.controls}
         if phrases:
             known = [p for c in self.controls if isinstance(c, Button) for p in c.to_words(1)]
             raise ActionError(
-                f"{phrases[0]!r} says nothing in {self.id}{did_you_mean(phrases[0], known)}"
+                f"{phrases[0]!r} means nothing in {self.id}{did_you_mean(phrases[0], known)}"
             )
         return self.normalize(action)
 

@@ -1,9 +1,9 @@
-"""What happened? Captures of play, written crash-safe, and the episodes read back from them."""
+"""Recorder: captures of play, written crash-safe, episodes read back, and foreign formats."""
 
 from recorder.capture.live import LiveRecorder, LiveReport
 from recorder.capture.recover import Recovered, recover
 from recorder.capture.writer import CaptureWriter
-from recorder.episodes.episode import Episode, EpisodeSet, Window
+from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.episodes.frame_cache import decode_cache
 from recorder.episodes.jpeg_cache import JpegFrames, jpeg_cache
 from recorder.episodes.validate import validate
@@ -35,7 +35,6 @@ __all__ = [
     "Recovered",
     "TextSpan",
     "VideoProfile",
-    "Window",
     "clip_frames",
     "decode_cache",
     "detect_format",

@@ -1,4 +1,4 @@
-"""Which episodes are under a path? Captures, or one exported dataset."""
+"""Opening of episodes: the captures under a path, or one exported dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.formats.lerobot.reader import is_dataset, open_dataset
 def open_episodes(path: Path | str) -> EpisodeSet:
     """All finished captures under a folder, or the episodes of a dataset written by `export_lerobot`.
 
-    Captures without a single step are passed over. Raises `CaptureError` where nothing is left.
+    Captures without a single step are skipped. Raises `CaptureError` where no episode remains.
     """
     root = Path(path)
     if is_dataset(root):
@@ -23,13 +23,13 @@ def open_episodes(path: Path | str) -> EpisodeSet:
     episodes = [Episode.open(folder) for folder in folders]
     finished = [e for e in episodes if e.manifest.status != "recording"]
     if not any(len(e) for e in finished):
-        under_way = len(episodes) - len(finished)
-        hint = f" ({under_way} unfinished: run `iafm episodes recover`)" if under_way else ""
+        unfinished = len(episodes) - len(finished)
+        hint = f" ({unfinished} unfinished: run `iafm episodes recover`)" if unfinished else ""
         raise CaptureError(f"no episodes in {root}{hint}; record some with `iafm record`")
     return EpisodeSet([e for e in finished if len(e)])
 
 
-def whole_captures(root: Path) -> list[Episode]:
+def closed_captures(root: Path) -> list[Episode]:
     """The captures under a folder that were closed in order; none where there is no folder yet.
 
     Raises `CaptureError` where the folder is a dataset, or one of its captures is damaged.

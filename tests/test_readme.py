@@ -1,64 +1,131 @@
-"""The README tells the truth: its commands exist, its Python runs, its tree is the tree."""
+"""Markdown files: commands that parse, Python that runs, trees and links that match the repository."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent_core.__main__ import parser
+from bridges.console import screenshot
+from bridges.protocol.messages import from_client, from_server
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-PROTOCOL = (ROOT / "bridges" / "PROTOCOL.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
+GIT = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+FILES = {
+    path
+    for name in subprocess.run(
+        GIT, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    if (ROOT / (path := Path(name))).is_file()
+}
+FOLDERS = {folder for path in FILES for folder in path.parents}
+PAGES = {path: (ROOT / path).read_text() for path in sorted(FILES) if path.suffix == ".md"}
+README = Path("README.md")
+
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
+SERVED = """
+from bridges.serving.random_policy import RandomPolicy
+from bridges.testing.background_server import background_server
+
+with background_server(RandomPolicy()) as server:
+    run(server.url)
+"""
+
+
+def blocks(page: Path, info: str) -> list[str]:
+    """The fenced blocks of a page that are marked `info`."""
+    return [text for mark, text in FENCE.findall(PAGES[page]) if mark.strip() == info]
+
+
+def lines_of(page: Path) -> Iterator[str]:
+    """The command lines of a page's bash blocks, continued lines joined."""
+    for block in blocks(page, "bash"):
+        yield from (line.strip() for line in block.replace("\\\n", " ").splitlines() if line)
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """The words of each command of a line, from the program on (`CC=false iafm …` begins at `iafm`)."""
+    for part in re.split(r"&&|[|&]", line.partition(" #")[0]):
+        words = shlex.split(part)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            del words[0]
+        if words:
+            yield words
+
+
+def arguments(words: list[str]) -> list[str] | None:
+    """What `iafm` gets, also by way of `-m agent_core`; None for another program."""
+    if Path(words[0]).name == "iafm":
+        return words[1:]
+    if "agent_core" in words and words[words.index("agent_core") - 1] == "-m":
+        return words[words.index("agent_core") + 1 :]
+    return None
+
+
 COMMANDS = [
-    line.split("#")[0].strip()
-    for kind, block in BLOCKS
-    if kind == "bash"
-    for line in block.replace("\\\n", " ").splitlines()
-    if "iafm " in line
+    pytest.param(words, id=f"{page}: {' '.join(words)}")
+    for page in PAGES
+    for line in lines_of(page)
+    for words in commands(line)
 ]
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_is_understood(line):
-    for part in re.split(r"&&|\|", line):
-        words = shlex.split(part)
-        if words and words[0].endswith("iafm"):
-            parser().parse_args(words[1:])
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_is_understood(words):
+    given = arguments(words)
+    if given is not None:
+        parser().parse_args(given)
+    elif words[:2] == ["python", "-m"]:
+        assert words[2] == "bridges.console.screenshot"
+        screenshot.parser().parse_args(words[3:])
+    else:
+        assert words[0] in {"python", "python3", ".venv/bin/pip", ".venv/bin/python"}
+    paths = [Path(word) for word in words if Path(word).suffix in {".toml", ".py"}]
+    assert set(paths) <= FILES
 
 
-def test_the_python_block_attaches_a_game():
-    (block,) = [block for kind, block in BLOCKS if kind == "python"]
-    around = """
-import asyncio
-from bridges.serving.random_policy import RandomPolicy
-from bridges.serving.server import BridgeServer
-
-async def main():
-    async with BridgeServer(RandomPolicy(), port=0) as server:
-        await asyncio.to_thread(run, server.url)
-
-asyncio.run(main())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", block + around], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "go" in done.stdout
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_command_in_a_sentence_is_understood(page):
+    prose = FENCE.sub("", PAGES[page])
+    for line in re.findall(r"`(iafm [^`…]+)`", prose):
+        parser().parse_args(shlex.split(line)[1:])
 
 
 def test_there_are_commands_to_check():
-    assert len(COMMANDS) >= 8
+    assert len(COMMANDS) >= 40
 
 
 def test_the_test_command_is_what_ci_runs():
-    commands = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-    (ci,) = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if ".[dev]" in line]
-    assert ci in commands
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    (installs_and_tests,) = [line for line in ci if ".[dev]" in line]
+    assert installs_and_tests in list(lines_of(README))
+
+
+def test_the_readme_is_two_screens():
+    assert len(PAGES[README].splitlines()) <= 110
+
+
+PYTHON = [(page, block) for page in PAGES for block in blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON, ids=lambda value: str(value)[:20])
+def test_python_blocks_run(page, block):
+    code = block + (SERVED if "def run(url" in block else "")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    if "print(" in block:
+        assert done.stdout.strip()
+
+
+def test_there_are_python_blocks():
+    assert {page for page, _ in PYTHON} >= {Path("bridges/README.md"), Path("games/README.md")}
 
 
 def paths_of_tree(tree: str) -> set[Path]:
@@ -66,22 +133,73 @@ def paths_of_tree(tree: str) -> set[Path]:
     paths: set[Path] = set()
     parents: list[str] = []
     for line in tree.splitlines():
-        name = line.split()[0]
+        name, phrase = line.split(maxsplit=1)
+        assert phrase
         depth = (len(line) - len(line.lstrip())) // 2
         parents[depth:] = [name.rstrip("/")]
         paths.add(Path(*parents))
     return paths
 
 
-def test_the_tree_is_the_tree():
-    (tree,) = [block for kind, block in BLOCKS if kind == "text" and "agent_core/" in block]
-    git = ["git", "ls-files", "agent_core", "bridges", "games", "recorder", "examples"]
-    tracked = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    folders = {folder for name in tracked.split() for folder in Path(name).parents} - {Path()}
-    shipped = {f for f in folders if f.parent == Path("agent_core/checkpoints")}
-    named = paths_of_tree(tree)
-    assert folders - shipped <= named, "folders are missing in the README's tree"
-    assert named <= folders | {Path(name) for name in tracked.split()}
+def test_the_readme_names_every_folder_of_the_packages():
+    (tree,) = blocks(README, "text tree")
+    packages = ("agent_core", "bridges", "games", "recorder", "examples")
+    shipped = {f for f in FOLDERS if f.parent == Path("agent_core/checkpoints")}
+    expected = {f for f in FOLDERS if f.parts and f.parts[0] in packages}
+    assert sorted(expected - shipped - paths_of_tree(tree)) == [], "not in the README's tree"
+    assert sorted(paths_of_tree(tree) - expected) == [], "in the README's tree only"
+
+
+@pytest.mark.parametrize(
+    "folder", ["agent_core", "agent_core/cpu/kernels", "bridges", "games", "recorder"]
+)
+def test_a_package_page_names_every_file_below_it(folder):
+    top = Path(folder)
+    (tree,) = blocks(top / "README.md", "text tree")
+    deeper = {
+        page.parent for page in PAGES if page.name == "README.md" and top in page.parent.parents
+    }
+    below = {path for path in FILES | FOLDERS if top in path.parents}
+    below -= {path for path in below if deeper & set(path.parents)}  # named by a page of their own
+    left_out = {path for path in below if path.name in {"__init__.py", "README.md"}}
+    named = {top / path for path in paths_of_tree(tree)}
+    assert sorted(below - left_out - named) == [], "not in the page's tree"
+    assert sorted(named - below) == [], "in the page's tree only"
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """The files or folders of the repository that a page links to, each with its anchor or ""."""
+    prose = FENCE.sub("", PAGES[page])
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if not re.match(r"[a-z]+:", target):
+            name, _, anchor = target.partition("#")
+            path = (ROOT / page.parent / name).resolve().relative_to(ROOT) if name else page
+            yield path, anchor
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", PAGES[page]), re.M)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page):
+    for path, anchor in links(page):
+        assert path in FILES | FOLDERS, f"{page} links to {path}, which is not there"
+        if anchor:
+            assert anchor in anchors(path), f"{path} has no heading #{anchor}"
+
+
+def test_every_page_is_reachable_from_the_readme():
+    reached: set[Path] = set()
+    waiting = {README}
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        waiting |= {path for path, _ in links(page) if path in PAGES} - reached
+    assert reached == set(PAGES)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
@@ -98,13 +216,11 @@ def test_examples_run(example):
 
 
 def test_protocol_examples_are_real_messages():
-    import json
-
-    from bridges.protocol.messages import from_client, from_server
-
-    examples = re.findall(r"```json (client|server)\n(.*?)```", PROTOCOL, re.S)
-    assert len(examples) >= 8
-    for side, text in examples:
-        message = (from_client if side == "client" else from_server)(text)
+    protocol = Path("bridges/PROTOCOL.md")
+    examples = {"client": from_client, "server": from_server}
+    texts = [(side, text) for side in examples for text in blocks(protocol, f"json {side}")]
+    assert len(texts) >= 8
+    for side, text in texts:
+        message = examples[side](text)
         assert message is not None
         assert message.type == json.loads(text)["type"]

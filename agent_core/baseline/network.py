@@ -25,9 +25,9 @@ from agent_core.weights.checkpoint import (
     HEADER,
     CheckpointError,
     load_weights,
+    parse_header,
     read_header,
     resolve,
-    validated,
     vocabulary_of,
 )
 from games import GameSpec
@@ -195,7 +195,7 @@ def load(path: Path | str) -> Baseline:
     raw = read_header(folder / HEADER)
     if raw.get("kind") != KIND:
         raise CheckpointError(f"{folder} holds no CNN+GRU; train one with `iafm train --baseline`")
-    header = validated(Header, raw, folder / HEADER)
+    header = parse_header(Header, raw, folder / HEADER)
     vocabulary = vocabulary_of(header, folder / HEADER)
     heads = ActionHeads(vocabulary)
     with torch.device("meta"):

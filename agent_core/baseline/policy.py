@@ -8,19 +8,20 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from agent_core.baseline.network import ActionHeads, Baseline, head_of, load
+from agent_core.baseline.network import ActionHeads, Baseline, load
 from agent_core.tokens.action_codec import ActionCodec
-from agent_core.tokens.vocabulary import Vocabulary, control_meanings
+from agent_core.tokens.vocabulary import Vocabulary
 from bridges.errors import PolicyError
 from bridges.policy import Decision, PolicyRequest, PolicySession
-from games import Action, Button, Choice, Control, Frame, GameSpec
+from games import Action, Control, GameSpec
+from games.meanings import Component, components
+from games.resize import resize_frame
 
 Logits = NDArray[np.float32]
 
@@ -98,7 +99,9 @@ class BaselinePolicy:
             for request in requests
         ]
         frames = torch.from_numpy(
-            np.stack([self._resize_frame(request.frame) for request in requests])
+            np.stack(
+                [resize_frame(r.frame, sizes.frame_height, sizes.frame_width) for r in requests]
+            )
         )
         zeros = torch.zeros(sizes.hidden_dim)
         hidden = torch.stack([zeros if p.hidden is None else p.hidden for p in players])
@@ -122,13 +125,6 @@ class BaselinePolicy:
             return f"{decision.words} ({decision.probability:.0%})"
         return "this network learned actions, no words"
 
-    def _resize_frame(self, frame: Frame) -> Frame:
-        sizes = self._baseline.header.sizes
-        size = (sizes.frame_width, sizes.frame_height)
-        if frame.shape[1::-1] == size:
-            return frame
-        return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(frame.dtype, copy=False)
-
 
 def require_own_player(player: object) -> BaselinePlayer:
     """The session, if a baseline made it; raises `PolicyError`."""
@@ -144,29 +140,28 @@ def _controls(
     first_class = dict(zip(heads.class_of_id, accumulate([0, *heads.sizes]), strict=False))
     controls: dict[str, tuple[ComponentHead, ...]] = {}
     for control in spec.token_order:
-        names = [(head_of(meanings[0]), meanings) for meanings in control_meanings(spec, control)]
-        if names and all(name in first_class for name, _ in names):
+        parts = components(spec, control)
+        if parts and all(part.name in first_class for part in parts):
             controls[control.name] = tuple(
-                _component(control, first_class[name], heads.class_of_id[name], meanings)
-                for name, meanings in names
+                _component_head(control, part, first_class[part.name], heads.class_of_id[part.name])
+                for part in parts
             )
     return controls
 
 
-def _component(
-    control: Control, first_class: int, classes: Sequence[str], meanings: Sequence[str]
+def _component_head(
+    control: Control, component: Component, first_class: int, classes: Sequence[str]
 ) -> ComponentHead:
     """Classes of one head that this control has, with their values; numbers go to the game's bins later."""
     pairs: list[tuple[int, Any]] = []
     for class_id, meaning in enumerate(classes, first_class):
-        if isinstance(control, Button | Choice):
-            if not meaning:
-                pairs.append((class_id, control.null))
-            elif meaning in meanings:
-                value = 1 if isinstance(control, Button) else meanings.index(meaning)
-                pairs.append((class_id, value))
-        else:
+        if component.is_numeric:
             pairs.append((class_id, float(meaning.rpartition(":")[2]) if meaning else 0.0))
+        elif not meaning:
+            pairs.append((class_id, control.null))
+        elif meaning in component.meanings:
+            value = component.values[component.meanings.index(meaning)]
+            pairs.append((class_id, value))
     return ComponentHead(*(tuple(column) for column in zip(*pairs, strict=True)))
 
 

@@ -1,12 +1,11 @@
-"""Inference benchmark: the model without any wire, and beside it the plain route a user would otherwise take.
+"""Inference benchmark: latency and throughput of the engine without a wire, and of a `transformers` reference.
 
-Frames are those of a scripted expert's play, and the engine is made to give the expert's actions, so that the number
-of tokens and the share of accepted drafts are those of real play, whatever the weights.
+Frames come from a scripted expert's rollout, and the sampler is forced to the expert's actions. So the number of tokens
+and the share of accepted draft tokens are those of real play, whatever the weights.
 """
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +14,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agent_core.bench.ceilings import MEASURE_S, gemm_dtype, gemm_gflops, peak_memory_mb, read_gb_s
 from agent_core.bench.transformers_reference import TransformersReference
 from agent_core.config import ModelConfig
-from agent_core.cpu.capability import Precision, Processor, fastest, require, support
+from agent_core.cpu.capability import Precision, fastest, require, support
 from agent_core.cpu.int8 import DynamicInt8Linear, Int8Linear
 from agent_core.cpu.onednn import PACKED_FLOPS, PackedConvolution, PackedLinear
-from agent_core.device import keep_freed_memory, pick_device, use_large_pages
+from agent_core.device import keep_freed_memory, pick_device
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.sampling import ActionSampler, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, Session
@@ -34,58 +33,59 @@ from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import Checkpoint, load, make_header
 from games import Action, Frame
+from games.resize import resize_frame
 from games.voxel import SPEC, Goal, VoxelEnv
 from games.voxel.expert import Expert
 
 PLAY_SEED = 3_000_000_100
 INSTRUCTION = "collect wood, then hunt a cow"
 STEPS = 60
-"""Steps of recorded play that the measurement goes through again and again."""
-_WARM = 20
-_CEILING_S = 0.5
-"""How long each ceiling is measured at the most."""
-_IN_TURN = 16
-"""Players that are asked one after the other, at the most: their number changes nothing."""
+"""Steps of the expert's rollout, which the benchmark repeats."""
+_WARM_UP = 20
+"""Steps before the timed ones."""
+_MAX_SEQUENTIAL = 16
+"""Most sessions that are timed one after another; their rate does not depend on the number."""
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """How to measure."""
+    """Settings of a benchmark."""
 
     seconds: float = 10.0
     threads: int = 1
     precision: Precision | Literal["auto"] = "auto"
-    """auto: what a server would take for the same model on this machine."""
+    """auto: what a server picks for the same model on this machine."""
     device: str = "auto"
     num_candidates: int = 0
-    """Actions weighed beside each that is drawn, as a server does to show them."""
+    """Alternatives scored beside each sampled action, as a server does to show them."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Consecutive steps: frames and the actions that follow them."""
+    """Consecutive steps of a rollout: frames and the actions that follow them."""
 
     frames: list[Frame]
     actions: list[Action]
 
 
 class ForcedSampler(ActionSampler):
-    """Decides as it is told; all the engine's computation stays the same."""
+    """A sampler that takes given actions; the engine computes the same as with sampled ones."""
 
     forced_actions: Mapping[int, ActionTokens] = {}
-    """By session's row."""
+    """By the session's batch slot."""
 
     def select(self, states: Sequence[DecodeState], log_p: Logits) -> NDArray[np.int64]:
-        told = [
+        """The columns of the forced tokens, END behind the last one."""
+        tokens = [
             (*self.forced_actions[state.session.slot], self._end)[len(state.current_action)]
             for state in states
         ]
-        return np.array(told) - self._end
+        return np.array(tokens) - self._end
 
 
 @lru_cache(maxsize=1)
 def expert_trace(steps: int = STEPS) -> Trace:
-    """The first steps of a scripted expert in one world."""
+    """The first steps of a scripted expert's rollout in one world."""
     env = VoxelEnv()
     observation, _ = env.reset(seed=PLAY_SEED, options={"task": "hunt_cow"})
     expert = Expert(Goal("hunt_cow", INSTRUCTION))
@@ -99,7 +99,7 @@ def expert_trace(steps: int = STEPS) -> Trace:
 
 
 def random_checkpoint(preset: str, **settings: Any) -> Checkpoint:
-    """A preset with random weights: as fast as a trained one, and as clever as chance."""
+    """A preset with random weights, which is as fast as a trained one."""
     config = ModelConfig.model_validate({"preset": preset, **settings})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
     torch.manual_seed(0)
@@ -108,32 +108,33 @@ def random_checkpoint(preset: str, **settings: Any) -> Checkpoint:
     return Checkpoint(model, header, vocabulary, Path(preset))
 
 
-def bench_infer(what: Checkpoint | Path, timing: BenchOptions, sessions: int = 1) -> dict[str, Any]:
-    """Milliseconds per batched action, actions a second, and the shares of this machine's ceilings.
+def bench_infer(
+    source: Checkpoint | Path, options: BenchOptions, sessions: int = 1
+) -> dict[str, Any]:
+    """Latency of a batched step, actions per second, and shares of this machine's ceilings.
 
-    Those are what matrix products reach, and what reading memory reaches: a step reads at least the encoder's and
-    the decoder's weights and every session's memory once.
-    With several sessions also what the batch gains over asking them one after the other.
+    The ceilings are what matrix products reach, and what reading memory reaches: a step reads at least the weights of
+    vision tower and decoder, and every session's KV cache, once. With several sessions the report also has the gain of
+    batching over one session after another.
     """
-    torch.set_num_threads(timing.threads)
+    torch.set_num_threads(options.threads)
     keep_freed_memory()
-    device = pick_device(timing.device)
-    require(timing.precision, device)
-    checkpoint = load(what, device) if isinstance(what, Path) else what
+    device = pick_device(options.device)
+    require(options.precision, device)
+    checkpoint = load(source, device) if isinstance(source, Path) else source
     checkpoint.model.to(device)
-    precision = timing.precision
+    precision = options.precision
     if precision == "auto":
         precision = fastest(device, checkpoint.header.model.width)
-    warm = (
-        _WARM if device.type == "cpu" else 3 * STEPS
-    )  # every shape is recorded when it comes again
-    together = SessionPool(checkpoint, precision, sessions, timing.num_candidates)
-    times = _times(together.act, timing.seconds, warm)
-    backend = together.backend
-    operations = together.operations(len(times)) / sessions / 1e9
+    # on a GPU every input shape must have come twice, to be captured
+    warm_up = _WARM_UP if device.type == "cpu" else 3 * STEPS
+    pool = SessionPool(checkpoint, precision, sessions, options.num_candidates)
+    times = _times(pool.act, options.seconds, warm_up)
+    backend = pool.backend
+    gflop = pool.flops(len(times)) / sessions / 1e9
     rate = 1000 * sessions / statistics.fmean(times)
-    memory, least = peak_memory_mb(device), together.min_bytes_read / 1e9
-    seconds = min(_CEILING_S, timing.seconds)
+    memory_mb, gb_per_step = peak_memory_mb(device), pool.min_bytes_read / 1e9
+    seconds = min(MEASURE_S, options.seconds)
     dtype = gemm_dtype(precision, device)
     ceiling, bandwidth = gemm_gflops(dtype, device, seconds), read_gb_s(device, seconds)
     report = {
@@ -141,81 +142,88 @@ def bench_infer(what: Checkpoint | Path, timing: BenchOptions, sessions: int = 1
         "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
         "device": str(device),
         "backend": backend,
-        "threads": timing.threads,
+        "threads": options.threads,
         "precision": precision,
         "sessions": sessions,
-        "alternatives": timing.num_candidates,
+        "alternatives": options.num_candidates,
         "ms": _percentiles(times),
         "actions_per_s": round(rate, 2),
-        "tokens_per_action": together.tokens,
-        "gflop_per_action": round(operations, 3),
+        "tokens_per_action": pool.tokens,
+        "gflop_per_action": round(gflop, 3),
         "gemm_precision": str(dtype).removeprefix("torch."),
         "gemm_gflops": round(ceiling, 1),
-        "share_of_gemm": round(rate * operations / ceiling, 3),
-        "least_read_mb": round(1000 * least, 1),
+        "share_of_gemm": round(rate * gflop / ceiling, 3),
+        "least_read_mb": round(1000 * gb_per_step, 1),
         "read_gb_s": round(bandwidth, 1),
-        "share_of_bandwidth": round(least * rate / sessions / bandwidth, 3),
-        "peak_memory_mb": memory,
+        "share_of_bandwidth": round(gb_per_step * rate / sessions / bandwidth, 3),
+        "peak_memory_mb": memory_mb,
     }
     if sessions > 1:
-        del together  # its memory may be most of what there is
-        few = min(sessions, _IN_TURN)
-        alone = SessionPool(checkpoint, precision, few, timing.num_candidates)
-        in_turn = _times(alone.act_sequentially, timing.seconds, warm)
-        one_by_one = 1000 * few / statistics.fmean(in_turn)
-        report["sequential_actions_per_s"] = round(one_by_one, 2)
-        report["batching_gain"] = round(rate / one_by_one, 2)
+        del pool  # its KV cache may fill most of the memory
+        sequential = _sequential_rate(checkpoint, precision, options, sessions, warm_up)
+        report["sequential_actions_per_s"] = round(sequential, 2)
+        report["batching_gain"] = round(rate / sequential, 2)
     return report
 
 
-def compare(preset: str, timing: BenchOptions) -> dict[str, Any]:
-    """The engine beside the plain route in one run: actions a second and ratios.
+def _sequential_rate(
+    checkpoint: Checkpoint,
+    precision: Precision,
+    options: BenchOptions,
+    sessions: int,
+    warm_up: int,
+) -> float:
+    """Actions per second of sessions that act one after another, without a batch."""
+    count = min(sessions, _MAX_SEQUENTIAL)
+    pool = SessionPool(checkpoint, precision, count, options.num_candidates)
+    times = _times(pool.act_sequentially, options.seconds, warm_up)
+    return 1000 * count / statistics.fmean(times)
 
-    The paper's encoder attends over time as well, which `transformers`' CLIP cannot; so the engine is also timed
-    without that, when both compute the same layers. The routes come first, in a process as its user starts it:
-    `keep_freed_memory` would make them a seventh faster.
+
+def compare(preset: str, options: BenchOptions) -> dict[str, Any]:
+    """The engine beside the `transformers` reference in one run: actions per second and ratios.
+
+    The paper's vision tower also has temporal attention, which CLIP in `transformers` lacks. So the engine is timed
+    once more without it, when both compute the same layers. The reference comes first, in a process as its user starts
+    it: `keep_freed_memory` would make it a seventh faster.
     """
-    device = pick_device(timing.device)
+    device = pick_device(options.device)
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    ways = [
-        (precision, cached)
+    routes = [
+        bench_reference(preset, options, precision, cached_embeddings=cached)
         for precision in precisions
         if support(precision, device)
         for cached in (False, True)
     ]
-    routes = [
-        bench_reference(preset, timing, precision, cached_pictures=cached)
-        for precision, cached in ways
-    ]
-    ours = bench_infer(random_checkpoint(preset), timing)
-    same = bench_infer(random_checkpoint(preset, temporal_attention=False), timing)
+    engine = bench_infer(random_checkpoint(preset), options)
+    same_layers = bench_infer(random_checkpoint(preset, temporal_attention=False), options)
     for route in routes:
         rate = route["actions_per_s"]
-        route["engine_is_faster_by"] = round(ours["actions_per_s"] / rate, 1)
-        route["engine_of_the_same_layers_by"] = round(same["actions_per_s"] / rate, 1)
-    return {"engine": ours, "engine_of_the_same_layers": same, "routes": routes}
+        route["engine_is_faster_by"] = round(engine["actions_per_s"] / rate, 1)
+        route["engine_of_the_same_layers_by"] = round(same_layers["actions_per_s"] / rate, 1)
+    return {"engine": engine, "engine_of_the_same_layers": same_layers, "routes": routes}
 
 
 class SessionPool:
-    """Sessions of one engine that replay the expert's play."""
+    """Sessions of one engine that replay the expert's rollout."""
 
     def __init__(
-        self, checkpoint: Checkpoint, precision: Precision, sessions: int, alternatives: int
+        self, checkpoint: Checkpoint, precision: Precision, sessions: int, num_candidates: int
     ) -> None:
         self._chunk = checkpoint.header.model.action_chunk
-        options = EngineOptions(
-            num_candidates=alternatives,
+        engine_options = EngineOptions(
+            num_candidates=num_candidates,
             condition_on_actions=self._chunk == 1,
             precision=precision,
         )
-        self._engine = Engine(checkpoint, options)
-        self._told = ForcedSampler(1.0, True, checkpoint.vocabulary.end, self._chunk)
-        self._engine.sampler = self._told
-        self._play = _fitted(expert_trace(), checkpoint.header.model)
-        attachment = ActionCodec(SPEC, checkpoint.vocabulary)
-        self._bodies = [tuple(attachment.encode(action)[1:-1]) for action in self._play.actions]
+        self._engine = Engine(checkpoint, engine_options)
+        self._sampler = ForcedSampler(1.0, True, checkpoint.vocabulary.end, self._chunk)
+        self._engine.sampler = self._sampler
+        self._trace = _resized(expert_trace(), checkpoint.header.model)
+        codec = ActionCodec(SPEC, checkpoint.vocabulary)
+        self._actions = [tuple(codec.encode(action)[1:-1]) for action in self._trace.actions]
         self._engine.reserve(sessions)
-        self._sessions = [self._engine.open(attachment, seed) for seed in range(sessions)]
+        self._sessions = [self._engine.open(codec, seed) for seed in range(sessions)]
         model = checkpoint.model
         weights = [*model.vision.parameters(), *model.decoder.parameters()]
         size = {"float32": 4, "bfloat16": 2, "int8": 1}[precision]
@@ -223,11 +231,11 @@ class SessionPool:
             size * sum(weight.numel() for weight in weights)
             + sessions * self._engine.kv_cache.bytes_per_session
         )
-        """Bytes of weights and memory, each once."""
+        """Bytes of weights and KV cache, each read once a step."""
 
     @property
     def backend(self) -> str:
-        """What computes matrices, and how passes are launched."""
+        """What computes the matrix products, and how kernels are launched."""
         if any(self._engine.kv_cache.graphs):
             return "torch, CUDA graphs"
         if self._engine.custom_layers:
@@ -241,127 +249,82 @@ class SessionPool:
 
     @property
     def tokens(self) -> float:
-        """Written per frame, the ends of actions included."""
-        return round(self._chunk * statistics.fmean(len(body) + 1 for body in self._bodies), 2)
+        """Mean tokens of a step's action chunk, END of each action included."""
+        return round(self._chunk * statistics.fmean(len(a) + 1 for a in self._actions), 2)
 
-    def operations(self, after: int, steps: int = 20) -> float:
-        """Of one step, counted over some: torch's and our own."""
+    def flops(self, first_step: int, steps: int = 20) -> float:
+        """Floating-point operations of one step, averaged over some: torch's and those of custom layers."""
         from torch.utils.flop_counter import FlopCounterMode
 
-        self._engine.kv_cache.disable_cuda_graphs()  # what is replayed cannot be counted
-        own = self._engine.custom_layers
-        before = sum(layers.flops for layers in own)
+        self._engine.kv_cache.disable_cuda_graphs()  # a replay dispatches no operators to count
+        custom = self._engine.custom_layers
+        before = sum(layers.flops for layers in custom)
         with FlopCounterMode(display=False, custom_mapping=PACKED_FLOPS) as counter:
             for t in range(steps):
-                self.act(_WARM + after + t)
-        done = sum(layers.flops for layers in own) - before
-        return float(counter.get_total_flops() + done) / steps
+                self.act(_WARM_UP + first_step + t)
+        in_custom = sum(layers.flops for layers in custom) - before
+        return float(counter.get_total_flops() + in_custom) / steps
 
     def act(self, t: int) -> None:
-        self._ask(self._sessions, t)
+        """Step t of all sessions as one batch."""
+        self._step(self._sessions, t)
 
     def act_sequentially(self, t: int) -> None:
+        """Step t of all sessions, one after another."""
         for session in self._sessions:
-            self._ask([session], t)
+            self._step([session], t)
 
-    def _ask(self, sessions: list[Session], t: int) -> None:
-        """Each session is somewhere else in the play, so that their tokens differ."""
-        at = [(t + 7 * session.slot) % STEPS for session in sessions]
-        self._told.forced_actions = {
-            s.slot: self._bodies[k] for s, k in zip(sessions, at, strict=True)
+    def _step(self, sessions: list[Session], t: int) -> None:
+        """Sessions are seven steps of the rollout apart, so that their actions differ."""
+        steps = [(t + 7 * session.slot) % STEPS for session in sessions]
+        self._sampler.forced_actions = {
+            session.slot: self._actions[k] for session, k in zip(sessions, steps, strict=True)
         }
-        frames = [self._play.frames[k] for k in at]
+        frames = [self._trace.frames[k] for k in steps]
         self._engine.act(sessions, frames, [INSTRUCTION] * len(sessions))
 
 
 def bench_reference(
-    preset: str, timing: BenchOptions, precision: Precision, *, cached_pictures: bool
+    preset: str, options: BenchOptions, precision: Precision, *, cached_embeddings: bool
 ) -> dict[str, Any]:
-    """The same sizes, frames and output tokens through `transformers`: CLIP and OPT's `generate` with its KV cache.
+    """The same sizes, frames and output tokens through `transformers`: CLIP, and OPT's `generate` with its KV cache.
 
-    As its user would: the window of T frames is built anew for every action; with `cached_pictures` the visual
-    embeddings of earlier frames are kept.
+    As its user would: the window of T frames is built anew for every action. With `cached_embeddings` the visual
+    embeddings of earlier frames are reused.
     """
-    torch.set_num_threads(timing.threads)
+    torch.set_num_threads(options.threads)
     config = ModelConfig.model_validate({"preset": preset})
     vocabulary = build_vocabulary([SPEC], [INSTRUCTION], config.text_vocab_size)
-    route = TransformersReference(config, precision, cached_pictures, pick_device(timing.device))
-    play = _fitted(expert_trace(), config)
-    attachment = ActionCodec(SPEC, vocabulary)
-    bodies = [attachment.encode(action)[1:-1] for action in play.actions]
-    route.begin(vocabulary.text_ids(INSTRUCTION, config.max_text_tokens))
+    reference = TransformersReference(
+        config, precision, cached_embeddings, pick_device(options.device)
+    )
+    trace = _resized(expert_trace(), config)
+    codec = ActionCodec(SPEC, vocabulary)
+    actions = [codec.encode(action)[1:-1] for action in trace.actions]
+    reference.reset(vocabulary.text_ids(INSTRUCTION, config.max_text_tokens))
 
     def step(t: int) -> None:
-        route.act(play.frames[t % STEPS], bodies[t % STEPS], vocabulary.start)
+        reference.act(trace.frames[t % STEPS], actions[t % STEPS], vocabulary.start)
 
-    times = _times(step, timing.seconds, warm=config.context_frames)
+    times = _times(step, options.seconds, warm_up=config.context_frames)
     return {
-        "route": "transformers" + (", cached pictures" if cached_pictures else ""),
-        "threads": timing.threads,
+        "route": "transformers" + (", cached pictures" if cached_embeddings else ""),
+        "threads": options.threads,
         "precision": precision,
         "ms": _percentiles(times),
         "actions_per_s": round(1000 / statistics.fmean(times), 3),
     }
 
 
-def gemm_dtype(
-    precision: Precision, device: torch.device, processor: Processor | None = None
-) -> torch.dtype:
-    """In which numbers the matrix ceiling of a precision is measured: never in those that a processor emulates.
-
-    For int8 in bfloat16, which attention is still computed in, or where that is emulated in float32.
-    """
-    wants_half = precision != "float32" and support("bfloat16", device, processor).is_faster
-    return torch.bfloat16 if wants_half else torch.float32
-
-
-def gemm_gflops(dtype: torch.dtype, device: torch.device, seconds: float = _CEILING_S) -> float:
-    """What a large matrix product reaches on a device, in 10^9 operations a second: the best of some sizes.
-
-    About `seconds` for each size; larger ones are left out once smaller ones have taken all the time.
-    """
-    on_gpu = device.type == "cuda"
-    sides = (8192,) if on_gpu else (1024, 2048, 4096)
-    best, begun = 0.0, time.perf_counter()
-    for k, side in enumerate(sides, 1):
-        a = torch.randn(side, side, device=device).to(dtype)
-        while time.perf_counter() - begun < k * seconds:
-            start = time.perf_counter()
-            torch.mm(a, a)
-            if on_gpu:
-                torch.cuda.synchronize()
-            best = max(best, 2 * side**3 / (time.perf_counter() - start) / 1e9)
-    return best
-
-
-def read_gb_s(device: torch.device, seconds: float = _CEILING_S) -> float:
-    """What summing 256 MB (on a GPU 4 GB) reaches on a device, in 10^9 bytes a second."""
-    much = torch.ones(1 << (26 if device.type == "cpu" else 30), device=device)
-    use_large_pages(much)
-    best, begun = 0.0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        start = time.perf_counter()
-        much.sum().item()
-        best = max(best, much.nbytes / (time.perf_counter() - start) / 1e9)
-    return best
-
-
-def peak_memory_mb(device: torch.device) -> int:
-    """Of this process so far, or on a GPU of its tensors there."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) >> 20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def _times(step: Callable[[int], None], seconds: float, warm: int = _WARM) -> list[float]:
-    """Milliseconds of each step after the warm-up, for some seconds but at least five steps."""
+def _times(step: Callable[[int], None], seconds: float, warm_up: int) -> list[float]:
+    """Milliseconds of each step after the warm-up, for `seconds` but at least five steps."""
     times: list[float] = []
-    for t in range(warm):
+    for t in range(warm_up):
         step(t)
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds or len(times) < 5:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(times) < 5:
         start = time.perf_counter()
-        step(warm + len(times))
+        step(warm_up + len(times))
         times.append(1000 * (time.perf_counter() - start))
     return times
 
@@ -371,9 +334,6 @@ def _percentiles(times: list[float]) -> dict[str, float]:
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
 
-def _fitted(play: Trace, config: ModelConfig) -> Trace:
-    size = (config.frame_width, config.frame_height)
-    frames = [
-        cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.uint8) for f in play.frames
-    ]
-    return Trace(frames, play.actions)
+def _resized(trace: Trace, config: ModelConfig) -> Trace:
+    frames = [resize_frame(f, config.frame_height, config.frame_width) for f in trace.frames]
+    return Trace(frames, trace.actions)

@@ -1,14 +1,23 @@
-"""What stands where in the players' cache, and what does a new token see of it? Indices alone, no tensors of a model.
+"""KV cache layout: which cache slot holds which token, and what a new token attends to.
 
-Every session owns one row, laid out like a training window:
+Index arithmetic in NumPy; no tensor of a model is touched. Every session owns one row of the KV cache, its batch slot.
+The cache slots of a row follow each other like the tokens of a training window:
 
-    text | visual tokens of blocks 0 … R-1 | first action tokens of all blocks | second … | scratch
+    text | visual tokens of blocks 0 … R-1 | first action tokens of all blocks | second ones | … | scratch
 
-Frames enter the blocks as a ring, so nothing is recomputed when the window slides: in compact models only the distance
-in frames enters attention, and models with absolute places are trained at every turn of the ring. One block more than
-the window holds lets what was done before be written in one pass with the new frame, which takes the place of one it
-no longer sees. The action tokens are last, the first of each block before the second: actions are short, and what is
-behind the longest in use takes no part in a pass.
+The R blocks are a ring buffer of frames: frame i is written to block i mod R, over the oldest one, so that nothing is
+recomputed when the window slides. Compact models see only the distance in frames, which is an index into their learned
+time bias. Models with absolute position ids are trained with every rotation of the ring.
+
+R is the T frames of the context window, and one more where actions are conditioned on earlier actions. Then the
+executed action of frame t-1 and the visual tokens of frame t are prefilled in one pass; the action still attends to
+frame t-T, so frame t must not be written over it.
+
+Action tokens of all blocks are interleaved and come last. Actions are short: a pass reads the cache only up to the
+longest action in use (`CacheLayout.attended_length`).
+
+In the shapes below B is sessions, Q new tokens of a session, V visual tokens of a frame, A action tokens of a frame, L
+the cache slots that take part in a pass.
 """
 
 from __future__ import annotations
@@ -23,200 +32,234 @@ from agent_core.config import ModelConfig
 
 Indices = NDArray[np.int64]
 BiasIndex = NDArray[np.int16]
+"""What a query attends to, per key: 0 … T-1 is the distance in frames, T text seen from a frame, T + 1 text seen from
+text, `MASKED` a key that is masked out. The numbers are columns of the decoder's time bias."""
 MASKED = -1
-"""The column of what a token does not see."""
 
 
 @dataclass(frozen=True)
 class TokenPositions:
-    """Where new tokens of B sessions belong, one frame of each."""
+    """Positions of new tokens: B sessions, one frame of each."""
 
-    slots: Indices
-    """(B,)"""
-    frame: Indices
+    batch_slots: Indices
+    """(B,) row of each session."""
+    frame_index: Indices
     """(B,)"""
     offset: Indices
-    """(B, Q) within their frame: visual tokens, then action tokens."""
+    """(B, Q) within their frame: visual tokens from 0, action tokens from V."""
 
 
 @dataclass(frozen=True)
 class CandidateTokens:
-    """Actions that are only weighed: those of a player behind each other in its scratch slots, none seeing another."""
+    """Candidate actions of B sessions in the scratch slots: one behind another, each masked from the others."""
 
     ids: Indices
-    """(B, Q) tokens; a player with fewer writes the last once more, at its own place."""
+    """(B, Q) tokens; a shorter row repeats its last token, at that token's position."""
     offset: Indices
-    """(B, Q) within their action."""
+    """(B, Q) within their candidate."""
     index: Indices
-    """(B, Q) among the player's tokens."""
+    """(B, Q) scratch slot, counted from the first one."""
 
     @classmethod
-    def of(cls, actions: Sequence[Sequence[Sequence[int]]]) -> CandidateTokens:
-        """Of B players, each of one action or more."""
-        ids = [[token for action in each for token in action] for each in actions]
-        order = [[k for action in each for k in range(len(action))] for each in actions]
+    def of(cls, candidates: Sequence[Sequence[Sequence[int]]]) -> CandidateTokens:
+        """Lay out the candidates of B sessions, at least one of each session."""
+        ids = [[token for action in actions for token in action] for actions in candidates]
+        offsets = [[k for action in actions for k in range(len(action))] for actions in candidates]
         longest = max(map(len, ids))
-        last = np.array([len(each) - 1 for each in ids])[:, None]
+        last = np.array([len(tokens) - 1 for tokens in ids])[:, None]
         index = np.minimum(np.arange(longest), last)
-        at = np.arange(len(ids))[:, None], index
-        return cls(pad_sequences(ids)[at], pad_sequences(order)[at], index)
+        gather = np.arange(len(ids))[:, None], index
+        return cls(pad_sequences(ids)[gather], pad_sequences(offsets)[gather], index)
 
 
 class CacheLayout:
-    """Which frame, text and action every slot of every row holds.
+    """Contents of every row's cache slots, and the attention masks that follow from them.
 
-    What a token sees is told as columns of the decoder's bias: the distance in frames, `memory_frames` for text, one
-    more for text seen from text, `UNSEEN` for what it does not see.
+    Masks are arrays of `BiasIndex`, not of booleans.
     """
 
     def __init__(
         self, config: ModelConfig, condition_on_actions: bool, num_candidates: int = 0
     ) -> None:
-        self._condition_on_actions, self._is_paper = condition_on_actions, config.is_vit_opt
-        self._context_frames, self._visual = config.context_frames, config.visual_tokens
-        self._text, self._frame_length = (
-            config.max_text_tokens,
-            config.visual_tokens + config.max_action_tokens,
-        )
-        self._blocks = self._context_frames + int(condition_on_actions)
-        self._actions_at = self._text + self._blocks * self._visual
-        self.scratch = self._text + self._blocks * self._frame_length
-        """First slot of what leaves no trace in play."""
-        self.slots = self.scratch + max(
+        self._condition_on_actions = condition_on_actions
+        self._causal_visual = config.is_vit_opt
+        self._context_frames = config.context_frames
+        self._text_slots = config.max_text_tokens
+        self._visual_tokens = config.visual_tokens
+        self._frame_length = config.visual_tokens + config.max_action_tokens
+        self._num_blocks = config.context_frames + int(condition_on_actions)
+        self._action_start = self._text_slots + self._num_blocks * self._visual_tokens
+        self.scratch_start = self._text_slots + self._num_blocks * self._frame_length
+        """First of the slots for candidates and thoughts, which no other token attends to."""
+        self.num_cache_slots = self.scratch_start + max(
             config.max_thought_tokens, num_candidates * config.max_action_tokens
         )
-        self._frame_of = np.zeros((0, self._blocks), np.int64)
-        self._action_length = np.zeros((0, self._blocks), np.int64)
+        # (rows, R): frame index of each block, -1 where there is none, and the frame's action tokens
+        self._frame_in_block = np.zeros((0, self._num_blocks), np.int64)
+        self._action_length = np.zeros((0, self._num_blocks), np.int64)
         self._text_length = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
-        """Rows there are."""
+        """Number of rows."""
         return len(self._text_length)
 
     def grow(self, more: int) -> None:
-        """So many rows more, all empty."""
-        blank = ((0, more), (0, 0))
-        self._frame_of = np.pad(self._frame_of, blank, constant_values=-1)
-        self._action_length = np.pad(self._action_length, blank)
+        """Append `more` empty rows."""
+        new_rows = ((0, more), (0, 0))
+        self._frame_in_block = np.pad(self._frame_in_block, new_rows, constant_values=-1)
+        self._action_length = np.pad(self._action_length, new_rows)
         self._text_length = np.pad(self._text_length, (0, more))
 
-    def reset(self, slot: int) -> None:
-        """A row's frames are seen no more."""
-        self._frame_of[slot] = -1
+    def reset(self, batch_slot: int) -> None:
+        """Mask out all frames of a row."""
+        self._frame_in_block[batch_slot] = -1
 
-    def add_frame(self, slots: Indices, frames: Indices) -> None:
-        """The newest frame of each row (B,); nothing was done after it yet."""
-        block = frames % self._blocks
-        self._frame_of[slots, block] = frames
-        self._action_length[slots, block] = 0
+    def add_frame(self, batch_slots: Indices, frame_index: Indices) -> None:
+        """Put the newest frame of each row (B,) into its block, without actions yet."""
+        block = frame_index % self._num_blocks
+        self._frame_in_block[batch_slots, block] = frame_index
+        self._action_length[batch_slots, block] = 0
 
-    def set_action_length(self, slot: int, frame: int, length: int) -> None:
-        """So many action tokens follow a frame."""
-        self._action_length[slot, frame % self._blocks] = length
+    def set_action_length(self, batch_slot: int, frame_index: int, length: int) -> None:
+        """Set the number of action tokens that follow a frame."""
+        self._action_length[batch_slot, frame_index % self._num_blocks] = length
 
-    def set_text_length(self, slots: Indices, lengths: Indices) -> None:
-        """How many tokens of text rows (B,) hold."""
-        self._text_length[slots] = lengths
+    def set_text_length(self, batch_slots: Indices, lengths: Indices) -> None:
+        """Set the number of text tokens of rows (B,)."""
+        self._text_length[batch_slots] = lengths
 
     def cache_slots(self, tokens: TokenPositions) -> Indices:
-        """(B, Q) where in the cache they stand."""
-        return self._slot(tokens.frame[:, None] % self._blocks, tokens.offset)
+        """(B, Q) the cache slot of every token."""
+        block = tokens.frame_index[:, None] % self._num_blocks
+        visual = self._text_slots + block * self._visual_tokens + tokens.offset
+        action_offset = tokens.offset - self._visual_tokens
+        action = self._action_start + action_offset * self._num_blocks + block
+        return np.where(tokens.offset < self._visual_tokens, visual, action)
 
     def position_ids(self, tokens: TokenPositions) -> Indices:
-        """(B, Q) absolute places, as in training, whatever slots they take."""
-        return (
-            self._text
-            + tokens.frame[:, None] % self._context_frames * self._frame_length
-            + tokens.offset
-        )
+        """(B, Q) absolute positions as in training, where a ring of T blocks keeps each frame's tokens together."""
+        block = tokens.frame_index[:, None] % self._context_frames
+        return self._text_slots + block * self._frame_length + tokens.offset
 
     def attended_length(self, tokens: TokenPositions) -> int:
-        """Slots that take part in a pass: up to the last action token in use."""
-        longest = int(tokens.offset.max()) + 1 - self._visual
+        """L, the first cache slots that take part in a pass: up to the last action token in use."""
+        longest = int(tokens.offset.max()) + 1 - self._visual_tokens
         if self._condition_on_actions:
-            longest = max(longest, int(self._action_length[tokens.slots].max()))
-        return _round_up(self._actions_at + max(longest, 0) * self._blocks, self.slots)
+            longest = max(longest, int(self._action_length[tokens.batch_slots].max()))
+        used = self._action_start + max(longest, 0) * self._num_blocks
+        return _round_up(used, self.num_cache_slots)
 
     def attention_index(self, tokens: TokenPositions, length: int) -> BiasIndex:
-        """(B, Q, used) what each token sees of the first slots."""
-        size, count = tokens.offset.shape
-        before = self._context_mask(tokens.slots, tokens.frame, length, self._condition_on_actions)
-        bias_index = np.repeat(before[:, None], count, 1)
-        each, block = np.arange(size), tokens.frame % self._blocks
-        later = tokens.offset[:, :, None] - self._visual
-        actions = self._action_view(bias_index)
-        written = np.arange(actions.shape[2]) <= later
-        actions[each, :, :, block] = np.where(written, np.int16(0), np.int16(MASKED))
-        if self._is_paper:  # pictures are causal too
-            pictures = bias_index[:, :, self._text : self._actions_at]
-            pictures = pictures.reshape(size, count, self._blocks, self._visual)
-            looked = np.arange(self._visual) <= tokens.offset[:, :, None]
-            pictures[each, :, block] = np.where(looked, np.int16(0), np.int16(MASKED))
+        """(B, Q, L) bias index of the first L cache slots for every new token."""
+        context = self._context_mask(
+            tokens.batch_slots, tokens.frame_index, length, self._condition_on_actions
+        )
+        bias_index = np.repeat(context[:, None], tokens.offset.shape[1], 1)  # (B, Q, L)
+        self._mask_later_actions(bias_index, tokens)
+        if self._causal_visual:
+            self._mask_later_visual(bias_index, tokens)
         return bias_index
 
     def text_mask(self) -> BiasIndex:
-        """(text slots, slots) what a text's tokens see: those before them."""
-        causal = np.arange(self.slots) <= np.arange(self._text)[:, None]
+        """(text slots, cache slots) causal mask of instruction tokens."""
+        causal = np.arange(self.num_cache_slots) <= np.arange(self._text_slots)[:, None]
         bias_index = np.where(causal, self._context_frames + 1, MASKED)
         return bias_index.astype(np.int16)
 
     def candidate_mask(
-        self, slots: Indices, frames: Indices, candidates: CandidateTokens
+        self, batch_slots: Indices, frame_index: Indices, candidates: CandidateTokens
     ) -> BiasIndex:
-        """(B, Q, slots) what tokens see of the newest frames `frames` (B,), and of their own action so far."""
-        before = self._context_mask(slots, frames, self.slots, self._condition_on_actions)
-        bias_index = np.repeat(before[:, None], candidates.ids.shape[1], 1)
-        begin = candidates.index - candidates.offset
-        place = np.arange(self.slots - self.scratch)
-        own = (place >= begin[:, :, None]) & (place <= candidates.index[:, :, None])
-        bias_index[:, :, self.scratch :] = np.where(own, np.int16(0), np.int16(MASKED))
+        """(B, Q, cache slots) mask of candidate tokens: the context of the newest frames (B,), then causal within each
+        candidate.
+        """
+        context = self._context_mask(
+            batch_slots, frame_index, self.num_cache_slots, self._condition_on_actions
+        )
+        bias_index = np.repeat(context[:, None], candidates.ids.shape[1], 1)
+        begin = candidates.index - candidates.offset  # (B, Q) first scratch slot of the candidate
+        scratch = np.arange(self.num_cache_slots - self.scratch_start)
+        attended = (scratch >= begin[:, :, None]) & (scratch <= candidates.index[:, :, None])
+        bias_index[:, :, self.scratch_start :] = _same_frame(attended)
         return bias_index
 
-    def thought_mask(self, slot: int, frame: int, length: int) -> BiasIndex:
-        """(slots,) what the last of `length` tokens in the scratch slots sees of a row's newest frame."""
+    def thought_mask(self, batch_slot: int, frame_index: int, length: int) -> BiasIndex:
+        """(cache slots,) mask of the last of `length` thought tokens in the scratch slots; actions are masked out."""
         bias_index: BiasIndex = self._context_mask(
-            np.array([slot]), np.array([frame]), self.slots, False
+            np.array([batch_slot]), np.array([frame_index]), self.num_cache_slots, False
         )[0]
-        bias_index[self.scratch : self.scratch + length] = 0
+        bias_index[self.scratch_start : self.scratch_start + length] = 0
         return bias_index
 
-    def _slot(self, block: Indices, offset: Indices) -> Indices:
-        visual = self._text + block * self._visual + offset
-        action = self._actions_at + (offset - self._visual) * self._blocks + block
-        return np.where(offset < self._visual, visual, action)
-
-    def _context_mask(self, slots: Indices, now: Indices, length: int, actions: bool) -> BiasIndex:
-        """(B, used) what frames `now` (B,) see of text and earlier frames; of their own actions, all."""
-        held = self._frame_of[slots]
-        distance = now[:, None] - held
-        seen = (held >= 0) & (distance >= 0) & (distance < self._context_frames)
-        of_block = np.where(seen, distance, MASKED).astype(np.int16)  # (B, blocks)
-        bias_index = np.full((len(slots), length), MASKED, np.int16)
-        text = np.arange(self._text) < self._text_length[slots][:, None]
-        bias_index[:, : self._text] = np.where(text, self._context_frames, MASKED)
-        bias_index[:, self._text : self._actions_at] = of_block.repeat(self._visual, 1)
+    def _context_mask(
+        self, batch_slots: Indices, frame_index: Indices, length: int, actions: bool
+    ) -> BiasIndex:
+        """(B, L) mask of text and frames of the context window, seen from the frames (B,); own frame unmasked."""
+        cached = self._frame_in_block[batch_slots]  # (B, R)
+        distance = frame_index[:, None] - cached
+        in_context = (cached >= 0) & (distance >= 0) & (distance < self._context_frames)
+        block_index = np.where(in_context, distance, MASKED).astype(np.int16)  # (B, R)
+        bias_index = np.full((len(batch_slots), length), MASKED, np.int16)
+        text = np.arange(self._text_slots) < self._text_length[batch_slots][:, None]
+        bias_index[:, : self._text_slots] = np.where(text, self._context_frames, MASKED)
+        # every visual token of a block has the block's distance
+        visual = slice(self._text_slots, self._action_start)
+        bias_index[:, visual] = block_index.repeat(self._visual_tokens, 1)
         if actions:
-            places = self._action_view(bias_index)
-            written = np.arange(places.shape[1])[:, None] < self._action_length[slots][:, None]
-            places[:] = np.where(written, of_block[:, None], np.int16(MASKED))
+            view = self._action_view(bias_index)  # (B, A, R)
+            lengths = self._action_length[batch_slots][:, None]  # (B, 1, R)
+            written = np.arange(view.shape[1])[:, None] < lengths
+            view[:] = np.where(written, block_index[:, None], np.int16(MASKED))
         return bias_index
+
+    def _mask_later_actions(self, bias_index: BiasIndex, tokens: TokenPositions) -> None:
+        """Make the action slots of each token's own frame causal, in place."""
+        view = self._action_view(bias_index)  # (B, Q, A, R)
+        sessions, block = np.arange(len(tokens.offset)), tokens.frame_index % self._num_blocks
+        action_offset = tokens.offset[:, :, None] - self._visual_tokens  # negative: a visual token
+        attended = np.arange(view.shape[2]) <= action_offset  # (B, Q, A)
+        view[sessions, :, :, block] = _same_frame(attended)
+
+    def _mask_later_visual(self, bias_index: BiasIndex, tokens: TokenPositions) -> None:
+        """Make the visual slots of each token's own frame causal, in place: OPT attends to earlier tokens alone."""
+        view = bias_index[:, :, self._text_slots : self._action_start]
+        view = view.reshape(*tokens.offset.shape, self._num_blocks, self._visual_tokens)
+        sessions, block = np.arange(len(tokens.offset)), tokens.frame_index % self._num_blocks
+        attended = np.arange(self._visual_tokens) <= tokens.offset[:, :, None]  # (B, Q, V)
+        view[sessions, :, block] = _same_frame(attended)
 
     def _action_view(self, bias_index: BiasIndex) -> BiasIndex:
-        """The places of action tokens in (…, used), as a view: (…, tokens of an action, blocks)."""
-        length = min(bias_index.shape[-1], self.scratch)
-        whole = (length - self._actions_at) // self._blocks
-        places = bias_index[..., self._actions_at : self._actions_at + whole * self._blocks]
-        return places.reshape(*bias_index.shape[:-1], whole, self._blocks)
+        """Action slots of a mask (…, L) as a view (…, A, R): action tokens are interleaved by block."""
+        length = min(bias_index.shape[-1], self.scratch_start)
+        count = (length - self._action_start) // self._num_blocks
+        end = self._action_start + count * self._num_blocks
+        actions = bias_index[..., self._action_start : end]
+        return actions.reshape(*bias_index.shape[:-1], count, self._num_blocks)
 
 
-def pad_sequences(sequences: Sequence[Sequence[int]]) -> Indices:
-    """(B, longest), zeros behind the shorter ones."""
-    out = np.zeros((len(sequences), max(map(len, sequences))), np.int64)
-    for k, row in enumerate(sequences):
-        out[k, : len(row)] = row
+def pad_sequences(sequences: Sequence[Sequence[int]], length: int = 0) -> Indices:
+    """(B, longest or `length`), right-padded with zeros."""
+    out = np.zeros((len(sequences), max(length, *map(len, sequences))), np.int64)
+    for k, sequence in enumerate(sequences):
+        out[k, : len(sequence)] = sequence
     return out
 
 
+def pad_with_last(tokens: Sequence[Sequence[int]], first: Sequence[int]) -> tuple[Indices, Indices]:
+    """(B, longest) ids and their offsets from `first` on; a shorter row repeats its last token at its own offset."""
+    longest = max(map(len, tokens))
+    ids = [[*row, *[row[-1]] * (longest - len(row))] for row in tokens]
+    offsets = [
+        [begin + min(k, len(row) - 1) for k in range(longest)]
+        for begin, row in zip(first, tokens, strict=True)
+    ]
+    return np.array(ids), np.array(offsets)
+
+
+def _same_frame(attended: NDArray[np.bool_]) -> BiasIndex:
+    """Bias index of keys in the query's frame: distance 0, or masked."""
+    return np.where(attended, np.int16(0), np.int16(MASKED))
+
+
 def _round_up(length: int, most: int) -> int:
-    """Slots that take part, rounded up to 32: attention over an odd number takes up to a tenth longer on CPUs."""
+    """A multiple of 32 cache slots: attention over an odd number takes up to a tenth longer on CPUs."""
     return min(-(-length // 32) * 32, most)

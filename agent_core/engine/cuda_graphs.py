@@ -1,9 +1,9 @@
-"""How does a whole pass cost a GPU one launch? Recorded once for every shape of its inputs, then replayed.
+"""CUDA graphs: forward passes captured per input shape and replayed with one launch.
 
-A pass of the paper's sizes is several hundred small kernels, and launching them one by one can take longer than
-computing them. CUDA graphs launch all of them together, but always on the same memory: inputs are copied to where the
-recording read them. Recording costs as much as dozens of passes, so shapes are few (numbers of players are rounded up
-to `rounded`), and one is recorded when it comes a second time.
+A forward pass of the paper's sizes is several hundred small kernels, and launching them one by one can take longer than
+computing them. A CUDA graph launches all of them together, but always on the same memory: inputs are copied to the
+addresses that were captured. Capturing costs as much as dozens of passes. So shapes are few (batch sizes are rounded up
+to a bucket, `bucket_size`), and a shape is captured when it comes a second time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ logger = logging.getLogger(__name__)
 
 ForwardFn = Callable[[], Tensor]
 CaptureFn = Callable[[ForwardFn], tuple[Tensor, Callable[[], None]]]
-"""Gives where a recorded pass leaves its outcome, and what runs it once more."""
+"""Captures a forward pass: the tensor its output is written to, and the function that replays it."""
 _MAX_GRAPHS = 128
-"""Recordings kept: lengths of drafts and memories, and numbers of players."""
+"""Captured graphs; least recently used ones are dropped. Shapes differ by draft length, attended length and batch."""
 _MAX_BATCH = 512
-"""A pass of more players computes for longer than its launches take."""
+"""Larger batches run eagerly: they compute for longer than their launches take."""
 _TOLERANCE = 0.05
-"""How far, of the largest number, a replay may be from the pass itself: other kernels round bfloat16 otherwise."""
+"""Largest difference between replay and eager pass, relative to the largest output: kernels round bfloat16
+differently."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,18 @@ class _Graph:
 
 
 def bucket_size(count: int) -> int:
-    """Up to one of four sizes an octave: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, …"""
+    """The batch size rounded up to one of four sizes an octave: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, …"""
     step = 1 << max(0, (count - 1).bit_length() - 3)
     return -(-count // step) * step
 
 
 class GraphedFunction:
-    """A function of tensors of B rows each (and of numbers by name), recorded when inputs of a shape come again.
+    """A function of batched tensors (and of keyword numbers), captured when an input shape comes a second time.
 
-    The last row is repeated up to a `rounded` number of them, so computing it twice must do no harm. What it gives is
-    overwritten by the next call. What it reads and writes beside its inputs must stay where it is in memory: `forget`
-    when that moved. Where recording fails, or replays something else, it goes on without and says so in the log.
+    The batch is padded to its bucket by repeating the last row, so computing a row twice must do no harm. The output is
+    overwritten by the next call. Tensors that the function reads or writes beside its inputs must keep their addresses;
+    call `reset` when they moved. Where capture fails, or a replay differs from the eager pass, it logs a warning and
+    stays eager.
     """
 
     def __init__(self, function: Callable[..., Tensor], capture: CaptureFn) -> None:
@@ -59,90 +61,98 @@ class GraphedFunction:
         self._graphs: OrderedDict[object, _Graph] = OrderedDict()
 
     def __len__(self) -> int:
-        """Recordings there are."""
+        """Number of captured graphs."""
         return len(self._graphs)
 
     def __call__(self, *inputs: Tensor, **fixed: int | None) -> Tensor:
         count = len(inputs[0])
         if not self._enabled or count > _MAX_BATCH:
             return self._function(*inputs, **fixed)
-        return self._run_bucket(tuple(_repeat_last(x, bucket_size(count)) for x in inputs), fixed)[
-            :count
-        ]
+        padded = tuple(_repeat_last(x, bucket_size(count)) for x in inputs)
+        return self._run_bucket(padded, fixed)[:count]
 
     def _run_bucket(self, inputs: tuple[Tensor, ...], fixed: dict[str, int | None]) -> Tensor:
+        """Replay the graph of this shape; run eagerly the first time, capture the second time."""
         key = (*(x.shape for x in inputs), *fixed.items())
-        found = self._graphs.get(key)
-        if found is None and key in self._seen:
+        graph = self._graphs.get(key)
+        if graph is None and key in self._seen:
             return self._capture_and_check(key, inputs, fixed)
-        if found is None:
+        if graph is None:
             _put(self._seen, key, None)
             return self._function(*inputs, **fixed)
         self._graphs.move_to_end(key)
-        for place, x in zip(found.inputs, inputs, strict=True):
-            place.copy_(x)
-        found.replay()
-        return found.output
+        for captured, x in zip(graph.inputs, inputs, strict=True):
+            captured.copy_(x)
+        graph.replay()
+        return graph.output
 
     def reset(self) -> None:
-        """Everything recorded."""
+        """Drop all captured graphs."""
         self._graphs.clear()
 
     def _capture_and_check(
         self, key: object, inputs: tuple[Tensor, ...], fixed: dict[str, int | None]
     ) -> Tensor:
-        """Run it as it is, record it, and see whether the recording says the same."""
-        own = tuple(x.clone() for x in inputs)
-        plain = self._function(*own, **fixed).clone()
+        """Run eagerly, capture, replay, and keep the graph only if both outputs agree."""
+        captured = tuple(x.clone() for x in inputs)
+        eager = self._function(*captured, **fixed).clone()
         try:
-            outcome, replay = self._capture(lambda: self._function(*own, **fixed))
+            output, replay = self._capture(lambda: self._function(*captured, **fixed))
             replay()
-            apart = (outcome - plain).abs().max() / plain.abs().max().clamp(min=1e-6)
+            difference = (output - eager).abs().max() / eager.abs().max().clamp(min=1e-6)
         except RuntimeError as error:
-            return self._fall_back(plain, str(error))
-        if not apart <= _TOLERANCE:
-            return self._fall_back(plain, f"the replay is {float(apart):.3g} from the pass itself")
-        _put(self._graphs, key, _Graph(own, outcome, replay))
-        return outcome
+            return self._fall_back(eager, str(error))
+        if not difference <= _TOLERANCE:  # also where it is not a number
+            return self._fall_back(
+                eager, f"the replay differs from the eager pass by {float(difference):.3g}"
+            )
+        _put(self._graphs, key, _Graph(captured, output, replay))
+        return output
 
-    def _fall_back(self, plain: Tensor, why: str) -> Tensor:
-        logger.warning("passes are launched kernel by kernel, which is slower: %s", why)
+    def _fall_back(self, eager: Tensor, reason: str) -> Tensor:
+        logger.warning("CUDA graphs are off, kernels are launched one by one (slower): %s", reason)
         self._enabled = False
         self.reset()
-        return plain
+        return eager
 
 
-def _repeat_last(x: Tensor, rows: int) -> Tensor:
-    if rows == len(x):
+def _repeat_last(x: Tensor, size: int) -> Tensor:
+    """Pad a batch to `size` rows with copies of its last row."""
+    if size == len(x):
         return x
-    return torch.cat([x, x[-1:].expand(rows - len(x), *x.shape[1:])])
+    return torch.cat([x, x[-1:].expand(size - len(x), *x.shape[1:])])
 
 
-def _put(what: OrderedDict[object, Any], key: object, value: Any) -> None:
-    what[key] = value
-    if len(what) > _MAX_GRAPHS:
-        what.popitem(last=False)
+def _put(entries: OrderedDict[object, Any], key: object, value: Any) -> None:
+    entries[key] = value
+    if len(entries) > _MAX_GRAPHS:
+        entries.popitem(last=False)
 
 
-def can_capture(device: torch.device) -> bool:
-    """Whether passes on a device can be recorded."""
-    return device.type == "cuda"
+def capture_for(device: torch.device) -> CaptureFn | None:
+    """How forward passes on a device are captured; None where they run eagerly."""
+    return capture if device.type == "cuda" else None
 
 
 def capture(function: ForwardFn) -> tuple[Tensor, Callable[[], None]]:
-    """With CUDA graphs, which share memory for what lies between. Raises `RuntimeError` where a pass waits."""
-    usual = torch.cuda.current_stream()
+    """Capture a CUDA graph; all graphs share one memory pool for intermediate tensors.
+
+    Raises `RuntimeError` where the pass waits for the CPU.
+    """
+    stream = torch.cuda.current_stream()
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(usual)
-    with torch.cuda.stream(side):  # libraries make their workspaces, which may not be recorded
+    side.wait_stream(stream)
+    with torch.cuda.stream(
+        side
+    ):  # warm-up: libraries allocate workspaces, which must not be captured
         function()
-    usual.wait_stream(side)
+    stream.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     try:
         with torch.cuda.graph(graph, pool=_pool()):
             output = function()
     finally:
-        torch.cuda.set_stream(usual)  # a recording that failed leaves its own behind
+        torch.cuda.set_stream(stream)  # a failed capture leaves its own stream current
     return output, graph.replay
 
 

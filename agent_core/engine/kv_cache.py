@@ -1,7 +1,7 @@
-"""What do players remember, and how does a pass read and write it? Tables of keys and values, a row for each player.
+"""KV cache of all sessions: keys and values of the decoder and of the vision tower's temporal attention.
 
-`agent_core.engine.cache_layout` tells what stands where in a row. On a GPU passes are recorded
-(`agent_core.engine.cuda_graphs`).
+One row per session; `agent_core.engine.cache_layout` defines the cache slots of a row. On a GPU the two forward passes
+(encode frames, forward through the decoder) are captured as CUDA graphs (`agent_core.engine.cuda_graphs`).
 """
 
 from __future__ import annotations
@@ -16,39 +16,46 @@ from torch import Tensor
 
 from agent_core.device import use_large_pages
 from agent_core.engine.cache_layout import CacheLayout, Indices, TokenPositions
-from agent_core.engine.cuda_graphs import GraphedFunction, can_capture, capture
+from agent_core.engine.cuda_graphs import CaptureFn, GraphedFunction
 from agent_core.model import IAFM
 from agent_core.model.vit import TemporalKVCache
 from games import Frame
 
 _LENGTH_MULTIPLE = 4
-"""Numbers of tokens are multiples of this where passes are recorded, so that shapes come again."""
+"""With CUDA graphs the number of new tokens is rounded up to this, so that few shapes are captured."""
 
 
 class KVCache:
-    """The rows of all players of a model; those of players who left stay for others.
+    """The KV cache of a model; rows of closed sessions are reused.
 
-    `cache` (layers, 2, rows, heads, slots, h): the decoder's keys and values; `glance` (rows, D): the newest frame's
-    whole-picture token.
+    `kv` (layers, 2, rows, heads, cache slots, h): keys and values of the decoder. `global_token` (rows, D): the
+    whole-frame token of each session's newest frame, which its action tokens are conditioned on.
     """
 
-    def __init__(self, model: IAFM, condition_on_actions: bool, num_candidates: int) -> None:
+    def __init__(
+        self,
+        model: IAFM,
+        condition_on_actions: bool,
+        num_candidates: int,
+        capture: CaptureFn | None = None,
+    ) -> None:
+        """An empty cache; `capture` captures forward passes as CUDA graphs, None runs them eagerly."""
         self.model, config = model, model.config
         weight = model.token.weight
         self.device, self._dtype = weight.device, weight.dtype
         self.layout = CacheLayout(config, condition_on_actions, num_candidates)
         heads, size = config.heads, config.width // config.heads
-        self.kv = self._zeros(config.layers, 2, 0, heads, self.layout.slots, size)
+        self.kv = self._zeros(config.layers, 2, 0, heads, self.layout.num_cache_slots, size)
         self.global_token = self._zeros(0, config.width)
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
-        looks_back = config.is_vit_opt and config.temporal_attention
+        temporal = config.is_vit_opt and config.temporal_attention
         self._temporal_kv = self._zeros(
-            config.layers if looks_back else 0, 2, 0, patches, heads, config.context_frames, size
+            config.layers if temporal else 0, 2, 0, patches, heads, config.context_frames, size
         )
         self._encode: Callable[..., Tensor] = self._encode_eager
         self._forward: Callable[..., Tensor] = self._forward_eager
         self.graphs: tuple[GraphedFunction, ...] = ()
-        if can_capture(self.device):
+        if capture is not None:
             self.graphs = (
                 GraphedFunction(self._encode, capture),
                 GraphedFunction(self._forward, capture),
@@ -56,103 +63,121 @@ class KVCache:
             self._encode, self._forward = self.graphs
 
     def __len__(self) -> int:
-        """Rows there are."""
+        """Number of rows."""
         return len(self.layout)
 
     @property
     def bytes_per_session(self) -> int:
-        """What one row takes."""
+        """Bytes of keys and values in one row."""
         tables = self.kv, self._temporal_kv
         return sum(table.nbytes // max(1, table.shape[2]) for table in tables)
 
     def disable_cuda_graphs(self) -> None:
-        """Passes are recorded no more."""
+        """Run all further forward passes eagerly."""
         self._encode, self._forward, self.graphs = self._encode_eager, self._forward_eager, ()
 
     def grow(self, more: int) -> None:
-        """So many rows more, all empty; what is there is copied."""
-        have = len(self)
+        """Append `more` empty rows; the old ones are copied, and captured graphs are dropped."""
+        rows = len(self)
 
-        def longer(table: Tensor, dim: int = 0) -> Tensor:
+        def with_rows(table: Tensor, dim: int = 0) -> Tensor:
             shape = [n + more if d == dim else n for d, n in enumerate(table.shape)]
             new = table.new_zeros(shape)
-            new.narrow(dim, 0, have).copy_(table)
+            new.narrow(dim, 0, rows).copy_(table)
             return new
 
-        self.kv = longer(self.kv, 2)
-        self._temporal_kv = longer(self._temporal_kv, 2)
-        self.global_token = longer(self.global_token)
+        self.kv = with_rows(self.kv, 2)
+        self._temporal_kv = with_rows(self._temporal_kv, 2)
+        self.global_token = with_rows(self.global_token)
         for table in (self.kv, self._temporal_kv):
             use_large_pages(table)
         self.layout.grow(more)
-        for one in self.graphs:
-            one.reset()
+        for graph in self.graphs:  # they captured the addresses of the old tables
+            graph.reset()
 
-    def to_device(self, numbers: NDArray[Any]) -> Tensor:
-        """On the memory's device."""
-        there = torch.from_numpy(numbers)
-        if self.device.type == "cuda":  # nobody waits for copies of memory that stays in place
-            there = there.pin_memory()
-        return there.to(self.device, non_blocking=True)
+    def to_device(self, array: NDArray[Any]) -> Tensor:
+        """An array as a tensor on the cache's device."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":  # a copy from pinned memory does not block the CPU
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
-    def slot_index(self, slots: Sequence[int]) -> Tensor | slice:
-        """Rows as a slice where they follow each other (no copy) and nothing is recorded."""
-        if not self.graphs and slots == list(range(slots[0], slots[0] + len(slots))):
-            return slice(slots[0], slots[0] + len(slots))
-        return self.to_device(np.array(slots))
+    def slot_index(self, batch_slots: Sequence[int]) -> Tensor | slice:
+        """Index of rows: a slice where they are contiguous (no copy of the cache) and nothing is captured."""
+        first, count = batch_slots[0], len(batch_slots)
+        if not self.graphs and batch_slots == list(range(first, first + count)):
+            return slice(first, first + count)
+        return self.to_device(np.array(batch_slots))
 
-    def encode_frames(self, frames: Sequence[Frame], slots: Indices, now: Indices) -> Tensor:
-        """Visual tokens (B, V, D) of the new frames `now` (B,) of rows (B,), in the light of the earlier ones.
+    def encode_frames(
+        self, frames: Sequence[Frame], batch_slots: Indices, frame_index: Indices
+    ) -> Tensor:
+        """Visual tokens (B, V, D) of one new frame per session: the frames `frame_index` (B,) of rows (B,).
 
-        What attention over time remembers is a ring of its own, of as many frames as are seen.
+        Temporal attention has a ring buffer of its own, of the T frames it attends to.
         """
-        pictures, config = self.to_device(np.stack(frames)), self.model.config
+        stacked, config = self.to_device(np.stack(frames)), self.model.config
         if not (config.is_vit_opt and config.temporal_attention):
-            return self._encode(pictures)
+            return self._encode(stacked)
         length = config.context_frames
-        ago = (now[:, None] - np.arange(length)) % length
-        bias = self._zeros(len(now), length)
-        bias.masked_fill_(self.to_device(ago > now[:, None]), float("-inf"))
-        block = now % length
-        if len(slots) == 1 and not self.graphs:
-            return self._encode(pictures, bias, slice(slots[0], slots[0] + 1), int(block[0]))
-        return self._encode(pictures, bias, self.to_device(slots), self.to_device(block))
+        age = (frame_index[:, None] - np.arange(length)) % length  # (B, T) of each ring entry
+        mask = self._zeros(len(frame_index), length)
+        mask.masked_fill_(
+            self.to_device(age > frame_index[:, None]), float("-inf")
+        )  # not yet there
+        block = frame_index % length
+        if len(batch_slots) == 1 and not self.graphs:
+            slot = slice(batch_slots[0], batch_slots[0] + 1)
+            return self._encode(stacked, mask, slot, int(block[0]))
+        return self._encode(stacked, mask, self.to_device(batch_slots), self.to_device(block))
 
     def forward_cached(
         self,
-        slots: Sequence[int],
+        batch_slots: Sequence[int],
         x: Tensor,
         groups: Sequence[TokenPositions],
         last_n: int | None = None,
     ) -> Tensor:
-        """Run tokens (B, Q, D), those of all `groups` behind each other, against the cache.
+        """Run new tokens through the decoder against the KV cache, which takes their keys and values.
 
-        Of the last `tail` tokens the outcome is wanted.
+        `x` (B, Q, D) holds the tokens of all `groups`, one group after another. Returns hidden states (B, Q, D), or
+        (B, last_n, D) of the last tokens alone.
         """
         layout, length = self.layout, max(map(self.layout.attended_length, groups))
-        seen = np.concatenate([layout.attention_index(tokens, length) for tokens in groups], 1)
-        cache_slots = np.concatenate([layout.cache_slots(tokens) for tokens in groups], 1)
-        more = -x.shape[1] % _LENGTH_MULTIPLE if self.graphs else 0
-        if more:  # the last token once more, at its own place
-            x = torch.cat([x, x[:, -1:].expand(-1, more, -1)], 1)
-            seen, cache_slots = _repeat_last(seen, more), _repeat_last(cache_slots, more)
-        here = places = self.to_device(cache_slots)
-        if self.model.config.is_vit_opt:
-            ordered = np.concatenate([layout.position_ids(tokens) for tokens in groups], 1)
-            places = self.to_device(_repeat_last(ordered, more))
-        columns, where = self.to_device(seen), self.slot_index(slots)
-        wanted = last_n and last_n + more
-        hidden = self._forward(x, columns, where, here, places, length=length, last_n=wanted)
-        return hidden[:, : hidden.shape[1] - more]
+        bias_index = np.concatenate([layout.attention_index(group, length) for group in groups], 1)
+        cache_slots = np.concatenate([layout.cache_slots(group) for group in groups], 1)
+        padding = -x.shape[1] % _LENGTH_MULTIPLE if self.graphs else 0
+        if padding:  # repeat the last token at its own cache slot, which rewrites the same values
+            x = torch.cat([x, x[:, -1:].expand(-1, padding, -1)], 1)
+            bias_index = _repeat_last(bias_index, padding)
+            cache_slots = _repeat_last(cache_slots, padding)
+        slots_on_device = position_ids = self.to_device(cache_slots)
+        if self.model.config.is_vit_opt:  # absolute positions differ from cache slots
+            positions = np.concatenate([layout.position_ids(group) for group in groups], 1)
+            position_ids = self.to_device(_repeat_last(positions, padding))
+        hidden = self._forward(
+            x,
+            self.to_device(bias_index),
+            self.slot_index(batch_slots),
+            slots_on_device,
+            position_ids,
+            length=length,
+            last_n=last_n and last_n + padding,
+        )
+        return hidden[:, : hidden.shape[1] - padding]
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, device=self.device, dtype=self._dtype)
 
-    def _encode_eager(self, pictures: Tensor, bias: Tensor | None = None, *where: Any) -> Tensor:
-        memory = None
-        if bias is not None:
-            memory = TemporalKVCache(self._temporal_kv, bias.t()[:, :, None], *where)
-        return self.model.encode_frame(pictures, memory)
+    def _encode_eager(
+        self, frames: Tensor, mask: Tensor | None = None, *slot_and_block: Any
+    ) -> Tensor:
+        """Frames (B, H, W, 3) uint8; with temporal attention also its mask (B, T), and each frame's row and block."""
+        if mask is None:
+            return self.model.encode_frame(frames)
+        temporal_mask = mask.t()[:, :, None]  # (T, B, 1), broadcast over places and heads
+        temporal_kv = TemporalKVCache(self._temporal_kv, temporal_mask, *slot_and_block)
+        return self.model.encode_frame(frames, temporal_kv)
 
     def _forward_eager(
         self,
@@ -165,12 +190,12 @@ class KVCache:
         length: int,
         last_n: int | None,
     ) -> Tensor:
-        cache = self.kv[:, :, :, :, :length]
+        kv = self.kv[:, :, :, :, :length]  # a view: later slots take no part
         return self.model.decoder.forward_cached(
-            x, bias_index, cache, batch_slots, cache_slots, position_ids, last_n
+            x, bias_index, kv, batch_slots, cache_slots, position_ids, last_n
         )
 
 
-def _repeat_last(numbers: NDArray[Any], more: int) -> NDArray[Any]:
-    """(B, Q, …) with the last token `more` times more."""
-    return np.concatenate([numbers, numbers[:, -1:].repeat(more, 1)], 1) if more else numbers
+def _repeat_last(array: NDArray[Any], times: int) -> NDArray[Any]:
+    """(B, Q, …) with its last token repeated."""
+    return np.concatenate([array, array[:, -1:].repeat(times, 1)], 1) if times else array

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import CheckpointError, load
 from games import GameSpec
+from games.resize import resize_frame
 from recorder import CaptureError, clip_frames
 
 
@@ -27,10 +25,9 @@ def describe(video: Path, checkpoint: Path | str, question: str, spec: GameSpec)
         )
     engine = Engine(trained, EngineOptions(temperature=0))
     session = engine.open(ActionCodec(spec, trained.vocabulary), 0)
-    size = (trained.header.model.frame_width, trained.header.model.frame_height)
+    size = (trained.header.model.frame_height, trained.header.model.frame_width)
     for frame in clip_frames(video, spec):
-        resized = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-        engine.act([session], [resized], [question])
+        engine.act([session], [resize_frame(frame, *size)], [question])
     if session.frame_index < 0:
         raise CaptureError(f"{video} has no frames")
     return engine.generate_thought(session, CAPTION)

@@ -198,7 +198,7 @@ def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
 def _play_expert(spec: EpisodeSpec, name: str) -> Outcome:
     game, env = load(name), make(name)
     env.reset(seed=spec.seed, options=options_of(spec, game))
-    expert, steps, total = game.teacher()(env), 0, 0.0
+    expert, steps, total = game.expert()(env), 0, 0.0
     while True:
         action, _ = expert()
         _, reward, terminated, truncated, info = env.step(action)

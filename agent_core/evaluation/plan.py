@@ -110,7 +110,7 @@ class Evaluation:
         if not game.select_tasks(self.tasks):
             raise UnplayableError(f"{self.game} has no tasks to be judged by (Game.tasks)")
         if "expert" in self.conditions:
-            game.teacher()
+            game.expert()
         return game
 
 
@@ -124,6 +124,6 @@ def applies(condition: str, task: str, game: Game) -> bool:
 
 def _require_expert(game: Game, purpose: str) -> None:
     try:
-        game.teacher()
+        game.expert()
     except UnplayableError as error:
         raise UnplayableError(f"{error}, needed for {purpose}") from None

@@ -1,4 +1,4 @@
-"""The network: pictures and words in, next actions out."""
+"""The Interactive Agent Foundation Model: vision tower, decoder, masked auto-encoder."""
 
 from agent_core.model.iafm import IAFM, ModelOutput
 

@@ -1,4 +1,4 @@
-"""What does one layer compute? Pre-norm attention and a feed-forward; its caller holds keys, values and masks."""
+"""Transformer block: pre-norm attention and an MLP; the caller holds keys, values and attention masks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ QUICK = 1.702
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's cheap GELU, x * sigmoid(1.702 x)."""
+    """CLIP's approximate GELU, x * sigmoid(1.702 x)."""
     return x * torch.sigmoid(QUICK * x)
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU, exactly: torch computes its tanh formula in four times the time on a processor."""
+    """Exact GELU: on a CPU torch computes the tanh approximation in four times the time."""
     return F.gelu(x)
 
 
@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class ResidualLinear(nn.Linear):
-    """A linear layer whose outcome is added to something; one step for packed weights (`agent_core.cpu.onednn`)."""
+    """A linear layer with a residual input; one fused kernel for packed weights (`agent_core.cpu.onednn`)."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(…, in) -> (…, out)."""
@@ -39,21 +39,23 @@ class ResidualLinear(nn.Linear):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """What queries (B, heads, Q, h) read under an additive bias (B, heads or 1, Q, L): (B, heads, Q, h).
+    """Attention of queries (B, heads, Q, h) to keys and values (B, heads, L, h) under an additive bias (B, heads or 1,
+    Q, L): (B, heads, Q, h).
 
-    A bias that learns has no fused kernel on a processor, and torch's way around takes three times as long as these
-    plain products (rows of 136 tokens in bfloat16, gradients included).
+    For a bias with a gradient torch has no fused CPU kernel, and its fallback takes three times as long as the plain
+    products below (136 tokens in bfloat16, gradients included).
     """
     if bias is None or not bias.requires_grad or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    near, keys, values = (x.flatten(0, 1) for x in (q * q.shape[3] ** -0.5, k, v))
-    every = bias.expand(*q.shape[:3], k.shape[2]).flatten(0, 1)
-    shares = torch.baddbmm(every, near, keys.transpose(1, 2)).softmax(2)
-    return (shares @ values).view(q.shape)
+    # (B * heads, Q or L, h): batched products with the bias added in the same call
+    queries, keys, values = (x.flatten(0, 1) for x in (q * q.shape[3] ** -0.5, k, v))
+    full_bias = bias.expand(*q.shape[:3], k.shape[2]).flatten(0, 1)  # (B * heads, Q, L)
+    weights = torch.baddbmm(full_bias, queries, keys.transpose(1, 2)).softmax(2)
+    return (weights @ values).view(q.shape)
 
 
 class Attention(nn.Module):
-    """Norm, projections and output of one multi-head attention."""
+    """Multi-head attention: norm, query/key/value projections and output projection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -64,24 +66,24 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, Q, D) -> queries (B, heads, Q, D / heads); keys and values (2, B, heads, Q, D / heads)."""
-        size, count, _ = x.shape
-        parts = self.qkv(self.attention_norm(x)).view(size, count, 3, self.heads, -1)
-        parts = parts.permute(2, 0, 3, 1, 4)
-        return parts[0], parts[1:]
+        batch, count, _ = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(batch, count, 3, self.heads, -1)
+        qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, B, heads, Q, h)
+        return qkv[0], qkv[1:]
 
     def attend(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
-        """x plus what keys and values (2, B, heads, L, h) say under an additive bias (B, heads or 1, Q, L)."""
+        """x plus attention to keys and values (2, B, heads, L, h) under an additive bias (B, heads or 1, Q, L)."""
         k, v = kv.unbind(0)
-        seen = attention(q, k, v, None if bias is None else bias.to(q.dtype))
-        out: Tensor = self.attention_out(seen.transpose(1, 2).flatten(2), x)
+        attended = attention(q, k, v, None if bias is None else bias.to(q.dtype))
+        out: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2), x)
         return out
 
 
 class Block(Attention):
-    """Attention, then a feed-forward four times as wide."""
+    """Attention, then an MLP four times as wide."""
 
     activation_checkpointing = False
-    """Whether training computes the layer again in the backward pass instead of keeping its activations."""
+    """Whether training recomputes the block in the backward pass instead of storing its activations."""
 
     def __init__(self, width: int, heads: int, activation: str = "gelu") -> None:
         super().__init__(width, heads)
@@ -91,17 +93,17 @@ class Block(Attention):
         self.mlp_out = ResidualLinear(4 * width, width)
 
     def attention_and_mlp(self, x: Tensor, q: Tensor, kv: Tensor, bias: Tensor | None) -> Tensor:
-        """Attention and feed-forward, both added to x."""
+        """Attention and MLP, each with its residual connection."""
         x = self.attend(x, q, kv, bias)
         out: Tensor = self.mlp_out(self.activation(self.mlp_in(self.mlp_norm(x))), x)
         return out
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """The whole layer over (B, L, D)."""
+        """The block over (B, L, D), every token a query and a key."""
         if self.activation_checkpointing and self.training:
-            out: Tensor = checkpoint(self._whole, x, bias, use_reentrant=False)
+            out: Tensor = checkpoint(self._forward, x, bias, use_reentrant=False)
             return out
-        return self._whole(x, bias)
+        return self._forward(x, bias)
 
-    def _whole(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def _forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         return self.attention_and_mlp(x, *self.project(x), bias)

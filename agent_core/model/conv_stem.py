@@ -1,4 +1,4 @@
-"""What is in one picture? A convolutional stem that turns a frame into a grid of visual tokens (compact models)."""
+"""Convolutional vision tower of compact models: a frame becomes a grid of visual tokens and a global token."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch.nn import functional as F
 from agent_core.config import ModelConfig
 
 _BATCH_MULTIPLE = 16
-"""Numbers of pictures that a processor looks at are multiples of this."""
+"""On a CPU the number of encoded frames is rounded up to this: oneDNN plans convolutions for each batch size anew."""
 
 
 @dataclass
 class VisionOutput:
-    """A batch of F pictures as tokens."""
+    """Encoded frames (F of them)."""
 
     tokens: Tensor
-    """(F, V, D) visual tokens of the sequence."""
+    """(F, V, D) visual tokens for the decoder."""
     patches: Tensor
-    """(F, P, D) what the pixel decoder starts from; P is at least the number of patches that can be hidden."""
+    """(F, P, D) input of the MAE decoder; P is at least the number of patches that can be masked."""
     visible: Tensor | None = None
-    """(F, V) bool where tokens of hidden patches stay out of the sequence; None where all are in it."""
+    """(F, V) bool: False for tokens of masked patches, which stay out of the sequence; None where all are in it."""
 
 
 class VisionTower(nn.Module):
-    """Convolutions down to an eighth of the picture, then one token per cell of the grid and one for the whole picture.
+    """Convolutions down to an eighth of the resolution, then one token per grid cell and a global token of the frame.
 
-    The last stands where CLIP's class token stands in the paper; it keeps places apart instead of averaging over
-    them, so that "the target is left" is learned early. About 13 M multiply-adds per frame for `tiny`.
+    The global token takes the place of CLIP's class token in the paper. It is a linear map of all cells, not their
+    average, so that "the target is left" is learned early. About 13 M multiply-adds per frame for `tiny`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -60,74 +60,70 @@ class VisionTower(nn.Module):
             self.global_out = nn.Linear(32 * rows * columns, config.width)
             self.global_norm = nn.LayerNorm(config.width)
         self.mask_color = nn.Parameter(torch.zeros(3))
-        """The colour that stands for a hidden patch (masked auto-encoding)."""
+        """Learned colour of masked patches (masked auto-encoding)."""
         self.custom_forward: Callable[[Tensor], Tensor] | None = None
-        """Computes all convolutions in play (F, H, W, 3) -> (F, rows * columns, D) (`agent_core.cpu.compact`)."""
+        """Replaces all convolutions at inference (`agent_core.cpu.compact`): (F, H, W, 3) uint8 -> (F, cells, D)."""
 
     def forward(
-        self, pictures: Tensor, patch_mask: Tensor | None = None, frame_mask: Tensor | None = None
+        self, pixels: Tensor, patch_mask: Tensor | None = None, frame_mask: Tensor | None = None
     ) -> VisionOutput:
-        """(F, 3, H, W) in about [-1, 1]; `hidden` (F', P) bool paints patches of the first F' pictures over.
+        """Encode pixels (F, 3, H, W) in about [-1, 1]; `patch_mask` (F', P) bool masks patches of the first F' frames.
 
-        Where a processor computes, pictures that are not `present` (B, N) bool, F = B * N, cost nothing and get
-        another's tokens. A GPU and compiled programs want always as many.
+        On a CPU, frames that are padding in `frame_mask` (B, N) bool, F = B * N, are not computed and get the tokens of
+        another frame. A GPU and compiled code want constant shapes and compute all of them.
         """
-        parts = [pictures]
-        if (
-            patch_mask is not None
-        ):  # apart: only they need a gradient of their pixels, for the colour
-            whole = pictures[len(patch_mask) :]
-            parts = [
-                self._mask_patches(pictures[: len(patch_mask)], patch_mask),
-                *([whole] if len(whole) else []),
-            ]
-        if frame_mask is None or pictures.is_cuda or torch.compiler.is_compiling():
-            features = torch.cat([self._encode(part) for part in parts])
+        chunks = [pixels]
+        if patch_mask is not None:  # masked frames apart: only they need a gradient to their pixels
+            masked, rest = pixels[: len(patch_mask)], pixels[len(patch_mask) :]
+            chunks = [self._mask_patches(masked, patch_mask), *([rest] if len(rest) else [])]
+        if frame_mask is None or pixels.is_cuda or torch.compiler.is_compiling():
+            features = torch.cat([self._encode(chunk) for chunk in chunks])
         else:
-            there = torch.split(frame_mask.flatten(), [len(part) for part in parts])
-            encoded = [self._encode_present(*both) for both in zip(parts, there, strict=True)]
+            present = torch.split(frame_mask.flatten(), [len(chunk) for chunk in chunks])
+            encoded = [self._encode_present(*pair) for pair in zip(chunks, present, strict=True)]
             features = torch.cat(encoded)
         return self._tokens(features)
 
     def encode_frame(self, frames: Tensor) -> Tensor:
-        """Pictures in play (F, H, W, 3) uint8 -> tokens (F, V, D)."""
+        """Frames (F, H, W, 3) uint8 -> visual tokens (F, V, D), at inference."""
         if self.custom_forward is not None:
             return self._tokens(self.custom_forward(frames)).tokens
         return self._tokens(self._encode(normalize_pixels(frames).to(self.mask_color.dtype))).tokens
 
     def _tokens(self, features: Tensor) -> VisionOutput:
-        """(F, rows * columns, D), not normed, as tokens."""
+        """Features (F, rows * columns, D), before the norm, as tokens."""
         cells: Tensor = self.norm(features)
         if not self.has_global_token:
             return VisionOutput(cells, cells)
         global_token = self.global_norm(self.global_out(F.gelu(self.global_in(cells).flatten(1))))
         return VisionOutput(torch.cat([cells, global_token[:, None]], 1), cells)
 
-    def _encode(self, pictures: Tensor) -> Tensor:
-        """(F, 3, H, W) -> (F, rows * columns, D), not normed."""
-        cells: Tensor = self.cells(self.stem(pictures))
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """Pixels (F, 3, H, W) -> features (F, rows * columns, D), before the norm."""
+        cells: Tensor = self.cells(self.stem(pixels))
         return cells.flatten(2).transpose(1, 2)
 
-    def _encode_present(self, pictures: Tensor, frame_mask: Tensor) -> Tensor:
-        """The same, but only those that are `there` (F,) bool are computed, and a few more to make the number round.
-
-        A processor plans convolutions for each number of pictures anew.
-        """
+    def _encode_present(self, pixels: Tensor, frame_mask: Tensor) -> Tensor:
+        """The same, computing only frames in `frame_mask` (F,) bool, and a few more to round their number up."""
         count = max(int(frame_mask.sum()), 1)
+        # present frames first, in their order
         order = frame_mask.argsort(descending=True, stable=True)[: count + -count % _BATCH_MULTIPLE]
-        some = pictures.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # channels last, as before
-        return self._encode(some).index_select(0, (frame_mask.cumsum(0) - 1).clamp(min=0))
+        chosen = pixels.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # stays channels last
+        # the k-th present frame is row k; padding takes the row of the present frame before it
+        return self._encode(chosen).index_select(0, (frame_mask.cumsum(0) - 1).clamp(min=0))
 
-    def _mask_patches(self, pictures: Tensor, patch_mask: Tensor) -> Tensor:
-        """Paint the hidden cells of (F, 3, H, W) pictures with the fill colour."""
+    def _mask_patches(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+        """Replace masked cells (F, P) of pixels (F, 3, H, W) by the mask colour."""
         mask = patch_mask.view(-1, *self.grid)
-        cell = (pictures.shape[2] // self.grid[0], pictures.shape[3] // self.grid[1])
-        whole = mask.repeat_interleave(cell[0], 1).repeat_interleave(cell[1], 2)[:, None]
-        return torch.where(whole, self.mask_color.to(pictures.dtype)[:, None, None], pictures)
+        cell = (pixels.shape[2] // self.grid[0], pixels.shape[3] // self.grid[1])
+        mask = mask.repeat_interleave(cell[0], 1).repeat_interleave(cell[1], 2)[
+            :, None
+        ]  # (F, 1, H, W)
+        return torch.where(mask, self.mask_color.to(pixels.dtype)[:, None, None], pixels)
 
 
 class _Residual(nn.Module):
-    """x + conv(activation(conv(norm(x)))) with the second convolution starting at zero."""
+    """x + conv(activation(conv(norm(x)))), the second convolution initialized to zero."""
 
     def __init__(self, width: int, config: ModelConfig) -> None:
         super().__init__()
@@ -148,28 +144,27 @@ def _activation(config: ModelConfig) -> nn.Module:
 
 
 def normalize_pixels(frames: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(…, H, W, 3) uint8 -> (F, 3, H, W) in [-1, 1], stored channels last."""
+    """Frames (…, H, W, 3) uint8 -> pixels (F, 3, H, W) in [-1, 1], in channels-last memory format."""
     flat = frames.flatten(0, -4)
-    pixels = flat.to(dtype)  # scaled and shifted in one pass, where it lies
+    pixels = flat.to(dtype)  # then scaled and shifted in place, in one pass
     torch.add(pixels.new_full((), -1.0), pixels, alpha=2 / 255, out=pixels)
     return pixels.permute(0, 3, 1, 2)
 
 
 def color_jitter(
-    pictures: Tensor, brightness: Tensor, saturation: Tensor, hue: Tensor | None = None
+    pixels: Tensor, brightness: Tensor, saturation: Tensor, hue: Tensor | None = None
 ) -> Tensor:
-    """Scale brightness and saturation of (F, 3, H, W) pictures by factors (F,); turn their hue by shares of a circle.
+    """Scale brightness and saturation of pixels (F, 3, H, W) by factors (F,), and rotate their hue by `hue` (F,) turns.
 
-    Hue turns around the axis of grey, in the plane of colours of equal sum; no conversion to another colour space.
+    Hue rotates around the grey axis, in the plane of colours of equal sum; no conversion to another colour space.
     """
     shape = (-1, 1, 1, 1)
-    bright = (pictures + 1) * brightness.view(shape).to(pictures.dtype)
+    bright = (pixels + 1) * brightness.view(shape).to(pixels.dtype)  # in [0, 2]: black is 0
     grey = bright.mean(1, keepdim=True)
-    vivid = (bright - grey) * saturation.view(shape).to(pictures.dtype)
+    chroma = (bright - grey) * saturation.view(shape).to(pixels.dtype)
     if hue is not None:
-        angle = (2 * math.pi * hue).view(shape).to(pictures.dtype)
-        across = (
-            vivid.roll(1, 1) - vivid.roll(-1, 1)
-        ) * 3**-0.5  # at right angles to it and to grey
-        vivid = vivid * angle.cos() + across * angle.sin()
-    return (grey + vivid).clamp(0, 2) - 1
+        angle = (2 * math.pi * hue).view(shape).to(pixels.dtype)
+        # the cross product with the grey axis: perpendicular to both, of the same length
+        perpendicular = (chroma.roll(1, 1) - chroma.roll(-1, 1)) * 3**-0.5
+        chroma = chroma * angle.cos() + perpendicular * angle.sin()
+    return (grey + chroma).clamp(0, 2) - 1

@@ -1,4 +1,4 @@
-"""What follows from what was seen and said? A pre-norm transformer, over whole windows or over a cache."""
+"""Decoder: a pre-norm transformer, over whole windows in training and over a KV cache at inference."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from agent_core.config import ModelConfig
 from agent_core.model.block import Block
 
 _OPT_OFFSET = 2
-"""OPT's position table begins with two rows that no token takes."""
+"""OPT's position table begins with two unused rows."""
 
 DecoderKernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int | None], Tensor]
-"""Tokens, columns, cache, rows, slots and tail, as `Decoder.extend` takes them."""
+"""Tokens, bias index, KV cache, batch slots, cache slots and last_n, as `Decoder.forward_cached` takes them."""
+KVWriter = Callable[[int, Tensor], None]
+"""Writes a layer's new keys and values (2, B, heads, Q, h) to the KV cache."""
 
 
 class Decoder(nn.Module):
-    """The stack of blocks, and what tells it where a token stands.
+    """Transformer blocks with a time bias or with absolute positions.
 
-    Compact models: a learned bias over the distance in frames, so that a cache may slide. Columns of `time_bias`
-    (heads, T + 2): distances 0 … T-1, then text seen from frames, then text seen from text.
-    The paper's: OPT's learned absolute positions, `position` (2050, D), added where tokens enter.
+    Compact models: a learned bias over the distance in frames, so that the KV cache may slide. Columns of `time_bias`
+    (heads, T + 2): distances 0 … T-1, then text seen from a frame, then text seen from text.
+    The paper's: OPT's learned absolute positions, `position` (2050, D), added to the embeddings.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -34,7 +36,7 @@ class Decoder(nn.Module):
         )
         self.norm: nn.Module = nn.LayerNorm(config.width)
         self.custom_forward: DecoderKernel | None = None
-        """Computes all blocks in play instead of them (`agent_core.cpu.paper`, `agent_core.cpu.compact`)."""
+        """Replaces all blocks at inference (`agent_core.cpu.paper`, `agent_core.cpu.compact`)."""
         self.is_vit_opt = config.is_vit_opt
         if self.is_vit_opt:
             self.position = nn.Embedding(config.positions + _OPT_OFFSET, config.width)
@@ -47,22 +49,22 @@ class Decoder(nn.Module):
                 nn.init.normal_(out.weight, std=(2 * config.layers * out.in_features) ** -0.5)
 
     def time_bias_for(self, bias_index: Tensor) -> Tensor:
-        """The bias of columns (…) -> (heads, …), or (1, …) where positions are absolute; -inf for the column -1."""
+        """Additive attention bias (heads, …) of a bias index (…), -inf for -1; (1, …) where positions are absolute."""
         if self.is_vit_opt:
-            nothing = self.position.weight.new_zeros((1, *bias_index.shape))
-            return nothing.masked_fill_(bias_index < 0, float("-inf"))
-        table = F.pad(self.time_bias, (0, 1), value=float("-inf"))
+            zeros = self.position.weight.new_zeros((1, *bias_index.shape))
+            return zeros.masked_fill_(bias_index < 0, float("-inf"))
+        table = F.pad(self.time_bias, (0, 1), value=float("-inf"))  # index -1 takes the last column
         return table[:, bias_index.long()]
 
     def add_positions(self, x: Tensor, position_ids: Tensor) -> Tensor:
-        """Tell tokens (B, Q, D) their absolute places (B, Q), where the model has such."""
+        """Add position embeddings of ids (B, Q) to tokens (B, Q, D), in models with absolute positions."""
         if not self.is_vit_opt:
             return x
         out: Tensor = x + self.position(position_ids + _OPT_OFFSET)
         return out
 
     def forward(self, x: Tensor, bias: Tensor, position_ids: Tensor) -> Tensor:
-        """A whole window: (B, L, D) at places (B, L) under a bias (B, heads, L, L) -> (B, L, D)."""
+        """Whole windows (B, L, D), position ids (B, L), bias (B, heads or 1, L, L) -> hidden states (B, L, D)."""
         x = self.add_positions(x, position_ids)
         for block in self.blocks:
             x = block(x, bias)
@@ -73,56 +75,87 @@ class Decoder(nn.Module):
         self,
         x: Tensor,
         bias_index: Tensor,
-        cache: Tensor,
+        kv_cache: Tensor,
         batch_slots: Tensor | slice,
         cache_slots: Tensor,
         position_ids: Tensor | None = None,
         last_n: int | None = None,
     ) -> Tensor:
-        """New tokens against a cache: (B, Q, D) -> (B, Q, D), their keys and values written to the cache.
+        """New tokens (B, Q, D) against a KV cache, which takes their keys and values -> hidden states (B, Q, D).
 
-        `cache` (layers, 2, rows, heads, slots, h); `rows` picks the B sessions, `slots` (B, Q) where in the cache;
-        `places` where they differ from that; `columns` (B, Q, slots) say what each token sees, as in `relative`. Where
-        only the last `tail` tokens are wanted, (B, tail, D) comes back.
+        `kv_cache` (layers, 2, rows, heads, L, h); `batch_slots` are the rows of the B sessions, `cache_slots` (B, Q)
+        the new tokens' slots among the L. `bias_index` (B, Q, L) as `time_bias_for` takes it. `position_ids` (B, Q)
+        default to the cache slots. With `last_n`, only hidden states (B, last_n, D) of the last tokens are computed.
         """
         x = self.add_positions(x, cache_slots if position_ids is None else position_ids)
-        every = torch.arange(cache.shape[2], device=x.device)
-        slot_index = every[batch_slots] if isinstance(batch_slots, slice) else batch_slots
         if self.custom_forward is not None:
-            found: Tensor = self.norm(
-                self.custom_forward(x, bias_index, cache, slot_index, cache_slots, last_n)
+            rows = _row_index(kv_cache, batch_slots)
+            hidden: Tensor = self.norm(
+                self.custom_forward(x, bias_index, kv_cache, rows, cache_slots, last_n)
             )
-            return found
-        index = slot_index[:, None]
-        bias = self.time_bias_for(bias_index).transpose(0, 1)
-        alone = len(cache_slots) == 1 and isinstance(batch_slots, slice) and x.device.type == "cpu"
-        runs = _contiguous_runs(cache_slots[0].tolist()) if alone else []
-        places_of_runs = [cache[:, :, batch_slots, :, place].unbind(0) for _, place in runs]
-        for layer, (block, layer_kv) in enumerate(zip(self.blocks, cache.unbind(0), strict=True)):
+            return hidden
+        bias = self.time_bias_for(bias_index).transpose(0, 1)  # (B, heads or 1, Q, L)
+        write_kv = _kv_writer(kv_cache, batch_slots, cache_slots)
+        for layer, (block, layer_kv) in enumerate(
+            zip(self.blocks, kv_cache.unbind(0), strict=True)
+        ):
             assert isinstance(block, Block)
             q, kv = block.project(x)
-            if runs:
-                for (tokens, _), place in zip(runs, places_of_runs, strict=True):
-                    place[layer].copy_(kv[..., tokens, :])
-            else:
-                layer_kv[:, index, :, cache_slots] = kv.permute(1, 3, 0, 2, 4)
+            write_kv(layer, kv)
             if last_n is not None and layer == len(self.blocks) - 1:
+                # no later layer needs the other tokens' hidden states: their keys and values are enough
                 x, q, bias = x[:, -last_n:], q[:, :, -last_n:], bias[:, :, -last_n:]
             x = block.attention_and_mlp(x, q, layer_kv[:, batch_slots], bias)
         out: Tensor = self.norm(x)
         return out
 
 
-def _contiguous_runs(slots: list[int]) -> list[tuple[slice, slice]]:
-    """Tokens whose slots lie at even distances, as slices of both: a copy is much faster than writing by index."""
+def _row_index(kv_cache: Tensor, batch_slots: Tensor | slice) -> Tensor:
+    """(B,) rows of the KV cache."""
+    if isinstance(batch_slots, slice):
+        return torch.arange(kv_cache.shape[2], device=kv_cache.device)[batch_slots]
+    return batch_slots
+
+
+def _kv_writer(kv_cache: Tensor, batch_slots: Tensor | slice, cache_slots: Tensor) -> KVWriter:
+    """How new keys and values get to their cache slots (B, Q), the same in every layer."""
+    one_session = len(cache_slots) == 1 and isinstance(batch_slots, slice)
+    if one_session and kv_cache.device.type == "cpu":
+        return _run_writer(kv_cache, batch_slots, cache_slots[0].tolist())
+    layers, rows = kv_cache.unbind(0), _row_index(kv_cache, batch_slots)[:, None]  # (B, 1)
+
+    def write(layer: int, kv: Tensor) -> None:
+        # two index tensors (B, 1) and (B, Q) with a slice between them: their dimensions come first
+        layers[layer][:, rows, :, cache_slots] = kv.permute(1, 3, 0, 2, 4)  # (B, Q, 2, heads, h)
+
+    return write
+
+
+def _run_writer(kv_cache: Tensor, batch_slots: Tensor | slice, cache_slots: list[int]) -> KVWriter:
+    """For a single session on a CPU: strided copies, which are much faster than writing by index."""
+    runs = _contiguous_runs(cache_slots)
+    views = [kv_cache[:, :, batch_slots, :, slots].unbind(0) for _, slots in runs]
+
+    def write(layer: int, kv: Tensor) -> None:
+        for (tokens, _), view in zip(runs, views, strict=True):
+            view[layer].copy_(kv[..., tokens, :])  # (2, 1, heads, tokens of the run, h)
+
+    return write
+
+
+def _contiguous_runs(cache_slots: list[int]) -> list[tuple[slice, slice]]:
+    """Runs of tokens whose cache slots have a constant step: slices of the tokens and of the cache slots."""
     runs: list[tuple[slice, slice]] = []
     begin = 0
-    while begin < len(slots):
+    while begin < len(cache_slots):
         end = begin + 1
-        step = slots[end] - slots[begin] if end < len(slots) else 1
-        while step > 0 and end < len(slots) and slots[end] - slots[end - 1] == step:
+        step = cache_slots[end] - cache_slots[begin] if end < len(cache_slots) else 1
+        while (
+            step > 0 and end < len(cache_slots) and cache_slots[end] - cache_slots[end - 1] == step
+        ):
             end += 1
-        stop = slots[begin] + (end - begin - 1) * max(step, 1) + 1
-        runs.append((slice(begin, end), slice(slots[begin], stop, max(step, 1))))
+        stride = max(step, 1)  # a repeated slot ends its run
+        stop = cache_slots[begin] + (end - begin - 1) * stride + 1
+        runs.append((slice(begin, end), slice(cache_slots[begin], stop, stride)))
         begin = end
     return runs

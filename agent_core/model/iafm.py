@@ -1,4 +1,4 @@
-"""How do text, pictures and actions become one sequence? The Interactive Agent Foundation Model, at our sizes."""
+"""Interactive Agent Foundation Model: text, frames and actions as one causal sequence (arXiv 2402.05929, section 3)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from agent_core.model.packing import gather_rows, pack_sequences
 from agent_core.model.vit import TemporalKVCache, ViTower
 
 _EMBEDDING_STD = 0.5
-"""Size of embeddings beside the visual tokens' 1: much smaller, and places in the picture are learned late."""
+"""Standard deviation of embeddings (visual tokens: 1). Much smaller, and positions in a frame are learned late."""
 
 
 @dataclass
 class ModelOutput:
-    """Hidden states by segment, and what the pixel decoder needs."""
+    """Hidden states of the decoder by segment, and the input of the MAE decoder."""
 
     text: Tensor
     """(B, W, D)."""
@@ -31,15 +31,15 @@ class ModelOutput:
     thought: Tensor
     """(B, K, D)."""
     patches: Tensor
-    """(B, N, P, D), of the vision tower."""
+    """(B, N, P, D), of the vision tower, for the MAE decoder."""
     visual_tokens: int
-    """V, per frame."""
+    """V, visual tokens of a frame."""
 
 
 class IAFM(nn.Module):
-    """Vision tower, one causal transformer, pixel decoder; output weights are tied to the token embedding.
+    """Vision tower, decoder and MAE decoder; output weights are tied to the token embedding.
 
-    Compact models: learned slot embeddings say which token of its segment a token is, `output_bias` how common it is.
+    Compact models: learned slot embeddings for a token's offset in its segment, and an `output_bias` of the logits.
     The paper's: E = ViTower, l = `visual_in`, F = OPT's decoder with its absolute positions.
     """
 
@@ -72,107 +72,108 @@ class IAFM(nn.Module):
             nn.init.normal_(self.token.weight, std=_EMBEDDING_STD / config.embedding_scale)
         self.token_scale = config.embedding_scale
         self.conditions_on_global = config.global_token and not config.is_vit_opt
-        """Whether action tokens carry the whole-picture token."""
+        """Whether action tokens are conditioned on the global token of their frame."""
 
     def forward(
-        self, batch: Batch, pictures: Tensor | None = None, patch_mask: Tensor | None = None
+        self, batch: Batch, pixels: Tensor | None = None, patch_mask: Tensor | None = None
     ) -> ModelOutput:
-        """Hidden states of all windows; padding (a slot without a token) holds those of some token.
+        """Hidden states of all windows; padding gets those of some other token.
 
-        The decoder computes what is there: short windows share a row.
-        `pictures` (B * N, 3, H, W) replaces the batch's frames (jittered); `hidden` (F, P) bool hides patches of the
-        first F of them.
+        `pixels` (B * N, 3, H, W) replaces the batch's normalized frames (color jitter); `patch_mask` (F, P) bool masks
+        patches of the first F of them. Short windows share a packed row, so the decoder computes little padding.
         """
-        size, count = batch.frame_mask.shape
-        if pictures is None:
-            pictures = normalize_pixels(batch.frames)
-        vision = self.vision(pictures, patch_mask, batch.frame_mask)
-        visual = vision.tokens.unflatten(0, (size, count))  # (B, N, V, D)
+        batch_size, num_frames = batch.frame_mask.shape
+        if pixels is None:
+            pixels = normalize_pixels(batch.frames)
+        vision = self.vision(pixels, patch_mask, batch.frame_mask)
+        visual = vision.tokens.unflatten(0, (batch_size, num_frames))  # (B, N, V, D)
         layout = Layout(
             batch.instruction_ids.shape[1],
-            count,
+            num_frames,
             visual.shape[2],
             batch.actions.shape[2],
             batch.thought_ids.shape[1],
         )
-        actions = self.embed_action(batch.actions, self.global_token(visual))
-        blocks = torch.cat([self.embed_visual(visual), actions], 2)
-        x = torch.cat(
-            [
-                self.embed_text(batch.instruction_ids),
-                blocks.flatten(1, 2),
-                self.embed_thought(batch.thought_ids),
-            ],
-            1,
-        )
-        paper = self.config.is_vit_opt
-        masks = build_masks(layout, self.config.context_frames, x.device, causal_pictures=paper)
+        x = self._embed_windows(batch, visual)  # (B, L, D)
         valid = _token_mask(batch, layout, vision.visible)
-        table = None if paper else self.decoder.time_bias
-        packed = pack_sequences(valid)
-        bias = attention_bias(table, masks, batch.actions_masked, packed)
-        token_positions = gather_rows(
-            position_ids(layout, self._play_layout(), batch), packed.gather_index
-        )
-        states = gather_rows(
-            self.decoder(gather_rows(x, packed.gather_index), bias, token_positions),
-            packed.scatter_index,
-        )
-        middle = layout.text + layout.frames * layout.frame_length
-        body = states[:, layout.text : middle].view(size, layout.frames, layout.frame_length, -1)
+        hidden = self._decode_packed(x, valid, batch, layout)  # (B, L, D)
+        frames_end = layout.text + layout.num_frames * layout.frame_length
+        of_frames = hidden[:, layout.text : frames_end]
+        of_frames = of_frames.view(batch_size, num_frames, layout.frame_length, -1)
         return ModelOutput(
-            states[:, : layout.text],
-            body[:, :, layout.visual :],
-            states[:, middle:],
-            vision.patches.unflatten(0, (size, count)),
+            hidden[:, : layout.text],
+            of_frames[:, :, layout.visual :],
+            hidden[:, frames_end:],
+            vision.patches.unflatten(0, (batch_size, num_frames)),
             layout.visual,
         )
 
+    def _embed_windows(self, batch: Batch, visual: Tensor) -> Tensor:
+        """Embedded tokens (B, L, D) of windows, in the order of `Layout`; `visual` (B, N, V, D)."""
+        actions = self.embed_action(batch.actions, self.global_token(visual))  # (B, N, A, D)
+        by_frame = torch.cat([self.embed_visual(visual), actions], 2)  # (B, N, V + A, D)
+        text, thought = (
+            self.embed_text(batch.instruction_ids),
+            self.embed_thought(batch.thought_ids),
+        )
+        return torch.cat([text, by_frame.flatten(1, 2), thought], 1)
+
+    def _decode_packed(self, x: Tensor, valid: Tensor, batch: Batch, layout: Layout) -> Tensor:
+        """Decoder over windows (B, L, D) -> hidden states (B, L, D); tokens that are not `valid` are not computed."""
+        is_vit_opt = self.config.is_vit_opt
+        masks = build_masks(layout, self.config.context_frames, x.device, causal_visual=is_vit_opt)
+        time_bias = None if is_vit_opt else self.decoder.time_bias
+        rows = pack_sequences(valid)
+        bias = attention_bias(time_bias, masks, batch.actions_masked, rows)  # (R, heads or 1, K, K)
+        positions = gather_rows(position_ids(layout, self._play_layout(), batch), rows.gather_index)
+        hidden = self.decoder(gather_rows(x, rows.gather_index), bias, positions)  # (R, K, D)
+        return gather_rows(hidden, rows.scatter_index)
+
     def _play_layout(self) -> Layout:
+        """Segment lengths of the KV cache, which position ids follow."""
         c = self.config
         return Layout(c.max_text_tokens, c.context_frames, c.visual_tokens, c.max_action_tokens, 0)
 
     def encode_frame(self, frames: Tensor, temporal_kv: TemporalKVCache | None = None) -> Tensor:
-        """One new picture per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
+        """One new frame per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
 
-        `memory` is of earlier pictures, where time is attended to.
+        `temporal_kv` caches earlier frames, in models with temporal attention.
         """
         if isinstance(self.vision, ViTower):
-            return self.vision.encode_frame(
-                normalize_pixels(frames).to(self.token.weight.dtype), temporal_kv
-            )
+            pixels = normalize_pixels(frames).to(self.token.weight.dtype)
+            return self.vision.encode_frame(pixels, temporal_kv)
         return self.vision.encode_frame(frames)
 
     def global_token(self, visual: Tensor) -> Tensor:
-        """The whole-picture token (…, D) that action tokens carry, of visual tokens (…, V, D); zeros where none."""
+        """Global token (…, D) that actions are conditioned on, of visual tokens (…, V, D); zeros if they are not."""
         last = visual[..., -1, :]
         return last if self.conditions_on_global else torch.zeros_like(last)
 
     def embed_token(self, ids: Tensor) -> Tensor:
-        """Ids (…) -> (…, D), scaled up from the output matrix they are tied to."""
+        """Ids (…) -> embeddings (…, D), scaled up from the output matrix they are tied to."""
         out: Tensor = self.token(ids)
         return out if self.token_scale == 1 else out * self.token_scale
 
     def embed_visual(self, visual: Tensor) -> Tensor:
-        """Visual tokens (…, V, D) as the decoder takes them (the paper's l)."""
+        """Visual tokens (…, V, D) -> embeddings (…, V, D) (the paper's l)."""
         out: Tensor = (
             self.visual_in(visual) if self.config.is_vit_opt else visual + self.visual_slot
         )
         return out
 
     def embed_text(self, ids: Tensor) -> Tensor:
-        """(B, W) -> (B, W, D)."""
+        """Instruction ids (B, W) -> embeddings (B, W, D)."""
         x = self.embed_token(ids)
         return x if self.config.is_vit_opt else x + self.text_slot[: ids.shape[1]]
 
     def embed_action(
         self, ids: Tensor, global_token: Tensor, offset: Tensor | None = None
     ) -> Tensor:
-        """(…, A) and the whole-picture token (…, D) of the same frame -> (…, A, D).
+        """Action ids (…, A) and the global token (…, D) of their frame -> embeddings (…, A, D).
 
-        The ids stand from slot 0 on, or at slots `first` (…, A). Every action token carries the whole picture: among
-        dozens of tokens attention would find it late (measured: a task of coloured squares stayed at chance for 500
-        steps without this, and a plain CNN solves it in 700).
+        The ids have offsets 0 … A-1 in their frame's action, or `offset` (…, A). The global token is added to every
+        action token, because attention among dozens of tokens learns to find it late (measured: a task of coloured
+        squares stayed at chance for 500 steps without this; a plain CNN solves it in 700).
         """
         x = self.embed_token(ids)
         if self.config.is_vit_opt:
@@ -182,7 +183,7 @@ class IAFM(nn.Module):
         return out + global_token[..., None, :] if self.conditions_on_global else out
 
     def embed_thought(self, ids: Tensor, offset: int = 0) -> Tensor:
-        """(B, K) -> (B, K, D), the ids standing from slot `first` on."""
+        """Thought ids (B, K) -> embeddings (B, K, D); the first id has `offset` in its thought."""
         x = self.embed_token(ids)
         if self.config.is_vit_opt:
             return x
@@ -190,17 +191,16 @@ class IAFM(nn.Module):
         return out
 
     def logits(self, hidden: Tensor, first: int = 0, end: int | None = None) -> Tensor:
-        """Scores of the ids from `first` up to `end`: (…, D) -> (…, ids)."""
+        """Hidden states (…, D) -> logits (…, ids) of the ids from `first` up to `end`."""
         bias = None if self.config.is_vit_opt else self.output_bias[first:end]
         return nn.functional.linear(hidden, self.token.weight[first:end], bias)
 
 
 def _token_mask(batch: Batch, layout: Layout, visible: Tensor | None) -> Tensor:
-    """(B, L) bool: slots that hold a token."""
-    size = len(batch)
-    pictures = batch.frame_mask[:, :, None].expand(-1, -1, layout.visual)
+    """(B, L) bool: False for padding and for tokens of masked patches (`visible` (B * N, V))."""
+    visual = batch.frame_mask[:, :, None].expand(-1, -1, layout.visual)  # (B, N, V)
     if visible is not None:
-        pictures = pictures & visible.view(pictures.shape)
+        visual = visual & visible.view(visual.shape)
     actions = (batch.actions != 0) & batch.frame_mask[:, :, None]
-    blocks = torch.cat([pictures, actions], 2).reshape(size, -1)
-    return torch.cat([batch.instruction_ids != 0, blocks, batch.thought_ids != 0], 1)
+    by_frame = torch.cat([visual, actions], 2).reshape(len(batch), -1)
+    return torch.cat([batch.instruction_ids != 0, by_frame, batch.thought_ids != 0], 1)

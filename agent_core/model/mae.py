@@ -1,4 +1,4 @@
-"""What was behind the hidden patches? Decoders from visual tokens to pixels (masked auto-encoding)."""
+"""MAE decoders: pixels of masked patches from the vision tower's tokens (masked auto-encoding)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent_core.model.vit import sincos_2d
 
 
 class CompactMaeDecoder(nn.Module):
-    """Compact models: a few blocks over the cells, then a linear map to the pixels of each, at half resolution."""
+    """Decoder of compact models: a few blocks over the grid cells, then each cell's pixels at half resolution."""
 
     def __init__(self, config: ModelConfig, width: int = 128) -> None:
         super().__init__()
@@ -32,22 +32,22 @@ class CompactMaeDecoder(nn.Module):
         self.proj_out = nn.Linear(width, pixels)
 
     def forward(self, patches: Tensor, patch_mask: Tensor) -> Tensor:
-        """(F, P, D) -> (F, P, pixels of a cell); what is `hidden` (F, P) was painted over before."""
+        """(F, P, D) -> (F, P, pixels of a cell); `patch_mask` is unused: the vision tower masked the pixels."""
         x = self.proj_in(patches) + self.position
-        on_processor = x.device.type == "cpu"  # for so few its fused kernel is five times slower
-        with sdpa_kernel(SDPBackend.MATH) if on_processor else nullcontext():
+        on_cpu = x.device.type == "cpu"  # its fused kernel is five times slower for so few tokens
+        with sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext():
             for block in self.blocks:
                 x = block(x)
         pixels: Tensor = self.proj_out(x)
         return pixels
 
-    def targets(self, pictures: Tensor) -> Tensor:
-        """(F, 3, H, W) -> (F, P, pixels of a cell), averaged over 2x2 pixels."""
-        return patchify(nn.functional.avg_pool2d(pictures, 2), self.grid)
+    def targets(self, pixels: Tensor) -> Tensor:
+        """Pixels (F, 3, H, W) in [-1, 1] -> (F, P, pixels of a cell), averaged over 2x2 pixels."""
+        return patchify(nn.functional.avg_pool2d(pixels, 2), self.grid)
 
 
 class MaeDecoder(nn.Module):
-    """The paper's: mask tokens for the hidden patches, fixed positions, blocks as wide as the encoder, all pixels."""
+    """Decoder of the paper: mask tokens, fixed positions, blocks as wide as the encoder, all pixels of a patch."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -64,23 +64,24 @@ class MaeDecoder(nn.Module):
         self.proj_out = nn.Linear(width, 3 * config.patch**2)
 
     def forward(self, patches: Tensor, patch_mask: Tensor) -> Tensor:
-        """(F, 1 + P, D), the class token first, and `hidden` (F, P) -> (F, P, pixels of a patch)."""
+        """(F, 1 + P, D), the class token first, and `patch_mask` (F, P) bool -> (F, P, pixels of a patch)."""
         x = self.proj_in(patches)
         masked = torch.cat([patch_mask.new_zeros(len(patch_mask), 1), patch_mask], 1)[:, :, None]
+        # (F, 1 + P, 1): the class token is never masked
         x = torch.where(masked, self.mask_token.to(x.dtype), x) + self.position
         for block in self.blocks:
             x = block(x)
         pixels: Tensor = self.proj_out(self.norm(x))[:, 1:]
         return pixels
 
-    def targets(self, pictures: Tensor) -> Tensor:
-        """(F, 3, H, W) -> (F, P, pixels of a patch)."""
-        return patchify(pictures, self.grid)
+    def targets(self, pixels: Tensor) -> Tensor:
+        """Pixels (F, 3, H, W) in [-1, 1] -> (F, P, pixels of a patch)."""
+        return patchify(pixels, self.grid)
 
 
-def patchify(pictures: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(F, 3, H, W) -> (F, rows * columns, 3 * cell pixels)."""
+def patchify(pixels: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(F, 3, H, W) -> (F, rows * columns, 3 * pixels of a cell)."""
     rows, columns = grid
-    height, width = pictures.shape[2] // rows, pictures.shape[3] // columns
-    cells = pictures.reshape(-1, 3, rows, height, columns, width)
+    height, width = pixels.shape[2] // rows, pixels.shape[3] // columns
+    cells = pixels.reshape(-1, 3, rows, height, columns, width)
     return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)

@@ -37,7 +37,7 @@ def manage_episodes(action: str, path: Path) -> list[dict[str, Any]]:
         case "stats":
             return _stats(list(open_episodes(path)))
     return [
-        {"id": e.id, "task": e.header.task, "player": e.header.actor, "steps": len(e), "success": e.header.success,
+        {"id": e.id, "task": e.header.task, "actor": e.header.actor, "steps": len(e), "success": e.header.success,
          "instruction": e.header.instruction}
         for e in open_episodes(path)
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def import_episodes(
     out: Path,
     game: str | None,
     camera: str = "",
-    numbers: ActionColumns | None = None,
+    columns: ActionColumns | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's format, or clips with captions."""
@@ -74,7 +74,7 @@ def import_episodes(
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
             target = load(game)
             converted = import_lerobot(
-                path, out, target, camera=camera, numbers=numbers, progress=progress
+                path, out, target, camera=camera, columns=columns, progress=progress
             )
             report |= {"added": converted.episodes, "clipped": converted.clipped}
     return report | {"episodes": len(open_episodes(out))}

@@ -96,7 +96,7 @@ def record_expert(
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
     game = load(plan.game)
     game.select_tasks(plan.tasks)
-    game.teacher()
+    game.expert()
     make(plan.game).close()
     recorded = _seeds_in(plan.out, game.spec)
     seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
@@ -170,7 +170,7 @@ def _record(
         observation, info = env.reset(seed=seed, options={"task": task})
     instruction = observation["instruction"]
     with _failing("the expert"):
-        expert = game.teacher()(env)
+        expert = game.expert()(env)
     about = CaptureInfo(
         instruction=instruction, task=task, seed=seed, actor=actor, author="scripted"
     )
@@ -209,7 +209,7 @@ def _play(
         frame = observation["frame"]
         with _failing("step()"):
             observation, reward, terminated, truncated, info = env.step(executed)
-        capture.step(frame, label, executed_action=executed, reward=reward)
+        capture.step(frame, label, executed=executed, reward=reward)
         has_ended = terminated or truncated
     return info
 

@@ -66,7 +66,7 @@ def record_human(out: Path, seed: int, author: str, max_steps: int | None = None
             on_step=recorder.step,
             on_text=recorder.text,
             seed=seed,
-            most_steps=max_steps,
+            max_steps=max_steps,
         )
     finally:
         recorder.end()

@@ -1,1 +1,1 @@
-"""Token ids: the text vocabulary, and actions as tokens under a grammar."""
+"""Token ids of text and of actions: vocabulary and action codec."""

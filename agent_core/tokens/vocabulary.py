@@ -1,7 +1,7 @@
-"""Which ids does the model read and write? Text pieces first, then one id per action token, by meaning.
+"""Vocabulary: text tokens of a byte-level BPE, then one id per action token.
 
-An action token belongs to what it does ("move.forward", "look.yaw:+9"), never to a key's name, so that a game with
-other names can be attached. Layout of the ids: text pieces (with the special ones), START, END, action meanings.
+An action token stands for a meaning ("move.forward", "look.yaw:+9"), not for a key's name, so that a game with other
+names can be attached. Order of the ids: text tokens (special ones first), START, END, action meanings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cached_property
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from games import Axis, Button, Camera, Choice, Control, GameSpec, Stick
+from games import GameSpec
+from games.meanings import components
 
 SPECIAL = ("[PAD]", "[BOS]", "[EOS]", "[THOUGHT]", "[CAPTION]", "[CORRECTION]")
 PAD, BOS, EOS, THOUGHT, CAPTION, CORRECTION = range(6)
@@ -20,29 +21,34 @@ PAD, BOS, EOS, THOUGHT, CAPTION, CORRECTION = range(6)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A text tokenizer (its JSON) and the action meanings, in writing order."""
+    """A text tokenizer (its JSON) and the action meanings, in the order in which an action's tokens are written."""
 
     tokenizer_json: str
     action_meanings: tuple[str, ...]
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
+        """The text tokenizer."""
         return Tokenizer.from_str(self.tokenizer_json)
 
     @cached_property
     def text_size(self) -> int:
+        """Number of text ids, special ones included; logits of text are `[:text_size]`."""
         return int(self.tokenizer.get_vocab_size())
 
     @property
     def start(self) -> int:
+        """Id of [STARTACTION]."""
         return self.text_size
 
     @property
     def end(self) -> int:
+        """Id of [ENDOFACTION]; logits of actions are `[end:size]`."""
         return self.text_size + 1
 
     @property
     def size(self) -> int:
+        """Number of all ids."""
         return self.text_size + 2 + len(self.action_meanings)
 
     @cached_property
@@ -51,34 +57,34 @@ class Vocabulary:
         return {meaning: self.text_size + 2 + i for i, meaning in enumerate(self.action_meanings)}
 
     def extend(self, specs: Iterable[GameSpec]) -> Vocabulary:
-        """The same ids, and behind them one for every meaning of these games that is not there yet."""
+        """The same ids, then one id for every new meaning of these games."""
         wanted = (meaning for spec in specs for meaning in spec_meanings(spec))
         return Vocabulary(
             self.tokenizer_json, tuple(dict.fromkeys((*self.action_meanings, *wanted)))
         )
 
-    def text_ids(self, text: str, slots: int) -> list[int]:
-        """`[BOS] text [EOS]`, cut to `slots` ids; special tokens written in the text are plain text."""
-        return [BOS, *self.encode_text(text)[: slots - 2], EOS]
+    def text_ids(self, text: str, max_tokens: int) -> list[int]:
+        """`[BOS] text [EOS]`, truncated to `max_tokens` ids; special tokens spelled out in the text are plain text."""
+        return [BOS, *self.encode_text(text)[: max_tokens - 2], EOS]
 
-    def thought_ids(self, text: str, slots: int, kind: int = THOUGHT) -> list[int]:
-        """`[THOUGHT] text [EOS]`, cut to `slots` ids."""
-        return [kind, *self.encode_text(text)[: slots - 2], EOS]
+    def thought_ids(self, text: str, max_tokens: int, kind: int = THOUGHT) -> list[int]:
+        """`[THOUGHT] text [EOS]`, truncated to `max_tokens` ids; `kind` is the first id."""
+        return [kind, *self.encode_text(text)[: max_tokens - 2], EOS]
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of a text's pieces alone."""
+        """Text ids without [BOS] and [EOS]."""
         return [i for i in self.tokenizer.encode(_plain(text)).ids if i >= len(SPECIAL)]
 
     def decode_text(self, ids: Sequence[int]) -> str:
-        """The text of ids; special and action ids are left out."""
-        kept = [i for i in ids if len(SPECIAL) <= i < self.text_size]
-        return str(self.tokenizer.decode(kept)).strip()
+        """The text of ids; special and action ids are skipped."""
+        text_ids = [i for i in ids if len(SPECIAL) <= i < self.text_size]
+        return str(self.tokenizer.decode(text_ids)).strip()
 
 
 def build_vocabulary(
     specs: Iterable[GameSpec], texts: Iterable[str], size: int = 512
 ) -> Vocabulary:
-    """Train a byte-level BPE of at most `size` pieces on `texts`; meanings in the specs' writing order."""
+    """Train a byte-level BPE of at most `size` tokens on `texts`; action meanings in the specs' token order."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -96,37 +102,10 @@ def build_vocabulary(
 
 def spec_meanings(spec: GameSpec) -> tuple[str, ...]:
     """The meanings of a spec's action tokens, in its writing order."""
-    return tuple(
-        m for control in spec.token_order for part in control_meanings(spec, control) for m in part
-    )
-
-
-def control_meanings(spec: GameSpec, control: Control) -> tuple[tuple[str, ...], ...]:
-    """A control's meanings by part: one part for a button, two (pitch, yaw) for a camera, none for text.
-
-    A control without a meaning gets a private one, `game/control`.
-    """
-    name = control.meaning or f"{spec.name}/{control.name}"
-    if isinstance(control, Button):
-        return ((name,),)
-    if isinstance(control, Camera):
-        return (
-            tuple(f"{name}.pitch:{b:+g}" for b in control.pitch_bins),
-            tuple(f"{name}.yaw:{b:+g}" for b in control.yaw_bins),
-        )
-    if isinstance(control, Stick):
-        rotations, magnitudes = control.rotation_bins, control.magnitude_bins
-        return (
-            tuple(f"{name}.rotation:{i * 360 / rotations:+g}" for i in range(rotations)),
-            tuple(f"{name}.magnitude:{(i + 1) / magnitudes:+g}" for i in range(magnitudes)),
-        )
-    if isinstance(control, Axis):
-        return (tuple(f"{name}:{level:+g}" for level in control.levels),)
-    if isinstance(control, Choice):
-        return (tuple(f"{name}={option}" for option in control.options),)
-    return ()
+    parts = (part for control in spec.token_order for part in components(spec, control))
+    return tuple(meaning for part in parts for meaning in part.meanings)
 
 
 def _plain(text: str) -> str:
-    """Special tokens spelled out in a text must not become special: break their brackets."""
+    """Break the brackets of special tokens that are spelled out in a text, so that they stay text."""
     return text.replace("[", "[ ") if any(s in text for s in SPECIAL) else text

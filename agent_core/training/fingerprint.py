@@ -17,7 +17,8 @@ from agent_core.data.corpus import TrainingData
 from agent_core.data.dataset import WindowDataset
 from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.training.run_dir import BEST, LAST, TrainError
-from agent_core.weights.checkpoint import HEADER, current_or_old, read_header
+from agent_core.weights.checkpoint import HEADER, read_header
+from recorder.format.atomic import current_or_old
 
 _TITLES = {"iafm": "an IAFM", "cnn-gru": "a CNN+GRU"}
 _TRAIN_SETTINGS = ("batch", "seed", "init_from", "clip_weights", "opt_weights")

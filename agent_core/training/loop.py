@@ -31,10 +31,11 @@ from agent_core.training.progress import ProgressReporter, progress_bar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
 from agent_core.training.run_dir import BEST, LAST, STATE, TrainError
-from agent_core.training.run_log import RunLog, draw_curves, write_whole
+from agent_core.training.run_log import RunLog, draw_curves
 from agent_core.training.schedule import LrSchedule, learning_rate, spent_share
 from agent_core.training.validation import ValidationStopped
-from agent_core.weights.checkpoint import current_or_old, first_overflowing, save
+from agent_core.weights.checkpoint import first_overflowing, save
+from recorder.format.atomic import current_or_old, write_atomic
 
 logger = logging.getLogger("iafm.train")
 Metrics = Callable[[], dict[str, float]]
@@ -143,7 +144,7 @@ class TrainingLoop:
         self._started = self._ended = time.monotonic()
         first, is_main = self.progress.step, self.group.is_main
         if is_main:
-            write_whole(self.run_dir / "config.toml", self.config.toml())
+            write_atomic(self.run_dir / "config.toml", self.config.toml())
         logged = RunLog(self.run_dir, self.progress.step) if is_main else nullcontext()
         with logged as log, progress_bar(is_main) as bar, StopRequest() as stop:
             if self.progress.validation_due:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from agent_core.training.fingerprint import RunFingerprint
 from agent_core.training.run_dir import BEST, TrainError
 from agent_core.training.sharding import full_state_dict, shard_like
-from agent_core.weights.checkpoint import replace_folder
+from recorder.format.atomic import replaced_folder
 
 _TENSORS, _META = "state.safetensors", "state.json"
 
@@ -78,14 +78,11 @@ def save_state(
     folder: Path, tensors: dict[str, Tensor], progress: RunProgress, fingerprint: RunFingerprint
 ) -> None:
     """Everything needed to resume, replaced in one step."""
-    draft = folder.with_name(folder.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    save_file(tensors, draft / _TENSORS)
     meta = {"progress": asdict(progress), "fingerprint": asdict(fingerprint)}
-    (draft / _META).write_text(json.dumps(meta), encoding="utf-8")
-    shutil.copymode(draft / _META, draft / _TENSORS)
-    replace_folder(draft, folder)
+    with replaced_folder(folder) as draft:
+        save_file(tensors, draft / _TENSORS)
+        (draft / _META).write_text(json.dumps(meta), encoding="utf-8")
+        shutil.copymode(draft / _META, draft / _TENSORS)
 
 
 def restore_state(

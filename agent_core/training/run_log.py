@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from recorder.format.atomic import write_atomic
+
 LOG, PLOT = "log.jsonl", "curves.png"
 
 
@@ -19,7 +21,7 @@ class RunLog:
 
         self._path = run_dir / LOG
         rows = [row for row in read_log(run_dir) if row["step"] <= step]
-        write_whole(self._path, "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomic(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         _silence_writing_threads()
         self._events = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
@@ -41,13 +43,6 @@ class RunLog:
             file.write(json.dumps(row) + "\n")
         for name, value in numbers.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file atomically; where the disk is full, the old one stays."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _silence_writing_threads() -> None:

@@ -1,1 +1,1 @@
-"""Weights on disk: checkpoints, the Hugging Face hub, CLIP and OPT."""
+"""Model weights: checkpoint folders, the Hugging Face hub, and public weights of CLIP and OPT."""

@@ -1,7 +1,7 @@
-"""How do checkpoints travel? Through the Hugging Face hub, and only when a name begins with `hub:`.
+"""Hugging Face hub: download and upload of checkpoints named `hub:owner/name`.
 
-A checkpoint folder already is what the hub expects: `model.safetensors`, `config.json`; `push` adds a model card.
-`hub:owner/name@revision` is a repository as it was at a commit, a tag or a branch.
+Nothing is downloaded for other names. A checkpoint folder has the hub's own layout (`model.safetensors`,
+`config.json`); `push` adds a model card. `hub:owner/name@revision` is a commit, a tag or a branch of a repository.
 """
 
 from __future__ import annotations
@@ -31,28 +31,31 @@ iafm serve --checkpoint {hub}{name}
 
 
 class HubError(RuntimeError):
-    """The hub did not give or take what was asked; the message says why."""
+    """A download or an upload failed; the message says why."""
 
 
-def fetched(source: str, patterns: tuple[str, ...]) -> Path:
-    """A local path as it is; of `hub:owner/name` the files that match, downloaded once. Raises `HubError`."""
+def fetch(source: str, patterns: tuple[str, ...]) -> Path:
+    """The folder of a source: a local path unchanged, or `hub:owner/name`, whose matching files are downloaded once.
+
+    Raises `HubError`.
+    """
     if not source.startswith(HUB):
         return Path(source)
-    name, revision = _named(source)
+    name, revision = _parse(source)
     library = _library()
     try:
-        there = library.snapshot_download(name, revision=revision, allow_patterns=list(patterns))
+        folder = library.snapshot_download(name, revision=revision, allow_patterns=list(patterns))
     except Exception as error:  # network, authorisation and naming errors share no base class
-        raise HubError(f"{source} could not be downloaded: {_said(error)}") from None
-    return Path(there)
+        raise HubError(f"{source} could not be downloaded: {_one_line(error)}") from None
+    return Path(folder)
 
 
 def push(folder: Path, target: str, metadata: dict[str, Any], *, private: bool = False) -> str:
     """Upload a checkpoint folder to `hub:owner/name` with a model card; returns its address. Raises `HubError`.
 
-    `facts`: games, parameters (millions), steps, episodes, frames.
+    `metadata`: games, parameters (millions), steps, episodes, frames.
     """
-    name, revision = _named(target)
+    name, revision = _parse(target)
     if revision:
         raise HubError(f"a checkpoint is pushed to {HUB}owner/name, without @{revision}")
     card = CARD.format(name=name, hub=HUB, **metadata)
@@ -61,20 +64,20 @@ def push(folder: Path, target: str, metadata: dict[str, Any], *, private: bool =
         api = library.HfApi()
         api.create_repo(name, private=private, exist_ok=True)
         files: dict[str, str | bytes] = {f: str(folder / f) for f in FILES}
-        if not api.file_exists(name, "README.md"):  # a card may have been written on since
+        if not api.file_exists(name, "README.md"):  # an edited card stays
             files["README.md"] = card.encode()
-        added = [library.CommitOperationAdd(path, what) for path, what in files.items()]
+        added = [library.CommitOperationAdd(path, content) for path, content in files.items()]
         api.create_commit(name, added, commit_message="Checkpoint by iafm")
     except Exception as error:
-        raise HubError(f"{target} did not take {folder}: {_said(error)}") from None
+        raise HubError(f"{target} did not take {folder}: {_one_line(error)}") from None
     return f"https://huggingface.co/{name}"
 
 
-def _named(source: str) -> tuple[str, str | None]:
-    """Repository and revision."""
+def _parse(source: str) -> tuple[str, str | None]:
+    """Repository and revision of `hub:owner/name@revision`."""
     match = re.fullmatch(re.escape(HUB) + r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", source)
     if not match:
-        raise HubError(f"a place on the hub is written {HUB}owner/name, got {source!r}")
+        raise HubError(f"a hub repository is written {HUB}owner/name, got {source!r}")
     return match[1], match[2]
 
 
@@ -86,7 +89,7 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _said(error: Exception) -> str:
-    """In one line; the library's first one often is a status alone, and the next one says of what."""
+def _one_line(error: Exception) -> str:
+    """The first two lines as one: the first is often the HTTP status alone, the second names its cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300]

@@ -1,8 +1,8 @@
-"""Voxel, the embedded game: a first-person block world made of numpy alone."""
+"""Voxel, the embedded game: a first-person block world in numpy alone."""
 
 from games.game import Game
 from games.voxel.env import FREE, VoxelEnv
-from games.voxel.expert import scripted
+from games.voxel.expert import scripted_expert
 from games.voxel.spec import SPEC
 from games.voxel.tasks import SINGLE_OBJECT, TASKS, Goal, Task
 
@@ -10,7 +10,7 @@ GAME = Game(
     spec=SPEC,
     make=VoxelEnv,
     tasks=tuple(TASKS),
-    expert=scripted,
+    make_expert=scripted_expert,
     exclusive_instructions={name: TASKS[name].sentences for name in SINGLE_OBJECT},
     free_task=FREE,
 )

@@ -1,4 +1,4 @@
-"""What is under the crosshair? The first block or animal along the player's line of sight."""
+"""Crosshair target: the first block or animal along the player's line of sight."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Aim:
 
 
 def aim(world: World, animals: list[Animal], player: Player) -> Aim | None:
-    """The nearest thing within reach, None where there is only air."""
+    """The nearest target within reach, None where there is only air."""
     eye = (player.x, player.y + EYE, player.z)
     block = _block(world, eye, player.look)
     nearest = block.distance if block else REACH
@@ -51,14 +51,14 @@ def _block(
     ahead = [((c + (s > 0)) - e) * s * k for c, s, e, k in zip(cell, step, eye, slope, strict=True)]
     before, away = (cell[0], cell[1], cell[2]), 0.0
     while away <= REACH:
-        here = (cell[0], cell[1], cell[2])
-        kind = int(world.blocks[here])
+        current = (cell[0], cell[1], cell[2])
+        kind = int(world.blocks[current])
         if kind == b.OUTSIDE:
             return None
         if kind not in b.PASSABLE:
-            return Aim(away, cell=here, before=before)
+            return Aim(away, cell=current, before=before)
         axis = ahead.index(min(ahead))
-        before, away = here, ahead[axis]
+        before, away = current, ahead[axis]
         cell[axis] += step[axis]
         ahead[axis] += slope[axis]
     return None

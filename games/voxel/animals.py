@@ -1,4 +1,4 @@
-"""How do cows and pigs look and move? They graze, wander, and flee for a moment when hit."""
+"""Animals: cows and pigs that graze, wander, and flee for a moment when hit; their shapes and colours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Animal:
         return colours.astype(np.float32)
 
     def strike(self, from_x: float, from_z: float) -> bool:
-        """Take one hit from a place; True when that was the last one."""
+        """Take one hit from a position; True when it was the last one."""
         self.health -= 1
         self.fleeing, self.hurt = _FLEE_STEPS, 6
         self.yaw_deg = math.degrees(math.atan2(-(self.x - from_x), self.z - from_z))

@@ -1,4 +1,4 @@
-"""What is the world made of? Block ids, how long they take to break, what they drop, and their generated textures."""
+"""Blocks: ids, steps to break, drops, and generated textures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""voxel-v0 as an environment: one world, one player, one goal per episode."""
+"""Voxel environment: one world, one player, one goal per episode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from games.voxel.world import HEIGHT, SEA, SIZE, World, generate
 STRIKE_PAUSE = 8
 """Steps between two hits on an animal."""
 FREE = "free"
-"""The task without a judge: the episode goes on until its limit."""
+"""The task without success: the episode runs until its limit."""
 _FREE_LIMIT = 6000
 
 
@@ -52,7 +52,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         super().reset(seed=seed)
         rng = self.np_random
         options = dict(options or {})
-        drawn = list(TASKS)[int(rng.integers(len(TASKS)))]
+        random_task = list(TASKS)[int(rng.integers(len(TASKS)))]
         self.world = generate(rng)
         self.player = self._spawn(rng)
         self.animals = [
@@ -65,24 +65,24 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.elapsed = 0
         self._pause = 0
         self._mined: tuple[tuple[int, int, int], int] | None = None
-        self.set_goal(self._goal(rng, options, drawn))
+        self.set_goal(self._goal(rng, options, random_task))
         self._view = self._look()
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
-        legal = SPEC.normalize(action) if len(action) != len(SPEC.controls) else action
-        before = self.verdict.success
-        self.player.step(self.world, legal)
+        complete = SPEC.normalize(action) if len(action) != len(SPEC.controls) else action
+        was_success = self.verdict.success
+        self.player.step(self.world, complete)
         self._push_apart()
-        self._act(legal)
+        self._act(complete)
         for animal in self.animals:
             animal.step(self.world, self.np_random)
         self.clock += 1
         self.elapsed += 1
         self.verdict = judge(self.goal, self.world, self.player, self._start_y, self._start_away)
         self._view = self._look()
-        reached = self.verdict.success and not before
+        reached = self.verdict.success and not was_success
         limit = TASKS[self.goal.task].limit if self.goal.task in TASKS else _FREE_LIMIT
         ended = self.verdict.success or self.verdict.failure
         return (
@@ -94,7 +94,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         )
 
     def set_goal(self, goal: Goal) -> None:
-        """Give a new goal in the middle of an episode: progress counts from here."""
+        """Set a new goal within an episode: progress counts from now."""
         self.goal = goal
         self.elapsed = 0
         self.player.collected.clear()
@@ -102,11 +102,11 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.verdict = judge(goal, self.world, self.player, self._start_y, self._start_away)
 
     def view(self) -> View:
-        """What is visible now, per pixel: colours, kinds of things and distances (for a scripted player)."""
+        """The current view, per pixel: colours, kinds of objects and distances (for a scripted player)."""
         return self._view
 
     def aim(self) -> Aim | None:
-        """What is under the crosshair within reach."""
+        """The target under the crosshair within reach."""
         return aim(self.world, self.animals, self.player)
 
     def mining(self) -> float:
@@ -118,14 +118,14 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         return ticks / kind.ticks if kind is not None and kind.ticks else 0.0
 
     def render_frame(self, height: int, width: int) -> Frame:
-        """The same picture at another size, for human eyes; uint8 (height, width, 3)."""
+        """The same view rendered at another size, for people; uint8 (height, width, 3)."""
         return draw_hud(self._look(height, width).frame.copy(), self.player, self.mining())
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
-    def _goal(self, rng: np.random.Generator, options: dict[str, Any], drawn: str) -> Goal:
-        name = options.get("task") or drawn
+    def _goal(self, rng: np.random.Generator, options: dict[str, Any], random_task: str) -> Goal:
+        name = options.get("task") or random_task
         if name == FREE:
             return Goal(FREE, str(options.get("instruction", "")))
         if name not in TASKS:
@@ -165,7 +165,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
                 return Animal(species, x, ground + 1, z, float(rng.uniform(0, 360)))
 
     def _push_apart(self) -> None:
-        """A player never stands inside an animal: the animal gives way."""
+        """Move animals out of the player's body."""
         for animal in self.animals:
             dx, dz = animal.x - self.player.x, animal.z - self.player.z
             away = math.hypot(dx, dz)

@@ -1,8 +1,8 @@
-"""How would a careful scripted player solve the tasks? A teacher that sees only what is on the screen.
+"""Voxel expert: a scripted player that uses only what is on the screen.
 
-It reads the picture per pixel (which kind of thing, how far), its own position and view angles, and what it has
-collected: all things a human player sees or feels. Its memory is what a player keeps in mind: the ground seen so
-far, where the target was last seen, how far it has turned. It never reads the world behind the picture.
+It reads the view per pixel (kind of object, distance), its own position and view angles, and what it has collected:
+all of it visible to a human player. Its state is what a player would remember: the ground seen so far, where the target
+was last seen, how far it has turned. It never reads the world behind the view.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from games.voxel.tasks import Goal
 from games.voxel.world import SIZE
 
 WALK_PITCH = 10.0
-"""Degrees below the horizon while walking, so that the next step is in the picture."""
+"""Degrees below the horizon while walking, so that the next step is in the view."""
 _UNKNOWN = -1
 _STANDABLE = (b.GRASS, b.DIRT, b.STONE, b.SAND, b.SNOW, b.BEDROCK)
 _OBSTACLES = (b.LOG, b.GOLD, b.LAPIS, b.BRICK)
 _TALL = 60
-"""Stands for the height of anything that cannot be stepped onto."""
+"""Height recorded for anything that cannot be stepped onto."""
 
 
 @dataclass
 class _Target:
-    """Where to go: level position, the height to look at, distance from the eye, seen in this very picture?"""
+    """Where to go: level position, height to look at, distance from the eye, and whether it is in view now."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class _Target:
 
 @dataclass
 class Expert:
-    """One player for one goal; `act` gives the next action and the thought behind it."""
+    """A scripted player for one goal; `act` gives the next action and the thought behind it."""
 
     goal: Goal
     _heights: NDArray[np.int16] = field(init=False)
@@ -71,8 +71,8 @@ class Expert:
     def act(self, view: View, player: Player) -> tuple[Action, str]:
         """The next action and a short thought; `player` is read for pose, footing and collected items only."""
         action = SPEC.null_action()
-        self._remember(view)
-        self._feel(player)
+        self._update_map(view)
+        self._update_motion(player)
         task = self.goal.task
         if not self.goal.instruction or task == "free":
             return action, "no instruction: wait"
@@ -102,10 +102,10 @@ class Expert:
             self.goal.task, "tree"
         )
 
-    # --- what a player keeps in mind ---
+    # --- state ---
 
-    def _remember(self, view: View) -> None:
-        """Note the ground and obstacles in the picture (every second pixel) in the map of heights seen."""
+    def _update_map(self, view: View) -> None:
+        """Enter the ground and obstacles of the view (every second pixel) into the map of heights."""
         kind = view.kind[::2, ::2].reshape(-1)
         d = (
             rays(view.pose, *view.kind.shape)
@@ -122,12 +122,12 @@ class Expert:
         y[obstacle] = _TALL
         near = away < 4
         self._heights[x[near & ~obstacle], z[near & ~obstacle]] = (
-            0  # near ground is seen afresh (dug holes)
+            0  # near ground may have changed (dug holes)
         )
         np.maximum.at(self._heights, (x, z), y)
         self._surface[x, z] = kind
 
-    def _feel(self, player: Player) -> None:
+    def _update_motion(self, player: Player) -> None:
         moved = math.hypot(player.x - self._at[0], player.z - self._at[1])
         self._still = self._still + 1 if moved < 0.03 else 0
         self._at = (player.x, player.z)
@@ -135,13 +135,13 @@ class Expert:
             self._footing = player.y
         self._sidestep = max(0, self._sidestep - 1)
 
-    # --- finding ---
+    # --- search ---
 
     def _find(self, wanted: str, view: View, player: Player) -> _Target | None:
-        seen = self._highest(player) if wanted == "high ground" else self._visible(wanted, view)
-        if seen is not None:
-            self._last = seen
-            return seen
+        target = self._highest(player) if wanted == "high ground" else self._visible(wanted, view)
+        if target is not None:
+            self._last = target
+            return target
         if self._last is not None:
             dx, dz = self._last.x - player.x, self._last.z - player.z
             if math.hypot(dx, dz) < 2.0:
@@ -201,7 +201,7 @@ class Expert:
     def _search(
         self, wanted: str, view: View, player: Player, action: Action
     ) -> tuple[Action, str]:
-        """Turn once around; then walk towards the most open direction for a while and turn again."""
+        """Turn once around, walk in the most open direction for a while, and repeat."""
         if self._march > 0:
             self._march -= 1
             if self._still > 6:
@@ -217,14 +217,14 @@ class Expert:
         if self._turned >= 360:
             self._turned = 0.0
             self._scanned.append((player.x, player.z))
-            self._heading = self._newest_direction(player)
+            self._heading = self._unexplored_bearing(player)
             self._openness.clear()
             self._march = 60
         action["camera"] = (_bin(WALK_PITCH - player.pitch_deg), 18.0)
         return action, f"no {wanted} in view: turn right"
 
-    def _newest_direction(self, player: Player) -> float:
-        """The bearing that leads farthest from all places where the player already looked around."""
+    def _unexplored_bearing(self, player: Player) -> float:
+        """The bearing that leads farthest from all positions where the player has turned around before."""
 
         def newness(open_way: tuple[float, float]) -> float:
             free, bearing = open_way
@@ -235,7 +235,7 @@ class Expert:
 
         return max(self._openness, key=newness)[1]
 
-    # --- doing ---
+    # --- tasks ---
 
     def _hunt(
         self, wanted: str, target: _Target, view: View, player: Player, action: Action
@@ -300,7 +300,7 @@ class Expert:
     # --- walking ---
 
     def _go(self, x: float, z: float, player: Player, action: Action, sprint_beyond: float) -> str:
-        """Fill in turning, walking and jumping towards a place; says on which side it lies."""
+        """Fill in turning, walking and jumping towards a position; returns the side it lies on, in words."""
         bearing = math.degrees(math.atan2(-(x - player.x), z - player.z))
         away = math.hypot(x - player.x, z - player.z)
         error = _wrap(self._around(bearing, away, player) - player.yaw_deg)
@@ -318,7 +318,7 @@ class Expert:
         return "ahead" if abs(side) < 12 else "on the right" if side > 0 else "on the left"
 
     def _around(self, bearing: float, away: float, player: Player) -> float:
-        """The bearing closest to the wanted one that runs free of known obstacles for a few steps."""
+        """The bearing closest to `bearing` that is free of known obstacles for a few steps."""
         length = min(3.0, max(away - 1.6, 0.5))
         for swing in (0, 15, -15, 30, -30, 45, -45, 60, -60, 80, -80):
             if self._clear(player, bearing + swing, length):
@@ -337,9 +337,9 @@ class Expert:
                 height = self._heights[int(px), int(pz)]
                 if height != _UNKNOWN and height + 1 > level + 1.05:
                     return False
-            here = self._heights[int(cx), int(cz)]
-            if here not in (_UNKNOWN, 0):
-                level = max(level - 1, float(here + 1))
+            height_here = self._heights[int(cx), int(cz)]
+            if height_here not in (_UNKNOWN, 0):
+                level = max(level - 1, float(height_here + 1))
         return True
 
     def _hop(self, player: Player, bearing: float, action: Action) -> None:
@@ -357,7 +357,7 @@ class Expert:
             action["jump"] = 1
 
 
-def scripted(env: VoxelEnv) -> Callable[[], tuple[Action, str]]:
+def scripted_expert(env: VoxelEnv) -> Callable[[], tuple[Action, str]]:
     """The expert for the episode that an environment has just begun."""
     expert = Expert(env.goal)
     return lambda: expert.act(env.view(), env.player)

@@ -1,4 +1,4 @@
-"""What is drawn over the world? A crosshair, the breaking bar and what the player has collected."""
+"""Head-up display: crosshair, breaking bar and collected items, drawn over a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the player's body move? Minecraft's walking, jumping and falling at 20 steps a second."""
+"""Player: position, view and inventory, with Minecraft's walking, jumping and falling at 20 steps a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from games.voxel.world import SIZE, World
 HALF_WIDTH, TALL, EYE = 0.3, 1.8, 1.62
 WALK, SPRINT, SNEAK = 0.216, 0.281, 0.065  # blocks per step
 _GRAVITY, _DRAG, _JUMP, _WADE = 0.08, 0.98, 0.42, 0.6
-_GRIP = 0.55  # share of the wanted velocity taken over per step
+_GRIP = 0.55  # share of the difference to the wanted velocity gained per step
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Player:
         self.vy = 0.0
 
     def _free(self, world: World, x: float, y: float, z: float) -> bool:
-        """Whether the body fits at this place."""
+        """Whether the body fits at this position."""
         blocks = world.blocks
         for ix in {int(x - HALF_WIDTH), int(x + HALF_WIDTH)}:
             for iz in {int(z - HALF_WIDTH), int(z + HALF_WIDTH)}:

@@ -1,4 +1,4 @@
-"""What does a player see? Vectorised ray casting of the block world, its animals and the sky.
+"""Renderer: vectorised ray casting of the block world, its animals and the sky.
 
 Every ray leaps through empty space by the clearance stored in `World.clear` (a cube known to be empty), so most
 rays end within a dozen rounds, and finished rays leave the arrays. Rays, positions and bounds are (3, n) float32.
@@ -45,7 +45,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class View:
-    """One rendered picture: frame (H, W, 3) uint8, kind (H, W) uint8, distance (H, W) float32 in blocks."""
+    """One rendered view: frame (H, W, 3) uint8, kind (H, W) uint8, distance (H, W) float32 in blocks."""
 
     frame: NDArray[np.uint8]
     kind: NDArray[np.uint8]
@@ -122,8 +122,8 @@ def _march(world: World, origin: Floats, directions: Floats) -> tuple[Floats, ND
         room = clear[cell]
         done = room == 0
         if 5 * np.count_nonzero(done) >= done.size:
-            where = alive[done]
-            out_t[where], out_cell[where] = t[done], cell[done]
+            done_rays = alive[done]
+            out_t[done_rays], out_cell[done_rays] = t[done], cell[done]
             keep = np.flatnonzero(~done)
             if not keep.size:
                 return out_t, out_cell
@@ -152,8 +152,8 @@ def _paint(
     """Colours (3, n) float32 of every ray: textured faces in light, shade and fog before the sky."""
     _, size_y, size_z = world.blocks.shape
     sky = _sky(origin, directions, clock, daylight)
-    seen = np.flatnonzero(kind != b.OUTSIDE)
-    d, t, cell, kind = directions[:, seen], distance[seen], cell[seen], kind[seen]
+    hits = np.flatnonzero(kind != b.OUTSIDE)
+    d, t, cell, kind = directions[:, hits], distance[hits], cell[hits], kind[hits]
     column, iz = np.divmod(cell, size_z)
     ix, iy = np.divmod(column, size_y)
     point = origin + d * t
@@ -177,7 +177,7 @@ def _paint(
     fog *= fog
     fog *= fog * np.float32(0.9)
     fog[t > SIGHT] = 1
-    sky[:, seen] = colour + (sky[:, seen] - colour) * fog
+    sky[:, hits] = colour + (sky[:, hits] - colour) * fog
     return sky
 
 
@@ -249,14 +249,14 @@ def _draw_animal(
     part = start.argmin(axis=0)
     t = start[part, np.arange(pixels.size)]
     hit = np.flatnonzero(t < np.minimum(distance[pixels], np.float32(SIGHT)))
-    part, t, where = part[hit], t[hit], pixels[hit]
+    part, t, covered = part[hit], t[hit], pixels[hit]
     point = origin[:, None] + local[:, hit] * t
     tint = animal.tint(part, point)
     light = _FACE_LIGHT[axis[part, hit]] * np.float32(daylight)
     fog = np.clip(t / np.float32(SIGHT), 0, 1) ** 4 * np.float32(0.9)
-    colour[:, where] = tint * light * (1 - fog) + colour[:, where] * fog
-    distance[where] = t
-    kind[where] = ANIMAL_KIND[animal.species] + index
+    colour[:, covered] = tint * light * (1 - fog) + colour[:, covered] * fog
+    distance[covered] = t
+    kind[covered] = ANIMAL_KIND[animal.species] + index
 
 
 def _enter(boxes: Floats, origin: Floats, inverse: Floats) -> tuple[Floats, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Which controls does voxel-v0 have? Minecraft's, by name and meaning, with a camera of nine steps each way."""
+"""Spec of voxel-v0: Minecraft's controls, by name and meaning, with a camera of nine levels per axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can the player be asked to do, in which words, and when is it done?
+"""Tasks: goals of voxel-v0, their instructions in words, and their judge.
 
 Success is judged by the game's state alone: what was collected, where the player stands.
 """
@@ -15,15 +15,15 @@ from games.voxel import blocks as b
 from games.voxel.player import Player
 from games.voxel.world import World
 
-ITEMS = {"wood": "wood", "beef": "beef", "pork": "pork"}
+ITEMS = ("wood", "beef", "pork")
 NEAR_PILLAR = 2.6
-"""Blocks between the player and the middle of a pillar, level, that count as having arrived."""
+"""Level distance in blocks from the middle of a pillar that counts as having arrived."""
 DIG_DEPTH = 4
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What one episode asks for: a task's name, the sentence, and the items wanted in order (if any)."""
+    """The goal of one episode: a task's name, the instruction, and the wanted items in order (if any)."""
 
     task: str
     instruction: str
@@ -123,20 +123,18 @@ _CLIMB = (
     "stand on the top of the hill",
     "climb up to the snow",
 )
-_SHORT = {"wood": "wood", "beef": "beef", "pork": "pork"}
 _DO = {"wood": "chop a tree", "beef": "hunt a cow", "pork": "hunt a pig"}
 
 
 def _in_order(first: str, second: str) -> tuple[str, ...]:
-    a, z, do_a, do_z = _SHORT[first], _SHORT[second], _DO[first], _DO[second]
     return (
-        f"get {a}, then {z}",
-        f"first {a}, then {z}",
-        f"{do_a}, then {do_z}",
-        f"first {do_a}, then {do_z}",
-        f"collect {a} and after that {z}",
-        f"{do_a} and then {do_z}",
-        f"bring me {a} first and {z} second",
+        f"get {first}, then {second}",
+        f"first {first}, then {second}",
+        f"{_DO[first]}, then {_DO[second]}",
+        f"first {_DO[first]}, then {_DO[second]}",
+        f"collect {first} and after that {second}",
+        f"{_DO[first]} and then {_DO[second]}",
+        f"bring me {first} first and {second} second",
     )
 
 
@@ -163,7 +161,7 @@ SINGLE_OBJECT = ("chop_tree", "hunt_cow", "hunt_pig", "go_to_gold")
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the goal is: progress in [0, 1], and whether it is reached or can no longer be reached."""
+    """Judgement of the state: progress in [0, 1], and whether the goal is reached or can no longer be reached."""
 
     progress: float
     success: bool = False

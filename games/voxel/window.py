@@ -1,4 +1,4 @@
-"""How does a person play? A pygame window: mouse look, keys, a typed thought; 20 steps a second."""
+"""Game window for people (pygame): mouse look, keys, typed text; 20 steps a second."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnStep = Callable[[Frame, Action, float, dict[str, Any]], None]
 class Hands:
     """Keys, buttons and mouse as one legal action per step.
 
-    Mouse movement is cut to the camera's bins; what is left over is carried into the next step, so that the
+    Mouse movement is rounded down to the camera's bins; the rest is carried into the next step, so that the
     recorded action is exactly the one executed and no movement is lost.
     """
 
@@ -42,7 +42,7 @@ class Hands:
     yaw_deg: float = 0.0
 
     def look(self, dx: int, dy: int) -> None:
-        """Take in a mouse movement in pixels, right and down."""
+        """Add a mouse movement in pixels, right and down."""
         self.yaw_deg += dx * DEGREES_PER_PIXEL
         self.pitch_deg += dy * DEGREES_PER_PIXEL
 
@@ -68,7 +68,7 @@ class Hands:
         return SPEC.normalize({**dict.fromkeys(held, 1), "camera": (pitch, yaw)})
 
     def release(self) -> None:
-        """Let go of everything."""
+        """Release all keys and forget the mouse movement."""
         self.down.clear()
         self.pitch_deg = self.yaw_deg = 0.0
 
@@ -84,19 +84,19 @@ def play_human(
     on_text: Callable[[str], None],
     seed: int = 0,
     size: tuple[int, int] = (960, 540),
-    most_steps: int | None = None,
+    max_steps: int | None = None,
 ) -> None:
-    """Open the window and play worlds from `seed` on until Esc; while a text is typed the game stands still.
+    """Open the window and play worlds from `seed` on until Esc; the game is paused while a text is typed.
 
     `on_reset(instruction)` begins an episode, `on_step(frame, action, reward, info)` follows each step, where
-    `frame` is what the agent would have seen; `on_text` gets a typed line.
+    `frame` is what an agent would get; `on_text` gets a typed line.
     """
     import pygame
 
     pygame.display.init()
     pygame.font.init()
     try:
-        _Window(env, on_reset, on_step, on_text, seed, size).run(most_steps)
+        _Window(env, on_reset, on_step, on_text, seed, size).run(max_steps)
     finally:
         pygame.quit()
 
@@ -131,14 +131,14 @@ class _Window:
         }  # fmt: skip
         self.buttons = {1: "attack", 3: "use"}
 
-    def run(self, most_steps: int | None) -> None:
+    def run(self, max_steps: int | None) -> None:
         clock = self.pygame.time.Clock()
         self._grab(True)
         self._start()
         steps = 0
-        while self.running and (most_steps is None or steps < most_steps):
+        while self.running and (max_steps is None or steps < max_steps):
             for event in self.pygame.event.get():
-                self._hear(event)
+                self._handle(event)
             if self.typing is None:
                 self._step()
                 steps += 1
@@ -160,7 +160,7 @@ class _Window:
             self.seed += 1
             self._start()
 
-    def _hear(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         pygame = self.pygame
         if event.type == pygame.QUIT:
             self.running = False
@@ -199,7 +199,7 @@ class _Window:
             self._start()
 
     def _type(self, event: Any) -> None:
-        """The text box: Enter keeps the line, Esc drops it."""
+        """Handle an event of the text box: Enter accepts the line, Esc drops it."""
         pygame = self.pygame
         assert self.typing is not None
         if event.type == pygame.TEXTINPUT and len(self.typing) < 200:
@@ -221,9 +221,9 @@ class _Window:
 
     def _draw(self) -> None:
         pygame = self.pygame
-        picture = self.env.render_frame(216, 384).swapaxes(0, 1)
+        frame = self.env.render_frame(216, 384).swapaxes(0, 1)  # pygame's surfaces are (W, H, 3)
         pygame.transform.smoothscale(
-            pygame.surfarray.make_surface(picture), self.screen.get_size(), self.screen
+            pygame.surfarray.make_surface(frame), self.screen.get_size(), self.screen
         )
         width, height = self.screen.get_size()
         self._line(self.observation["instruction"] or "no instruction", 16, 14)

@@ -1,4 +1,4 @@
-"""How does a world come to be? Hills, a snowy mountain, ponds, trees and landmarks from one seed.
+"""World generation: hills, a snowy mountain, ponds, trees and landmarks from one seed.
 
 Neighbouring columns never differ by more than one block, so every place can be reached by walking and jumping.
 Arrays are indexed [x, y, z] with y up and a shell of `OUTSIDE` one block thick around everything.
@@ -26,7 +26,7 @@ LANDMARKS = (b.GOLD, b.LAPIS, b.BRICK)
 
 @dataclass
 class World:
-    """Blocks and what is derived from them.
+    """Blocks, and arrays derived from them.
 
     blocks: (SIZE, HEIGHT, SIZE) uint8 ids. clear: same shape, uint8; around an empty cell every cell closer
     than `clear` (Chebyshev) is empty too, and 0 marks a cell that stops a ray. ceiling: (SIZE, SIZE) height
@@ -127,9 +127,9 @@ def _heights(rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
 def _smooth_noise(rng: np.random.Generator, cells: int) -> NDArray[np.float64]:
     """Value noise in about [-1, 1] with `cells` bumps along each side."""
     knots = rng.uniform(-1, 1, (cells + 2, cells + 2))
-    where = np.linspace(0, cells, SIZE, endpoint=False)
-    i = where.astype(int)
-    f = where - i
+    positions = np.linspace(0, cells, SIZE, endpoint=False)
+    i = positions.astype(int)
+    f = positions - i
     f = f * f * (3 - 2 * f)
     rows = knots[i] * (1 - f)[:, None] + knots[i + 1] * f[:, None]
     mixed: NDArray[np.float64] = rows[:, i] * (1 - f) + rows[:, i + 1] * f

@@ -1,1 +1,1 @@
-"""Capture: writing episodes, safe against kill -9."""
+"""Capture: crash-safe writing of episodes, live recording, recovery."""

@@ -1,10 +1,10 @@
-"""How is play recorded without ever holding up the game? By a process of its own.
+"""Live recorder: a separate process that encodes and writes, so that recording never holds up the game.
 
-The game's side hands steps over through a pipe; a thread of the recording process takes them out at once, so that they
-outlive the game, and puts them into a bounded queue in front of the encoder. When that queue fills up the encoder
-lowers its quality; when it is full, a lockstep game waits, and of any other game a step is left out and counted: the
-next frame's line carries `dropped_before`, and events.jsonl what was pressed. Ctrl-C reaches only the game; when the
-game is gone, also by `kill -9`, the recording process writes what it has and closes the capture as "interrupted".
+The game's process sends steps through a pipe. A thread of the recording process reads them at once, so that they
+outlive the game, and puts them into a bounded queue before the encoder. When that queue fills up, the encoder lowers
+its quality. When it is full, a lockstep game waits; of any other game the step is dropped and counted: the next frame's
+line carries `dropped_before`, and events.jsonl the action. Ctrl-C reaches only the game. When the game ends, also by
+`kill -9`, the recording process writes what it has received and closes the capture as "interrupted".
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from recorder.format.manifest import CaptureError, CaptureInfo, Style
 from recorder.format.video import VideoProfile
 
 QUEUE = 64
-"""Steps that may wait in front of the encoder: 3 s at 20 Hz."""
-CLOSE_WITHIN_S = 120.0
-"""How long `close` waits for the recording process to finish its file."""
+"""Steps that may wait before the encoder: 3 s at 20 Hz."""
+CLOSE_TIMEOUT_S = 120.0
+"""Seconds that `close` waits for the recording process to finish its file."""
 
 
 @dataclass(frozen=True)
 class LiveReport:
-    """How a recording went: frames written, steps left out, how often quality was lowered, longest queue."""
+    """Result of a recording: frames written, steps dropped, times that quality was lowered, longest queue."""
 
     steps: int
     dropped: int
@@ -46,10 +46,10 @@ class LiveReport:
 
 
 class LiveRecorder:
-    """`CaptureWriter`'s step, text, event and close, done by another process.
+    """`CaptureWriter`'s step, text, event and close in another process.
 
-    Steps are numbered by the game: `step` returns the number of its own, and `text` takes those numbers, also when
-    steps in between were left out. Not for use by several threads at once.
+    Steps are numbered by the game: `step` returns the game's number, and `text` takes such numbers, also where steps in
+    between were dropped. Not thread-safe.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], spec: GameSpec) -> None:
@@ -103,20 +103,21 @@ class LiveRecorder:
         frame: Frame,
         action: Mapping[str, Any],
         *,
-        executed_action: Mapping[str, Any] | None = None,
+        executed: Mapping[str, Any] | None = None,
+        by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
         observed: bool = True,
     ) -> int:
-        """Hand over the game's next frame and the action active after it; returns the step's number."""
+        """Send the game's next frame and the action active after it; returns the step's number."""
         if frame.shape != self._spec.frame.shape or frame.dtype != np.uint8:
             raise CaptureError(
                 f"{self._spec.id} has uint8 frames of {self._spec.frame.shape}, got {frame.dtype} {frame.shape}"
             )
-        other = None if executed_action is None else self._spec.normalize(executed_action)
         values = {
             "action": self._spec.normalize(action),
-            "executed_action": other,
+            "executed": None if executed is None else self._spec.normalize(executed),
+            "by": by,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
             "observed": observed,
@@ -138,7 +139,7 @@ class LiveRecorder:
         author: str = "",
         supersedes: int | None = None,
     ) -> int:
-        """Hand over words about the steps from `i0` (now where None; earlier to back-date); returns the text's id."""
+        """Send a text about the steps from `i0` (now where None; earlier to back-date); returns the text's id."""
         values = {
             "style": style, "text": text, "i0": self.steps if i0 is None else i0, "i1": i1,
             "t0_ns": time.monotonic_ns() if t0_ns is None else t0_ns, "t1_ns": t1_ns,
@@ -149,19 +150,19 @@ class LiveRecorder:
         return self._texts - 1
 
     def event(self, kind: str, **values: Any) -> None:
-        """Hand over a raw input or game event."""
+        """Send a raw input or game event."""
         self._send({"do": "event", "kind": kind, "values": values})
 
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
-        """Have everything written and the capture closed; the same report again when called twice."""
+        """Have everything written and the capture closed; a second call returns the same report."""
         if self._report is None:
-            if not self._broken:  # else the end of the pipe says it: interrupted
+            if not self._broken:  # else the end of the pipe means interrupted
                 self._send({"do": "close", "success": success, "interrupted": interrupted})
             with suppress(OSError):
                 self._pipe.close()
             self._report = LiveReport(**self._answer())
             self._answers.close()
-            self._process.wait(CLOSE_WITHIN_S)
+            self._process.wait(CLOSE_TIMEOUT_S)
         return self._report
 
     def _send(self, message: dict[str, Any], blob: bytes = b"") -> None:
@@ -171,8 +172,8 @@ class LiveRecorder:
             self._broken = False
         except (OSError, ValueError):
             raise CaptureError(
-                f"the process recording {self.folder} is gone (exit {self._process.poll()}); "
-                "what it had is kept: run `iafm episodes recover`"
+                f"the process recording {self.folder} ended (exit {self._process.poll()}); "
+                "what it received is on disk: run `iafm episodes recover`"
             ) from None
 
     def _answer(self) -> dict[str, Any]:

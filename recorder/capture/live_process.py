@@ -1,4 +1,4 @@
-"""What does the recording process do? `python -m recorder.capture.live_process`, started by `LiveRecorder`."""
+"""Recording process: `python -m recorder.capture.live_process`, started by `LiveRecorder`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ QUALITY_COOLDOWN = 40
 
 
 class PipeReader:
-    """Takes messages out of the pipe at once and queues them; the only place where a step is left out."""
+    """Reads messages from the pipe at once and queues them; the only place where a step is dropped."""
 
     def __init__(self, pipe: IO[bytes], queue_max: int, lockstep: bool) -> None:
-        self.longest = queue_max
+        self.queue_max = queue_max
         self.queue: Queue[Item | None] = Queue()
         self._pipe = pipe
         self._lockstep = lockstep
@@ -54,20 +54,20 @@ class PipeReader:
 
 
 class CaptureWorker:
-    """Writes what the intake queued into a capture."""
+    """Writes the queued messages into a capture."""
 
-    def __init__(self, capture: CaptureWriter, intake: PipeReader, spec: GameSpec) -> None:
+    def __init__(self, capture: CaptureWriter, reader: PipeReader, spec: GameSpec) -> None:
         self._capture = capture
-        self._intake = intake
+        self._reader = reader
         self._shape = spec.frame.shape
         self._ticks: list[int] = []  # the game's number of each written frame
         self._lowered = self._queued = 0
         self._lowered_at = -QUALITY_COOLDOWN
 
     def run(self) -> dict[str, int]:
-        """Until the game closes the capture or is gone; returns the report."""
+        """Write until the game closes the capture or ends; returns the report."""
         end: dict[str, Any] = {"success": None, "interrupted": True}
-        while (item := self._intake.queue.get()) is not None:
+        while (item := self._reader.queue.get()) is not None:
             message, blob = item
             match message["do"]:
                 case "step":
@@ -99,11 +99,11 @@ class CaptureWorker:
         }
 
     def _step(self, message: dict[str, Any], blob: bytes) -> None:
-        waiting = self._intake.steps_waiting
+        waiting = self._reader.steps_waiting
         self._queued = max(self._queued, waiting)
         if (
-            waiting > self._intake.longest // 2
-            and self._is_calm()
+            waiting > self._reader.queue_max // 2
+            and self._has_cooled_down()
             and self._capture.lower_quality()
         ):
             self._lowered += 1
@@ -111,11 +111,11 @@ class CaptureWorker:
         before = self._capture.steps
         frame = np.frombuffer(blob, np.uint8).reshape(self._shape)
         self._capture.step(frame, **message["values"])
-        self._intake.step_taken()
+        self._reader.step_taken()
         if self._capture.steps > before:
             self._ticks.append(message["tick"])
 
-    def _is_calm(self) -> bool:
+    def _has_cooled_down(self) -> bool:
         return self._capture.steps - self._lowered_at >= QUALITY_COOLDOWN
 
     def _frame_index(self, tick: int | None) -> int | None:
@@ -124,7 +124,7 @@ class CaptureWorker:
 
 
 def main() -> int:
-    for name in ("SIGINT", "SIGHUP"):  # Ctrl-C is for the game: its end ends this process
+    for name in ("SIGINT", "SIGHUP"):  # Ctrl-C is meant for the game, whose end ends this process
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
     first = read_message(sys.stdin.buffer)
@@ -141,10 +141,10 @@ def main() -> int:
         _answer({"error": str(error)})
         return 2
     _answer({"folder": str(capture.folder)})
-    intake = PipeReader(sys.stdin.buffer, start["queue"], info.clock == "lockstep")
-    Thread(target=intake.run, daemon=True).start()
+    reader = PipeReader(sys.stdin.buffer, start["queue"], info.clock == "lockstep")
+    Thread(target=reader.run, daemon=True).start()
     try:
-        _answer(CaptureWorker(capture, intake, spec).run())
+        _answer(CaptureWorker(capture, reader, spec).run())
     except (CaptureError, OSError, ValueError) as error:
         _answer({"error": f"recording {capture.folder} failed: {error}"})
         return 2
@@ -154,7 +154,7 @@ def main() -> int:
 def _answer(answer: dict[str, Any]) -> None:
     try:
         print(json.dumps(answer), flush=True)
-    except BrokenPipeError:  # the game is gone; the capture is closed all the same
+    except BrokenPipeError:  # the game has ended; the capture is closed all the same
         sys.stdout = None
 
 

@@ -1,4 +1,4 @@
-"""What goes through the pipe to the recording process? A JSON object and, for a step, the frame's bytes after it."""
+"""Messages of the pipe to the recording process: a JSON object and, for a step, the frame's bytes after it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ _SIZES = struct.Struct("<II")
 
 
 def write_message(pipe: IO[bytes], message: dict[str, Any], blob: bytes = b"") -> None:
+    """Send a message; raises `OSError` where the other side has closed."""
     text = json.dumps(message).encode()
     pipe.write(_SIZES.pack(len(text), len(blob)) + text)
     pipe.write(blob)
@@ -17,7 +18,7 @@ def write_message(pipe: IO[bytes], message: dict[str, Any], blob: bytes = b"") -
 
 
 def read_message(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """The next message, None where the other side is gone (a message cut off by that does not count)."""
+    """The next message and its bytes; None where the other side has closed (a message cut off by that is dropped)."""
     head = pipe.read(_SIZES.size)
     if len(head) < _SIZES.size:
         return None

@@ -1,4 +1,4 @@
-"""What if the recorder died? Cut each abandoned capture to what is whole on all tracks, and mark it."""
+"""Recovery: each capture of a dead writer is cut to the steps that are intact on all tracks, and marked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.capture.writer import truncate_lines
+from recorder.format.actions import read_action_rows
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -22,14 +23,14 @@ from recorder.format.manifest import (
     read_lines,
     read_manifest,
     write_manifest,
-    write_text_atomic,
+    write_rows,
 )
 from recorder.format.video import count_frames, frame_rate, remux
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What became of one folder: "recovered", "still recording", or why nothing could be done."""
+    """Result for one folder: "recovered", "still recording", or the reason why it was not recovered."""
 
     folder: Path
     outcome: str
@@ -37,7 +38,7 @@ class Recovered:
 
 
 def recover(root: Path) -> list[Recovered]:
-    """Look after every capture under `root` that was left open; closed ones are not touched."""
+    """Recover every capture under `root` that was left open; closed ones are not touched."""
     folders = sorted(p.parent for p in root.glob(f"*/{MANIFEST}"))
     reports = [_recover_one(folder) for folder in folders]
     orphans = [Recovered(p, f"no {MANIFEST}: not a capture") for p in sorted(root.glob("*_*_*")) if
@@ -50,21 +51,21 @@ def _recover_one(folder: Path) -> Recovered | None:
         manifest = read_manifest(folder)
         if manifest.status != "recording":
             return None
-        if being_written(manifest):
+        if is_being_written(manifest):
             return Recovered(folder, "still recording")
         steps = min(
             count_frames(folder / VIDEO, frame_rate(manifest.spec)),
-            _whole_lines(folder / ACTIONS, numbered=True),
-            _whole_lines(folder / FRAMES, numbered=True),
+            _intact_lines(folder / ACTIONS, numbered=True),
+            _intact_lines(folder / FRAMES, numbered=True),
         )
         if steps == 0:
-            return Recovered(folder, "nothing whole was written; it can be deleted")
-        for name in (ACTIONS, FRAMES):
-            truncate_lines(folder / name, steps)
+            return Recovered(folder, "no complete step was written; it can be deleted")
+        _cut_actions(folder, manifest.info.actor, steps)
+        truncate_lines(folder / FRAMES, steps)
         for name in (EVENTS, TEXT):
             if (folder / name).exists():
-                truncate_lines(folder / name, _whole_lines(folder / name))
-        _move_texts(folder / TEXT, steps)
+                truncate_lines(folder / name, _intact_lines(folder / name))
+        _clamp_texts(folder / TEXT, steps)
         remux(folder / VIDEO, steps)
     except CaptureError as error:
         return Recovered(folder, str(error))
@@ -77,18 +78,24 @@ def _recover_one(folder: Path) -> Recovered | None:
     return Recovered(folder, "recovered", steps)
 
 
-def _move_texts(path: Path, steps: int) -> None:
-    """Words about steps that are cut off now stand at the end: nothing typed is lost."""
+def _cut_actions(folder: Path, actor: str, steps: int) -> None:
+    """Cut to `steps` lines, rewritten as of the current format, as the new manifest is."""
+    truncate_lines(folder / ACTIONS, steps)
+    write_rows(folder / ACTIONS, read_action_rows(folder, actor))
+
+
+def _clamp_texts(path: Path, steps: int) -> None:
+    """Move texts about steps that are cut off to the end: nothing typed is lost."""
     rows = read_lines(path)
     for row in rows:
         for end in ("i0", "i1"):
             if row.get(end) is not None:
                 row[end] = min(row[end], steps)
-    write_text_atomic(path, "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+    write_rows(path, rows)
 
 
-def being_written(manifest: Manifest) -> bool:
-    """Whether the process that wrote it still runs (and is no younger one with the same number)."""
+def is_being_written(manifest: Manifest) -> bool:
+    """Whether its writing process still runs, and is no younger one with the same number."""
     if not manifest.writer:
         return False
     try:
@@ -104,8 +111,8 @@ def being_written(manifest: Manifest) -> bool:
     return letter not in "ZX" and manifest.writer_started in (None, started)
 
 
-def _whole_lines(path: Path, *, numbered: bool = False) -> int:
-    """Lines that end and are JSON objects (with "i" counting up, where numbered), from the start on."""
+def _intact_lines(path: Path, *, numbered: bool = False) -> int:
+    """Number of complete lines from the start on that are JSON objects (with "i" counting up, where numbered)."""
     count = 0
     for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
         try:

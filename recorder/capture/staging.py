@@ -1,7 +1,7 @@
-"""How does an imported capture appear only when it is whole? It is written beside the others and moved at its end.
+"""Staging of imported captures: written beside the others, moved among them once complete.
 
-A captured game is gone, so an interrupted capture is worth keeping. An import can be made again: what an interrupted
-one leaves behind would only stand there twice.
+A played game cannot be repeated, so an interrupted capture is kept. An import can be repeated, so what an interrupted
+one wrote is deleted: the repeated one would write it a second time.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from games import GameSpec
-from recorder.capture.recover import being_written
+from recorder.capture.recover import is_being_written
 from recorder.capture.writer import CaptureWriter
 from recorder.format.manifest import MANIFEST, CaptureInfo, read_manifest
 
 STAGING = ".importing"
-"""The folder beside the captures, which no reader of captures looks into."""
+"""Folder beside the captures, which readers of captures ignore."""
 
 
 @contextmanager
@@ -42,8 +42,8 @@ def staged(
             (out / STAGING).rmdir()
 
 
-def clear(out: Path) -> None:
-    """Delete what killed imports left behind."""
+def delete_abandoned(out: Path) -> None:
+    """Delete the staged captures of killed imports."""
     for path in (out / STAGING).glob(f"*/{MANIFEST}"):
-        if not being_written(read_manifest(path.parent)):
+        if not is_being_written(read_manifest(path.parent)):
             shutil.rmtree(path.parent)

@@ -1,7 +1,7 @@
-"""How is play written down so that a crash loses at most one frame?
+"""Capture writer: one episode on disk, of which a crash loses at most one frame.
 
-Every step is flushed: the video as one fragment per frame, the rest as one JSON line. What is in the operating
-system's hands survives `kill -9`; `recorder.capture.recover` closes what a dead writer left open.
+Every step is flushed: the video as one fragment per frame, the rest as one JSON line. What the operating system has
+survives `kill -9`; `recorder.capture.recover` closes what a dead writer left open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import IO, Any
 import numpy as np
 
 from games import Action, Frame, GameSpec
+from recorder.format.actions import action_row
+from recorder.format.atomic import write_atomic
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -33,23 +35,22 @@ from recorder.format.manifest import (
     TextSpan,
     process_state,
     write_manifest,
-    write_text_atomic,
 )
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
 
 DISK_NEEDED = 2 << 30
 """Free bytes without which no capture is started."""
 DISK_PAUSE = 500 << 20
-"""Free bytes below which steps are left out (and counted) until there is room again."""
-DISK_LOOK_EVERY = 20
-"""Steps between two looks at the disk."""
+"""Free bytes below which steps are dropped (and counted) until there is room again."""
+DISK_CHECK_STEPS = 20
+"""Steps between two checks of the free space."""
 
 
 class CaptureWriter:
     """Writes one episode as a capture folder; `with CaptureWriter.create(...) as capture`.
 
     Leaving the block closes it, also after an exception or Ctrl-C: the steps so far are kept and the capture is
-    marked "interrupted". Not for use by several threads at once.
+    marked "interrupted". Not thread-safe.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class CaptureWriter:
         self.folder = folder
         self.steps = 0
         self.dropped = 0
-        """Steps that were not written since the beginning; frames.jsonl says where."""
+        """Steps that were not written so far; frames.jsonl has where."""
         self.paused = False
-        """Whether steps are being left out because the disk is nearly full."""
+        """Whether steps are being dropped because the disk is nearly full."""
         self._manifest = manifest
         self._disk_pause = disk_pause
         self._unwritten = 0
@@ -110,14 +111,16 @@ class CaptureWriter:
         frame: Frame,
         action: Mapping[str, Any],
         *,
-        executed_action: Mapping[str, Any] | None = None,
+        executed: Mapping[str, Any] | None = None,
+        by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
         observed: bool = True,
     ) -> int:
         """Write frame i and the action active after it; returns i.
 
-        `action` is what the player (or teacher) wanted; `executed_action` what the game did where that differs.
+        `action` is what the player (or expert) wanted, `executed` what the game did where that differs; `by` names
+        who acted (human, agent, expert, …), the header's actor where None.
         While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come.
         """
         spec = self._manifest.spec
@@ -127,9 +130,9 @@ class CaptureWriter:
             )
         i = self.steps
         wanted: Action = spec.normalize(action)
-        other = None if executed_action is None else spec.normalize(executed_action)
-        if other == wanted:
-            other = None
+        done = None if executed is None else spec.normalize(executed)
+        if done == wanted:
+            done = None
         if self._disk_is_full():
             self.count_dropped()
             return i
@@ -143,23 +146,22 @@ class CaptureWriter:
             "dropped_before": self._unwritten,
         }
         self._write(FRAMES, line)
-        executed = "human" if other is None else "agent"
+        by = self._manifest.info.actor if by is None else by
         self._write(
             ACTIONS,
-            {"i": i, "human": non_null(spec, wanted), "agent": None if other is None else non_null(spec, other),
-             "executed": executed, "known": observed, "reward": reward},
-        )  # fmt: skip
+            action_row(spec, i, wanted, done, by=by, observed=observed, reward=reward),
+        )
         self._unwritten = 0
         self.steps += 1
         return i
 
     def count_dropped(self) -> None:
-        """Say that a step of the game could not be written; the next frame's line carries the count."""
+        """Count a step of the game that could not be written; the next frame's line carries the count."""
         self.dropped += 1
         self._unwritten += 1
 
     def lower_quality(self) -> bool:
-        """Spend less time per frame from here on; False where quality is at its lowest."""
+        """Encode with fewer bits and less time per frame from now on; False where quality is at its lowest."""
         lowered = self._video.lower_quality()
         if lowered:
             self.event("lower_quality", crf=self._video.profile.crf)
@@ -178,9 +180,9 @@ class CaptureWriter:
         author: str = "",
         supersedes: int | None = None,
     ) -> int:
-        """Write words about the steps from `i0` (now where None; earlier to back-date); returns the text's id.
+        """Write a text about the steps from `i0` (now where None; earlier to back-date); returns the text's id.
 
-        `supersedes` is the id of an earlier text that these words replace.
+        `supersedes` is the id of an earlier text that this one replaces.
         """
         span = TextSpan(
             id=self._texts, t0_ns=time.monotonic_ns() if t0_ns is None else t0_ns, t1_ns=t1_ns,
@@ -218,7 +220,7 @@ class CaptureWriter:
         write_manifest(self.folder, self._manifest)
 
     def _disk_is_full(self) -> bool:
-        if (self.steps + self.dropped) % DISK_LOOK_EVERY == 0:
+        if (self.steps + self.dropped) % DISK_CHECK_STEPS == 0:
             full = shutil.disk_usage(self.folder).free < self._disk_pause
             if full != self.paused:
                 self.paused = full
@@ -242,12 +244,7 @@ class CaptureWriter:
         self.close(interrupted=kind is not None)
 
 
-def non_null(spec: GameSpec, action: Action) -> Action:
-    """Only the controls that are not at rest."""
-    return {c.name: action[c.name] for c in spec.controls if action[c.name] != c.null}
-
-
 def truncate_lines(path: Path, lines: int) -> None:
     """Keep the first `lines` lines of a file, atomically."""
-    kept = path.read_bytes().split(b"\n")[:lines]
-    write_text_atomic(path, "".join(line.decode() + "\n" for line in kept))
+    first_lines = path.read_bytes().split(b"\n")[:lines]
+    write_atomic(path, "".join(line.decode() + "\n" for line in first_lines))

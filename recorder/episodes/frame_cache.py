@@ -1,6 +1,6 @@
-"""How does training get at frames quickly? All of them decoded once into one flat file.
+"""Frame cache: all frames of a set of episodes, decoded once into one flat file for training.
 
-Beside a cache lies a marker of what it holds, written last: without it, or with another, the cache is made anew.
+Beside a cache lies a marker of its content, written last. Without it, or with another one, the cache is rebuilt.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from games.resize import resize_frame
 from recorder.episodes.episode import EpisodeSet
-from recorder.format.manifest import CaptureError, write_text_atomic
+from recorder.format.atomic import replaced_file, write_atomic
+from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
 
 Progress = Callable[[int, int], None]
@@ -31,9 +32,9 @@ Result = TypeVar("Result")
 
 
 MIN_PARALLEL_FRAMES = 5000
-"""Frames that are decoded before another process has started."""
+"""Fewer frames are decoded before another process has started."""
 RAW, JPEGS, OFFSETS = ".u8", ".jpegs", ".npy"
-"""Names of all files a cache may have end so."""
+"""Suffixes of all files that a cache may have."""
 CHUNK = 256
 """Frames of one episode that are in memory at once."""
 
@@ -48,27 +49,27 @@ def decode_cache(
 ) -> NDArray[np.uint8]:
     """All frames of all episodes in order, memory-mapped (writes stay in memory): (N, H, W, 3) uint8.
 
-    Frames of another size than `size` (height, width; the first episode's where None) are stretched to it by area, as
-    a player's frames are in play. The file is made anew when the episodes changed, and takes height x width x 3 bytes
+    Frames of another size than `size` (height, width; the first episode's where None) are resized to it by
+    `games.resize`, as in play. The file is rebuilt when the episodes changed, and takes height x width x 3 bytes
     per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode; raises
     `CaptureError` where a frame is missing.
     """
     path, shape = path.with_suffix(RAW), shape_of(episodes, size)
 
     def make() -> None:
-        _decode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+        _decode(episodes, path, shape, workers, progress)
 
     rebuild_if_stale(path, fingerprint(episodes, shape), make)
     return np.memmap(path, np.uint8, "c", shape=(episodes.steps, *shape))
 
 
 def shape_of(episodes: EpisodeSet, size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """Of a frame in the cache (H, W, 3)."""
+    """Shape (H, W, 3) of a frame in the cache."""
     return (*size, 3) if size else episodes[0].spec.frame.shape
 
 
 def fingerprint(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "") -> str:
-    """What tells these episodes' frames, in this shape and form, from any others."""
+    """A hash of these episodes' frames in this shape and form."""
     lines = [f"{e.id} {len(e)}" for e in episodes]
     if any(e.spec.frame.shape != shape for e in episodes):
         lines.append(f"as {shape}")
@@ -78,9 +79,9 @@ def fingerprint(episodes: EpisodeSet, shape: tuple[int, int, int], form: str = "
 
 
 def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
-    """Have `make` write the cache at `path` where the marker beside it is another's.
+    """Have `make` write the cache at `path` where the marker beside it is not `stamp`.
 
-    What lies there in any form is then of no more use, and makes room first.
+    An old cache, in whichever form, is deleted first.
     """
     index = path.with_suffix(".json")
     if path.exists() and index.exists() and index.read_text() == json.dumps(stamp):
@@ -90,15 +91,15 @@ def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
         path.with_suffix(suffix).unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     make()
-    write_text_atomic(index, json.dumps(stamp))
+    write_atomic(index, json.dumps(stamp))
 
 
 def temp_path(path: Path) -> Path:
-    """Where this process, of whatever machine, writes a cache before it is whole."""
+    """Where this process of this machine writes a cache until it is complete."""
     return path.with_suffix(f".{platform.node()}.{os.getpid()}.draft")
 
 
-def check_room(folder: Path, needed: float) -> None:
+def check_free_space(folder: Path, needed: float) -> None:
     """Raise `CaptureError` where the disk has less than so many bytes free."""
     if (free := shutil.disk_usage(folder).free) < needed:
         raise CaptureError(
@@ -106,11 +107,15 @@ def check_room(folder: Path, needed: float) -> None:
         )
 
 
-def over_processes(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, frames: int
+def map_in_processes(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, frames: int
 ) -> Iterator[Result]:
-    """What `work` makes of each job, in order; in this process where there are few frames."""
-    if workers == 1 or frames < MIN_PARALLEL_FRAMES:
+    """The results of `work` for each job, in order.
+
+    Where `workers` is None there is a process for each core, or this one alone where there are few frames.
+    """
+    workers = workers or (1 if frames < MIN_PARALLEL_FRAMES else os.cpu_count() or 1)
+    if workers == 1:
         yield from map(work, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -118,39 +123,34 @@ def over_processes(
 
 
 def resized_frames(
-    video: VideoSlice, length: int, shape: tuple[int, ...]
+    video: VideoSlice, length: int, shape: tuple[int, ...], chunk: int = CHUNK
 ) -> Iterator[NDArray[np.uint8]]:
-    """An episode's first `length` frames, each (H, W, 3) as `shape` says."""
-    for begin in range(0, length, CHUNK):
-        for frame in video.read(range(begin, min(begin + CHUNK, length))):
-            fits = frame.shape == shape
-            yield frame if fits else _resized(frame, shape)
-
-
-def _resized(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(frame, shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    """An episode's first `length` frames, each (H, W, 3) as `shape` says; `chunk` of them are in memory at once."""
+    for begin in range(0, length, chunk):
+        for frame in video.read(range(begin, min(begin + chunk, length))):
+            yield resize_frame(frame, *shape[:2])
 
 
 def _decode(
     episodes: EpisodeSet,
     path: Path,
     shape: tuple[int, int, int],
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
-    draft, whole = temp_path(path), (episodes.steps, *shape)
-    check_room(path.parent, math.prod(whole))
-    np.memmap(draft, np.uint8, "w+", shape=whole).flush()
-    starts = np.cumsum([0] + [len(e) for e in episodes])
-    jobs = [(e.video, len(e), draft, int(s), whole) for e, s in zip(episodes, starts, strict=False)]
-    try:
-        done = over_processes(_decode_one, jobs, workers, episodes.steps)
-        for number, _ in enumerate(done, start=1):
+    cache_shape = (episodes.steps, *shape)
+    check_free_space(path.parent, math.prod(cache_shape))
+    starts = np.cumsum([0] + [len(e) for e in episodes]).tolist()
+    with replaced_file(path, temp_path(path)) as draft:
+        np.memmap(draft, np.uint8, "w+", shape=cache_shape).flush()
+        jobs = [
+            (episode.video, len(episode), draft, start, cache_shape)
+            for episode, start in zip(episodes, starts, strict=False)
+        ]
+        decoded = map_in_processes(_decode_one, jobs, workers, episodes.steps)
+        for number, _ in enumerate(decoded, start=1):
             if progress:
                 progress(number, len(jobs))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:

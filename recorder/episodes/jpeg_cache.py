@@ -1,6 +1,6 @@
-"""How does training get at frames that raw would not fit on the disk? As JPEGs behind each other, decoded when read.
+"""JPEG frame cache: concatenated JPEGs, decoded when read, for frames that would not fit on the disk raw.
 
-`frames.jpegs` holds them without anything between, `frames.npy` where each begins and the last ends.
+`frames.jpegs` holds them without anything between, `frames.npy` the offset of each and of the end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -22,14 +23,15 @@ from recorder.episodes.frame_cache import (
     JPEGS,
     OFFSETS,
     Progress,
-    check_room,
+    check_free_space,
     fingerprint,
-    over_processes,
+    map_in_processes,
     rebuild_if_stale,
     resized_frames,
     shape_of,
     temp_path,
 )
+from recorder.format.atomic import replaced_file, write_atomic
 from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
 
@@ -37,16 +39,16 @@ QUALITY = 95
 _SETTINGS = (
     *(cv2.IMWRITE_JPEG_QUALITY, QUALITY),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-)  # colour is not halved: a far animal is two pixels
+)  # full colour resolution: a far animal is two pixels
 _THREADS = 8
-"""At most so many decode at once: a machine with eight GPUs has eight processes that do."""
+"""Most threads that decode at once: a machine with eight GPUs has eight such processes."""
 
 
 class JpegFrames:
     """Frames (N, H, W, 3) uint8 on disk, decoded each time they are read."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int, int], threads: int = 0) -> None:
-        """`threads` decode at once (0: one per core, up to 8). Raises `CaptureError` for files that are damaged."""
+        """`threads` decode at once (0: one per core, up to 8). Raises `CaptureError` for damaged files."""
         self.path, self.shape = path, shape
         self._threads = threads or min(_THREADS, os.cpu_count() or 1)
         self._begins = _offsets(path, shape[0])
@@ -59,8 +61,8 @@ class JpegFrames:
         """Some frames (n, H, W, 3), in this order; raises `CaptureError` for one that cannot be decoded."""
         wanted = np.asarray(indices, np.int64)
         out = np.empty((len(wanted), *self.shape[1:]), np.uint8)
-        shares = [slice(k, None, self._threads) for k in range(min(self._threads, len(wanted)))]
-        work = [partial(self._decode, wanted[share], out[share]) for share in shares]
+        slices = [slice(k, None, self._threads) for k in range(min(self._threads, len(wanted)))]
+        work = [partial(self._decode, wanted[part], out[part]) for part in slices]
         if len(work) <= 1:
             for job in work:
                 job()
@@ -71,12 +73,12 @@ class JpegFrames:
         return out
 
     def _decode(self, wanted: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        for number, place in zip(wanted.tolist(), out, strict=True):
-            begin, end = self._begins[number], self._begins[number + 1]
-            picture = cv2.imdecode(self._bytes[begin:end], cv2.IMREAD_COLOR)
-            if picture is None or picture.shape != place.shape:
-                raise _damaged(self.path, f"frame {number} is no JPEG of {place.shape}")
-            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, place)
+        for index, target in zip(wanted.tolist(), out, strict=True):
+            begin, end = self._begins[index], self._begins[index + 1]
+            decoded = cv2.imdecode(self._bytes[begin:end], cv2.IMREAD_COLOR)
+            if decoded is None or decoded.shape != target.shape:
+                raise _damaged(self.path, f"frame {index} is no JPEG of {target.shape}")
+            cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, target)
 
 
 def jpeg_cache(
@@ -87,28 +89,28 @@ def jpeg_cache(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> JpegFrames:
-    """As `decode_cache`, in about a ninth of the room: what is read is as near to the frames as quality 95 is.
+    """As `decode_cache`, in about a ninth of the space, lossy (JPEG quality 95).
 
     Raises `CaptureError` also where the files are damaged.
     """
     path, shape = path.with_suffix(JPEGS), shape_of(episodes, size)
 
     def make() -> None:
-        _encode(episodes, path, shape, workers or os.cpu_count() or 1, progress)
+        _encode(episodes, path, shape, workers, progress)
 
     rebuild_if_stale(path, fingerprint(episodes, shape, f"jpeg {QUALITY} 4:4:4"), make)
     return JpegFrames(path, (episodes.steps, *shape))
 
 
 def _offsets(path: Path, count: int) -> NDArray[np.int64]:
-    """Where each of `count` frames begins and the last ends, (count + 1,)."""
+    """The offset of each of `count` frames and of the end, (count + 1,) int64."""
     try:
         begins = np.load(path.with_suffix(OFFSETS), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(path.with_suffix(OFFSETS), str(error)) from None
     rises = begins.ndim == 1 and begins.dtype == np.int64 and (np.diff(begins) > 0).all()
     if len(begins) != count + 1 or not rises or begins[0] != 0:
-        raise _damaged(path.with_suffix(OFFSETS), f"it does not say where {count} frames begin")
+        raise _damaged(path.with_suffix(OFFSETS), f"it has no offsets of {count} frames")
     if (size := path.stat().st_size) != begins[-1]:
         raise _damaged(path, f"it has {size} of {begins[-1]} bytes")
     return np.asarray(begins, np.int64)
@@ -116,44 +118,51 @@ def _offsets(path: Path, count: int) -> NDArray[np.int64]:
 
 def _damaged(path: Path, reason: str) -> CaptureError:
     marker = path.with_suffix(".json")
-    return CaptureError(f"{path} is damaged: {reason}; delete {marker} to have it made anew")
+    return CaptureError(f"{path} is damaged: {reason}; delete {marker} to have it rebuilt")
 
 
 def _encode(
     episodes: EpisodeSet,
     path: Path,
     shape: tuple[int, int, int],
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
-    draft = temp_path(path)
-    parts = [draft.with_suffix(f".{k}.part") for k in range(len(episodes))]
+    parts = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(episodes))]
     jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
     sizes: list[int] = []
     try:
-        found = over_processes(_encode_one, jobs, workers, episodes.steps)
-        for number, (part, of_part) in enumerate(zip(parts, found, strict=True), start=1):
-            _move_behind(draft, part)
-            sizes += of_part
-            check_room(path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes))
-            if progress:
-                progress(number, len(jobs))
-        begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        np.save(path.with_suffix(OFFSETS), begins, allow_pickle=False)
-        draft.replace(path)
+        with replaced_file(path, temp_path(path)) as draft:
+            encoded = map_in_processes(_encode_one, jobs, workers, episodes.steps)
+            for number, (part, part_sizes) in enumerate(zip(parts, encoded, strict=True), start=1):
+                _append_part(draft, part)
+                sizes += part_sizes
+                check_free_space(
+                    path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes)
+                )
+                if progress:
+                    progress(number, len(jobs))
+            _write_offsets(path.with_suffix(OFFSETS), sizes)
     finally:
-        for left_over in (draft, *parts):
-            left_over.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
-def _move_behind(whole: Path, part: Path) -> None:
-    with whole.open("ab") as target, part.open("rb") as source:
+def _write_offsets(path: Path, sizes: Sequence[int]) -> None:
+    begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    content = BytesIO()
+    np.save(content, begins, allow_pickle=False)
+    write_atomic(path, content.getvalue())
+
+
+def _append_part(cache: Path, part: Path) -> None:
+    with cache.open("ab") as target, part.open("rb") as source:
         shutil.copyfileobj(source, target)
     part.unlink()
 
 
 def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list[int]:
-    """Write an episode's JPEGs behind each other; the bytes of each."""
+    """Write an episode's JPEGs one after the other; returns the size of each in bytes."""
     video, length, part, shape = job
     sizes = []
     with part.open("wb") as file:

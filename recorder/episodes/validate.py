@@ -1,4 +1,4 @@
-"""Is a capture whole? Every track is read from end to end and held against the others."""
+"""Validation of a capture: every track is read from end to end and compared with the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recorder.format.video import count_frames
 
 
 def validate(capture: Path | Episode) -> list[str]:
-    """What is wrong with a capture or an exported episode, a line each; empty where it is whole."""
+    """The problems of a capture or an exported episode, a line each; empty where there are none."""
     try:
         episode = capture if isinstance(capture, Episode) else Episode.open(capture)
     except CaptureError as error:
@@ -46,30 +46,30 @@ def _actions(episode: Episode) -> list[str]:
     for name, actions in (("action", episode.actions), ("executed action", episode.executed)):
         for i, action in enumerate(actions):
             try:
-                legal = spec.normalize(action) == action
+                is_legal = spec.normalize(action) == action
             except ActionError as error:
                 problems.append(f"step {i}: {name} {error}")
                 continue
-            if not legal:
+            if not is_legal:
                 problems.append(f"step {i}: {name} {action} lies between the game's levels")
     return problems
 
 
 def _texts(episode: Episode) -> list[str]:
     problems = []
-    known: set[int] = set()
+    earlier: set[int] = set()
     for span in episode.all_texts:
         if not 0 <= span.i0 <= len(episode) or not span.i0 <= (span.i1 or span.i0) <= len(episode):
             problems.append(
                 f"text {span.id} is about steps {span.i0} to {span.i1} of {len(episode)}"
             )
-        if span.id in known:
+        if span.id in earlier:
             problems.append(f"two texts have the id {span.id}")
-        if span.supersedes is not None and span.supersedes not in known:
+        if span.supersedes is not None and span.supersedes not in earlier:
             problems.append(
                 f"text {span.id} supersedes {span.supersedes}, which is no earlier text"
             )
-        known.add(span.id)
+        earlier.add(span.id)
     return problems
 
 

@@ -1,1 +1,1 @@
-"""Capture format: manifest and video track."""
+"""Capture format: manifest, action rows, video track, atomic replacement."""

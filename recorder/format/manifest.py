@@ -1,17 +1,20 @@
-"""Which files does a capture have, and what is in its manifest?"""
+"""Capture manifest: the files of a capture, its header, its texts, and JSON lines."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from games import GameSpec
 from games.validation_error import first_error
+from recorder.format.atomic import write_atomic
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 is read too: it had `info.player`, and other keys in `actions.jsonl` (`recorder.format.actions`)."""
 MANIFEST, FRAMES, ACTIONS, EVENTS, TEXT = (
     "manifest.json",
     "frames.jsonl",
@@ -24,15 +27,15 @@ VIDEO = "video/main.mp4"
 Style = Literal["instruction", "thought", "correction", "caption", "quick_tag"]
 Clock = Literal["lockstep", "wallclock"]
 Status = Literal["recording", "closed", "interrupted", "recovered"]
-"""interrupted: closed in order, but by an exception, Ctrl-C or the death of the game; recovered: by `recover`."""
+"""interrupted: closed after an exception, Ctrl-C or the death of the game; recovered: by `recover`."""
 
 
 class CaptureError(ValueError):
-    """A capture cannot be written or read; the message names it and the way out."""
+    """A capture that cannot be written or read; the message names it and the way out."""
 
 
 class CaptureInfo(BaseModel):
-    """What one episode is about: who played, what was asked, and how it ended (None: not known)."""
+    """Header of an episode: who played, the instruction, and how it ended (None: not known)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +43,7 @@ class CaptureInfo(BaseModel):
     task: str = ""
     seed: int | None = None
     actor: str = "human"
-    """human, expert (a scripted teacher), random, or agent."""
+    """human, expert (scripted), random, or agent."""
     author: str = ""
     clock: Clock = "lockstep"
     success: bool | None = None
@@ -50,7 +53,7 @@ class Manifest(BaseModel):
     """`manifest.json`: written first, replaced atomically.
 
     `writer` is the number of the writing process while it records, `writer_started` when the system started it
-    (clock ticks since boot; None where that is not known): together they tell a dead writer from a younger process.
+    (clock ticks since boot; None where that is not known): a younger process with the same number is no writer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,9 +70,22 @@ class Manifest(BaseModel):
     steps: int | None = None
     pixel_format: str = "yuv420p"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_format_2(cls, raw: Any) -> Any:
+        if (
+            not isinstance(raw, dict)
+            or raw.get("format") != 1
+            or not isinstance(raw.get("info"), dict)
+        ):
+            return raw
+        names = {"player": "actor"}
+        info = {names.get(name, name): value for name, value in raw["info"].items()}
+        return {**raw, "format": FORMAT, "info": info}
+
 
 class TextSpan(BaseModel):
-    """Words about steps i0 to i1 (None: open ended)."""
+    """A text about steps `i0` to `i1` (exclusive; None: open ended)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,15 +102,14 @@ class TextSpan(BaseModel):
     supersedes: int | None = None
 
 
-def write_text_atomic(path: Path, text: str) -> None:
-    """Replace a file's content in one step: a reader sees the old or the new, never a part."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace a line file by these objects, in one step."""
+    lines = (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
+    write_atomic(path, "".join(lines))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_text_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
+    write_atomic(folder / MANIFEST, manifest.model_dump_json(exclude_none=True))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -106,8 +121,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise CaptureError(f"{folder} is no capture: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise CaptureError(f"{path} is damaged: {error}") from None
-    if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
-        raise CaptureError(f"{folder}: format {raw['format']}, this version reads {FORMAT}")
+    if isinstance(raw, dict) and raw.get("format", FORMAT) not in (1, FORMAT):
+        raise CaptureError(f"{folder}: format {raw['format']}, this version reads 1 and {FORMAT}")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
@@ -115,7 +130,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def process_state(process: int) -> tuple[str, int] | None:
-    """A process's state letter and its start in clock ticks since boot; None where the system does not say."""
+    """A process's state letter and its start in clock ticks since boot; None where the system has neither."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         fields = stat.rpartition(")")[2].split()
@@ -125,7 +140,7 @@ def process_state(process: int) -> tuple[str, int] | None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a line file; a torn last line is left out, a missing file is empty."""
+    """The JSON objects of a line file; a torn last line is skipped, a missing file is empty."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]

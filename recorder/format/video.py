@@ -1,7 +1,7 @@
-"""How do frames become an H.264 file that survives a crash, and how are they read back exactly?
+"""Video track: frames as an H.264 file that survives a crash, and read back by their numbers.
 
-While it is written the file is an MP4 of one fragment per frame, so that what was handed over stays readable when the
-writer dies; at the end `remux` turns it into an ordinary MP4 with its index in front, without touching a picture.
+While it is written the file is an MP4 of one fragment per frame, so that what was written stays readable when the
+writer dies. At the end `remux` turns it into an ordinary MP4 with its index in front, without encoding again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from games import Frame, GameSpec
+from recorder.format.atomic import replaced_file
 from recorder.format.manifest import CaptureError
 
 CRF_STEP = 6
-"""What one step down in quality adds to crf: roughly half the bits."""
+"""Added to crf by each lowering of quality: roughly half the bits."""
 CRF_MAX = 40
-"""The crf beyond which a picture is no longer worth its place."""
+"""The highest crf: beyond it frames are no longer useful."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class VideoProfile:
 
 
 LIVE = VideoProfile(crf=25, pixel_format="yuv420p")
-"""For ordinary pictures. Odd heights and widths are kept in yuv444p, which alone can hold them."""
+"""For ordinary frames. Odd heights and widths need yuv444p, which `profile_for` picks."""
 SHARP = VideoProfile(crf=14, pixel_format="yuv444p")
-"""For pictures under 256 pixels wide: a far animal is two pixels there, and halved colour would lose it.
+"""For frames under 256 pixels wide: a far animal is two pixels there, which halved colour resolution would lose.
 
 Measured on 60 frames of voxel-v0 (128 x 72): 36.2 dB and 5.6 kB per frame, against 27.4 dB in `LIVE`.
 """
@@ -53,7 +54,7 @@ def profile_for(spec: GameSpec, profile: VideoProfile | None = None) -> VideoPro
 
 
 def frame_rate(spec: GameSpec) -> int:
-    """Frames per second in the file: the game's clock, rounded; the steps' own times are in the JSON lines."""
+    """Frames per second in the file: the game's clock, rounded; the exact times are in frames.jsonl."""
     return max(1, round(spec.step_hz))
 
 
@@ -74,16 +75,16 @@ class VideoWriter:
         )
         self._stream: Any = self._container.add_stream("libx264", rate=frame_rate(spec))
         self._encoder: Any = self._stream
-        _set_up(self._stream, spec, profile)
+        _configure(self._stream, spec, profile)
 
     def write(self, frame: Frame, number: int) -> None:
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts = number
-        picture.time_base = Fraction(1, frame_rate(self._spec))
-        self._mux(self._encoder.encode(picture))
+        video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        video_frame.pts = number
+        video_frame.time_base = Fraction(1, frame_rate(self._spec))
+        self._mux(self._encoder.encode(video_frame))
 
     def lower_quality(self) -> bool:
-        """Go on with fewer bits per frame, which costs less time; False where it cannot go lower."""
+        """Encode with fewer bits per frame from now on, which takes less time; False where quality is at its lowest."""
         if self.profile.crf + CRF_STEP > CRF_MAX:
             return False
         self._mux(self._encoder.encode(None))
@@ -92,7 +93,7 @@ class VideoWriter:
         encoder.framerate = frame_rate(self._spec)
         encoder.time_base = Fraction(1, frame_rate(self._spec))
         encoder.flags |= int(av.codec.context.Flags.global_header)
-        _set_up(encoder, self._spec, self.profile)
+        _configure(encoder, self._spec, self.profile)
         self._encoder = encoder
         return True
 
@@ -106,7 +107,7 @@ class VideoWriter:
             self._container.mux(packet)
 
 
-def _set_up(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
+def _configure(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
     encoder.width, encoder.height = spec.frame.width, spec.frame.height
     encoder.pix_fmt = profile.pixel_format
     encoder.options = {
@@ -120,15 +121,15 @@ def _set_up(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
     encoder.thread_count = 1
 
 
-def _rgb(converter: VideoReformatter, picture: Any) -> NDArray[np.uint8]:
-    """A decoded picture as (H, W, 3); one thread, since waking others takes longer than the work."""
-    rgb = converter.reformat(picture, format="rgb24", threads=1)
+def _rgb(converter: VideoReformatter, decoded: Any) -> NDArray[np.uint8]:
+    """A decoded frame as (H, W, 3); one thread, since waking others takes longer than the work."""
+    rgb = converter.reformat(decoded, format="rgb24", threads=1)
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Any]:
-    """An open video file; a `CaptureError` naming it where it turns out to be broken."""
+    """An open video file; raises `CaptureError` with its name where it is broken."""
     try:
         with av.open(str(path)) as container:
             yield container
@@ -139,7 +140,7 @@ def reading(path: Path) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class VideoSlice:
-    """Where one episode's frames are: `first` is the number of its first frame in the file."""
+    """One episode's frames in a file: `first` is the number of its first frame there."""
 
     path: Path
     rate: int
@@ -147,7 +148,7 @@ class VideoSlice:
     first: int = 0
 
     def read(self, wanted: range) -> NDArray[np.uint8]:
-        """The frames with these ascending numbers (T, H, W, 3); `CaptureError` where one is missing."""
+        """The frames with these ascending numbers (T, H, W, 3); raises `CaptureError` where one is missing."""
         out = np.empty((len(wanted), *self.shape), np.uint8)
         if not wanted:
             return out
@@ -160,10 +161,10 @@ class VideoSlice:
             begin = self.first + wanted[0]
             if begin:
                 container.seek(round(begin / tick), stream=stream)
-            for picture in container.decode(stream):
-                number = round((picture.pts or 0) * tick) - self.first
+            for decoded in container.decode(stream):
+                number = round((decoded.pts or 0) * tick) - self.first
                 if number == wanted[filled]:
-                    out[filled] = _rgb(to_rgb, picture)
+                    out[filled] = _rgb(to_rgb, decoded)
                     filled += 1
                 if filled == len(wanted):
                     break
@@ -172,8 +173,8 @@ class VideoSlice:
         return out
 
     def keyframes(self, length: int) -> NDArray[np.uint8]:
-        """A cheap sample of the first `length` frames: those that decode on their own (K, H, W, 3)."""
-        kept = []
+        """The keyframes among the first `length` frames (K, H, W, 3): a sample that is cheap to decode."""
+        frames = []
         to_rgb = VideoReformatter()
         with reading(self.path) as container:
             stream = container.streams.video[0]
@@ -181,17 +182,17 @@ class VideoSlice:
             tick = float(stream.time_base or 1) * self.rate
             if self.first:
                 container.seek(round(self.first / tick), stream=stream)
-            for picture in container.decode(stream):
-                number = round((picture.pts or 0) * tick) - self.first
+            for decoded in container.decode(stream):
+                number = round((decoded.pts or 0) * tick) - self.first
                 if number >= length:
                     break
                 if number >= 0:
-                    kept.append(_rgb(to_rgb, picture))
-        return np.stack(kept) if kept else np.empty((0, *self.shape), np.uint8)
+                    frames.append(_rgb(to_rgb, decoded))
+        return np.stack(frames) if frames else np.empty((0, *self.shape), np.uint8)
 
 
-def whole_packets(container: Any) -> Iterator[Any]:
-    """The compressed frames of an open file up to where it was torn off."""
+def intact_packets(container: Any) -> Iterator[Any]:
+    """The compressed frames of an open file up to where it is cut off."""
     try:
         for packet in container.demux(container.streams.video[0]):
             if packet.size == 0 or packet.is_corrupt:
@@ -204,31 +205,30 @@ def whole_packets(container: Any) -> Iterator[Any]:
 def count_frames(path: Path, rate: int) -> int:
     """Frames that can be decoded from the start on; raises `CaptureError` where the file is no video.
 
-    Compressed frames are counted and only the last group of pictures is decoded: a torn file is torn at its end.
+    Compressed frames are counted and only the last group of pictures is decoded: a file is cut off at its end.
     """
     with reading(path) as container:
-        keys = [packet.is_keyframe for packet in whole_packets(container)]
+        keys = [packet.is_keyframe for packet in intact_packets(container)]
     last = max((i for i, key in enumerate(keys) if key), default=0)
     count = 0
     with reading(path) as container, suppress(av.FFmpegError):
         stream = container.streams.video[0]
         tick = float(stream.time_base or 1) * rate
         container.seek(round(last / tick), stream=stream)
-        for picture in container.decode(stream):
-            count += round((picture.pts or 0) * tick) >= last
+        for decoded in container.decode(stream):
+            count += round((decoded.pts or 0) * tick) >= last
     return last + count
 
 
 def remux(path: Path, frames: int) -> None:
     """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically."""
-    draft = path.with_name(path.name + ".draft")
     options = {"movflags": "faststart"}
     with (
+        replaced_file(path) as draft,
         reading(path) as source,
         av.open(str(draft), "w", format="mp4", options=options) as target,
     ):
         stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in islice(whole_packets(source), frames):
+        for packet in islice(intact_packets(source), frames):
             packet.stream = stream
             target.mux(packet)
-    draft.replace(path)

@@ -1,9 +1,9 @@
-"""How do video clips with a sentence or a label about them become captures? From a folder and its `captions.jsonl`.
+"""Captioned clips: import of videos with a sentence or a label each, listed in a folder's `captions.jsonl`.
 
 Each line is one clip: {"video": "a.mp4", "question": "what is the patient doing?", "text": "the patient sits up"}. The
-question becomes the instruction; the text, a caption or a label, is what a model learns to say about the clip's frames.
-`begin_s` and `end_s` cut a clip out of a longer video. Clips of one video share its seed, so that no video is on both
-sides of a split.
+question becomes the instruction; the text, a caption or a label, is the target of training for the clip's frames.
+`begin_s` and `end_s` cut a clip out of a longer video. Clips of one video share its seed, so that they are in one
+split.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from games import Frame, GameSpec
+from games.resize import resize_frame
 from games.validation_error import first_error
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
 from recorder.format.video import reading
-from recorder.open import whole_captures
+from recorder.open import closed_captures
 
 CAPTIONS = "captions.jsonl"
-LONGEST_S = 600.0
+MAX_CLIP_S = 600.0
 
 
 class Caption(BaseModel):
@@ -58,31 +57,31 @@ def import_captions(
 ) -> int:
     """Write every clip as a capture of `spec` (a game without controls) under `out`; returns how many are new.
 
-    Frames are taken `step_hz` times a second and stretched to the spec's size. Clips that `out` already holds are
-    passed over. Raises `CaptureError` in one line for a missing video, one outside the folder, or a line that does not
+    Frames are taken `step_hz` times a second and resized to the spec's size. Clips that `out` already holds are
+    skipped. Raises `CaptureError` in one line for a missing video, one outside the folder, or a line that does not
     fit; all lines are read before anything is written, and each clip before anything of it is.
     """
     clips = _clips(folder)
-    have = {
+    imported = {
         (e.header.author, e.header.instruction, text)
-        for e in whole_captures(out)
+        for e in closed_captures(out)
         for text in set(e.captions)
     }
-    new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in have]
+    new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in imported]
     for done, clip in enumerate(new, start=1):
         frames = list(clip_frames(folder / clip.video, spec, clip.begin_s, clip.end_s))
         if not frames:
             raise CaptureError(
                 f"{folder / clip.video} has no frames from second {clip.begin_s:g} on"
             )
-        about = CaptureInfo(
+        info = CaptureInfo(
             instruction=clip.question,
             task="caption",
             seed=zlib.crc32(clip.video.encode()),
             author=clip.source,
             success=True,
         )
-        with CaptureWriter.create(out, spec, about, disk_needed=disk_needed) as capture:
+        with CaptureWriter.create(out, spec, info, disk_needed=disk_needed) as capture:
             capture.text(style="caption", text=clip.text, source="import")
             for frame in frames:
                 capture.step(frame, {})
@@ -107,34 +106,33 @@ def _clips(folder: Path) -> list[Caption]:
 def clip_frames(
     path: Path, spec: GameSpec, begin_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """Frames of a video at the spec's rate and size, of at most `LONGEST_S` seconds."""
-    end_s = min(end_s or begin_s + LONGEST_S, begin_s + LONGEST_S)
-    size = (spec.frame.width, spec.frame.height)
+    """Frames of a video at the spec's rate and size, of at most `MAX_CLIP_S` seconds."""
+    end_s = min(end_s or begin_s + MAX_CLIP_S, begin_s + MAX_CLIP_S)
     following = begin_s
     with reading(path) as container:
         stream = container.streams.video[0]
         begin = stream.start_time or 0
-        for picture in container.decode(stream):
-            now = ((picture.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
+        for decoded in container.decode(stream):
+            now = ((decoded.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
             if now > end_s + 2e-6:
                 return
             if now >= following:
                 following = begin_s + ((now - begin_s) * spec.step_hz // 1 + 1) / spec.step_hz
-                rgb = picture.to_ndarray(format="rgb24")
-                yield np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+                rgb = decoded.to_ndarray(format="rgb24")
+                yield resize_frame(rgb, spec.frame.height, spec.frame.width)
 
 
 def _parse(folder: Path, number: int, line: str) -> Caption:
-    where = f"{folder / CAPTIONS}, line {number}"
+    line_name = f"{folder / CAPTIONS}, line {number}"
     try:
         clip = Caption.model_validate(json.loads(line))
     except json.JSONDecodeError as error:
-        raise CaptureError(f"{where} is no JSON: {error}") from None
+        raise CaptureError(f"{line_name} is no JSON: {error}") from None
     except ValidationError as error:
-        raise CaptureError(f"{where}: {first_error(error)}") from None
+        raise CaptureError(f"{line_name}: {first_error(error)}") from None
     path = (folder / clip.video).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise CaptureError(f"{where}: {clip.video!r} lies outside the folder")
+        raise CaptureError(f"{line_name}: {clip.video!r} lies outside the folder")
     if not path.is_file():
-        raise CaptureError(f"{where}: no video {path}")
+        raise CaptureError(f"{line_name}: no video {path}")
     return clip

@@ -1,4 +1,4 @@
-"""What did others record in this folder? The files tell."""
+"""Format detection: which foreign format the files of a folder are in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["captions", "lerobot", "vpt"]
 
 
 def detect_format(folder: Path) -> Kind:
-    """Clips with captions, a LeRobotDataset or play as VPT's; raises `CaptureError` where it is none of them."""
+    """Captioned clips, a LeRobotDataset or VPT recordings; raises `CaptureError` where it is none of them."""
     if (folder / CAPTIONS).exists():
         return "captions"
     if (folder / INFO).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from agent_core.agent import Agent
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ConfigError, ModelConfig
 from agent_core.cpu.capability import Precision, detect
+from agent_core.engine.engine import Engine
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
@@ -20,6 +22,7 @@ from bridges.errors import PolicyError
 from bridges.policy import PolicyRequest
 from games import Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
+from recorder import CaptureInfo, CaptureWriter, decode_cache, open_episodes
 
 pytestmark = pytest.mark.processor
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
@@ -157,3 +160,35 @@ def test_what_cannot_be_played_is_refused(agent: Agent) -> None:
         agent.attach(unknown)
     with pytest.raises(PolicyError, match="no question called 'wy'; did you mean 'why'"):
         agent.ask(agent.attach(SPEC), "wy")
+
+
+class FrameLog:
+    """An engine whose frames are written down."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.frames: list[np.ndarray] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
+
+    def act(self, sessions: Any, frames: Any, *others: Any) -> Any:
+        self.frames += frames
+        return self._engine.act(sessions, frames, *others)
+
+
+def test_training_and_play_see_the_same_frame(tmp_path: Path) -> None:
+    """A game whose frames shrink along one axis and grow along the other on their way to the model's size."""
+    spec = SPEC.model_copy(update={"frame": FrameSize(height=90, width=100)})
+    pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.frame.shape), np.uint8)
+    with CaptureWriter.create(tmp_path / "data", spec, CaptureInfo(seed=1)) as capture:
+        for picture in pictures:
+            capture.step(picture, {})
+    episodes = open_episodes(tmp_path / "data")
+    trained = decode_cache(episodes, tmp_path / "frames", size=(72, 128), workers=1)
+    log = FrameLog(random_agent(tmp_path / "random")._engine)
+    agent = Agent(cast(Engine, log), "logged", 0)
+    player = agent.attach(spec, seed=0)
+    for frame in episodes[0].frames():
+        agent.act([PolicyRequest(player, frame, "chop a tree")])
+    assert np.array_equal(np.stack(log.frames), trained)

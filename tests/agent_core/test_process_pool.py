@@ -1,4 +1,4 @@
-"""Do worker processes end when their parent is killed?"""
+"""Tests of the process pool."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def cross(seed: int, *, expert: bool) -> tuple[bool, int]:
     """Success and steps of one episode, of the expert or of random moves."""
     env, rng = make("frozen-lake"), np.random.default_rng(seed)
     env.reset(seed=seed, options={"task": "cross_lake"})
-    player, names = GAME.teacher()(env), [c.name for c in SPEC.controls]
+    player, names = GAME.expert()(env), [c.name for c in SPEC.controls]
     steps = 0
     for _ in range(LIMIT):
         steps += 1
@@ -31,9 +31,9 @@ def test_it_keeps_the_contract() -> None:
 
 def test_every_seed_has_its_own_lake() -> None:
     env = make("frozen-lake")
-    pictures = [env.reset(seed=seed)[0]["frame"] for seed in (1, 2, 1)]
-    assert (pictures[0] == pictures[2]).all()
-    assert (pictures[0] != pictures[1]).any()
+    frames = [env.reset(seed=seed)[0]["frame"] for seed in (1, 2, 1)]
+    assert (frames[0] == frames[2]).all()
+    assert (frames[0] != frames[1]).any()
 
 
 def test_the_expert_crosses_every_lake_on_the_shortest_way() -> None:

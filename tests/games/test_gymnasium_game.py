@@ -1,6 +1,6 @@
-"""A Gymnasium environment as a game: pictures resized, buttons as discrete actions, a judge of the rewards."""
+"""Gymnasium adapter: frames resized, buttons as discrete actions, a judge of the rewards."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -10,7 +10,6 @@ from gymnasium import spaces
 from games import ActionError, Button, FrameSize, GameSpec
 from games.check import check_env
 from games.gymnasium_game import GymnasiumGame
-from games.picture import resize
 
 SPEC = GameSpec(
     id="lamp-v0",
@@ -23,53 +22,53 @@ ACTIONS = {(): 0, ("on",): 1, ("off",): 2, ("on", "turbo"): 3}
 
 
 class Lamp(gymnasium.Env):
-    """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as pictures of 16 x 24 pixels."""
+    """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as frames of 16 x 24 pixels."""
 
     observation_space = spaces.Box(0, 255, (16, 24, 3), np.uint8)
     action_space = spaces.Discrete(4)
     change: ClassVar = {0: 0, 1: 20, 2: -20, 3: 100}
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
         self.light = int(self.np_random.integers(40))
         return self.look(), {}
 
-    def step(self, action):
+    def step(self, action: Any) -> Any:
         self.light = int(np.clip(self.light + self.change[int(action)], 0, 255))
         lit = self.light == 255
         return self.look(), np.float64(lit), np.bool_(lit), False, {}
 
-    def look(self):
+    def look(self) -> Any:
         return np.full((16, 24, 3), self.light, np.uint8)
 
 
 class Drawn(Lamp):
     observation_space = spaces.Box(0, 255, (1,), np.float32)
 
-    def look(self):
+    def look(self) -> Any:
         return np.array([self.light], np.float32)
 
-    def render(self):
+    def render(self) -> Any:
         return np.full((16, 24, 3), self.light, np.uint8)
 
 
-def lamp(inner=Lamp, **settings):
+def lamp(inner: Any = Lamp, **settings: Any) -> Any:
     tasks = {"light": ("light the lamp", "let there be light")}
     return GymnasiumGame(SPEC, inner(), ACTIONS, tasks, **settings)
 
 
 @pytest.mark.parametrize("inner", [Lamp, Drawn])
-def test_it_keeps_the_contract(inner):
+def test_it_keeps_the_contract(inner: Any) -> None:
     assert check_env(lamp(inner, random_start=5)) == []
 
 
-def test_held_buttons_are_one_discrete_action():
+def test_held_buttons_are_one_discrete_action() -> None:
     game = lamp()
     held = [{}, {"on": 1}, {"on": 1, "turbo": 1}, {"turbo": 1}, {"off": 1, "turbo": 1}]
     assert [game.discrete(action) for action in held] == [0, 1, 3, 0, 2]
 
 
-def test_the_judge_decides():
+def test_the_judge_decides() -> None:
     game = lamp(limit=20)
     observation, _ = game.reset(seed=1)
     assert observation["instruction"] in game.tasks["light"]
@@ -87,7 +86,7 @@ def test_the_judge_decides():
     assert early.step({})[2:4] == (True, False)
 
 
-def test_free_play_has_no_judge_and_no_words():
+def test_free_play_has_no_judge_and_no_words() -> None:
     game = lamp(limit=3)
     observation, info = game.reset(seed=1, options={"task": "free"})
     assert (observation["instruction"], info["task"]) == ("", "free")
@@ -105,15 +104,6 @@ def test_free_play_has_no_judge_and_no_words():
         ({(): 0, ("on",): 9}, "action 9"),
     ],
 )
-def test_a_wrong_table_is_said(actions, message):
+def test_a_wrong_table_is_said(actions: Any, message: str) -> None:
     with pytest.raises(ActionError, match=message):
         GymnasiumGame(SPEC, Lamp(), actions, {"light": ("light",)})
-
-
-def test_pictures_are_resized_by_area():
-    checks = np.indices((8, 12)).sum(0) % 2 * 200
-    picture = np.repeat(checks[..., None], 3, 2).astype(np.uint8)
-    assert (resize(picture, 4, 6) == 100).all()
-    assert (resize(picture, 8, 12) == picture).all()
-    assert (resize(resize(picture, 16, 36), 8, 12) == picture).all()
-    assert resize(picture, 5, 7).mean() == pytest.approx(picture.mean(), abs=0.5)

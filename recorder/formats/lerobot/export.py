@@ -1,8 +1,8 @@
-"""How do captures become a LeRobotDataset v3.0? Compressed frames are copied, never encoded again.
+"""LeRobotDataset v3.0 export: captures as a dataset, with compressed frames copied, not encoded again.
 
-A dataset is built beside its place and appears there by one rename; an existing one is extended the same way, with its
-large files linked instead of copied. What LeRobot has no column for is in `meta/iafm`. Raw input events and the
-wall-clock times of frames stay in the captures.
+A dataset is built beside its place and takes it by one rename. An existing one is extended the same way, with its large
+files linked instead of copied. What LeRobot has no column for is in `meta/iafm`. Raw input events and the wall-clock
+times of frames stay in the captures.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from games import GameSpec
-from recorder.capture.writer import non_null
 from recorder.episodes.episode import Episode, EpisodeSet
+from recorder.format.actions import non_null
+from recorder.format.atomic import replaced_folder, restore_folder
 from recorder.format.manifest import CaptureError
-from recorder.format.video import frame_rate, reading, whole_packets
-from recorder.formats.lerobot import schema as layout
+from recorder.format.video import frame_rate, intact_packets, reading
+from recorder.formats.lerobot import schema
 from recorder.formats.lerobot.reader import episode_rows, file_number, is_dataset, open_dataset
 from recorder.formats.lerobot.schema import CAMERA, SCALARS, Extras
-from recorder.formats.lerobot.statistics import Stats, merge_stats, of_pictures, of_rows
+from recorder.formats.lerobot.statistics import Stats, column_stats, frame_stats, merge_stats
 from recorder.formats.lerobot.vectors import column_names, to_rows, words_of
 
 STATS_OF = (CAMERA, "action", *SCALARS)
@@ -44,43 +45,21 @@ def export_lerobot(
     Returns how many were added. Raises `CaptureError` where `out` is something else, where the episodes are of
     different games, or where one cannot be read; `out` is then as it was. `progress(done, total)` per episode.
     """
-    restore(out)
+    restore_folder(out)
     if out.exists() and not is_dataset(out):
-        raise CaptureError(f"{out} exists and is no LeRobot dataset; choose another place")
+        raise CaptureError(f"{out} exists and is no LeRobot dataset; choose another folder")
     before = open_dataset(out) if out.exists() else EpisodeSet([])
-    have = {episode.id for episode in before}
-    new = [episode for episode in episodes if episode.id not in have]
+    exported = {episode.id for episode in before}
+    new = [episode for episode in episodes if episode.id not in exported]
     if len({episode.spec for episode in (*before[:1], *new)}) > 1:
         raise CaptureError("one dataset holds one game: export each game's episodes on their own")
     if new and not column_names(new[0].spec):
         raise CaptureError(f"{new[0].spec.id} has no actions, and LeRobot no dataset without them")
     if not new:
         return 0
-    draft = out.with_name(out.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with replaced_folder(out) as draft:
         _build(draft, out if before else None, new, progress)
-        _put_in_place(draft, out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return len(new)
-
-
-def restore(out: Path) -> None:
-    """Undo a replacement of `out` that was cut off between its two renames."""
-    old = out.with_name(out.name + ".old")
-    if old.exists() and not out.exists():
-        old.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _put_in_place(draft: Path, out: Path) -> None:
-    old = out.with_name(out.name + ".old")
-    if out.exists():
-        out.rename(old)
-    draft.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(
@@ -98,7 +77,7 @@ def _build(
         _DataFiles(draft, meta.next_file("data")),
         _VideoFiles(draft, meta.next_file("videos/" + CAMERA)),
     )
-    (draft / layout.OWN_SPEC).parent.mkdir(parents=True)
+    (draft / schema.OWN_SPEC).parent.mkdir(parents=True)
     try:
         for done, episode in enumerate(new, start=1):
             first = meta.frames
@@ -127,7 +106,7 @@ def _build(
 def _table(
     episode: Episode, first: int, number: int, task: int
 ) -> tuple[pa.Table, dict[str, Stats]]:
-    """An episode's rows of the data file, and the statistics of every feature."""
+    """An episode's rows of the data file, and the statistics of each feature."""
     steps = np.arange(len(episode))
     actions = to_rows(episode.spec, episode.actions)
     scalars: dict[str, NDArray[Any]] = {
@@ -141,8 +120,8 @@ def _table(
     width = actions.shape[1]
     columns = {"action": flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)}
     columns |= {name: pa.array(values) for name, values in scalars.items()}
-    stats = {name: of_rows(values) for name, values in {"action": actions, **scalars}.items()}
-    stats[CAMERA] = of_pictures(episode.video.keyframes(len(episode)))
+    stats = {name: column_stats(values) for name, values in {"action": actions, **scalars}.items()}
+    stats[CAMERA] = frame_stats(episode.video.keyframes(len(episode)))
     return pa.table(columns), stats
 
 
@@ -151,10 +130,11 @@ def _extras(episode: Episode) -> Extras:
     return Extras(
         manifest=episode.manifest,
         texts=episode.all_texts,
-        executed={i: non_null(spec, done) for i, (wanted, done) in enumerate(pairs) if done != wanted},
-        words={i: words for i, (wanted, _) in enumerate(pairs) if (words := words_of(spec, wanted))},
+        executed={i: non_null(spec, executed) for i, (action, executed) in enumerate(pairs) if executed != action},
+        words={i: words for i, (action, _) in enumerate(pairs) if (words := words_of(spec, action))},
         rewards={i: reward for i, reward in enumerate(episode.rewards) if reward},
-        unknown=tuple(i for i, known in enumerate(episode.observed) if not known),
+        unobserved=tuple(i for i, observed in enumerate(episode.observed) if not observed),
+        by={i: by for i, by in enumerate(episode.by) if by != episode.header.actor},
         dropped_before=episode.dropped_before,
     )  # fmt: skip
 
@@ -173,7 +153,7 @@ class _Meta:
     def read(cls, root: Path) -> _Meta:
         meta = cls()
         meta.rows = episode_rows(root)
-        table = pq.read_table(root / layout.EPISODES)
+        table = pq.read_table(root / schema.EPISODES)
         names = [name for name in table.column_names if name.startswith("stats/")]
         for line in table.select(names).to_pylist():
             stats: dict[str, Stats] = {}
@@ -181,14 +161,14 @@ class _Meta:
                 _, feature, key = name.split("/")
                 stats.setdefault(feature, {})[key] = value
             meta.stats.append(stats)
-        meta.extras = (root / layout.OWN_EPISODES).read_text(encoding="utf-8").splitlines()
-        tasks = pq.read_table(root / layout.TASKS).sort_by("task_index")
+        meta.extras = (root / schema.OWN_EPISODES).read_text(encoding="utf-8").splitlines()
+        tasks = pq.read_table(root / schema.TASKS).sort_by("task_index")
         meta.tasks = tasks["__index_level_0__"].to_pylist()
         meta.frames = meta.rows[-1]["dataset_to_index"]
         return meta
 
     def next_file(self, of: str) -> int:
-        """The number of the first file that holds none of these episodes."""
+        """The number after the last file that holds one of these episodes."""
         return 1 + max((file_number(row, of) for row in self.rows), default=-1)
 
     def task(self, words: str) -> int:
@@ -203,7 +183,7 @@ class _Meta:
         self.frames += row["length"]
 
     def write(self, root: Path, spec: GameSpec, pixel_format: str) -> None:
-        (root / layout.EPISODES).parent.mkdir(parents=True)
+        (root / schema.EPISODES).parent.mkdir(parents=True)
         flat = [
             {
                 f"stats/{name}/{key}": value
@@ -213,19 +193,19 @@ class _Meta:
             for stats in self.stats
         ]
         rows = [row | more for row, more in zip(self.rows, flat, strict=True)]
-        pq.write_table(pa.Table.from_pylist(rows), root / layout.EPISODES)
-        pq.write_table(_task_table(self.tasks), root / layout.TASKS)
+        pq.write_table(pa.Table.from_pylist(rows), root / schema.EPISODES)
+        pq.write_table(_task_table(self.tasks), root / schema.TASKS)
         merged = {name: merge_stats([stats[name] for stats in self.stats]) for name in STATS_OF}
-        info = layout.info(spec, pixel_format, len(self.rows), self.frames, len(self.tasks))
-        for path, content in ((layout.STATS, merged), (layout.INFO, info)):
+        info = schema.info(spec, pixel_format, len(self.rows), self.frames, len(self.tasks))
+        for path, content in ((schema.STATS, merged), (schema.INFO, info)):
             (root / path).write_text(json.dumps(content, indent=4), encoding="utf-8")
-        (root / layout.OWN_SPEC).write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+        (root / schema.OWN_SPEC).write_text(spec.model_dump_json(indent=1), encoding="utf-8")
         lines = "".join(line + "\n" for line in self.extras)
-        (root / layout.OWN_EPISODES).write_text(lines, encoding="utf-8")
+        (root / schema.OWN_EPISODES).write_text(lines, encoding="utf-8")
 
 
 def _task_table(tasks: Iterable[str]) -> pa.Table:
-    """The table pandas would write for a frame with the tasks as its index: LeRobot reads it by that index."""
+    """The table that pandas writes for a data frame with the tasks as its index: LeRobot reads it by that index."""
     names = list(tasks)
     index = "__index_level_0__"
     pandas = {
@@ -254,16 +234,16 @@ class _DataFiles:
         self._writer: Any = None
 
     def add(self, table: pa.Table) -> dict[str, Any]:
-        path = self._root / layout.data_file(self._number)
-        if self._writer and path.stat().st_size >= layout.DATA_FILE_MB << 20:
+        path = self._root / schema.data_file(self._number)
+        if self._writer and path.stat().st_size >= schema.DATA_FILE_MB << 20:
             self.close()
             self._number += 1
-            path = self._root / layout.data_file(self._number)
+            path = self._root / schema.data_file(self._number)
         if self._writer is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(path, table.schema)
         self._writer.write_table(table)
-        return {f"data/{key}": value for key, value in layout.place(self._number).items()}
+        return {f"data/{key}": value for key, value in schema.place(self._number).items()}
 
     def close(self) -> None:
         if self._writer:
@@ -291,7 +271,7 @@ class _VideoFiles:
             template = source.streams.video[0]
             header = bytes(template.codec_context.extradata or b"")
             if self._container is not None and (
-                header != self._header or self._bytes >= layout.VIDEO_FILE_MB << 20
+                header != self._header or self._bytes >= schema.VIDEO_FILE_MB << 20
             ):
                 self.close()
                 self._number += 1
@@ -301,20 +281,20 @@ class _VideoFiles:
                 tick = float(template.time_base or 1) * video.rate
                 source.seek(round(video.first / tick), stream=template)
             begin = self._frames
-            for packet in islice(whole_packets(source), len(episode)):
+            for packet in islice(intact_packets(source), len(episode)):
                 self._copy(packet, video.rate)
         if self._frames - begin != len(episode):
             raise CaptureError(f"{video.path}: {self._frames - begin} of {len(episode)} frames")
-        where = {
-            f"videos/{CAMERA}/{key}": value for key, value in layout.place(self._number).items()
+        location = {
+            f"videos/{CAMERA}/{key}": value for key, value in schema.place(self._number).items()
         }
-        return where | {
+        return location | {
             f"videos/{CAMERA}/from_timestamp": begin / video.rate,
             f"videos/{CAMERA}/to_timestamp": self._frames / video.rate,
         }
 
     def _begin(self, template: Any, header: bytes) -> None:
-        path = self._root / layout.video_file(self._number)
+        path = self._root / schema.video_file(self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         self._stream = self._container.add_stream_from_template(template)

@@ -1,4 +1,4 @@
-"""How are the episodes of an exported LeRobotDataset v3.0 read? As any others, from its few large files."""
+"""Reader of exported datasets: the episodes of a LeRobotDataset v3.0 that `export_lerobot` wrote."""
 
 from __future__ import annotations
 
@@ -73,8 +73,12 @@ class ExportedEpisode(Episode):
         return [self._extras.rewards.get(i, 0.0) for i in range(len(self))]
 
     @cached_property
+    def by(self) -> list[str]:
+        return [self._extras.by.get(i, self.header.actor) for i in range(len(self))]
+
+    @cached_property
     def observed(self) -> list[bool]:
-        return [i not in self._extras.unknown for i in range(len(self))]
+        return [i not in self._extras.unobserved for i in range(len(self))]
 
     @cached_property
     def dropped_before(self) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Where does a LeRobotDataset v3.0 keep what? Its paths, its features, and our own additions under `meta/iafm`.
+"""LeRobotDataset v3.0 schema: paths, features, and our additions under `meta/iafm`.
 
 After the public format of huggingface/lerobot (`src/lerobot/datasets`, codebase version v3.0); written by our own
 code, since that package cannot be installed beside our torch.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from games import GameSpec
 from recorder.format.manifest import Manifest, TextSpan
@@ -19,7 +19,7 @@ VERSION = "v3.0"
 CAMERA = "observation.images.main"
 FILES_PER_CHUNK = 1000
 DATA_FILE_MB, VIDEO_FILE_MB = 100, 200
-"""A file that has reached this size is followed by the next one."""
+"""Size at which the next file is begun."""
 
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -38,9 +38,9 @@ SCALARS = {
 
 
 class Extras(BaseModel):
-    """What one episode holds beyond LeRobot's columns: a line of `meta/iafm/episodes.jsonl`.
+    """What one episode has beyond LeRobot's columns: a line of `meta/iafm/episodes.jsonl`.
 
-    `executed`, `words` and `rewards` hold only the steps where there is something to say, by step number.
+    `executed`, `words`, `rewards` and `by` hold only the steps that have such a value, by step number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,8 +50,18 @@ class Extras(BaseModel):
     executed: dict[int, dict[str, Any]] = {}
     words: dict[int, dict[str, str]] = {}
     rewards: dict[int, float] = {}
-    unknown: tuple[int, ...] = ()
+    by: dict[int, str] = {}
+    """Who acted, where that is not the header's actor."""
+    unobserved: tuple[int, ...] = ()
+    """Steps whose action was guessed afterwards."""
     dropped_before: dict[int, int] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_format_2(cls, raw: Any) -> Any:
+        """Datasets of captures of format 1 have `unknown`."""
+        names = {"unknown": "unobserved"}
+        return {names.get(k, k): v for k, v in raw.items()} if isinstance(raw, dict) else raw
 
 
 def data_file(number: int) -> str:

@@ -1,6 +1,6 @@
-"""What is in a LeRobotDataset that others wrote? The tasks, action rows and pictures of its episodes, v3.0 and v2.x.
+"""Foreign LeRobotDataset: the tasks, action rows and frames of its episodes, versions 3.0 and 2.x.
 
-v3.0 keeps many episodes in each file and says in `meta/episodes` where they are; v2.x has a file per episode. Pictures
+Version 3.0 has many episodes in each file and their locations in `meta/episodes`; 2.x has a file per episode. Frames
 are a video, or PNG and JPEG files inside the data.
 """
 
@@ -30,15 +30,15 @@ OLD_TASKS, OLD_EPISODES = "meta/tasks.jsonl", "meta/episodes.jsonl"
 OLD_DATA_PATH = "data/chunk-{chunk:03d}/episode_{number:06d}.parquet"
 OLD_VIDEO_PATH = "videos/chunk-{chunk:03d}/{video_key}/episode_{number:06d}.mp4"
 SUCCESS = "next.success"
-AT_ONCE = 64
-"""Pictures decoded at a time."""
-LARGEST = 4096
-"""Height and width beyond which pictures are refused."""
+CHUNK = 64
+"""Frames that are decoded at a time."""
+MAX_SIDE = 4096
+"""Largest height and width of frames that are read."""
 
 
 @dataclass(frozen=True)
 class EpisodeLocation:
-    """Where one episode is: its data file, and per camera the video file and the second it begins at."""
+    """Files of one episode: its data, and per camera the video and the second it begins at."""
 
     number: int
     length: int
@@ -48,7 +48,7 @@ class EpisodeLocation:
 
 @dataclass(frozen=True)
 class EpisodeActions:
-    """One episode's numbers: actions (T, W), its task in words, and whether it succeeded (None: not said)."""
+    """One episode's actions (T, W), its task in words, and whether it succeeded (None: not known)."""
 
     actions: NDArray[np.float32]
     task: str
@@ -56,7 +56,7 @@ class EpisodeActions:
 
 
 class ForeignDataset:
-    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a form that is not read."""
+    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a version that is not read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,7 +70,7 @@ class ForeignDataset:
                 )
             old = self.version.startswith("v2.")
             self._tasks = _old_tasks(root) if old else _tasks(root)
-            self.episodes = self._old_places(info) if old else self._places()
+            self.episodes = self._old_locations(info) if old else self._locations()
             if not self.episodes:
                 raise CaptureError(f"{root} has no episodes")
         except CaptureError:
@@ -104,62 +104,65 @@ class ForeignDataset:
             raise CaptureError(f"{self.root} has no {what} {name!r}{hint}")
         return name
 
-    def steps(self, place: EpisodeLocation, action: str) -> EpisodeActions:
-        """The numbers of an episode."""
-        table = self._rows(place, [action, "task_index"], [SUCCESS])
+    def steps(self, location: EpisodeLocation, action: str) -> EpisodeActions:
+        """The actions, task and success of an episode."""
+        table = self._rows(location, [action, "task_index"], [SUCCESS])
         try:
-            rows = np.array(table[action].to_pylist(), np.float32).reshape(place.length, -1)
+            rows = np.array(table[action].to_pylist(), np.float32).reshape(location.length, -1)
             task = self._tasks[table["task_index"][0].as_py()]
         except (ValueError, KeyError, TypeError):
+            name = f"{location.data}, episode {location.number}"
             raise CaptureError(
-                f"{place.data}: episode {place.number} has no {place.length} rows of {action!r} and a known task"
+                f"{name}: no {location.length} rows of {action!r} with a known task"
             ) from None
-        said = table[SUCCESS].to_pylist() if SUCCESS in table.column_names else []
-        return EpisodeActions(rows, task, bool(np.any(said)) if said else None)
+        successes = table[SUCCESS].to_pylist() if SUCCESS in table.column_names else []
+        return EpisodeActions(rows, task, bool(np.any(successes)) if successes else None)
 
-    def pictures(self, place: EpisodeLocation, camera: str) -> Iterator[Frame]:
-        """The pictures of an episode in order, each (H, W, 3) uint8 RGB in its own size."""
+    def frames(self, location: EpisodeLocation, camera: str) -> Iterator[Frame]:
+        """The frames of an episode in order, each (H, W, 3) uint8 RGB in the dataset's size."""
         if self.features[camera]["dtype"] == "image":
-            for cell in self._rows(place, [camera])[camera].to_pylist():
-                yield _decoded(cell, place)
+            for cell in self._rows(location, [camera])[camera].to_pylist():
+                yield _decoded(cell, location)
             return
-        path, second = place.videos[camera]
+        path, second = location.videos[camera]
         with reading(path) as container:
             codec = container.streams.video[0].codec_context
             shape = (codec.height, codec.width, 3)
-        if max(shape) > LARGEST:
-            raise CaptureError(f"{path}: pictures of {shape[0]} x {shape[1]}")
+        if max(shape) > MAX_SIDE:
+            raise CaptureError(f"{path}: frames of {shape[0]} x {shape[1]}, larger than {MAX_SIDE}")
         rate = max(1, round(self.rate))
         video = VideoSlice(path, rate, shape, round(second * rate))
-        for start in range(0, place.length, AT_ONCE):
-            yield from video.read(range(start, min(start + AT_ONCE, place.length)))
+        for start in range(0, location.length, CHUNK):
+            yield from video.read(range(start, min(start + CHUNK, location.length)))
 
     def _rows(
-        self, place: EpisodeLocation, needed: Sequence[str], asked: Sequence[str] = ()
+        self, location: EpisodeLocation, needed: Sequence[str], optional: Sequence[str] = ()
     ) -> pa.Table:
-        """Columns of an episode's rows in the data file, those `asked` for only where they are there."""
+        """Columns of an episode's rows in the data file; `optional` ones only where the dataset has them."""
         try:
-            table = _read(place.data, (*needed, *(name for name in asked if name in self.features)))
+            table = _read(
+                location.data, (*needed, *(name for name in optional if name in self.features))
+            )
         except FileNotFoundError:
-            raise CaptureError(f"{self.root} has no {place.data}") from None
+            raise CaptureError(f"{self.root} has no {location.data}") from None
         except (OSError, KeyError, pa.ArrowException) as error:
             line = str(error).splitlines()[0]
-            raise CaptureError(f"{place.data} cannot be read: {line}") from None
-        found = table.filter(pc.equal(table["episode_index"], place.number))
-        if len(found) != place.length:
+            raise CaptureError(f"{location.data} cannot be read: {line}") from None
+        rows = table.filter(pc.equal(table["episode_index"], location.number))
+        if len(rows) != location.length:
             raise CaptureError(
-                f"{place.data}: {len(found)} of the {place.length} rows of episode {place.number}"
+                f"{location.data}: {len(rows)} of the {location.length} rows of episode {location.number}"
             )
-        return found
+        return rows
 
-    def _places(self) -> list[EpisodeLocation]:
+    def _locations(self) -> list[EpisodeLocation]:
         videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
-        found = []
+        locations = []
         for path in sorted(self.root.glob(EPISODE_FILES)):
             names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
             for row in pq.read_table(path, columns=names).to_pylist():
-                place = _chunk(row, "data")
-                at = {
+                chunk = _chunk(row, "data")
+                camera_videos = {
                     key: (
                         self.root
                         / VIDEO_PATH.format(video_key=key, **_chunk(row, f"videos/{key}")),
@@ -167,31 +170,33 @@ class ForeignDataset:
                     )
                     for key in videos
                 }
-                data = self.root / DATA_PATH.format(**place)
-                found.append(EpisodeLocation(row["episode_index"], row["length"], data, at))
-        return sorted(found, key=lambda place: place.number)
+                data = self.root / DATA_PATH.format(**chunk)
+                locations.append(
+                    EpisodeLocation(row["episode_index"], row["length"], data, camera_videos)
+                )
+        return sorted(locations, key=lambda location: location.number)
 
-    def _old_places(self, info: dict[str, Any]) -> list[EpisodeLocation]:
+    def _old_locations(self, info: dict[str, Any]) -> list[EpisodeLocation]:
         videos = [k for k in self.cameras if self.features[k]["dtype"] == "video"]
-        found = []
+        locations = []
         for line in _lines(self.root / OLD_EPISODES):
             number = int(line["episode_index"])
-            where = {"number": number, "chunk": number // int(info["chunks_size"])}
-            at = {
-                key: (self.root / OLD_VIDEO_PATH.format(video_key=key, **where), 0.0)
+            file_names = {"number": number, "chunk": number // int(info["chunks_size"])}
+            camera_videos = {
+                key: (self.root / OLD_VIDEO_PATH.format(video_key=key, **file_names), 0.0)
                 for key in videos
             }
-            data = self.root / OLD_DATA_PATH.format(**where)
-            found.append(EpisodeLocation(number, int(line["length"]), data, at))
-        return found
+            data = self.root / OLD_DATA_PATH.format(**file_names)
+            locations.append(EpisodeLocation(number, int(line["length"]), data, camera_videos))
+        return locations
 
 
 def _tasks(root: Path) -> dict[int, str]:
-    """Words by task index; LeRobot keeps the words as the table's index, under a name that changed over time."""
+    """Sentences by task index; LeRobot has them as the table's index, under a name that changed over time."""
     table = pq.read_table(root / TASKS)
     known = [n for n in ("__index_level_0__", "task") if n in table.column_names]
     if not known:
-        raise CaptureError(f"{root / TASKS} has no tasks in words, only {table.column_names}")
+        raise CaptureError(f"{root / TASKS} has no sentences of tasks, only {table.column_names}")
     words = known[0]
     return dict(zip(table["task_index"].to_pylist(), table[words].to_pylist(), strict=True))
 
@@ -214,9 +219,11 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
     return pq.read_table(path, columns=[*columns, "episode_index"])
 
 
-def _decoded(cell: dict[str, Any], place: EpisodeLocation) -> Frame:
-    """A picture that is stored as a PNG or JPEG file's bytes."""
-    found = cv2.imdecode(np.frombuffer(cell["bytes"] or b"\0", np.uint8), cv2.IMREAD_COLOR)
-    if found is None:
-        raise CaptureError(f"{place.data}: a picture of episode {place.number} cannot be decoded")
-    return np.ascontiguousarray(found[:, :, ::-1])
+def _decoded(cell: dict[str, Any], location: EpisodeLocation) -> Frame:
+    """A frame that is stored as the bytes of a PNG or JPEG file."""
+    decoded = cv2.imdecode(np.frombuffer(cell["bytes"] or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise CaptureError(
+            f"{location.data}: a frame of episode {location.number} cannot be decoded"
+        )
+    return np.ascontiguousarray(decoded[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""Which minimum, maximum, mean and deviation do a dataset's features have? Per episode, and merged over episodes."""
+"""Feature statistics: minimum, maximum, mean and deviation per episode, and merged over episodes."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ Stats = dict[str, list[Any]]
 """min, max, mean, std as nested lists of one shape, and count as a list of one number."""
 
 
-def of_rows(rows: NDArray[Any]) -> Stats:
+def column_stats(rows: NDArray[Any]) -> Stats:
     """Statistics of a column, (T,) or (T, D): each of shape (1,) or (D,)."""
     values = rows.astype(np.float64).reshape(len(rows), -1)
     return _stats(values, len(values), (values.shape[1],))
 
 
-def of_pictures(frames: NDArray[np.uint8]) -> Stats:
-    """Statistics per colour of frames (T, H, W, 3), in [0, 1], of shape (3, 1, 1) as LeRobot wants them."""
+def frame_stats(frames: NDArray[np.uint8]) -> Stats:
+    """Statistics per channel of frames (T, H, W, 3), in [0, 1], each of shape (3, 1, 1), as LeRobot has them."""
     return _stats(frames.reshape(-1, 3) / 255.0, len(frames), (3, 1, 1))
 
 
 def merge_stats(parts: Sequence[Stats]) -> Stats:
-    """The statistics of everything together, as if it had been measured at once."""
+    """The statistics of all parts together, from those of each."""
     counts = np.array([part["count"][0] for part in parts], np.float64)
     mean, std = (np.array([part[name] for part in parts], np.float64) for name in ("mean", "std"))
     weight = (counts / counts.sum()).reshape(-1, *([1] * (mean.ndim - 1)))
-    middle = (weight * mean).sum(0)
-    spread = (weight * (std**2 + (mean - middle) ** 2)).sum(0)
+    merged_mean = (weight * mean).sum(0)
+    variance = (weight * (std**2 + (mean - merged_mean) ** 2)).sum(0)
     return {
         "min": np.min([part["min"] for part in parts], axis=0).tolist(),
         "max": np.max([part["max"] for part in parts], axis=0).tolist(),
-        "mean": middle.tolist(),
-        "std": np.sqrt(spread).tolist(),
+        "mean": merged_mean.tolist(),
+        "std": np.sqrt(variance).tolist(),
         "count": [int(counts.sum())],
     }
 

@@ -1,6 +1,6 @@
-"""How is an action a row of numbers? One column per button, axis or choice, two per camera or stick.
+"""Action vectors: one column per button, axis or choice, two per camera or stick.
 
-Text has no number: `words_of` names what a row cannot hold.
+Text has no number: `words_of` gives what a row cannot hold.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def to_rows(spec: GameSpec, actions: Sequence[Action]) -> NDArray[np.float32]:
 
 
 def from_rows(spec: GameSpec, rows: NDArray[np.float32]) -> list[Action]:
-    """The inverse of `to_rows`, exact: every number is moved to the control's level it stands for."""
-    seen: dict[bytes, Action] = {}
+    """The inverse of `to_rows`, exact: every number is moved to the nearest level of its control."""
+    cached: dict[bytes, Action] = {}
     actions = []
     for row in rows:
         key = row.tobytes()
-        if key not in seen:
-            seen[key] = _from_row(spec, row.tolist())
-        actions.append(dict(seen[key]))
+        if key not in cached:
+            cached[key] = _from_row(spec, row.tolist())
+        actions.append(dict(cached[key]))
     return actions
 
 
@@ -48,11 +48,11 @@ def words_of(spec: GameSpec, action: Mapping[str, Any]) -> dict[str, str]:
 
 def _from_row(spec: GameSpec, row: list[float]) -> Action:
     action: Action = {}
-    place = 0
+    column = 0
     for control in spec.controls:
         width = len(_columns(control))
-        values = row[place : place + width]
-        place += width
+        values = row[column : column + width]
+        column += width
         if width == 2:
             action[control.name] = (values[0], values[1])
         elif width == 1:

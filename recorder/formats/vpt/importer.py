@@ -1,7 +1,7 @@
-"""How do contractors' recordings of Minecraft become captures? A folder of NAME.mp4 and NAME.jsonl, as VPT's.
+"""VPT import: contractors' recordings of Minecraft, a folder of NAME.mp4 and NAME.jsonl, as captures.
 
-Picture i goes with line i. Pictures come to the game's frame size and are encoded anew; where a menu is open, the
-pointer is drawn into them. Both files are read as a stream, so that a recording may be of any length.
+Frame i belongs to line i. Frames are resized to the game's size and encoded again; where a menu is open, the pointer is
+drawn into them. Both files are read as a stream, so that a recording may be of any length.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from games import Action, Camera, Frame, GameSpec
-from recorder.capture.staging import clear, staged
+from games.resize import resize_frame
+from recorder.capture.staging import delete_abandoned, staged
 from recorder.capture.writer import DISK_NEEDED
 from recorder.format.manifest import CaptureError, CaptureInfo
-from recorder.formats.lerobot.importer import fit
 from recorder.formats.vpt.cursor import with_cursor
 from recorder.formats.vpt.reader import (
     BUTTONS,
@@ -24,28 +24,28 @@ from recorder.formats.vpt.reader import (
     Recording,
     UnreadableError,
     actions,
-    pictures,
+    frames,
     recordings,
     ticks,
 )
-from recorder.open import whole_captures
+from recorder.open import closed_captures
 
 WINDOW = (720, 1280)
-"""Height and width in pixels of the window in which VPT's recorder tells where the pointer is."""
+"""Height and width in pixels of the window that the pointer's positions refer to."""
 
 
 @dataclass(frozen=True)
 class ImportedPlay:
-    """What came of a folder of recordings."""
+    """Result of an import."""
 
     recordings: int
-    """How many are new."""
+    """Number of new ones."""
     dropped: int = 0
-    """Ticks with a picture or a line only, which are left out."""
+    """Ticks with only a frame or only a line, which are skipped."""
     clipped: float = 0.0
-    """Share of ticks whose turn lay beyond the camera's range (moved to its end)."""
+    """Share of ticks whose turn lay beyond the camera's range (clipped to it)."""
     refused: tuple[str, ...] = ()
-    """Why a recording was not read, a line each."""
+    """The reason for each recording that was not read, a line each."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ def import_vpt(
 ) -> ImportedPlay:
     """Write each recording in `folder` as a capture of `spec` (the game `minecraft`, or one with its controls).
 
-    Recordings that `out` already holds, by name, are passed over. Broken ones are told in the answer and hinder no
-    other. Parts of one sitting share their seed, so that it is never on both sides of a split. Raises `CaptureError`
+    Recordings that `out` already holds, by name, are skipped. Broken ones are listed in the result and do not stop the
+    others. Parts of one session share their seed, so that they are in one split. Raises `CaptureError`
     in one line where nothing can be read, the game does not fit or the disk is nearly full.
     """
     camera = _camera(folder, spec)
-    clear(out)
-    have = {episode.header.author for episode in whole_captures(out)}
-    new = [recording for recording in recordings(folder) if recording.name not in have]
+    delete_abandoned(out)
+    imported = {episode.header.author for episode in closed_captures(out)}
+    new = [recording for recording in recordings(folder) if recording.name not in imported]
     written: list[_Written] = []
     refused: list[str] = []
     for done, recording in enumerate(new, start=1):
@@ -82,7 +82,7 @@ def import_vpt(
             refused.append(str(error))
         if progress:
             progress(done, len(new))
-    if refused and not have and not written:
+    if refused and not imported and not written:
         raise CaptureError(f"none of {len(refused)} recordings can be read; {refused[0]}")
     return _sum(written, refused)
 
@@ -100,26 +100,26 @@ def _camera(folder: Path, spec: GameSpec) -> Camera:
 def _write(
     recording: Recording, out: Path, spec: GameSpec, camera: Camera, disk_needed: int
 ) -> _Written:
-    """One recording; all its lines are read once before anything is written."""
+    """Write one recording; all its lines are read once before anything is written."""
     lines = _count(recording)
-    about = CaptureInfo(
+    info = CaptureInfo(
         task=spec.name, seed=zlib.crc32(recording.session.encode()), author=recording.name
     )
-    shown, clipped = pictures(recording.video), 0
-    with staged(out, spec, about, disk_needed=disk_needed) as capture:
-        for (tick, action), picture in zip(actions(ticks(recording.lines)), shown, strict=False):
-            capture.step(_frame(picture, spec, tick.mouse if tick.menu else None), action)
+    video, clipped = frames(recording.video), 0
+    with staged(out, spec, info, disk_needed=disk_needed) as capture:
+        for (tick, action), frame in zip(actions(ticks(recording.lines)), video, strict=False):
+            capture.step(_frame(frame, spec, tick.mouse if tick.menu else None), action)
             clipped += _beyond(action, camera)
             if capture.dropped:
                 raise CaptureError(f"{out}: the disk is nearly full, make room and import again")
         if not capture.steps:
-            raise UnreadableError(f"{recording.video} has no picture that can be decoded")
-        dropped = lines - capture.steps + sum(1 for _ in shown)
+            raise UnreadableError(f"{recording.video} has no frame that can be decoded")
+        dropped = lines - capture.steps + sum(1 for _ in video)
     return _Written(capture.steps, dropped, clipped)
 
 
 def _count(recording: Recording) -> int:
-    """How many ticks a recording with both its files has."""
+    """The number of ticks of a recording that has both its files."""
     for path in (recording.lines, recording.video):
         if not path.is_file():
             raise UnreadableError(f"{recording.name}: no {path} beside the other file")
@@ -128,9 +128,9 @@ def _count(recording: Recording) -> int:
     return lines
 
 
-def _frame(picture: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
-    """A picture in the game's size, with the pointer where there is one."""
-    frame = fit(picture, spec)
+def _frame(source: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
+    """A frame in the game's size, with the pointer where there is one."""
+    frame = resize_frame(source, spec.frame.height, spec.frame.width)
     if pointer is None:
         return frame
     x, y = pointer.x * spec.frame.width / WINDOW[1], pointer.y * spec.frame.height / WINDOW[0]
@@ -138,7 +138,7 @@ def _frame(picture: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
 
 
 def _beyond(action: Action, camera: Camera) -> bool:
-    """Whether a turn goes beyond the camera's bins."""
+    """Whether a turn lies beyond the camera's bins."""
     ranges = zip(action["camera"], (camera.pitch_bins, camera.yaw_bins), strict=True)
     return any(not bins[0] <= turned <= bins[-1] for turned, bins in ranges)
 

@@ -264,11 +264,10 @@ def test_the_report_has_its_column(
     argv += ["--tasks", "dig_down", "--conditions", "random", "--workers", "1"]
     argv += ["--data", str(data), "--next-action-episodes", "1", "--plot", str(plot)]
     assert main(argv) == 0
-    told = capsys.readouterr()
-    report = json.loads(told.out)
+    report = json.loads(capsys.readouterr().out)
     assert report["tasks"]["dig_down"]["cnn_gru"]["episodes"] == 1
     assert report["next_action"]["cnn_gru"]["exact"] > report["next_action"]["noop"]["exact"]
-    assert "CNN+GRU" in success_table(report)[0]
+    assert success_table(report)[0] == ("task", "CNN+GRU", "random")
     assert plot.exists()
     assert main(["evaluate", "voxel", "--conditions", "cnn_gru"]) == 2
     assert "no condition called 'cnn_gru'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The benchmarks: what they measure is what they say; their figures themselves decide nothing."""
+"""Tests of the benchmarks' setup and reports; the measured figures decide nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace, gemm_dtype
+from agent_core.bench.ceilings import gemm_dtype, gemm_gflops, read_gb_s
+from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
 from agent_core.bench.train import bench_train
 from agent_core.config import PRESETS, ConfigError
 from agent_core.cpu.capability import Precision, Processor, fastest
 from agent_core.engine.sampling import ActionSampler
-from agent_core.engine.session import Session
+from agent_core.engine.session import ActionTokens, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel import SPEC
@@ -26,18 +27,18 @@ MULTIPLIES_BFLOAT16 = Processor(
 
 
 def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -> None:
-    attachment = ActionCodec(SPEC, load(DEFAULT_CHECKPOINT).vocabulary)
-    known = {tuple(attachment.encode(action)[1:-1]) for action in expert_trace().actions}
-    given = []
-    before = ActionSampler.draft
+    codec = ActionCodec(SPEC, load(DEFAULT_CHECKPOINT).vocabulary)
+    expert = {tuple(codec.encode(action)[1:-1]) for action in expert_trace().actions}
+    executed = []
+    original = ActionSampler.draft
 
-    def draft(self: ActionSampler, session: Session, *drawn: list[list[int]]) -> tuple[int, ...]:
-        given.append(session.last_actions[0])
-        return before(self, session, *drawn)
+    def draft(self: ActionSampler, session: Session, *actions: list[list[int]]) -> ActionTokens:
+        executed.append(session.last_actions[0])
+        return original(self, session, *actions)
 
     monkeypatch.setattr(ActionSampler, "draft", draft)
-    timing = BenchOptions(seconds=0.1, threads=torch.get_num_threads(), num_candidates=2)
-    report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
+    options = BenchOptions(seconds=0.1, threads=torch.get_num_threads(), num_candidates=2)
+    report = bench_infer(DEFAULT_CHECKPOINT, options, sessions=2)
     assert report["alternatives"] == 2
     assert report["sessions"] == 2
     assert report["actions_per_s"] > 0
@@ -46,8 +47,8 @@ def test_the_engine_gives_the_experts_actions(monkeypatch: pytest.MonkeyPatch) -
     assert tower_and_decoder < report["least_read_mb"] < 4 * tower_and_decoder
     for ceiling in ("gemm", "bandwidth"):
         assert report[f"share_of_{ceiling}"] > 0
-    assert {body for body in given if body} <= known
-    assert len(set(given)) > 3
+    assert {tokens for tokens in executed if tokens} <= expert
+    assert len(set(executed)) > 3
     assert len(expert_trace().actions) == STEPS
 
 
@@ -69,8 +70,8 @@ def test_no_ceiling_is_measured_in_numbers_that_a_processor_emulates(
 
 
 def test_auto_is_what_a_server_takes() -> None:
-    timing = BenchOptions(seconds=0.01, threads=torch.get_num_threads(), device="cpu")
-    report = bench_infer(DEFAULT_CHECKPOINT, timing)
+    options = BenchOptions(seconds=0.01, threads=torch.get_num_threads(), device="cpu")
+    report = bench_infer(DEFAULT_CHECKPOINT, options)
     assert (
         report["precision"]
         == fastest(CPU, load(DEFAULT_CHECKPOINT).header.model.width)
@@ -103,13 +104,23 @@ def test_the_papers_windows_have_its_nine_frames(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(PRESETS, "paper", SMALL_PAPER)
-    given = ["--preset", "paper", "--batch", "3", "--seconds", "0.01", "--device", "cpu", "--json"]
+    arguments = [
+        "--preset",
+        "paper",
+        "--batch",
+        "3",
+        "--seconds",
+        "0.01",
+        "--device",
+        "cpu",
+        "--json",
+    ]
     threads = ["--threads", str(torch.get_num_threads())]
-    assert main(["bench", "train", *given, *threads]) == 0
+    assert main(["bench", "train", *arguments, *threads]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["batch"], report["window_frames"]) == (3, 9)
     assert report["precision"] == "float32"
-    assert main(["bench", "train", *given, *threads, "--precision", "bfloat16"]) == 0
+    assert main(["bench", "train", *arguments, *threads, "--precision", "bfloat16"]) == 0
     assert json.loads(capsys.readouterr().out)["precision"] == "bfloat16"
 
 
@@ -120,8 +131,8 @@ def test_a_step_without_windows_is_refused() -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_trains_in_bfloat16_where_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--device", "cuda", "--batch", "4", "--seconds", "0.1", "--json"]
-    assert main(["bench", "train", *given]) == 0
+    arguments = ["--device", "cuda", "--batch", "4", "--seconds", "0.1", "--json"]
+    assert main(["bench", "train", *arguments]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["device"].startswith("cuda")
     assert (report["precision"], report["batch"]) == ("bfloat16", 4)
@@ -131,10 +142,15 @@ def test_a_gpu_trains_in_bfloat16_where_nothing_is_said(capsys: pytest.CaptureFi
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_gpu_plays_what_it_is_said_to_play(precision: str) -> None:
-    timing = BenchOptions(0.1, torch.get_num_threads(), precision, "cuda")
-    report = bench_infer(DEFAULT_CHECKPOINT, timing, sessions=2)
+def test_a_gpu_plays_what_it_is_said_to_play(precision: Precision) -> None:
+    options = BenchOptions(0.1, torch.get_num_threads(), precision, "cuda")
+    report = bench_infer(DEFAULT_CHECKPOINT, options, sessions=2)
     assert report["device"].startswith("cuda")
     assert report["precision"] == precision
     assert report["actions_per_s"] > 0
     assert report["share_of_bandwidth"] > 0
+
+
+def test_a_ceiling_is_measured_however_little_time_there_is() -> None:
+    assert gemm_gflops(torch.float32, CPU, seconds=0) > 0
+    assert read_gb_s(CPU, seconds=0) > 0

@@ -30,7 +30,7 @@ def test_swapped_words_belong_to_another_task():
 def test_a_swapped_episode_ends_when_what_was_asked_is_done():
     spec = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
     slot = _EnvSlot(spec, RandomPolicy(), "voxel")
-    other = GAME.teacher()(slot.swapped_env)
+    other = GAME.expert()(slot.swapped_env)
     while slot.outcome is None:
         assert (slot.env.view().frame == slot.swapped_env.view().frame).all()
         slot.step(other()[0])

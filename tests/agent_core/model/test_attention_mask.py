@@ -1,4 +1,4 @@
-"""Does every token see what the rules say, and nothing else?"""
+"""Tests of attention masks, time bias, packing and position ids of training windows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from agent_core.model.attention_mask import attention_bias, build_masks, positio
 from agent_core.model.batch import ACTION, TEXT, THOUGHT, VISUAL, Batch, Layout
 from agent_core.model.packing import PackedRows, gather_rows, pack_sequences
 
-LAYOUT = Layout(text=3, frames=4, visual=2, action=3, thought=2)
-MEMORY = 3
-PLACES = (
+LAYOUT = Layout(text=3, num_frames=4, visual=2, action=3, thought=2)
+CONTEXT = 3
+TOKENS = (
     [(TEXT, -1, k) for k in range(3)]
     + [
         (kind, t, k)
@@ -23,56 +23,56 @@ PLACES = (
 
 
 def unpacked(valid: torch.Tensor) -> PackedRows:
-    """Every window in a row of its own, padding and all."""
+    """Every window in a row of its own, padding included."""
     every = torch.arange(valid.numel()).view(valid.shape)
     return PackedRows(every, valid, every)
 
 
-def sees(query: tuple[int, int, int], key: tuple[int, int, int], shown: bool) -> bool:
-    """The rules of the module's first lines, one pair at a time."""
-    (kind_q, frame_q, order_q), (kind_k, frame_k, order_k) = query, key
+def attends(query: tuple[int, int, int], key: tuple[int, int, int], with_actions: bool) -> bool:
+    """The rules of the module's docstring, for one pair of tokens (kind, frame, offset)."""
+    (kind_q, frame_q, offset_q), (kind_k, frame_k, offset_k) = query, key
     if kind_q == TEXT:
-        return kind_k == TEXT and order_k <= order_q
+        return kind_k == TEXT and offset_k <= offset_q
     if kind_k == TEXT:
         return True
-    remembered = 0 <= frame_q - frame_k < MEMORY
+    in_context = 0 <= frame_q - frame_k < CONTEXT
     if kind_k == VISUAL:
-        return remembered
+        return in_context
     if kind_k == THOUGHT:
-        return kind_q == THOUGHT and order_k <= order_q
+        return kind_q == THOUGHT and offset_k <= offset_q
     if frame_q == frame_k:
-        return kind_q == ACTION and order_k <= order_q
-    return shown and remembered and kind_q != THOUGHT
+        return kind_q == ACTION and offset_k <= offset_q
+    return with_actions and in_context and kind_q != THOUGHT
 
 
-@pytest.mark.parametrize("shown", [False, True])
-def test_every_pair_follows_the_rules(shown: bool) -> None:
-    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
-    expected = torch.tensor([[sees(q, k, shown) for k in PLACES] for q in PLACES])
-    assert torch.equal(seen.with_actions if shown else seen.without_actions, expected)
+@pytest.mark.parametrize("with_actions", [False, True])
+def test_every_pair_follows_the_rules(with_actions: bool) -> None:
+    masks = build_masks(LAYOUT, CONTEXT, torch.device("cpu"))
+    expected = torch.tensor([[attends(q, k, with_actions) for k in TOKENS] for q in TOKENS])
+    assert torch.equal(masks.with_actions if with_actions else masks.without_actions, expected)
 
 
 def test_time_enters_as_a_distance_in_frames_alone() -> None:
-    table = torch.arange(2.0 * (MEMORY + 2)).view(2, MEMORY + 2)
-    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
+    table = torch.arange(2.0 * (CONTEXT + 2)).view(2, CONTEXT + 2)
+    masks = build_masks(LAYOUT, CONTEXT, torch.device("cpu"))
     valid = torch.ones(1, LAYOUT.length, dtype=torch.bool)
-    bias = attention_bias(table, seen, torch.tensor([False]), unpacked(valid))
-    for row, (kind_q, frame_q, _) in enumerate(PLACES):
-        for column, (kind_k, frame_k, _) in enumerate(PLACES):
+    bias = attention_bias(table, masks, torch.tensor([False]), unpacked(valid))
+    for row, (kind_q, frame_q, _) in enumerate(TOKENS):
+        for column, (kind_k, frame_k, _) in enumerate(TOKENS):
             if torch.isinf(bias[0, 0, row, column]):
                 continue
             entry = frame_q - frame_k
             if kind_k == TEXT:
-                entry = MEMORY + int(kind_q == TEXT)
+                entry = CONTEXT + int(kind_q == TEXT)
             assert bias[0, :, row, column].tolist() == table[:, entry].tolist()
 
 
 def test_padding_is_seen_by_itself_alone() -> None:
-    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
+    masks = build_masks(LAYOUT, CONTEXT, torch.device("cpu"))
     valid = torch.ones(2, LAYOUT.length, dtype=torch.bool)
     valid[:, [2, 7, 20]] = False
-    hidden = torch.tensor([True, False])
-    bias = attention_bias(torch.zeros(2, MEMORY + 2), seen, hidden, unpacked(valid))
+    actions_masked = torch.tensor([True, False])
+    bias = attention_bias(torch.zeros(2, CONTEXT + 2), masks, actions_masked, unpacked(valid))
     assert not torch.isnan(bias.softmax(-1)).any()
     for padded in (2, 7, 20):
         column = torch.isfinite(bias[:, 0, :, padded])
@@ -94,28 +94,29 @@ def test_short_windows_share_a_row() -> None:
 
 
 def test_windows_of_a_row_do_not_see_each_other() -> None:
-    table = torch.randn(2, MEMORY + 2)
-    seen = build_masks(LAYOUT, MEMORY, torch.device("cpu"))
+    table = torch.randn(2, CONTEXT + 2)
+    masks = build_masks(LAYOUT, CONTEXT, torch.device("cpu"))
     valid = torch.rand(9, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.3
-    rows, hidden = pack_sequences(valid), torch.arange(9) % 2 == 0
+    rows, actions_masked = pack_sequences(valid), torch.arange(9) % 2 == 0
     assert len(rows.gather_index) < 9
-    alone = attention_bias(table, seen, hidden, unpacked(valid))
-    together = attention_bias(table, seen, hidden, rows)
-    for slots, there, bias in zip(rows.gather_index, rows.mask, together, strict=True):
-        window, slot = slots[there] // LAYOUT.length, slots[there] % LAYOUT.length
+    alone = attention_bias(table, masks, actions_masked, unpacked(valid))
+    together = attention_bias(table, masks, actions_masked, rows)
+    for index, valid_row, bias in zip(rows.gather_index, rows.mask, together, strict=True):
+        window, slot = index[valid_row] // LAYOUT.length, index[valid_row] % LAYOUT.length
         others = window[:, None] != window[None]
-        own = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
-        assert torch.equal(bias[:, there][:, :, there], own.masked_fill(others, float("-inf")))
+        expected = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
+        expected = expected.masked_fill(others, float("-inf"))
+        assert torch.equal(bias[:, valid_row][:, :, valid_row], expected)
 
 
 def test_absolute_places_are_a_ring_of_blocks() -> None:
-    nothing = torch.zeros(2)
+    unused = torch.zeros(2)
     present = torch.tensor([[False, True, True, True], [True] * 4])
-    batch = Batch(nothing, present, *[nothing] * 5, position_offset=torch.tensor([0, 2]))
-    in_play = Layout(text=8, frames=MEMORY, visual=2, action=4, thought=0)
-    found = position_ids(LAYOUT, in_play, batch)
-    assert found[:, :3].tolist() == [[0, 1, 2]] * 2
-    begins = found[:, 3:23:5]  # of the four frames
+    batch = Batch(unused, present, unused, unused, unused, unused, unused, torch.tensor([0, 2]))
+    play_layout = Layout(text=8, num_frames=CONTEXT, visual=2, action=4, thought=0)
+    ids = position_ids(LAYOUT, play_layout, batch)
+    assert ids[:, :3].tolist() == [[0, 1, 2]] * 2
+    begins = ids[:, 3:23:5]  # of the four frames
     assert begins.tolist() == [[8 + 6 * b for b in (2, 0, 1, 2)], [8 + 6 * b for b in (2, 0, 1, 2)]]
-    assert found[:, 3:8].tolist() == [[20, 21, 22, 23, 24]] * 2
-    assert found[:, 23:].tolist() == [[22, 23]] * 2  # where the last frame's action would stand
+    assert ids[:, 3:8].tolist() == [[20, 21, 22, 23, 24]] * 2
+    assert ids[:, 23:].tolist() == [[22, 23]] * 2  # where the last frame's action would stand

@@ -1,4 +1,4 @@
-"""Is the network causal, small enough to ship, and open to more visual tokens?"""
+"""Tests of the model: causality, masked patches, size, vision tower and color jitter."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ PAPER = ModelConfig(
 )
 
 
-def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, Batch]:
+def model_and_batch(actions_masked: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, Batch]:
     torch.manual_seed(0)
     model = IAFM(config, 320).eval()
     for name, weight in model.named_parameters():
-        if ".time." in name:  # begins at zero
+        if ".time." in name:  # temporal attention is initialized to zero
             torch.nn.init.normal_(weight, std=0.3)
     actions = torch.randint(300, 320, (2, 4, 3))
     batch = Batch(
@@ -52,7 +52,7 @@ def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, B
         actions,
         torch.ones(2, 4, dtype=torch.bool),
         torch.randint(6, 300, (2, 4)),
-        torch.tensor([hidden, hidden]),
+        torch.tensor([actions_masked, actions_masked]),
         torch.zeros(2, dtype=torch.long),
     )
     return model, batch
@@ -60,9 +60,9 @@ def model_and_batch(hidden: bool, config: ModelConfig = CONFIG) -> tuple[IAFM, B
 
 @torch.no_grad()
 @pytest.mark.parametrize("config", [CONFIG, PAPER])
-@pytest.mark.parametrize("hidden", [True, False])
-def test_the_past_alone_decides(hidden: bool, config: ModelConfig) -> None:
-    model, batch = model_and_batch(hidden, config)
+@pytest.mark.parametrize("actions_masked", [True, False])
+def test_the_past_alone_decides(actions_masked: bool, config: ModelConfig) -> None:
+    model, batch = model_and_batch(actions_masked, config)
     before = model(batch)
     batch.actions[:, 2, 1] = 305 - batch.actions[:, 2, 1] + 305
     batch.frames[:, 3] = 255 - batch.frames[:, 3]
@@ -84,17 +84,18 @@ def test_hidden_actions_and_thoughts_change_no_later_action() -> None:
     batch.thought_ids[:] = 9
     after = model(batch)
     torch.testing.assert_close(after.actions[:, 3], before.actions[:, 3])
-    shown, batch = model_and_batch(False)
-    before = shown(batch)
+    model, batch = model_and_batch(False)
+    before = model(batch)
     batch.actions[:, 2, 1] = (batch.actions[:, 2, 1] - 299) % 20 + 300
-    assert not torch.allclose(shown(batch).actions[:, 3], before.actions[:, 3])
+    assert not torch.allclose(model(batch).actions[:, 3], before.actions[:, 3])
 
 
 @torch.no_grad()
 def test_frames_beyond_the_memory_of_all_layers_are_forgotten() -> None:
     model, batch = model_and_batch(True)
     before = model(batch).actions[:, 3]
-    batch.frames[:, 0] = 255 - batch.frames[:, 0]  # two layers, memory of two frames: 1 … 3 reach
+    # two layers with a context of two frames: frames 1 … 3 reach the last one
+    batch.frames[:, 0] = 255 - batch.frames[:, 0]
     torch.testing.assert_close(model(batch).actions[:, 3], before)
     batch.frames[:, 1] = 255 - batch.frames[:, 1]
     assert not torch.allclose(model(batch).actions[:, 3], before)
@@ -103,7 +104,7 @@ def test_frames_beyond_the_memory_of_all_layers_are_forgotten() -> None:
 @torch.no_grad()
 def test_a_window_may_begin_at_any_time() -> None:
     model, batch = model_and_batch(True)
-    whole = model(batch).actions[:, 3]
+    expected = model(batch).actions[:, 3]
     later = Batch(
         batch.frames[:, 1:],
         batch.frame_mask[:, 1:],
@@ -114,7 +115,7 @@ def test_a_window_may_begin_at_any_time() -> None:
         batch.actions_masked,
         batch.position_offset,
     )
-    torch.testing.assert_close(model(later).actions[:, 2], whole)
+    torch.testing.assert_close(model(later).actions[:, 2], expected)
 
 
 def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:
@@ -126,25 +127,26 @@ def test_attention_under_a_bias_that_learns_is_attention() -> None:
     torch.manual_seed(0)
     mask = torch.eye(5).bool() | (torch.rand(2, 1, 5, 5) < 0.5)
     bias = torch.randn(2, 3, 5, 5).masked_fill(~mask, float("-inf"))
-    parts = [torch.randn(2, 3, 5, 4) for _ in range(3)]
+    qkv = [torch.randn(2, 3, 5, 4) for _ in range(3)]
 
-    def found(learns: bool) -> list[torch.Tensor]:
-        q, k, v = (part.clone().requires_grad_() for part in parts)
-        seen = attention(q, k, v, bias.clone().requires_grad_(learns))
-        return [seen, *torch.autograd.grad(seen.square().sum(), (q, k, v))]
+    def output_and_gradients(bias_learns: bool) -> list[torch.Tensor]:
+        q, k, v = (x.clone().requires_grad_() for x in qkv)
+        out = attention(q, k, v, bias.clone().requires_grad_(bias_learns))
+        return [out, *torch.autograd.grad(out.square().sum(), (q, k, v))]
 
-    for plain, fused in zip(found(True), found(False), strict=True):
+    results = zip(output_and_gradients(True), output_and_gradients(False), strict=True)
+    for plain, fused in results:
         torch.testing.assert_close(plain, fused)
 
 
 @torch.no_grad()
 def test_pictures_that_are_absent_change_no_other() -> None:
     torch.manual_seed(0)
-    tower, pictures = VisionTower(CONFIG), torch.rand(40, 3, 24, 32)
-    hidden, present = torch.rand(20, 12) < 0.5, torch.rand(10, 4) < 0.5
-    whole = tower(pictures, hidden).tokens
-    some = tower(pictures, hidden, present).tokens
-    torch.testing.assert_close(some[present.flatten()], whole[present.flatten()])
+    tower, pixels = VisionTower(CONFIG), torch.rand(40, 3, 24, 32)
+    patch_mask, frame_mask = torch.rand(20, 12) < 0.5, torch.rand(10, 4) < 0.5
+    expected = tower(pixels, patch_mask).tokens
+    tokens = tower(pixels, patch_mask, frame_mask).tokens
+    torch.testing.assert_close(tokens[frame_mask.flatten()], expected[frame_mask.flatten()])
 
 
 @pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])
@@ -166,24 +168,24 @@ def test_a_glance_is_one_more_token() -> None:
 @pytest.mark.parametrize("config", [CONFIG, PAPER])
 def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
     model, batch = model_and_batch(True, config)
-    pictures = normalize_pixels(batch.frames)
-    hidden = torch.ones(4, 12, dtype=torch.bool)  # the four frames of the first window
-    hidden[:, 0] = False
-    before = model(batch, pictures, hidden)
-    pictures[:4, :, 8:] *= -1  # all rows of patches below the first
-    after = model(batch, pictures, hidden)
+    pixels = normalize_pixels(batch.frames)
+    patch_mask = torch.ones(4, 12, dtype=torch.bool)  # the four frames of the first window
+    patch_mask[:, 0] = False
+    before = model(batch, pixels, patch_mask)
+    pixels[:4, :, 8:] *= -1  # all rows of patches below the first
+    after = model(batch, pixels, patch_mask)
     torch.testing.assert_close(after.actions, before.actions)
-    pictures[:4, :, :8, :8] *= -1  # the one that is seen
-    assert not torch.allclose(model(batch, pictures, hidden).actions[0], before.actions[0])
+    pixels[:4, :, :8, :8] *= -1  # the one that is not masked
+    assert not torch.allclose(model(batch, pixels, patch_mask).actions[0], before.actions[0])
 
 
 def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:
-    pictures = torch.rand(3, 3, 8, 8) * 2 - 1
+    pixels = torch.rand(3, 3, 8, 8) * 2 - 1
     one, none = torch.ones(3), torch.zeros(3)
-    torch.testing.assert_close(color_jitter(pictures, one, one), pictures)
-    torch.testing.assert_close(color_jitter(pictures, one, one, none), pictures)
-    assert color_jitter(pictures, 1.4 * one, 1.4 * one, 0.05 * one).abs().max() <= 1
-    grey = color_jitter(pictures, one, none)
+    torch.testing.assert_close(color_jitter(pixels, one, one), pixels)
+    torch.testing.assert_close(color_jitter(pixels, one, one, none), pixels)
+    assert color_jitter(pixels, 1.4 * one, 1.4 * one, 0.05 * one).abs().max() <= 1
+    grey = color_jitter(pixels, one, none)
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
 
 

@@ -1,4 +1,4 @@
-"""Is every drawn action legal, and do other games map by meaning?"""
+"""Tests of the action codec: legal actions, round trips, mapping of other games by meaning."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from games.voxel.spec import SPEC
 VOCABULARY = build_vocabulary([SPEC], ["chop a tree", "hunt the pig"], 320)
 
 
-def draw(
-    attachment: ActionCodec, vocabulary: Vocabulary, random: np.random.Generator
+def random_action(
+    codec: ActionCodec, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    body: tuple[int, ...] = ()
-    while (token := int(random.choice(attachment.legal_next(body)))) != vocabulary.end:
-        body = (*body, token)
-    return body
+    """A random walk through the grammar: token ids of an action."""
+    tokens: tuple[int, ...] = ()
+    while (token := int(rng.choice(codec.legal_next(tokens)))) != vocabulary.end:
+        tokens = (*tokens, token)
+    return tokens
 
 
 def test_random_walks_are_legal_and_round_trip() -> None:
-    attachment, random = ActionCodec(SPEC, VOCABULARY), np.random.default_rng(0)
+    codec, rng = ActionCodec(SPEC, VOCABULARY), np.random.default_rng(0)
     for _ in range(200):
-        body = draw(attachment, VOCABULARY, random)
-        action = attachment.decode(body)
-        ids = attachment.encode(action)
-        assert tuple(ids[1:-1]) == body
+        tokens = random_action(codec, VOCABULARY, rng)
+        action = codec.decode(tokens)
+        ids = codec.encode(action)
+        assert tuple(ids[1:-1]) == tokens
         assert len(SPEC.encode(action)) == len(ids)
 
 
@@ -60,12 +61,12 @@ def test_another_game_maps_by_meaning() -> None:
             ),
         ),
     )
-    attachment = ActionCodec(other, VOCABULARY)
-    assert [w.partition(":")[0] for w in attachment.warnings] == ["dance"]
-    ids = attachment.encode({"walk": 1, "mouse": (0.0, 10.0)})
-    of_id = {i: m for m, i in VOCABULARY.meaning_to_id.items()}
-    assert [of_id[i] for i in ids[1:-1]] == ["move.forward", "look.pitch:+0", "look.yaw:+9"]
-    assert attachment.decode(tuple(ids[1:-1])) == {"walk": 1, "dance": 0, "mouse": (0.0, 10.0)}
+    codec = ActionCodec(other, VOCABULARY)
+    assert [w.partition(":")[0] for w in codec.warnings] == ["dance"]
+    ids = codec.encode({"walk": 1, "mouse": (0.0, 10.0)})
+    meaning_of = {i: m for m, i in VOCABULARY.meaning_to_id.items()}
+    assert [meaning_of[i] for i in ids[1:-1]] == ["move.forward", "look.pitch:+0", "look.yaw:+9"]
+    assert codec.decode(tuple(ids[1:-1])) == {"walk": 1, "dance": 0, "mouse": (0.0, 10.0)}
     private = GameSpec(
         id="odd-v0", title="Odd", frame=other.frame, step_hz=20, controls=(Button(name="dance"),)
     )
@@ -74,25 +75,25 @@ def test_another_game_maps_by_meaning() -> None:
 
 def test_minecraft_learns_from_its_own_ids() -> None:
     vocabulary = build_vocabulary([MINECRAFT], ["mine"], 320)
-    attachment = ActionCodec(MINECRAFT, vocabulary)
-    random = np.random.default_rng(1)
+    codec = ActionCodec(MINECRAFT, vocabulary)
+    rng = np.random.default_rng(1)
     for _ in range(30):
-        body = draw(attachment, vocabulary, random)
-        assert tuple(attachment.encode(attachment.decode(body))[1:-1]) == body
+        tokens = random_action(codec, vocabulary, rng)
+        assert tuple(codec.encode(codec.decode(tokens))[1:-1]) == tokens
 
 
 @pytest.mark.parametrize(("spec", "axes"), [(LANGUAGE_TABLE, 2), (CALVIN, 7)])
 def test_a_robots_action_cannot_be_cut_short(spec: GameSpec, axes: int) -> None:
     vocabulary = build_vocabulary([spec], ["push"], 300)
-    attachment, random = ActionCodec(spec, vocabulary), np.random.default_rng(0)
-    assert attachment.max_tokens == 2 + 1 + axes
+    codec, rng = ActionCodec(spec, vocabulary), np.random.default_rng(0)
+    assert codec.max_tokens == 2 + 1 + axes
     for _ in range(100):
-        body = draw(attachment, vocabulary, random)
-        action = attachment.decode(body)
-        assert len(body) == axes + action["TERMINAL"]
-        assert tuple(attachment.encode(action)[1:-1]) == body
-        assert len(spec.encode(action)) == 2 + len(body)
-    assert vocabulary.end not in attachment.legal_next(())
+        tokens = random_action(codec, vocabulary, rng)
+        action = codec.decode(tokens)
+        assert len(tokens) == axes + action["TERMINAL"]
+        assert tuple(codec.encode(action)[1:-1]) == tokens
+        assert len(spec.encode(action)) == 2 + len(tokens)
+    assert vocabulary.end not in codec.legal_next(())
 
 
 @pytest.mark.parametrize("text", ["chop a tree", "ça [BOS] va? 木", ""])

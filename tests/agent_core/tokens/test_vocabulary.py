@@ -1,4 +1,4 @@
-"""Has every action string exactly one id, and does text stay text?"""
+"""Tests of the vocabulary: one id per action meaning, text that stays text, segments."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_games_share_the_ids_of_what_means_the_same() -> None:
 
 
 def test_a_control_without_a_meaning_is_the_games_own() -> None:
-    odd = GameSpec(
+    spec = GameSpec(
         id="odd-v0",
         title="Odd",
         frame=FrameSize(height=72, width=128),
         step_hz=20,
         controls=(Button(name="dance"),),
     )
-    assert spec_meanings(odd) == ("odd/dance",)
+    assert spec_meanings(spec) == ("odd/dance",)
 
 
 @pytest.mark.parametrize("text", [*TEXTS, "move.forward look.yaw:+9 [EOS] [ESC] é 木"])

@@ -38,7 +38,7 @@ def record(name: str, out: Path, seed: int) -> None:
     """The first steps of an expert's episode."""
     game, env = load(name), make(name)
     observation, _ = env.reset(seed=seed, options={"task": GAMES[name]})
-    expert = game.teacher()(env)
+    expert = game.expert()(env)
     about = CaptureInfo(instruction=observation["instruction"], task=GAMES[name], seed=seed)
     with CaptureWriter.create(out, game.spec, about) as capture:
         for _ in range(STEPS):

@@ -1,4 +1,4 @@
-"""Does a checkpoint come back as it was, and is every foreign one refused in one line?"""
+"""Tests of checkpoints: round trip, interrupted writes, and one-line errors for damaged folders."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_comes_back_as_it_was(folder: Path) -> None:
-    found = load(folder)
-    assert found.header.model == CONFIG
-    assert found.header.specs == (SPEC,)
-    assert found.header.metadata == {"steps": 7}
-    assert found.vocabulary.action_meanings == VOCABULARY.action_meanings
-    assert found.vocabulary.encode_text("chop a tree") == VOCABULARY.encode_text("chop a tree")
+    loaded = load(folder)
+    assert loaded.header.model == CONFIG
+    assert loaded.header.specs == (SPEC,)
+    assert loaded.header.metadata == {"steps": 7}
+    assert loaded.vocabulary.action_meanings == VOCABULARY.action_meanings
+    assert loaded.vocabulary.encode_text("chop a tree") == VOCABULARY.encode_text("chop a tree")
     torch.manual_seed(0)
     for name, weight in IAFM(CONFIG, VOCABULARY.size).state_dict().items():
-        torch.testing.assert_close(found.model.state_dict()[name], weight.half().float())
-    assert not any(weight.requires_grad for weight in found.model.parameters())
+        torch.testing.assert_close(loaded.model.state_dict()[name], weight.half().float())
+    assert not any(weight.requires_grad for weight in loaded.model.parameters())
 
 
 def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) ->
 
 def test_saving_again_leaves_one_folder(folder: Path) -> None:
     before = (folder / WEIGHTS).read_bytes()
-    found = load(folder)
-    save(folder, found.model.state_dict(), found.header)
+    loaded = load(folder)
+    save(folder, loaded.model.state_dict(), loaded.header)
     assert (folder / WEIGHTS).read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
 
@@ -76,14 +76,14 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the end of the process."""
 
 
 @pytest.mark.parametrize("end", [OSError(28, "No space left on device"), Killed()])
 def test_what_was_saved_stays_where_writing_ends_half_way(
     folder: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
 ) -> None:
-    before, found = bytes_of(folder), load(folder)
+    before, loaded = bytes_of(folder), load(folder)
 
     def half(_: object, path: Path) -> None:
         path.write_bytes(before[WEIGHTS][:1000])
@@ -91,16 +91,16 @@ def test_what_was_saved_stays_where_writing_ends_half_way(
 
     monkeypatch.setattr("agent_core.weights.checkpoint.save_file", half)
     with pytest.raises(type(end)):
-        save(folder, {k: w + 1 for k, w in found.model.state_dict().items()}, found.header)
+        save(folder, {k: w + 1 for k, w in loaded.model.state_dict().items()}, loaded.header)
     assert bytes_of(folder) == before
-    assert torch.equal(load(folder).model.token.weight, found.model.token.weight)
+    assert torch.equal(load(folder).model.token.weight, loaded.model.token.weight)
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, found = bytes_of(folder), load(folder)
-    weights, rename = found.model.state_dict(), Path.replace
+    before, loaded = bytes_of(folder), load(folder)
+    weights, rename = loaded.model.state_dict(), Path.replace
 
     def killed(path: Path, target: Path) -> Path:
         if path.name.endswith(".draft"):
@@ -110,22 +110,22 @@ def test_a_kill_between_the_two_renames_loses_nothing(
     for _ in range(2):  # the second time there is no folder to move away
         monkeypatch.setattr(Path, "replace", killed)
         with pytest.raises(Killed):
-            save(folder, {name: weight + 1 for name, weight in weights.items()}, found.header)
+            save(folder, {name: weight + 1 for name, weight in weights.items()}, loaded.header)
         monkeypatch.undo()
         assert not folder.exists()
         assert bytes_of(load(folder).path) == before
-    save(folder, {name: weight + 1 for name, weight in weights.items()}, found.header)
+    save(folder, {name: weight + 1 for name, weight in weights.items()}, loaded.header)
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
     assert bytes_of(folder) != before
 
 
 @pytest.mark.parametrize("value", [70_000.0, torch.nan])
 def test_weights_that_could_not_be_loaded_are_not_saved(folder: Path, value: float) -> None:
-    before, found = bytes_of(folder), load(folder)
-    weights = found.model.state_dict()
+    before, loaded = bytes_of(folder), load(folder)
+    weights = loaded.model.state_dict()
     weights["output_bias"][3] = value
     with pytest.raises(CheckpointError, match="output_bias holds numbers beyond half precision"):
-        save(folder, weights, found.header)
+        save(folder, weights, loaded.header)
     assert bytes_of(folder) == before
 
 
@@ -136,6 +136,8 @@ def test_others_may_read_it_where_the_umask_lets_them(folder: Path) -> None:
 
 
 def _header(**changes: Any) -> Callable[[Path], None]:
+    """Changes fields of the header."""
+
     def spoil(folder: Path) -> None:
         header = json.loads((folder / HEADER).read_text())
         for name, value in changes.items():
@@ -151,7 +153,7 @@ def _not_finite(folder: Path) -> None:
     save_file(weights, folder / WEIGHTS)
 
 
-def _whole_numbers(folder: Path) -> None:
+def _integer_weights(folder: Path) -> None:
     weights = load_file(folder / WEIGHTS)
     weights["output_bias"] = weights["output_bias"].to(torch.int32)
     save_file(weights, folder / WEIGHTS)
@@ -173,7 +175,7 @@ def _whole_numbers(folder: Path) -> None:
         (_header(model={"pooled_grid": [0, 4]}), "greater than or equal to 1"),
         (_header(extra=1), "extra"),
         (_not_finite, "not finite"),
-        (_whole_numbers, "output_bias is int32"),
+        (_integer_weights, "output_bias is int32"),
         (lambda folder: (folder / HEADER).write_text("[" * 200_000), "is no JSON"),
         (_header(model={"preset": ["tiny"]}), "at model.preset"),
     ],
@@ -186,6 +188,6 @@ def test_what_is_wrong_is_said(folder: Path, spoil: Callable[[Path], None], mess
 
 
 def test_the_shipped_one_loads_and_is_small() -> None:
-    found = load(DEFAULT_CHECKPOINT)
-    assert SPEC.id in {spec.id for spec in found.header.specs}
+    loaded = load(DEFAULT_CHECKPOINT)
+    assert SPEC.id in {spec.id for spec in loaded.header.specs}
     assert sum(path.stat().st_size for path in DEFAULT_CHECKPOINT.iterdir()) < 10_000_000

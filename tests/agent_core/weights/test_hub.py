@@ -1,7 +1,8 @@
-"""Do checkpoints travel to a hub and back as they are? A folder on this disk stands for the hub."""
+"""Tests of hub download and upload, with a local folder in place of the hub."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, l
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Repositories are folders of `tmp_path`; a missing one is an error, as there. Calls are the real library's."""
+    """A hub whose repositories are folders of `tmp_path`; signatures are those of the real library."""
     api = create_autospec(huggingface_hub.HfApi, instance=True)
 
     def create_repo(name: str, *, private: bool, exist_ok: bool) -> None:
@@ -52,7 +53,8 @@ def test_a_pushed_checkpoint_loads_from_the_hub(
     assert "iafm serve --checkpoint hub:someone/voxel-tiny" in card
     assert load("hub:someone/voxel-tiny").header == load(DEFAULT_CHECKPOINT).header
     (hub / "someone" / "voxel-tiny" / "README.md").write_text("my own words")
-    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny"]) == 0
+    assert main(["push", str(DEFAULT_CHECKPOINT), "hub:someone/voxel-tiny", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["url"].endswith("someone/voxel-tiny")
     assert (hub / "someone" / "voxel-tiny" / "README.md").read_text() == "my own words"
 
 

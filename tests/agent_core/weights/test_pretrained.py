@@ -1,4 +1,4 @@
-"""Is the paper's backbone the paper's? Parameters part by part, and CLIP's and OPT's numbers on the same weights."""
+"""Tests of the paper's backbone: parameter counts, and parity with CLIP and OPT of `transformers`."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def clip(tmp_path: Path) -> tuple[nn.Module, Path]:
         patch_size=8,
     )  # fmt: skip
     torch.manual_seed(2)
-    theirs = transformers.CLIPVisionModel(config).eval()
-    theirs.save_pretrained(tmp_path / "clip")
-    return theirs, tmp_path / "clip"
+    reference = transformers.CLIPVisionModel(config).eval()
+    reference.save_pretrained(tmp_path / "clip")
+    return reference, tmp_path / "clip"
 
 
 @pytest.fixture
@@ -65,61 +65,63 @@ def opt(tmp_path: Path) -> tuple[nn.Module, Path]:
         max_position_embeddings=256, word_embed_proj_dim=48, dropout=0.0,
     )  # fmt: skip
     torch.manual_seed(3)
-    theirs = transformers.OPTForCausalLM(config).eval()
-    for weight in theirs.parameters():
+    reference = transformers.OPTForCausalLM(config).eval()
+    for weight in reference.parameters():
         nn.init.normal_(weight, std=0.2)
-    theirs.save_pretrained(tmp_path / "opt")
-    return theirs, tmp_path / "opt"
+    reference.save_pretrained(tmp_path / "opt")
+    return reference, tmp_path / "opt"
 
 
 @torch.no_grad()
 def test_the_vit_is_clips(clip: tuple[nn.Module, Path]) -> None:
-    theirs, folder = clip
+    reference, folder = clip
     model = small_model()
     import_clip(model, str(folder))
     assert isinstance(model.vision, ViTower)
-    pictures = torch.rand(3, 3, 32, 32) * 2 - 1
+    pixels = torch.rand(3, 3, 32, 32) * 2 - 1
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
     std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
-    expected = theirs(((pictures + 1) / 2 - mean) / std)
-    found = model.vision(pictures).patches
+    expected = reference(((pixels + 1) / 2 - mean) / std)
+    patches = model.vision(pixels).patches
     normed = model.vision.post_norm(expected.last_hidden_state)
-    torch.testing.assert_close(found, normed, atol=TOLERANCE, rtol=0)
-    torch.testing.assert_close(found[:, 0], expected.pooler_output, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(patches, normed, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(patches[:, 0], expected.pooler_output, atol=TOLERANCE, rtol=0)
 
 
 @torch.no_grad()
 def test_the_decoder_is_opts_with_and_without_a_cache(opt: tuple[nn.Module, Path]) -> None:
-    theirs, folder = opt
+    reference, folder = opt
     model = small_model()
     import_opt(model, str(folder))
     ids = torch.randint(4, 270, (2, 11))
-    expected = theirs(ids, output_hidden_states=True)
-    places = torch.arange(11).expand(2, -1)
+    expected = reference(ids, output_hidden_states=True)
+    position_ids = torch.arange(11).expand(2, -1)
     causal = torch.full((11, 11), float("-inf")).triu(1)
-    hidden = model.decoder(model.embed_token(ids + 2), causal[None, None], places)
+    hidden = model.decoder(model.embed_token(ids + 2), causal[None, None], position_ids)
     torch.testing.assert_close(hidden, expected.hidden_states[-1], atol=TOLERANCE, rtol=0)
-    scores = model.logits(hidden, 6, 272)
-    torch.testing.assert_close(scores, expected.logits[..., 4:], atol=TOLERANCE, rtol=0)
-    cache = torch.zeros(2, 2, 2, 4, 16, 12)
+    logits = model.logits(hidden, 6, 272)
+    torch.testing.assert_close(logits, expected.logits[..., 4:], atol=TOLERANCE, rtol=0)
+    kv_cache = torch.zeros(2, 2, 2, 4, 16, 12)
     for t in range(11):
-        seen = torch.zeros(2, 1, 16).masked_fill(torch.arange(16) > t, -1)
+        bias_index = torch.zeros(2, 1, 16).masked_fill(torch.arange(16) > t, -1)
         x = model.embed_token(ids[:, t : t + 1] + 2)
-        step = model.decoder.forward_cached(x, seen, cache, slice(None), places[:, t : t + 1])
+        step = model.decoder.forward_cached(
+            x, bias_index, kv_cache, slice(None), position_ids[:, t : t + 1]
+        )
         torch.testing.assert_close(step[:, 0], hidden[:, t], atol=TOLERANCE, rtol=0)
 
 
 def test_sharded_files_are_read_whole(opt: tuple[nn.Module, Path], tmp_path: Path) -> None:
-    whole = load_file(opt[1] / "model.safetensors")
-    names = sorted(whole)
+    tensors = load_file(opt[1] / "model.safetensors")
+    names = sorted(tensors)
     shards = tmp_path / "shards"
     shards.mkdir()
-    where = {}
+    weight_map: dict[str, str] = {}
     for k in range(2):
-        part = {name: whole[name] for name in names[k::2]}
-        where |= dict.fromkeys(part, f"model-{k + 1}.safetensors")
-        save_file(part, shards / f"model-{k + 1}.safetensors")
-    (shards / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+        shard = {name: tensors[name] for name in names[k::2]}
+        weight_map |= dict.fromkeys(shard, f"model-{k + 1}.safetensors")
+        save_file(shard, shards / f"model-{k + 1}.safetensors")
+    (shards / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     one, two = small_model(), small_model()
     import_opt(one, str(opt[1]))
     import_opt(two, str(shards))
@@ -129,11 +131,11 @@ def test_sharded_files_are_read_whole(opt: tuple[nn.Module, Path], tmp_path: Pat
 def test_a_file_may_hold_the_tied_words_as_its_head_alone(
     opt: tuple[nn.Module, Path], tmp_path: Path
 ) -> None:
-    whole = load_file(opt[1] / "model.safetensors")
-    name = next(name for name in whole if "embed_tokens" in name)
-    whole["lm_head.weight"] = whole.pop(name)
+    tensors = load_file(opt[1] / "model.safetensors")
+    name = next(name for name in tensors if "embed_tokens" in name)
+    tensors["lm_head.weight"] = tensors.pop(name)
     (tmp_path / "head").mkdir()
-    save_file(whole, tmp_path / "head" / "model.safetensors")
+    save_file(tensors, tmp_path / "head" / "model.safetensors")
     one, two = small_model(), small_model()
     import_opt(one, str(opt[1]))
     import_opt(two, str(tmp_path / "head"))
@@ -146,12 +148,12 @@ def test_clips_positions_are_stretched_to_fewer_patches(
     narrow = {"preset": "paper", **SMALL, "frame_width": 16, "pooled_grid": (2, 2)}
     model = IAFM(ModelConfig.model_validate(narrow), 300)
     assert isinstance(model.vision, ViTower)
-    whole = load_file(clip[1] / "model.safetensors")
-    name = next(name for name in whole if "position_embedding" in name)
+    tensors = load_file(clip[1] / "model.safetensors")
+    name = next(name for name in tensors if "position_embedding" in name)
     of_class, of_rows = torch.randn(1, 48), torch.randn(4, 48)  # the same along each row
-    whole[name] = torch.cat([of_class, of_rows.repeat_interleave(4, 0)])
+    tensors[name] = torch.cat([of_class, of_rows.repeat_interleave(4, 0)])
     (tmp_path / "wide").mkdir()
-    save_file(whole, tmp_path / "wide" / "model.safetensors")
+    save_file(tensors, tmp_path / "wide" / "model.safetensors")
     import_clip(model, str(tmp_path / "wide"))
     expected = torch.cat([of_class, of_rows.repeat_interleave(2, 0)])
     torch.testing.assert_close(model.vision.position.data, expected)
@@ -168,40 +170,42 @@ def test_foreign_damaged_and_incomplete_weights_are_named(
         (import_clip, str(opt[1]), "unknown tensor"),
         (import_opt, str(clip[1]), r"no embed_tokens\.weight"),
     ]
-    whole = load_file(clip[1] / "model.safetensors")
-    gone = next(name for name in whole if "k_proj.weight" in name)
-    wide = next(name for name in whole if "post_layernorm.weight" in name)
-    for name, changed, said in (
-        ("less", {k: v for k, v in whole.items() if k != gone}, "lacks a part"),
-        ("wide", {**whole, wide: torch.zeros(7)}, r"is \(7,\), expected \(48,\)"),
-        ("more", {**whole, "vision_model.surprise": torch.zeros(1)}, "'surprise'"),
+    tensors = load_file(clip[1] / "model.safetensors")
+    missing = next(name for name in tensors if "k_proj.weight" in name)
+    wide = next(name for name in tensors if "post_layernorm.weight" in name)
+    for name, changed, message in (
+        ("less", {k: v for k, v in tensors.items() if k != missing}, "lacks a part"),
+        ("wide", {**tensors, wide: torch.zeros(7)}, r"is \(7,\), expected \(48,\)"),
+        ("more", {**tensors, "vision_model.surprise": torch.zeros(1)}, "'surprise'"),
     ):
         (tmp_path / name).mkdir()
         save_file(changed, tmp_path / name / "model.safetensors")
-        cases.append((import_clip, str(tmp_path / name), said))
-    words = load_file(opt[1] / "model.safetensors")
-    embedded = next(name for name in words if "embed_tokens" in name)
-    parts = [name for name in words if re.search(r"layers.0.self_attn.[qkv]_proj.bias", name)]
+        cases.append((import_clip, str(tmp_path / name), message))
+    opt_tensors = load_file(opt[1] / "model.safetensors")
+    embedded = next(name for name in opt_tensors if "embed_tokens" in name)
+    projections = [
+        name for name in opt_tensors if re.search(r"layers.0.self_attn.[qkv]_proj.bias", name)
+    ]
     number = torch.tensor(1.0)
     for name, changed in (
         ("line", {embedded: torch.zeros(48)}),
         ("number", {embedded: number}),
         ("short", {embedded: torch.zeros(2, 48)}),
-        ("one part", {parts[0]: number}),
-        ("all parts", dict.fromkeys(parts, number)),
+        ("one part", {projections[0]: number}),
+        ("all parts", dict.fromkeys(projections, number)),
     ):
         (tmp_path / name).mkdir()
-        own = {key: tensor.clone() for key, tensor in changed.items()}
-        save_file({**words, **own}, tmp_path / name / "model.safetensors")
-        said = r"embed_tokens\.weight is \(" if embedded in changed else "the parts of blocks"
-        cases.append((import_opt, str(tmp_path / name), said))
+        cloned = {key: tensor.clone() for key, tensor in changed.items()}
+        save_file({**opt_tensors, **cloned}, tmp_path / name / "model.safetensors")
+        message = r"embed_tokens\.weight is \(" if embedded in changed else "the parts of blocks"
+        cases.append((import_opt, str(tmp_path / name), message))
     (tmp_path / "torn").mkdir()
     raw = (clip[1] / "model.safetensors").read_bytes()
     (tmp_path / "torn" / "model.safetensors").write_bytes(raw[: len(raw) // 2])
     cases.append((import_clip, str(tmp_path / "torn"), "cannot be read"))
-    for read, source, said in cases:
-        with pytest.raises(PretrainedError, match=said):
-            read(model, source)
+    for import_weights, source, message in cases:
+        with pytest.raises(PretrainedError, match=message):
+            import_weights(model, source)
     assert all(torch.equal(before[name], w) for name, w in model.state_dict().items())
     compact = IAFM(ModelConfig(width=16, layers=1), 300)
     with pytest.raises(PretrainedError, match="paper's backbone alone"):

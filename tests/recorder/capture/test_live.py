@@ -1,4 +1,4 @@
-"""Recording by a process of its own: nothing is lost in silence, whatever happens to the game."""
+"""Live recorder: no step is lost silently, whatever happens to the game."""
 
 import json
 import os
@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from recorder import (
 from recorder.format.manifest import read_lines, read_manifest
 
 
-def spec_of(height, width):
+def spec_of(height: int, width: int) -> Any:
     frame = FrameSize(height=height, width=width)
     return GameSpec(
         id="toy-v0", title="Toy", frame=frame, step_hz=20, controls=(Button(name="jump"),)
@@ -33,7 +35,7 @@ def spec_of(height, width):
 SMALL = spec_of(32, 48)
 
 
-def test_what_is_handed_over_is_written(tmp_path):
+def test_what_is_handed_over_is_written(tmp_path: Path) -> None:
     with LiveRecorder.create(tmp_path, SMALL, CaptureInfo(seed=3, instruction="hop")) as live:
         first = live.text(style="instruction", text="hop")
         for i in range(30):
@@ -59,7 +61,7 @@ def test_what_is_handed_over_is_written(tmp_path):
     assert validate(live.folder) == []
 
 
-def test_a_full_queue_lowers_quality_and_counts_every_step(tmp_path):
+def test_a_full_queue_lowers_quality_and_counts_every_step(tmp_path: Path) -> None:
     spec = spec_of(720, 960)
     noise = np.random.default_rng(0).integers(0, 256, spec.frame.shape, np.uint8)
     sent = 0
@@ -91,7 +93,7 @@ def test_a_full_queue_lowers_quality_and_counts_every_step(tmp_path):
     assert validate(episode) == []
 
 
-def test_a_lockstep_game_waits_instead(tmp_path):
+def test_a_lockstep_game_waits_instead(tmp_path: Path) -> None:
     spec = spec_of(720, 960)
     noise = np.random.default_rng(0).integers(0, 256, spec.frame.shape, np.uint8)
     with LiveRecorder.create(tmp_path, spec, CaptureInfo(clock="lockstep"), queue=2) as live:
@@ -120,7 +122,7 @@ with LiveRecorder.create(Path(sys.argv[1]), spec, CaptureInfo()) as live:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_the_recording_outlives_the_game(tmp_path, how):
+def test_the_recording_outlives_the_game(tmp_path: Path, how: Any) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", GAME, str(tmp_path), SMALL.model_dump_json()],
         stdout=subprocess.PIPE,
@@ -128,6 +130,7 @@ def test_the_recording_outlives_the_game(tmp_path, how):
         text=True,
         start_new_session=True,
     ) as game:
+        assert game.stdout is not None
         for line in game.stdout:
             if int(line) >= 30:
                 break
@@ -148,7 +151,7 @@ def test_the_recording_outlives_the_game(tmp_path, how):
     assert validate(folder) == []
 
 
-def test_a_killed_recording_process_is_noticed_and_recovered(tmp_path):
+def test_a_killed_recording_process_is_noticed_and_recovered(tmp_path: Path) -> None:
     live = LiveRecorder.create(tmp_path, SMALL, CaptureInfo())
     frame = np.zeros(SMALL.frame.shape, np.uint8)
     for _ in range(10):
@@ -168,12 +171,12 @@ def test_a_killed_recording_process_is_noticed_and_recovered(tmp_path):
     assert validate(live.folder) == []
 
 
-def test_a_full_disk_is_said_before_the_start(tmp_path):
+def test_a_full_disk_is_said_before_the_start(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="GB free"):
         LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_needed=1 << 60)
 
 
-def test_the_disk_guard_pauses_and_says_so(tmp_path):
+def test_the_disk_guard_pauses_and_says_so(tmp_path: Path) -> None:
     with LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_pause=1 << 60) as live:
         for _ in range(5):
             live.step(np.zeros(SMALL.frame.shape, np.uint8), {"jump": 1})

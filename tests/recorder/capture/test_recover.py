@@ -1,9 +1,11 @@
-"""Abandoned captures: cut to what is whole, marked, and never a traceback."""
+"""Recovery: abandoned captures are cut to what is intact and marked, without a traceback."""
 
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ SPEC = GameSpec(
 
 
 @pytest.fixture
-def abandoned(tmp_path):
+def abandoned(tmp_path: Path) -> Any:
     """A capture of 45 steps as a killed writer leaves it: the newest frame is not in the file yet."""
     root = tmp_path / "captures"
     capture = CaptureWriter.create(root, SPEC, CaptureInfo(seed=1))
@@ -40,7 +42,7 @@ def abandoned(tmp_path):
     return folder
 
 
-def test_recovery_is_whole_and_happens_once(abandoned):
+def test_recovery_is_whole_and_happens_once(abandoned: Path) -> None:
     (report,) = recover(abandoned.parent)
     assert (report.outcome, report.steps) == ("recovered", 44)
     before = {p: p.read_bytes() for p in abandoned.rglob("*") if p.is_file()}
@@ -52,7 +54,7 @@ def test_recovery_is_whole_and_happens_once(abandoned):
 
 
 @pytest.mark.parametrize("share", [0.97, 0.6, 0.3])
-def test_a_video_cut_off_anywhere_is_kept_up_to_there(abandoned, share):
+def test_a_video_cut_off_anywhere_is_kept_up_to_there(abandoned: Path, share: float) -> None:
     video = abandoned / "video/main.mp4"
     content = video.read_bytes()
     video.write_bytes(content[: int(len(content) * share)])
@@ -66,7 +68,7 @@ def test_a_video_cut_off_anywhere_is_kept_up_to_there(abandoned, share):
     assert [a["jump"] for a in episode.actions] == [i % 2 for i in range(report.steps)]
 
 
-def test_the_shortest_track_decides(abandoned):
+def test_the_shortest_track_decides(abandoned: Path) -> None:
     actions = abandoned / "actions.jsonl"
     lines = actions.read_bytes().split(b"\n")
     actions.write_bytes(b"\n".join(lines[:20]) + b"\n" + lines[20][:9])
@@ -91,7 +93,7 @@ def test_the_shortest_track_decides(abandoned):
         ("manifest.json", b'{"format": 99}'),
     ],
 )
-def test_garbage_gets_one_line(abandoned, name, content):
+def test_garbage_gets_one_line(abandoned: Path, name: str, content: Any) -> None:
     if content is None:
         (abandoned / name).unlink()
     else:
@@ -103,16 +105,18 @@ def test_garbage_gets_one_line(abandoned, name, content):
 
 
 @pytest.mark.skipif(process_state(os.getpid()) is None, reason="needs /proc")
-def test_only_the_writer_itself_counts_as_alive(abandoned):
+def test_only_the_writer_itself_counts_as_alive(abandoned: Path) -> None:
     manifest = read_manifest(abandoned)
 
-    def outcome(**writer):
+    def outcome(**writer: Any) -> Any:
         write_manifest(abandoned, manifest.model_copy(update=writer))
         return recover(abandoned.parent)[0].outcome
 
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        started = process_state(other.pid)[1]
+        state = process_state(other.pid)
+        assert state is not None
+        started = state[1]
         assert outcome(writer=other.pid, writer_started=started) == "still recording"
         assert outcome(writer=other.pid, writer_started=started - 9) == "recovered"
     finally:

@@ -1,4 +1,4 @@
-"""Are cached JPEGs the episodes' frames, made anew when they must be, and is damage said?"""
+"""JPEG frame cache: near to the raw frames, rebuilt when the episodes change, with damage reported."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_what_is_read_is_near_to_the_raw_frames(
 
 
 def test_one_thread_reads_what_many_do(episodes: EpisodeSet, tmp_path: Path) -> None:
-    found = jpeg_cache(episodes, tmp_path / "frames", workers=1)
-    one, many = (JpegFrames(found.path, found.shape, threads).read(range(12)) for threads in (1, 5))
+    cache = jpeg_cache(episodes, tmp_path / "frames", workers=1)
+    one, many = (JpegFrames(cache.path, cache.shape, threads).read(range(12)) for threads in (1, 5))
     assert (one == many).all()
-    assert found.read([]).shape == (0, HEIGHT, WIDTH, 3)
+    assert cache.read([]).shape == (0, HEIGHT, WIDTH, 3)
 
 
 def test_the_cache_follows_episodes_and_format(episodes: EpisodeSet, tmp_path: Path) -> None:
@@ -83,21 +83,11 @@ def test_the_cache_follows_episodes_and_format(episodes: EpisodeSet, tmp_path: P
 
 
 def test_frames_are_encoded_by_several_processes_in_order(
-    episodes: EpisodeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    episodes: EpisodeSet, tmp_path: Path
 ) -> None:
     one = jpeg_cache(episodes, tmp_path / "one", workers=1)
-    monkeypatch.setattr("recorder.episodes.frame_cache.MIN_PARALLEL_FRAMES", 1)
     two = jpeg_cache(episodes, tmp_path / "two", workers=2)
     assert (one.read(range(12)) == two.read(range(12))).all()
-
-
-def test_a_long_episode_is_decoded_in_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    episodes = record(tmp_path / "data", 45, 0)
-    monkeypatch.setattr("recorder.episodes.frame_cache.CHUNK", 7)
-    cache = decode_cache(episodes, tmp_path / "raw", workers=1)
-    assert (cache == episodes[0].frames()).all()
 
 
 @pytest.mark.parametrize("damaged", ["frames.jpegs", "frames.npy"])
@@ -121,11 +111,11 @@ def test_offsets_that_are_no_plain_numbers_are_refused(
 
 
 def test_a_frame_that_is_no_picture_is_named(episodes: EpisodeSet, tmp_path: Path) -> None:
-    found = jpeg_cache(episodes, tmp_path / "frames", workers=1)
+    cache = jpeg_cache(episodes, tmp_path / "frames", workers=1)
     begins = np.load(tmp_path / "frames.npy", allow_pickle=False)
-    spoilt = bytearray(found.path.read_bytes())
+    spoilt = bytearray(cache.path.read_bytes())
     spoilt[begins[3] : begins[4]] = bytes(begins[4] - begins[3])
-    found.path.write_bytes(spoilt)
+    cache.path.write_bytes(spoilt)
     again = jpeg_cache(episodes, tmp_path / "frames", workers=1)
     again.read([2, 4])
     with pytest.raises(CaptureError, match="frame 3 is no JPEG"):
@@ -143,7 +133,7 @@ def test_a_full_disk_is_said_before_it_is_full(
 
 def test_colour_is_kept_whole(episodes: EpisodeSet, tmp_path: Path) -> None:
     """By the frame's header: each of the three parts has a sample for every pixel."""
-    found = jpeg_cache(episodes, tmp_path / "frames", workers=1)
-    head = found.path.read_bytes()[: np.load(tmp_path / "frames.npy", allow_pickle=False)[1]]
+    cache = jpeg_cache(episodes, tmp_path / "frames", workers=1)
+    head = cache.path.read_bytes()[: np.load(tmp_path / "frames.npy", allow_pickle=False)[1]]
     begin = head.index(b"\xff\xc0")
     assert [head[begin + 11 + 3 * k] for k in range(3)] == [0x11, 0x11, 0x11]

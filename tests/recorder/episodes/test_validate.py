@@ -1,6 +1,8 @@
-"""Validation: a whole capture has no problems, a damaged one says which."""
+"""Validation: an intact capture has no problems, those of a damaged one are named."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes, va
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo(seed=1)) as capture:
         for i in range(8):
             capture.step(np.full(SPEC.frame.shape, 20 * i, np.uint8), {"forward": 1})
@@ -18,13 +20,13 @@ def folder(tmp_path):
     return capture.folder
 
 
-def rewrite(path, number, **values):
+def rewrite(path: Path, number: int, **values: Any) -> None:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[number] |= values
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_whole_capture_has_no_problems(folder):
+def test_a_whole_capture_has_no_problems(folder: Path) -> None:
     assert validate(folder) == []
     assert validate(open_episodes(folder)[0]) == []
 
@@ -32,19 +34,19 @@ def test_a_whole_capture_has_no_problems(folder):
 @pytest.mark.parametrize(
     ("name", "values", "problem"),
     [
-        ("actions.jsonl", {"human": {"fly": 1}}, "no control called 'fly'"),
-        ("actions.jsonl", {"human": {"camera": [0, 1]}}, "between the game's levels"),
-        ("actions.jsonl", {"agent": {"forward": 1, "back": 1}}, "exclude each other"),
+        ("actions.jsonl", {"action": {"fly": 1}}, "no control called 'fly'"),
+        ("actions.jsonl", {"action": {"camera": [0, 1]}}, "between the game's levels"),
+        ("actions.jsonl", {"executed": {"forward": 1, "back": 1}}, "exclude each other"),
         ("actions.jsonl", {"i": 9}, "does not count"),
         ("frames.jsonl", {"t_ns": 0}, "runs backwards"),
     ],
 )
-def test_a_wrong_line_is_named(folder, name, values, problem):
+def test_a_wrong_line_is_named(folder: Path, name: str, values: Any, problem: str) -> None:
     rewrite(folder / name, 5, **values)
     assert any(problem in line for line in validate(folder))
 
 
-def test_missing_steps_are_named(folder):
+def test_missing_steps_are_named(folder: Path) -> None:
     path = folder / "actions.jsonl"
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:6]))
     assert any("6 actions for 8 steps" in line for line in validate(folder))
@@ -52,12 +54,12 @@ def test_missing_steps_are_named(folder):
         _ = open_episodes(folder)[0].actions
 
 
-def test_a_longer_video_is_named(folder):
+def test_a_longer_video_is_named(folder: Path) -> None:
     rewrite(folder / "manifest.json", 0, steps=7)
     assert "8 frames for 7 steps" in validate(folder)
 
 
-def test_texts_must_be_about_steps_that_exist(folder):
+def test_texts_must_be_about_steps_that_exist(folder: Path) -> None:
     rewrite(folder / "text.jsonl", 0, i1=20, supersedes=4)
     problems = validate(folder)
     assert len(problems) == 2
@@ -65,6 +67,6 @@ def test_texts_must_be_about_steps_that_exist(folder):
     assert any("text.jsonl" in line for line in validate(folder))
 
 
-def test_one_still_recording_says_so(tmp_path):
+def test_one_still_recording_says_so(tmp_path: Path) -> None:
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         assert "not closed" in validate(capture.folder)[0]

@@ -1,4 +1,7 @@
-"""Video: every number gives back its own frame, at any size and in any order."""
+"""Video track: every number gives back its frame, at any size and in any order."""
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from recorder import LIVE, SHARP, CaptureInfo, CaptureWriter, open_episodes
 from recorder.format.video import VideoProfile, profile_for
 
 
-def spec_of(height, width, step_hz=20.0):
+def spec_of(height: int, width: int, step_hz: float = 20.0) -> Any:
     frame = FrameSize(height=height, width=width)
     return GameSpec(
         id="toy-v0", title="Toy", frame=frame, step_hz=step_hz, controls=(Button(name="jump"),)
@@ -18,49 +21,49 @@ def spec_of(height, width, step_hz=20.0):
 @pytest.mark.parametrize(
     ("height", "width", "step_hz"), [(72, 128, 20), (33, 47, 7.5), (301, 257, 20), (8, 8, 0.3)]
 )
-def test_frame_i_is_frame_i(tmp_path, height, width, step_hz):
+def test_frame_i_is_frame_i(tmp_path: Path, height: int, width: int, step_hz: float) -> None:
     spec = spec_of(height, width, step_hz)
     levels = np.random.default_rng(0).permutation(np.linspace(10, 245, 50)).astype(np.uint8)
     with CaptureWriter.create(tmp_path, spec, CaptureInfo()) as capture:
         for level in levels:
             capture.step(np.full(spec.frame.shape, level, np.uint8), {})
     (episode,) = open_episodes(tmp_path)
-    whole = episode.frames()
-    assert whole.reshape(50, -1).mean(1) == pytest.approx(levels.astype(float), abs=3)
+    frames = episode.frames()
+    assert frames.reshape(50, -1).mean(1) == pytest.approx(levels.astype(float), abs=3)
     for i in range(50):
-        assert (episode.frames(i, i + 1)[0] == whole[i]).all()
-    assert (episode.frames(13, 47, 5) == whole[13:47:5]).all()
+        assert (episode.frames(i, i + 1)[0] == frames[i]).all()
+    assert (episode.frames(13, 47, 5) == frames[13:47:5]).all()
     assert episode.frames(20, 20).shape == (0, *spec.frame.shape)
 
 
-def test_quality_can_fall_without_a_seam(tmp_path):
+def test_quality_can_fall_without_a_seam(tmp_path: Path) -> None:
     spec = spec_of(64, 96)
-    pictures = np.random.default_rng(0).integers(0, 256, (60, *spec.frame.shape), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (60, *spec.frame.shape), np.uint8)
     sizes, lowered = [], []
     with CaptureWriter.create(
         tmp_path, spec, CaptureInfo(), profile=VideoProfile(30, "yuv420p")
     ) as capture:
         video = capture.folder / "video/main.mp4"
-        for i, picture in enumerate(pictures):
+        for i, frame in enumerate(frames):
             if i in (20, 40):
                 lowered.append(capture.lower_quality())
-            capture.step(picture, {})
+            capture.step(frame, {})
             sizes.append(video.stat().st_size)
     assert lowered == [True, False]
     assert sizes[39] - sizes[20] < 0.8 * (sizes[19] - sizes[0])
     (episode,) = open_episodes(tmp_path)
-    whole = episode.frames()
-    assert len(whole) == 60
-    assert all((episode.frames(i, i + 1)[0] == whole[i]).all() for i in (0, 19, 20, 21, 39, 59))
+    frames = episode.frames()
+    assert len(frames) == 60
+    assert all((episode.frames(i, i + 1)[0] == frames[i]).all() for i in (0, 19, 20, 21, 39, 59))
 
 
-def test_small_pictures_are_kept_sharp():
+def test_small_pictures_are_kept_sharp() -> None:
     assert profile_for(spec_of(72, 128)) == SHARP
     assert profile_for(spec_of(360, 640)) == LIVE
     assert profile_for(spec_of(361, 640)).pixel_format == "yuv444p"
 
 
-def test_a_closed_file_has_its_index_in_front(tmp_path):
+def test_a_closed_file_has_its_index_in_front(tmp_path: Path) -> None:
     spec = spec_of(32, 48)
     with CaptureWriter.create(tmp_path, spec, CaptureInfo()) as capture:
         for _ in range(5):

@@ -1,8 +1,9 @@
-"""Do clips with sentences become captures?"""
+"""Captioned clips: videos with sentences become captures."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,15 +22,15 @@ def film(path: Path, seconds: int, grey: int) -> None:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for t in range(10 * seconds):
-            picture = av.VideoFrame.from_ndarray(
+            video_frame = av.VideoFrame.from_ndarray(
                 np.full((48, 64, 3), grey, np.uint8), format="rgb24"
             )
-            picture.pts, picture.time_base = t, Fraction(1, 10)
-            container.mux(stream.encode(picture))
+            video_frame.pts, video_frame.time_base = t, Fraction(1, 10)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
 
 
-def lines(folder: Path, *rows: dict[str, object]) -> Path:
+def lines(folder: Path, *rows: Mapping[str, object]) -> Path:
     (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
@@ -37,9 +38,9 @@ def lines(folder: Path, *rows: dict[str, object]) -> Path:
 def test_clips_are_sampled_and_carry_their_words(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", 3, 200)
     question = {"video": "a.mp4", "question": "what is the patient doing?"}
-    whole = {**question, "text": "the patient sits"}
+    full = {**question, "text": "the patient sits"}
     part = {**question, "text": "calm", "begin_s": 1, "end_s": 2}
-    assert import_captions(lines(tmp_path, whole, part), tmp_path / "out", SPEC) == 2
+    assert import_captions(lines(tmp_path, full, part), tmp_path / "out", SPEC) == 2
     first, second = sorted(open_episodes(tmp_path / "out"), key=len, reverse=True)
     assert (len(first), len(second)) == (6, 3)  # twice a second
     assert first.captions == ["the patient sits"] * 6

@@ -1,6 +1,8 @@
-"""The dataset tier: what is exported comes back bit by bit, in the layout LeRobot v3.0 reads."""
+"""LeRobotDataset export: what is exported comes back bit by bit, in the layout of LeRobot v3.0."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +19,7 @@ from recorder import (
     merge_stats,
     open_episodes,
 )
-from recorder.formats.lerobot.statistics import of_rows
+from recorder.formats.lerobot.statistics import column_stats
 
 SPEC = GameSpec(
     id="toy-v0",
@@ -36,7 +38,7 @@ SPEC = GameSpec(
 FEATURES = "action observation.images.main timestamp frame_index episode_index index task_index"
 
 
-def random_action(rng):
+def random_action(rng: Any) -> Any:
     return {
         "jump": int(rng.integers(2)),
         "camera": tuple(rng.choice([-1.61, 0, 1.61], 1)) + tuple(rng.choice([-0.1, 0, 0.1], 1)),
@@ -47,7 +49,7 @@ def random_action(rng):
     }
 
 
-def record(root, seed, steps, spec=SPEC, **options):
+def record(root: Path, seed: int, steps: int, spec: GameSpec = SPEC, **options: Any) -> None:
     rng = np.random.default_rng(seed)
     info = CaptureInfo(instruction=f"task {seed % 2}", task="toy", seed=seed)
     with CaptureWriter.create(root, spec, info, **options) as capture:
@@ -58,15 +60,13 @@ def record(root, seed, steps, spec=SPEC, **options):
             other = random_action(rng) if i % 5 == 1 else None
             if i == 3:
                 capture.count_dropped()
-            capture.step(
-                frame, random_action(rng), executed_action=other, reward=i / 10, observed=i != 4
-            )
+            capture.step(frame, random_action(rng), executed=other, reward=i / 10, observed=i != 4)
         capture.close(success=True)
 
 
-def same(left, right):
-    assert [e.id for e in left] == [e.id for e in right]
-    for one, other in zip(left, right, strict=True):
+def same(captures: Any, right: Any) -> None:
+    assert [e.id for e in captures] == [e.id for e in right]
+    for one, other in zip(captures, right, strict=True):
         assert len(one) == len(other)
         assert one.actions == other.actions
         assert one.executed == other.executed
@@ -80,7 +80,7 @@ def same(left, right):
         assert (one.frames(7, 30, 11) == other.frames(7, 30, 11)).all()
 
 
-def test_a_dataset_gives_back_what_was_exported(tmp_path):
+def test_a_dataset_gives_back_what_was_exported(tmp_path: Path) -> None:
     for seed, steps in enumerate((30, 47, 12)):
         record(tmp_path / "captures", seed, steps)
     captures = open_episodes(tmp_path / "captures")
@@ -94,7 +94,7 @@ def test_a_dataset_gives_back_what_was_exported(tmp_path):
     assert not list(tmp_path.glob("*.draft"))
 
 
-def test_the_layout_is_lerobot_v3(tmp_path):
+def test_the_layout_is_lerobot_v3(tmp_path: Path) -> None:
     for seed, steps in enumerate((30, 47)):
         record(tmp_path / "captures", seed, steps)
     out = tmp_path / "dataset"
@@ -122,7 +122,9 @@ def test_the_layout_is_lerobot_v3(tmp_path):
     assert [e[f"{video}/to_timestamp"] for e in episodes] == pytest.approx([lengths[0] / 20, 3.85])
     assert [e["tasks"] for e in episodes] == [[e.header.instruction] for e in captures]
     with av.open(str(out / video / "chunk-000/file-000.mp4")) as container:
-        times = [float(picture.time) for picture in container.decode(container.streams.video[0])]
+        times = [
+            float(video_frame.time) for video_frame in container.decode(container.streams.video[0])
+        ]
     assert times == pytest.approx(list(np.arange(77) / 20))
 
     stats = json.loads((out / "meta/stats.json").read_text())
@@ -134,7 +136,7 @@ def test_the_layout_is_lerobot_v3(tmp_path):
     assert json.loads(tasks.schema.metadata[b"pandas"])["index_columns"] == ["__index_level_0__"]
 
 
-def test_a_dataset_is_extended_by_what_it_lacks(tmp_path):
+def test_a_dataset_is_extended_by_what_it_lacks(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     out = tmp_path / "dataset"
     export_lerobot(open_episodes(tmp_path / "captures"), out)
@@ -153,7 +155,7 @@ def test_a_dataset_is_extended_by_what_it_lacks(tmp_path):
     same(open_episodes(again), together)
 
 
-def test_a_replacement_cut_off_half_way_is_undone(tmp_path):
+def test_a_replacement_cut_off_half_way_is_undone(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     captures = open_episodes(tmp_path / "captures")
     out = tmp_path / "dataset"
@@ -164,7 +166,7 @@ def test_a_replacement_cut_off_half_way_is_undone(tmp_path):
     same(open_episodes(out), captures)
 
 
-def test_other_headers_begin_another_file(tmp_path):
+def test_other_headers_begin_another_file(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     record(tmp_path / "captures", 1, 21)
     broken = sorted((tmp_path / "captures").iterdir())[0]
@@ -173,9 +175,9 @@ def test_other_headers_begin_another_file(tmp_path):
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
         stream.options = {"bf": "0"}
         for i in range(30):
-            picture = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 8 * i, np.uint8))
-            picture.pts = i
-            container.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 8 * i, np.uint8))
+            video_frame.pts = i
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
     captures = open_episodes(tmp_path / "captures")
     export_lerobot(captures, tmp_path / "dataset")
@@ -183,11 +185,11 @@ def test_other_headers_begin_another_file(tmp_path):
     assert len(list((tmp_path / "dataset").rglob("*.mp4"))) == 2
 
 
-def test_what_cannot_be_exported_or_read_is_said(tmp_path):
+def test_what_cannot_be_exported_or_read_is_said(tmp_path: Path) -> None:
     record(tmp_path / "captures", 0, 20)
     captures = open_episodes(tmp_path / "captures")
     (tmp_path / "occupied").mkdir()
-    with pytest.raises(CaptureError, match="choose another place"):
+    with pytest.raises(CaptureError, match="choose another folder"):
         export_lerobot(captures, tmp_path / "occupied")
     out = tmp_path / "dataset"
     (captures[0].folder / "video/main.mp4").write_bytes(b"no video")
@@ -206,10 +208,12 @@ def test_what_cannot_be_exported_or_read_is_said(tmp_path):
         open_episodes(out)
 
 
-def test_merged_statistics_equal_those_of_the_whole():
+def test_merged_statistics_equal_those_of_the_whole() -> None:
     rows = np.random.default_rng(0).normal(size=(50, 3))
-    merged = merge_stats([of_rows(rows[:7]), of_rows(rows[7:30]), of_rows(rows[30:])])
-    whole = of_rows(rows)
+    merged = merge_stats(
+        [column_stats(rows[:7]), column_stats(rows[7:30]), column_stats(rows[30:])]
+    )
+    all_rows = column_stats(rows)
     assert merged["count"] == [50]
     for key in ("min", "max", "mean", "std"):
-        assert merged[key] == pytest.approx(whole[key])
+        assert merged[key] == pytest.approx(all_rows[key])

@@ -1,4 +1,4 @@
-"""Is a LeRobotDataset v3.0 that was written elsewhere read as captures?"""
+"""LeRobotDataset import: a dataset v3.0 that was written elsewhere becomes captures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def foreign(root: Path, width: int, *, cameras: tuple[str, ...] = (CAMERA,)) -> 
     pq.write_table(pa.table(tasks), root / "meta/tasks.parquet")
     rows, steps, first = [], [], 0
     for episode, length in enumerate(LENGTHS):
-        row = {
+        row: dict[str, Any] = {
             "episode_index": episode,
             "length": length,
             "data/chunk_index": 0,
@@ -69,11 +69,11 @@ def film(path: Path, count: int) -> None:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 64, 40, "yuv420p"
         for t in range(count):
-            picture = av.VideoFrame.from_ndarray(
+            video_frame = av.VideoFrame.from_ndarray(
                 np.full((40, 64, 3), 10 * t, np.uint8), format="rgb24"
             )
-            picture.pts, picture.time_base = t, Fraction(1, FPS)
-            container.mux(stream.encode(picture))
+            video_frame.pts, video_frame.time_base = t, Fraction(1, FPS)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
 
 

@@ -1,7 +1,9 @@
-"""Are datasets that others wrote read in each of LeRobot's forms: v3.0 and v2.1, video and single pictures?"""
+"""Foreign LeRobotDataset: versions 3.0 and 2.1, with videos and with single images."""
 
 import json
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -30,30 +32,30 @@ TASKS = ("push the red star to the blue cube", "separate the blocks")
 PANDAS = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": []}
 
 
-def picture(episode, step, size=(72, 128)):
-    """Brighter with every step; the left half tells the episode."""
+def frame_of(episode: Any, step: Any, size: Any = (72, 128)) -> Any:
+    """Brighter with every step; the left half has the episode's red."""
     out = np.full((*size, 3), 20 + 15 * step, np.uint8)
     out[:, : size[1] // 2, 0] = 60 * episode
     return out
 
 
-def actions(width, number=0):
+def actions(width: int, number: int = 0) -> Any:
     rng = np.random.default_rng(number)
     return rng.uniform(-0.1, 0.1, (sum(LENGTHS), width)).astype(np.float32)
 
 
-def encode(path, pictures, codec="libx264"):
+def encode(path: Path, frames: Any, codec: Any = "libx264") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.options = "yuv420p", {"g": "2", "crf": "10"}
-        for one in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(one, format="rgb24")))
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
 
 
-def info(root, version, width, **changes):
+def info(root: Path, version: Any, width: int, **changes: Any) -> None:
     features = {
         KEY: {"dtype": "video", "shape": [72, 128, 3], "names": ["height", "width", "channels"]},
         "action": {"dtype": "float32", "shape": [width], "names": {"motors": ["x", "y"]}},
@@ -66,7 +68,7 @@ def info(root, version, width, **changes):
     (root / "meta/info.json").write_text(text)
 
 
-def columns_of(rows, begin=0):
+def columns_of(rows: Any, begin: Any = 0) -> Any:
     """The columns of a data file: both episodes' rows, or one's."""
     which = np.repeat(range(len(LENGTHS)), LENGTHS)[begin : begin + len(rows)]
     steps = np.concatenate([range(n) for n in LENGTHS])[begin : begin + len(rows)]
@@ -80,7 +82,7 @@ def columns_of(rows, begin=0):
     }
 
 
-def v3(root, rows, codec="libx264", **more):
+def v3(root: Path, rows: Any, codec: Any = "libx264", **more: Any) -> Any:
     info(root, "v3.0", rows.shape[1], **more.pop("features", {}))
     (root / "data/chunk-000").mkdir(parents=True)
     pq.write_table(pa.table(columns_of(rows) | more), root / "data/chunk-000/file-000.parquet")
@@ -105,12 +107,12 @@ def v3(root, rows, codec="libx264", **more):
     (root / "meta/episodes/chunk-000").mkdir(parents=True)
     columns = {name: list(values) for name, values in episodes.items()}
     pq.write_table(pa.table(columns), root / "meta/episodes/chunk-000/file-000.parquet")
-    shown = [picture(e, i) for e, length in enumerate(LENGTHS) for i in range(length)]
-    encode(root / f"videos/{KEY}/chunk-000/file-000.mp4", shown, codec)
+    frames = [frame_of(e, i) for e, length in enumerate(LENGTHS) for i in range(length)]
+    encode(root / f"videos/{KEY}/chunk-000/file-000.mp4", frames, codec)
     return root
 
 
-def v2(root, rows):
+def v2(root: Path, rows: Any) -> Any:
     info(root, "v2.1", rows.shape[1])
     lines = [{"task_index": i, "task": task} for i, task in enumerate(TASKS)]
     (root / "meta/tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -118,25 +120,25 @@ def v2(root, rows):
     (root / "meta/episodes.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (root / "data/chunk-000").mkdir(parents=True)
     for episode, (begin, length) in enumerate(zip((0, LENGTHS[0]), LENGTHS, strict=True)):
-        own = pa.table(columns_of(rows[begin : begin + length], begin))
-        pq.write_table(own, root / f"data/chunk-000/episode_{episode:06d}.parquet")
-        shown = [picture(episode, i) for i in range(length)]
-        encode(root / f"videos/chunk-000/{KEY}/episode_{episode:06d}.mp4", shown)
+        table = pa.table(columns_of(rows[begin : begin + length], begin))
+        pq.write_table(table, root / f"data/chunk-000/episode_{episode:06d}.parquet")
+        frames = [frame_of(episode, i) for i in range(length)]
+        encode(root / f"videos/chunk-000/{KEY}/episode_{episode:06d}.mp4", frames)
     return root
 
 
-def bring(source, game, out, which=(), **options):
-    return import_lerobot(source, out, game, numbers=ActionColumns("action", which), **options)
+def bring(source: Any, game: Any, out: Path, which: Any = (), **options: Any) -> Any:
+    return import_lerobot(source, out, game, columns=ActionColumns("action", which), **options)
 
 
-def by_seed(out):
+def by_seed(out: Path) -> Any:
     return sorted(open_episodes(out), key=lambda e: e.header.seed)
 
 
 @pytest.mark.parametrize(
     "write", [v3, partial(v3, codec="libsvtav1"), v2], ids=["v3", "v3-av1", "v2"]
 )
-def test_every_form_becomes_the_same_episodes(tmp_path, write):
+def test_every_form_becomes_the_same_episodes(tmp_path: Path, write: Any) -> None:
     rows, calls = actions(2), []
     source = write(tmp_path / "lt", rows)
     done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
@@ -148,8 +150,8 @@ def test_every_form_becomes_the_same_episodes(tmp_path, write):
         assert episode.spec.step_hz == FPS
         assert [a["TERMINAL"] for a in episode.actions] == [0] * (len(episode) - 1) + [1]
         wanted = rows[begin : begin + len(episode)]
-        found = np.array([[a["x"], a["y"]] for a in episode.actions])
-        assert np.abs(found - wanted).max() <= 0.005 + 1e-6  # half a bin
+        imported = np.array([[a["x"], a["y"]] for a in episode.actions])
+        assert np.abs(imported - wanted).max() <= 0.005 + 1e-6  # half a bin
         begin += len(episode)
         middle = episode.frames().astype(int)[:, 90, [40, 280]]  # (T, left and right, colour)
         assert np.abs(middle[:, 1] - (20 + 15 * np.arange(len(episode)))[:, None]).max() < 8
@@ -157,7 +159,7 @@ def test_every_form_becomes_the_same_episodes(tmp_path, write):
     assert bring(source, TABLE, tmp_path / "out").episodes == 0
 
 
-def test_the_caller_says_which_numbers_are_the_games(tmp_path):
+def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
     rows = actions(9, 3) * 20  # up to +-2: beyond CALVIN's range
     rows[:, 8] = [1, -1] * 6
     source = v3(tmp_path / "calvin", rows)
@@ -167,13 +169,15 @@ def test_the_caller_says_which_numbers_are_the_games(tmp_path):
     assert done.clipped == pytest.approx(np.mean(shares), abs=1e-4)
     first = by_seed(tmp_path / "out")[0]
     assert [a["gripper"] for a in first.actions] == [0, 1, 0, 1, 0, 1, 0]
-    found = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
-    assert np.abs(found - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
+    imported = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
+    assert np.abs(imported - np.clip(rows[:7, [5, 0, 4]], -1, 1)).max() <= 0.05 + 1e-6
 
 
-def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
-    shown = [picture(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
-    cells = [{"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in shown]
+def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path: Path) -> None:
+    frames = [frame_of(e, i, (20, 30)) for e, n in enumerate(LENGTHS) for i in range(n)]
+    cells = [
+        {"bytes": cv2.imencode(".png", p[:, :, ::-1])[1].tobytes(), "path": ""} for p in frames
+    ]
     features = {
         "image": {"dtype": "image", "shape": [20, 30, 3]},
         "next.success": {"dtype": "bool", "shape": [1]},
@@ -190,23 +194,25 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path):
     assert left[0] < 10 < left[2]  # red and blue are not swapped
 
 
-def test_an_episode_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(lerobot_source, "AT_ONCE", 2)
+def test_an_episode_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lerobot_source, "CHUNK", 2)
     source = v3(tmp_path / "lt", actions(2))
-    encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [picture(0, i) for i in range(10)])
+    encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [frame_of(0, i) for i in range(10)])
     with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):
         bring(source, TABLE, tmp_path / "out")
-    (whole,) = open_episodes(tmp_path / "out")
-    assert (len(whole), whole.manifest.status) == (7, "closed")
-    (whole.folder / "manifest.json").write_text("{")
+    (intact,) = open_episodes(tmp_path / "out")
+    assert (len(intact), intact.manifest.status) == (7, "closed")
+    (intact.folder / "manifest.json").write_text("{")
     with pytest.raises(CaptureError, match=r"manifest\.json is damaged"):  # nor is it written again
         bring(source, TABLE, tmp_path / "out")
 
 
-def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
+def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     source, out = v3(tmp_path / "lt", actions(2)), tmp_path / "out"
-    about = CaptureInfo(seed=0, author="lt")
-    with CaptureWriter.create(out, TABLE.spec, about, disk_needed=0) as left_open:
+    capture_info = CaptureInfo(seed=0, author="lt")
+    with CaptureWriter.create(out, TABLE.spec, capture_info, disk_needed=0) as left_open:
         left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
         assert bring(source, TABLE, out).episodes == 2
         assert bring(source, TABLE, out).episodes == 0
@@ -222,7 +228,9 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path):
         ((), {"camera": "observation.images.rgp"}, "did you mean 'observation.images.rgb'"),
     ],
 )
-def test_what_does_not_fit_is_said_in_one_line(tmp_path, which, options, line):
+def test_what_does_not_fit_is_said_in_one_line(
+    tmp_path: Path, which: Any, options: Any, line: str
+) -> None:
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match=line) as caught:
         bring(source, TABLE, tmp_path / "out", which, **options)
@@ -230,12 +238,12 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path, which, options, line):
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_damage_is_said(tmp_path):
+def test_damage_is_said(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="is no LeRobot dataset"):
         bring(tmp_path / "nothing", TABLE, tmp_path / "out")
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match="no column 'actoin'; did you mean 'action'"):
-        import_lerobot(source, tmp_path / "out", TABLE, numbers=ActionColumns("actoin"))
+        import_lerobot(source, tmp_path / "out", TABLE, columns=ActionColumns("actoin"))
     (source / f"videos/{KEY}/chunk-000/file-000.mp4").unlink()
     with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read"):
         bring(source, TABLE, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Do recordings in the form of VPT's contractors become captures, tick for tick?"""
+"""VPT import: contractors' recordings become captures, tick for tick."""
 
 from __future__ import annotations
 
@@ -31,47 +31,48 @@ KEYS = {
 MOUSE = ("attack", "use", "pickItem")
 
 
-def line(**given: Any) -> dict[str, Any]:
-    """One tick as a contractor's recorder writes it, at rest where nothing is given."""
+def line(**values: Any) -> dict[str, Any]:
+    """One tick as a contractor's recorder writes it, at rest where no value is given."""
     mouse = {
         "x": 640.0, "y": 360.0, "dx": 0.0, "dy": 0.0, "scaledX": 0.0, "scaledY": 0.0, "dwheel": 0.0,
-        "buttons": given.pop("buttons", []), "newButtons": given.pop("new", []),
+        "buttons": values.pop("buttons", []), "newButtons": values.pop("new", []),
     }  # fmt: skip
-    mouse |= {name: given.pop(name) for name in ("x", "y", "dx", "dy") if name in given}
-    keys = [f"key.keyboard.{key}" for key in given.pop("keys", [])]
+    mouse |= {name: values.pop(name) for name in ("x", "y", "dx", "dy") if name in values}
+    keys = [f"key.keyboard.{key}" for key in values.pop("keys", [])]
     rest = {"isGuiOpen": False, "hotbar": 0, "tick": 0, "milli": 1649575088006, "yaw": -90.5}
     stats = {"minecraft.custom:minecraft.jump": 3}
     keyboard = {"keys": keys, "newKeys": [], "chars": ""}
-    return {"mouse": mouse, "keyboard": keyboard, **rest, "stats": stats, **given}
+    return {"mouse": mouse, "keyboard": keyboard, **rest, "stats": stats, **values}
 
 
 def film(path: Path, count: int, size: tuple[int, int] = (64, 36)) -> None:
-    """Picture t is a grey of 10 t."""
+    """Frame t is a grey of 10 t."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=20)
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         for t in range(count):
             grey = np.full((size[1], size[0], 3), 10 * t % 250, np.uint8)
-            picture = av.VideoFrame.from_ndarray(grey, format="rgb24")
-            picture.pts, picture.time_base = t, Fraction(1, 20)
-            container.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            video_frame.pts, video_frame.time_base = t, Fraction(1, 20)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode(None))
 
 
 def play(
-    folder: Path, name: str, lines: Sequence[dict[str, Any]], pictures: int | None = None
+    folder: Path, name: str, lines: Sequence[dict[str, Any]], frame_count: int | None = None
 ) -> Path:
     """The two files of one recording."""
     folder.mkdir(exist_ok=True)
     text = "".join(json.dumps(row) + "\n" for row in lines)
     (folder / f"{name}.jsonl").write_text(text)
-    film(folder / f"{name}.mp4", len(lines) if pictures is None else pictures)
+    film(folder / f"{name}.mp4", len(lines) if frame_count is None else frame_count)
     return folder
 
 
 def test_every_tick_is_what_was_done(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    lines, wanted, slot = [], [], 4
+    lines: list[dict[str, Any]] = []
+    wanted, slot = [], 4
     for _ in range(80):
         names = [n for n in KEYS if rng.random() < 0.1]
         buttons = [b for b in range(3) if rng.random() < 0.2]
@@ -133,8 +134,8 @@ def test_turns_beyond_the_camera_are_told(tmp_path: Path) -> None:
 
 
 def test_the_pointer_is_drawn_while_a_menu_is_open(tmp_path: Path) -> None:
-    places = [(320, 180), (1e6, -1e6), (1279, 719)]
-    lines = [line(isGuiOpen=True, x=x, y=y) for x, y in places]
+    positions = [(320, 180), (1e6, -1e6), (1279, 719)]
+    lines = [line(isGuiOpen=True, x=x, y=y) for x, y in positions]
     lines.append(line(x=320, y=180))
     import_vpt(play(tmp_path / "in", "a", lines), tmp_path / "out", MINECRAFT)
     frames = open_episodes(tmp_path / "out")[0].frames().astype(int)
@@ -146,11 +147,11 @@ def test_the_pointer_is_drawn_while_a_menu_is_open(tmp_path: Path) -> None:
     assert abs(frames[[1, 3]] - greys[[1, 3]]).max() < 20
 
 
-@pytest.mark.parametrize(("lines", "pictures"), [(9, 6), (6, 9)])
+@pytest.mark.parametrize(("lines", "frame_count"), [(9, 6), (6, 9)])
 def test_only_ticks_with_picture_and_line_are_kept(
-    tmp_path: Path, lines: int, pictures: int
+    tmp_path: Path, lines: int, frame_count: int
 ) -> None:
-    source = play(tmp_path / "in", "a", [line(dx=20 * t) for t in range(lines)], pictures)
+    source = play(tmp_path / "in", "a", [line(dx=20 * t) for t in range(lines)], frame_count)
     report = import_vpt(source, tmp_path / "out", SMALL)
     assert (report.recordings, report.dropped) == (1, 3)
     (episode,) = open_episodes(tmp_path / "out")
@@ -237,11 +238,11 @@ def test_a_broken_line_is_told_and_hinders_no_other(tmp_path: Path, broken: str,
     (source / "bad.jsonl").write_bytes(b"".join(rows))
     report = import_vpt(source, tmp_path / "out", SMALL)
     assert report.recordings == 1
-    (told,) = report.refused
-    assert told.startswith(f"{source / 'bad.jsonl'}, line 2")
-    assert "\n" not in told
-    assert re.search(why, told)
-    assert len(told) < 400 + len(str(source))
+    (refusals,) = report.refused
+    assert refusals.startswith(f"{source / 'bad.jsonl'}, line 2")
+    assert "\n" not in refusals
+    assert re.search(why, refusals)
+    assert len(refusals) < 400 + len(str(source))
     assert [e.header.author for e in open_episodes(tmp_path / "out")] == ["good"]
 
 
@@ -257,15 +258,15 @@ def test_files_without_partner_or_picture_are_told(tmp_path: Path) -> None:
     (source / "empty.jsonl").write_text("\n")
     report = import_vpt(source, tmp_path / "out", SMALL)
     assert report.recordings == 1
-    told = dict(
+    refusals = dict(
         zip(("blind", "empty", "mute", "noise", "torn", "wide"), report.refused, strict=True)
     )
-    assert f"no {source / 'blind.mp4'} beside" in told["blind"]
-    assert f"no {source / 'mute.jsonl'} beside" in told["mute"]
-    assert "empty.jsonl has no line" in told["empty"]
-    assert "noise.mp4 cannot be read" in told["noise"]
-    assert "torn.mp4 cannot be read" in told["torn"]
-    assert "pictures of 8 x 4098" in told["wide"]
+    assert f"no {source / 'blind.mp4'} beside" in refusals["blind"]
+    assert f"no {source / 'mute.jsonl'} beside" in refusals["mute"]
+    assert "empty.jsonl has no line" in refusals["empty"]
+    assert "noise.mp4 cannot be read" in refusals["noise"]
+    assert "torn.mp4 cannot be read" in refusals["torn"]
+    assert "frames of 8 x 4098" in refusals["wide"]
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 

@@ -1,6 +1,8 @@
-"""The human's window: hands that lose no movement, and a whole session without a screen."""
+"""Game window for people: no mouse movement is lost, and a session without a screen is recorded."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from games.voxel.window import DEGREES_PER_PIXEL, Hands
 from recorder import open_episodes
 
 
-def test_mouse_movement_is_carried_over():
+def test_mouse_movement_is_carried_over() -> None:
     hands = Hands()
     hands.look(150, -44)
     turned = np.sum([hands.action()["camera"] for _ in range(8)], axis=0)
@@ -20,18 +22,18 @@ def test_mouse_movement_is_carried_over():
     assert SPEC.normalize(hands.action()) == SPEC.null_action()
 
 
-def test_opposite_keys_cancel():
+def test_opposite_keys_cancel() -> None:
     hands = Hands({"forward", "back", "jump"})
     assert hands.action() == SPEC.normalize({"jump": 1})
 
 
-def test_a_person_is_recorded(tmp_path, monkeypatch):
+def test_a_person_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
     pygame = pytest.importorskip("pygame")
     keys = iter([(pygame.KEYDOWN, pygame.K_w)] + [None] * 4 + [(pygame.KEYUP, pygame.K_w)])
     words = iter("tturn left")
 
-    def events():
+    def events() -> Any:
         if (key := next(keys, None)) is not None:
             return [pygame.event.Event(key[0], key=key[1])]
         if not typed:
@@ -43,7 +45,7 @@ def test_a_person_is_recorded(tmp_path, monkeypatch):
             ]
         return []
 
-    typed = []
+    typed: list[bool] = []
     monkeypatch.setattr(pygame.event, "get", events)
     report = record_human(tmp_path, seed=4, author="a tester", max_steps=10)
     (episode,) = open_episodes(tmp_path)

@@ -1,0 +1,1 @@
+"""Console: the page that shows a running player, and a script that photographs it."""

@@ -48,7 +48,7 @@ def check_env(env: Env, steps: int = 20, seed: int = 1) -> list[Problem]:
 
 def check_expert(game: Game, steps: int = 40, seeds: int = 2) -> list[Problem]:
     """Let a game's expert play the first steps of every task; an empty list where it has none."""
-    if game.expert is None or game.make is None:
+    if game.make_expert is None or game.make is None:
         return []
     problems = []
     for task in game.tasks or ("",):

@@ -142,7 +142,7 @@ class FakePolicy:
         return self.sessions[-1]
 
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        return [Decision(action={}, words="", probability=1.0) for _ in requests]
+        return [Decision(action={"press": 0}, words="", probability=1.0) for _ in requests]
 
     def ask(self, player: object, question: str) -> str:
         return ""

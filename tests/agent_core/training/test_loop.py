@@ -154,7 +154,7 @@ def test_saved_is_said_once_it_is_true(
             if "saved" in record.getMessage():
                 states.append((tmp_path / "state" / "state.json").exists())
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "iafm.train")
     logging.getLogger("iafm.train").addHandler(watch := Watch())
     train(config(6), tmp_path, SPLITS, Frames({2: signal.SIGINT}))
     logging.getLogger("iafm.train").removeHandler(watch)

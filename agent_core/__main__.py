@@ -9,10 +9,6 @@ import sys
 from agent_core.cli import data_and_training, inspect, serving
 from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
 from agent_core.cli.output import remark
-from bridges.errors import BridgeError, PolicyError
-from games import ActionError, UnplayableError
-from games.registry import UnknownGameError
-from recorder import CaptureError
 
 EXAMPLES = """\
 iafm demo                                  watch the shipped checkpoint play, in your browser
@@ -26,6 +22,8 @@ iafm instruct "chop a tree"                give it another goal
 """
 FULL_OR_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """Errors of the system that the user can mend: no permission, a read-only or full disk."""
+AGENT_EXTRA = ("torch", "safetensors", "tokenizers", "sacrebleu", "matplotlib", "tensorboard")
+"""Packages of the extra `agent`; a bare install has none of them."""
 
 
 def parser() -> Parser:
@@ -59,22 +57,35 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno in FULL_OR_FORBIDDEN:
             return _mistake(f"{error.strerror}: {error.filename or 'while writing'}")
         raise
-    except (
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in AGENT_EXTRA:
+            raise
+        return _mistake(f"this command needs {error.name}: pip install 'iafm[agent]'")
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if not isinstance(error, user_errors()):
+            raise
+        return _mistake(error)
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """The errors that a user can cause and mend; loaded only when something was raised."""
+    from agent_core import errors
+    from bridges.errors import BridgeError, PolicyError
+    from games import ActionError, UnplayableError
+    from games.registry import UnknownGameError
+    from recorder import CaptureError
+
+    elsewhere = (
         ActionError,
         BridgeError,
         CaptureError,
         PolicyError,
         UnknownGameError,
         UnplayableError,
-        UsageError,
-    ) as error:
-        return _mistake(error)
-    except (ValueError, RuntimeError) as error:
-        if type(error).__module__.startswith("agent_core."):
-            return _mistake(error)
-        raise
-    except KeyboardInterrupt:
-        return 130
+    )
+    return (UsageError, *elsewhere, *errors.ALL)
 
 
 def _mistake(error: Exception | str) -> int:

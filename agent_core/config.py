@@ -10,12 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agent_core.errors import ConfigError
+from agent_core.presets import PRESETS
 from games import did_you_mean
 from games.validation_error import FirstError, first_error
-
-
-class ConfigError(ValueError):
-    """A run's configuration is wrong; the message names the setting."""
 
 
 class _Section(BaseModel):
@@ -28,48 +26,6 @@ _Stride = Literal[1, 2, 4, 8]
 _Cells = Annotated[int, Field(ge=1, le=512)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 _Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {},
-    "small": {
-        "width": 384,
-        "layers": 8,
-        "heads": 12,
-        "pooled_grid": (3, 8),
-        "context_frames": 8,
-        "stem_widths": (32, 64, 160),
-        "stem_strides": (2, 2, 2),
-        "stem_blocks": (1, 2, 3),
-        "text_vocab_size": 2048,
-    },
-    "paper": {
-        "backbone": "paper",
-        "width": 768,
-        "layers": 12,
-        "heads": 12,
-        "frame_height": 224,
-        "frame_width": 224,
-        "pooled_grid": (14, 14),
-        "global_token": True,
-        "temporal_attention": True,
-        "context_frames": 9,
-        "max_text_tokens": 32,
-        "max_thought_tokens": 27,
-        "max_action_tokens": 27,
-        "text_vocab_size": 50_267,
-        "padded_vocab_size": 51_576,
-        "mae_blocks": 5,
-        "mae_heads": 16,
-    },
-}
-PRESETS["paper-realtime"] = {
-    **PRESETS["paper"],
-    "frame_height": 112,
-    "frame_width": 112,
-    "pooled_grid": (4, 4),
-    "global_token": False,
-    "temporal_attention": False,
-}
 
 
 class ModelConfig(_Section):

@@ -7,8 +7,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from agent_core.config import ConfigError
 from agent_core.cpu.capability import support
+from agent_core.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:

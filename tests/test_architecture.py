@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "agent_core": {"games", "bridges", "recorder"},
 }
 HEAVY = {"torch", "safetensors", "tokenizers"}
-LAZY = ("agent_core/cli/", "agent_core/__main__.py")
+LAZY = ("agent_core/cli/", "agent_core/__main__.py", "agent_core/recording/expert.py")
+"""Where parts of our own are imported when they are used: they load torch, or the help would load them."""
 FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 
 

@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agent_core.errors import CheckpointError
 from agent_core.model.conv_stem import normalize_pixels
 from agent_core.tokens.vocabulary import Vocabulary
 from agent_core.weights.checkpoint import (
     FORMAT,
     HEADER,
-    CheckpointError,
     load_weights,
     parse_header,
     read_header,

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from agent_core.baseline.network import KIND, ActionHeads, CnnGru, Header, Sizes, make_header
 from agent_core.baseline.sequences import Sequences, build_sequences
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
 from agent_core.data.dataset import WindowDraw, step_generator
 from agent_core.data.tables import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
+from agent_core.errors import ConfigError
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import refuse_other_network
 from agent_core.training.loop import Metrics, TrainingLoop, check_budget

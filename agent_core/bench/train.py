@@ -10,9 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agent_core.bench.ceilings import MEASURE_S, gemm_dtype, gemm_gflops, peak_memory_mb
 from agent_core.bench.infer import BenchOptions, random_checkpoint
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.cpu.capability import Precision
 from agent_core.device import keep_freed_memory, pick_device
+from agent_core.errors import ConfigError
 from agent_core.model.batch import Batch
 from agent_core.model.conv_stem import normalize_pixels
 from agent_core.training.loss import MaskedPatches, count_tokens

@@ -13,12 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
+from agent_core.errors import TransformersReferenceError
 from agent_core.model.conv_stem import normalize_pixels
 from games import Frame
-
-
-class TransformersReferenceError(RuntimeError):
-    """The reference cannot run here; the message says what is missing."""
 
 
 class TransformersReference:

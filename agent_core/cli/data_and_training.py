@@ -21,9 +21,6 @@ from agent_core.cli.arguments import (
 )
 from agent_core.cli.output import answer, fields, records, remark, say, table
 from agent_core.progress_bar import ProgressBar
-from games import UnplayableError
-from games.registry import load
-from recorder import ActionColumns
 
 
 def add(commands: Any) -> None:
@@ -225,6 +222,9 @@ def _agent_options(evaluate: argparse.ArgumentParser) -> None:
 
 
 def run_record(args: argparse.Namespace) -> int:
+    from games import UnplayableError
+    from games.registry import load
+
     game = load(args.game)
     out_dir = args.out or Path("data") / game.spec.name
     if not args.expert and game.spec.name != "voxel":
@@ -282,6 +282,7 @@ def _export(args: argparse.Namespace) -> dict[str, Any]:
 
 def _import(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import import_episodes
+    from recorder import ActionColumns
 
     target = writable_folder(args.out or Path("data") / args.path.name)
     numbers = ActionColumns(args.action_column, tuple(args.numbers))

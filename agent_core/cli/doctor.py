@@ -13,7 +13,8 @@ from pathlib import Path
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
 from agent_core.cpu.capability import Precision, detect
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from agent_core.errors import CheckpointError
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (

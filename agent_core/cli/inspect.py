@@ -15,9 +15,7 @@ from agent_core.cli.arguments import (
     words,
 )
 from agent_core.cli.output import answer, fields, plain, remark, say, table
-from agent_core.config import PRESETS
-from bridges.testing.load_test import batching_load
-from games.registry import load, make, names
+from agent_core.presets import PRESETS
 
 PRESET_NAMES = tuple(PRESETS)
 
@@ -140,6 +138,8 @@ def _add_doctor(commands: Any) -> None:
 
 
 def run_games(args: argparse.Namespace) -> int:
+    from games.registry import load, names
+
     if args.game:
         spec = load(args.game).spec
         rows = [(c.name, c.kind, c.meaning or "–", len(c.tokens)) for c in spec.controls]
@@ -154,6 +154,8 @@ def run_games(args: argparse.Namespace) -> int:
 
 
 def _game_record(name: str) -> dict[str, Any]:
+    from games.registry import load
+
     game = load(name)
     spec = game.spec
     return {"name": name, "id": spec.id, "title": spec.title, "playable": game.make is not None}
@@ -161,6 +163,7 @@ def _game_record(name: str) -> dict[str, Any]:
 
 def run_check(args: argparse.Namespace) -> int:
     from games.check import check_env, check_expert
+    from games.registry import load, make
 
     problems = [*check_env(make(args.game)), *check_expert(load(args.game))]
     rows = [(p.code, p.message, p.hint) for p in problems]
@@ -186,11 +189,17 @@ def run_bench(args: argparse.Namespace) -> int:
         case "infer" | "train":
             report = _bench_model(args)
         case "wire":
-            report = asdict(batching_load(seconds=args.seconds))
+            report = _bench_wire(args.seconds)
         case _:
             report = bench.bench_env(args.seconds)
     remark(plain(bench.machine()))
     return answer(report, args.json, lambda: _show_speeds(report))
+
+
+def _bench_wire(seconds: float) -> dict[str, Any]:
+    from bridges.testing.load_test import batching_load
+
+    return asdict(batching_load(seconds=seconds))
 
 
 def _show_speeds(report: dict[str, Any]) -> None:
@@ -248,6 +257,7 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_describe(args: argparse.Namespace) -> int:
     from agent_core.evaluation.captioning import describe
+    from games.registry import load
 
     text = describe(args.video, args.checkpoint, args.question, load("clips").spec)
     report = {"video": str(args.video), "question": args.question, "text": text}

@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.arguments import (
     add_command,
@@ -18,13 +18,13 @@ from agent_core.cli.arguments import (
 )
 from agent_core.cli.output import answer, fields, remark, say, say_json
 from agent_core.progress_bar import ProgressBar
-from bridges.client import WatchMessage, ask, instruct, watch
 from bridges.errors import BridgeError
-from bridges.play import Start, play
-from bridges.policy import Policy
-from bridges.protocol.messages import Act, State
-from bridges.serving.random_policy import RandomPolicy
-from bridges.serving.server import BridgeServer, run
+
+if TYPE_CHECKING:  # the help of every command loads none of these
+    from bridges.client import WatchMessage
+    from bridges.policy import Policy
+    from bridges.protocol.messages import Act
+    from bridges.serving.server import BridgeServer
 
 URL = "ws://127.0.0.1:8765/v1"
 PORT = 8765
@@ -175,6 +175,8 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
 
 def _policy(args: argparse.Namespace) -> Policy:
     if args.policy == "random":
+        from bridges.serving.random_policy import RandomPolicy
+
         return RandomPolicy()
     from agent_core.agent import Agent
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
@@ -199,6 +201,8 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def run_serve(args: argparse.Namespace) -> int:
+    from bridges.serving.server import BridgeServer, run
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     token = _token(args.token_file)
     server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
@@ -229,6 +233,7 @@ def _token(path: Path | None) -> str | None:
 
 
 def run_play(args: argparse.Namespace) -> int:
+    from bridges.play import Start, play
     from games.registry import load, make
 
     if args.task and args.task != load(args.game).free_task:
@@ -246,18 +251,24 @@ def run_play(args: argparse.Namespace) -> int:
 
 
 def run_ask(args: argparse.Namespace) -> int:
+    from bridges.client import ask
+
     text = ask(args.url, args.question, session=args.session, token=_token(args.token_file))
     report = {"session": args.session, "question": args.question, "text": text}
     return answer(report, args.json, lambda: say(text))
 
 
 def run_instruct(args: argparse.Namespace) -> int:
+    from bridges.client import instruct
+
     session = instruct(args.url, args.text, session=args.session, token=_token(args.token_file))
     report = {"session": session, "text": args.text}
     return answer(report, args.json, lambda: say(f"{session}: {args.text}"))
 
 
 def run_watch(args: argparse.Namespace) -> int:
+    from bridges.client import watch
+
     messages = watch(args.url, session=args.session, token=_token(args.token_file))
     last = ""
     for count, act in enumerate(watched_actions(messages), 1):
@@ -274,6 +285,8 @@ def run_watch(args: argparse.Namespace) -> int:
 
 def watched_actions(messages: Iterable[WatchMessage]) -> Iterator[Act]:
     """The actions among a watcher's messages; a remark whenever no game is attached any more."""
+    from bridges.protocol.messages import Act, State
+
     attached = True
     for message in messages:
         if isinstance(message, Act):

@@ -26,6 +26,7 @@ import torch
 
 from agent_core.cpu.capability import Isa, detect
 from agent_core.cpu.kernels import abi, compact_structs, paper_structs
+from agent_core.errors import KernelError
 
 _SOURCE = Path(__file__).with_name("kernels")
 Kind = Literal["paper", "compact"]
@@ -45,10 +46,6 @@ _ISA_FLAGS: dict[Kind, dict[Isa, list[str]]] = {
 _STRUCTS = {"paper": paper_structs.STRUCTS, "compact": compact_structs.STRUCTS}
 _FUNCTIONS = {"paper": paper_structs.FUNCTIONS, "compact": compact_structs.FUNCTIONS}
 _COMPILER_TIMEOUT_S = 120
-
-
-class KernelError(RuntimeError):
-    """The kernels cannot be used here; the message says why."""
 
 
 def supported_isas(kind: Kind) -> tuple[Isa, ...]:

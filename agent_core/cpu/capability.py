@@ -21,7 +21,7 @@ from typing import Literal
 
 import torch
 
-from agent_core.config import ConfigError
+from agent_core.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "int8"]
 Backend = Literal["kernels", "onednn", "fbgemm", "torch"]

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu.arena import Arena
-from agent_core.cpu.build import KernelError, load_library
+from agent_core.cpu.build import load_library
 from agent_core.cpu.capability import Isa
 from agent_core.cpu.kernels import compact_structs
 from agent_core.cpu.kernels.compact_structs import Convolution, ConvStem, Layer, Matrix, Norm
+from agent_core.errors import KernelError
 from agent_core.model import IAFM
 from agent_core.model.block import Block
 from agent_core.model.conv_stem import VisionTower

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu.arena import Arena
-from agent_core.cpu.build import KernelError, load_library
+from agent_core.cpu.build import load_library
 from agent_core.cpu.capability import Isa
 from agent_core.cpu.int8 import ZERO_POINT, Calibrator, QuantParams, quantize_weight, smooth_quant
 from agent_core.cpu.kernels.paper_structs import (
@@ -30,6 +30,7 @@ from agent_core.cpu.kernels.paper_structs import (
     Matrix,
     Transformer,
 )  # fmt: skip
+from agent_core.errors import KernelError
 from agent_core.model import IAFM
 from agent_core.model.block import QUICK, Attention, Block, quick_gelu
 from agent_core.model.vit import SpaceTimeBlock, TemporalKVCache, ViTower

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.data.dataset import Frames, WindowDataset
 from agent_core.data.tables import EpisodeLike, build_dataset
 from agent_core.device import pick_device
+from agent_core.errors import ConfigError
 from agent_core.tokens.vocabulary import Vocabulary, build_vocabulary, spec_meanings
 from agent_core.weights.checkpoint import load
 from agent_core.weights.pretrained import opt_tokenizer

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agent_core.config import ConfigError, DataConfig, ModelConfig
+from agent_core.config import DataConfig, ModelConfig
 from agent_core.data.dataset import Frames, WindowDataset
+from agent_core.errors import ConfigError
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION, THOUGHT, Vocabulary
 from games import Action, GameSpec

@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agent_core.config import ConfigError
 from agent_core.cpu.capability import Precision, Processor
 from agent_core.cpu.inference_model import CustomLayer, InferenceModel
 from agent_core.engine.cache_layout import (
@@ -48,6 +47,7 @@ from agent_core.engine.kv_cache import KVCache
 from agent_core.engine.sampling import ActionSampler, Candidate, DecodeState, Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
 from agent_core.engine.thought import generate_thought
+from agent_core.errors import ConfigError
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import THOUGHT
 from agent_core.weights.checkpoint import Checkpoint

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent_core.engine.engine import Engine, EngineOptions
+from agent_core.errors import CheckpointError
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import CAPTION
-from agent_core.weights.checkpoint import CheckpointError, load
+from agent_core.weights.checkpoint import load
 from games import GameSpec
 from games.resize import resize_frame
 from recorder import CaptureError, clip_frames

@@ -22,7 +22,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent_core.agent import Agent
 from agent_core.config import ModelConfig
 from agent_core.process_pool import pool
 from agent_core.tokens.instruction_room import sure_cut_warning
@@ -253,7 +252,9 @@ class _AgentDriver:
 
 
 @lru_cache(maxsize=1)
-def _agent(checkpoint: Path) -> Agent:
+def _agent(checkpoint: Path) -> Policy:
+    from agent_core.agent import Agent  # torch, which the expert alone does not need
+
     return Agent.load(checkpoint, threads=1, num_candidates=0)
 
 

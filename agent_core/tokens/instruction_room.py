@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from agent_core.tokens.vocabulary import Vocabulary
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # recording reads no vocabulary and needs no tokenizer
+    from agent_core.tokens.vocabulary import Vocabulary
 
 MARKERS = 2
 """BOS and EOS, which take a token each."""

@@ -15,8 +15,9 @@ from typing import Any
 from agent_core.config import RunConfig
 from agent_core.data.corpus import TrainingData
 from agent_core.data.dataset import WindowDataset
+from agent_core.errors import TrainError
 from agent_core.tokens.vocabulary import Vocabulary
-from agent_core.training.run_dir import BEST, LAST, TrainError
+from agent_core.training.run_dir import BEST, LAST
 from agent_core.weights.checkpoint import HEADER, read_header
 from recorder.format.atomic import current_or_old
 

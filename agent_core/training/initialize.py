@@ -8,9 +8,9 @@ import torch
 
 from agent_core.config import RunConfig
 from agent_core.data.corpus import TrainingData
+from agent_core.errors import TrainError
 from agent_core.model.block import Block
 from agent_core.model.iafm import IAFM
-from agent_core.training.run_dir import TrainError
 from agent_core.weights.checkpoint import load
 from agent_core.weights.pretrained import import_clip, import_opt
 

@@ -21,8 +21,9 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel
 from torch import Tensor
 
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.data.corpus import TrainingData
+from agent_core.errors import ConfigError, TrainError
 from agent_core.progress_bar import ProgressBar
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import fingerprint
@@ -30,7 +31,7 @@ from agent_core.training.interrupt import StopRequest
 from agent_core.training.progress import ProgressReporter, progress_bar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
-from agent_core.training.run_dir import BEST, LAST, STATE, TrainError
+from agent_core.training.run_dir import BEST, LAST, STATE
 from agent_core.training.run_log import RunLog, draw_curves
 from agent_core.training.schedule import LrSchedule, learning_rate, spent_share
 from agent_core.training.validation import ValidationStopped

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.data.dataset import WindowDataset, step_generator
+from agent_core.errors import ConfigError
 from agent_core.model.batch import Batch
 from agent_core.model.block import Block
 from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels

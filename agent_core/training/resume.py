@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, no_grad
 from torch.optim import Optimizer
 
+from agent_core.errors import TrainError
 from agent_core.training.fingerprint import RunFingerprint
-from agent_core.training.run_dir import BEST, TrainError
+from agent_core.training.run_dir import BEST
 from agent_core.training.sharding import full_state_dict, shard_like
 from recorder.format.atomic import replaced_folder
 

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from agent_core.errors import TrainError
+
 STATE, BEST, LAST = "state", "best", "last"
 _LOCK = "lock"
-
-
-class TrainError(RuntimeError):
-    """Training cannot go on; the message says what is still intact."""
 
 
 def create_run_dir(run_dir: Path) -> None:

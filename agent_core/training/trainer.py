@@ -14,11 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from agent_core.config import ConfigError, RunConfig
+from agent_core.config import RunConfig
 from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
 from agent_core.data.prefetch import Prefetcher, can_prefetch
 from agent_core.data.tables import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
+from agent_core.errors import ConfigError, TrainError
 from agent_core.model.iafm import IAFM
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import refuse_other_network
@@ -36,7 +37,7 @@ from agent_core.training.precision import autocast, set_matmul_precision
 from agent_core.training.progress import as_metrics
 from agent_core.training.report import TrainReport
 from agent_core.training.resume import TrainState
-from agent_core.training.run_dir import TrainError, clear_run, locked_run_dir, write_guard
+from agent_core.training.run_dir import clear_run, locked_run_dir, write_guard
 from agent_core.training.sharding import full_state_dict, full_tensor, grad_sync, shard, wrap_ddp
 from agent_core.training.validation import iafm_scores, scores_by_game
 from agent_core.weights.checkpoint import Header, make_header

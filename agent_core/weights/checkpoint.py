@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from agent_core.config import ModelConfig
+from agent_core.errors import CheckpointError, HubError
 from agent_core.model.iafm import IAFM
 from agent_core.tokens.vocabulary import Vocabulary
-from agent_core.weights.hub import HubError, fetch
+from agent_core.weights.hub import fetch
 from games import GameSpec
 from games.validation_error import first_error
 from recorder.format.atomic import current_or_old, replaced_folder
@@ -39,10 +40,6 @@ HEADER_BYTES = 16 << 20
 """A larger header is refused unread; the tokenizer of the largest preset takes 4 MB."""
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "voxel-tiny"
 """The checkpoint that comes with the package."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read; the message names the file and what is wrong with it."""
 
 
 class Header(BaseModel):

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from agent_core.errors import HubError
+
 HUB = "hub:"
 FILES = "model.safetensors", "config.json"
 CARD = """---
@@ -28,10 +30,6 @@ pip install "iafm[hub]"
 iafm serve --checkpoint {hub}{name}
 ```
 """
-
-
-class HubError(RuntimeError):
-    """A download or an upload failed; the message says why."""
 
 
 def fetch(source: str, patterns: tuple[str, ...]) -> Path:

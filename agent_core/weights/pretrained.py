@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
+from agent_core.errors import HubError, PretrainedError
 from agent_core.model.iafm import IAFM
 from agent_core.model.vit import ViTower
 from agent_core.tokens.vocabulary import SPECIAL
-from agent_core.weights.hub import HUB, HubError, fetch
+from agent_core.weights.hub import HUB, fetch
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -59,10 +60,6 @@ _OPT = {
     "final_layer_norm.weight": "norm.weight",
     "final_layer_norm.bias": "norm.bias",
 }
-
-
-class PretrainedError(ValueError):
-    """Pretrained weights cannot be imported; the message names the file or the tensor."""
 
 
 def import_clip(model: IAFM, source: str) -> None:

@@ -12,9 +12,10 @@ import torch
 from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.bench.infer import expert_trace
-from agent_core.config import ConfigError, ModelConfig
+from agent_core.config import ModelConfig
 from agent_core.cpu.capability import Precision, detect
 from agent_core.engine.engine import Engine
+from agent_core.errors import ConfigError
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save

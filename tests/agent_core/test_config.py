@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.config import ConfigError, ModelConfig, RunConfig, load_config
+from agent_core.config import ModelConfig, RunConfig, load_config
+from agent_core.errors import ConfigError
 
 
 def test_overrides_and_round_trip(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from agent_core.baseline.network import ActionHeads, CnnGru, Sizes, head_of, loa
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.errors import CheckpointError
 from agent_core.evaluation.report import success_table
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.training.run_log import read_log
-from agent_core.weights.checkpoint import CheckpointError, save
+from agent_core.weights.checkpoint import save
 from bridges.errors import PolicyError
 from bridges.policy import PolicyRequest
 from games import Action, Button, Camera, Choice, FrameSize, GameSpec, Stick

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from agent_core.config import ConfigError
 from agent_core.cpu.capability import (
     Precision,
     Processor,
@@ -17,6 +16,7 @@ from agent_core.cpu.capability import (
     require,
     support,
 )
+from agent_core.errors import ConfigError
 
 pytestmark = pytest.mark.processor
 

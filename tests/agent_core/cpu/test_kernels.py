@@ -23,18 +23,12 @@ from numpy.typing import NDArray
 
 from agent_core.cpu import compact as native_compact
 from agent_core.cpu import paper as native_paper
-from agent_core.cpu.build import (
-    Isa,
-    KernelError,
-    Kind,
-    compile_library,
-    load_library,
-    supported_isas,
-)
+from agent_core.cpu.build import Isa, Kind, compile_library, load_library, supported_isas
 from agent_core.cpu.kernels import compact_structs as compact
 from agent_core.cpu.kernels import paper_structs as paper
 from agent_core.cpu.kernels import reference
 from agent_core.cpu.kernels.reference import Float, from_bf16, to_bf16
+from agent_core.errors import KernelError
 
 pytestmark = pytest.mark.processor
 

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu import paper as native_paper
-from agent_core.cpu.build import Isa, KernelError, load_library, supported_isas
+from agent_core.cpu.build import Isa, load_library, supported_isas
 from agent_core.cpu.int8 import Calibrator
 from agent_core.cpu.kernels.paper_structs import HEAD_DIM as HEAD
 from agent_core.cpu.paper import CpuTransformer
 from agent_core.device import use_large_pages
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction
+from agent_core.errors import KernelError
 from agent_core.model import IAFM
 from agent_core.model.decoder import Decoder
 from agent_core.model.vit import TemporalKVCache, ViTower

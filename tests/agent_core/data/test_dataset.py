@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agent_core.config import ConfigError, DataConfig, ModelConfig
+from agent_core.config import DataConfig, ModelConfig
 from agent_core.data.dataset import WindowDataset, WindowDraw
 from agent_core.data.tables import build_dataset
+from agent_core.errors import ConfigError
 from agent_core.model.batch import Batch
 from agent_core.tokens.vocabulary import CAPTION, THOUGHT, build_vocabulary
 from games import Action

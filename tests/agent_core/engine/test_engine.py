@@ -12,11 +12,12 @@ import torch
 
 from agent_core.agent import DEFAULT_CHECKPOINT
 from agent_core.bench.infer import expert_trace
-from agent_core.config import ConfigError, ModelConfig
+from agent_core.config import ModelConfig
 from agent_core.cpu.capability import Precision, Processor, detect
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.sampling import Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
+from agent_core.errors import ConfigError
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.tokens.action_codec import ActionCodec

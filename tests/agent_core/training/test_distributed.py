@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import torch
 
-from agent_core.config import ConfigError
+from agent_core.errors import ConfigError
 from agent_core.training.distributed import ProcessGroup
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from agent_core.baseline.network import load as load_baseline
 from agent_core.baseline.trainer import train_baseline_on
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from agent_core.errors import TrainError
 from agent_core.training.report import TrainReport
-from agent_core.training.run_dir import TrainError, locked_run_dir
+from agent_core.training.run_dir import locked_run_dir
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train_on
 from agent_core.weights.checkpoint import load

@@ -16,7 +16,6 @@ import torch
 
 from agent_core.agent import Agent
 from agent_core.config import (
-    ConfigError,
     DataConfig,
     LossConfig,
     ModelConfig,
@@ -25,16 +24,16 @@ from agent_core.config import (
     load_config,
 )
 from agent_core.data.corpus import build_training_data
+from agent_core.errors import CheckpointError, ConfigError, TrainError
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.training.loss import losses
 from agent_core.training.microbatch import sample_microbatch
-from agent_core.training.run_dir import TrainError
 from agent_core.training.run_log import read_log
 from agent_core.training.schedule import learning_rate
 from agent_core.training.trainer import train, train_on
 from agent_core.weights import checkpoint
-from agent_core.weights.checkpoint import CheckpointError, load
+from agent_core.weights.checkpoint import load
 from bridges.policy import PolicyRequest
 from games.voxel.spec import SPEC
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from agent_core.config import ModelConfig
+from agent_core.errors import CheckpointError
 from agent_core.model import IAFM
 from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import (
@@ -19,7 +20,6 @@ from agent_core.weights.checkpoint import (
     HEADER,
     HEADER_BYTES,
     WEIGHTS,
-    CheckpointError,
     load,
     make_header,
     save,

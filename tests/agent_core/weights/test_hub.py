@@ -12,7 +12,8 @@ import huggingface_hub
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from agent_core.errors import CheckpointError
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from agent_core.config import ModelConfig
+from agent_core.errors import PretrainedError
 from agent_core.model import IAFM
 from agent_core.model.vit import ViTower
 from agent_core.tokens.vocabulary import SPECIAL, Vocabulary
-from agent_core.weights.pretrained import PretrainedError, import_clip, import_opt, opt_tokenizer
+from agent_core.weights.pretrained import import_clip, import_opt, opt_tokenizer
 
 TOLERANCE = 1e-4
 SMALL = {"width": 48, "layers": 2, "heads": 4, "frame_height": 32, "frame_width": 32, "patch": 8,

@@ -20,7 +20,7 @@ from agent_core.cli.arguments import (
     writable_folder,
 )
 from agent_core.cli.output import answer, fields, records, remark, say, table
-from agent_core.progress_bar import ProgressBar
+from agent_core.training.progress_bar import ProgressBar
 
 
 def add(commands: Any) -> None:

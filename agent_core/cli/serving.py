@@ -17,7 +17,7 @@ from agent_core.cli.arguments import (
     words,
 )
 from agent_core.cli.output import answer, fields, remark, say, say_json
-from agent_core.progress_bar import ProgressBar
+from agent_core.training.progress_bar import ProgressBar
 from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these

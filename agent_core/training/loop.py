@@ -24,11 +24,11 @@ from torch import Tensor
 from agent_core.config import RunConfig
 from agent_core.data.corpus import TrainingData
 from agent_core.errors import ConfigError, TrainError
-from agent_core.progress_bar import ProgressBar
 from agent_core.training.distributed import ProcessGroup
 from agent_core.training.fingerprint import fingerprint
 from agent_core.training.interrupt import StopRequest
 from agent_core.training.progress import ProgressReporter, progress_bar
+from agent_core.training.progress_bar import ProgressBar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
 from agent_core.training.run_dir import BEST, LAST, STATE

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from agent_core.progress_bar import ProgressBar
+from agent_core.training.progress_bar import ProgressBar
 from agent_core.training.run_log import RunLog
 
 logger = logging.getLogger("iafm.train")

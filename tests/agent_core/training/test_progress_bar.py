@@ -1,6 +1,6 @@
 """Progress bar: lines where there is no terminal, text as it is where there is one."""
 
-from agent_core.progress_bar import ProgressBar
+from agent_core.training.progress_bar import ProgressBar
 
 
 def test_without_a_terminal_a_line_comes_every_ten_seconds():

@@ -38,6 +38,11 @@ def check_model_commands_name_the_extra() -> None:
         assert "iafm[agent]" in lines[0], (command, done)
 
 
+def check_the_doctor_says_what_is_not_there() -> None:
+    done = subprocess.run([IAFM, "doctor"], capture_output=True, text=True, check=False)
+    assert "not installed; pip install 'iafm[agent]' brings it" in done.stdout, done
+
+
 def check_an_expert_is_recorded() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/voxel"
@@ -64,6 +69,7 @@ def check_a_random_policy_answers() -> None:
 if __name__ == "__main__":
     check_nothing_heavy_is_there()
     check_model_commands_name_the_extra()
+    check_the_doctor_says_what_is_not_there()
     check_an_expert_is_recorded()
     check_a_random_policy_answers()
-    print("bare install: 4 passed, 0 failed")
+    print("bare install: 5 passed, 0 failed")

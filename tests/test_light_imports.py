@@ -45,7 +45,13 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["games"], ["games", "voxel"], ["check", "frozen-lake"], ["episodes", "list", "nowhere"]],
+    [
+        ["games"],
+        ["games", "voxel"],
+        ["check", "frozen-lake"],
+        ["doctor"],
+        ["episodes", "list", "nowhere"],
+    ],
     ids=" ".join,
 )
 def test_commands_without_a_model_need_no_torch(argv: list[str]) -> None:

@@ -8,25 +8,23 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 
-from agent_core.cpu import compact as native_compact
-from agent_core.cpu import paper as native_paper
-from agent_core.cpu.capability import Precision, detect
 from agent_core.errors import CheckpointError
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
-    "torch",
     "numpy",
     "gymnasium",
     "opencv-python-headless",
     "websockets",
     "av",
+    "pyarrow",
     "pygame",
-    "tokenizers",
 )
+AGENT_LIBRARIES = ("torch", "safetensors", "tokenizers")
+"""Of the extra `agent`, which only the model needs."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +37,10 @@ class Finding:
 
 
 def examine(port: int = 8765) -> list[Finding]:
-    """Run all checks."""
-    checks: tuple[Callable[[], Finding], ...] = (
-        _python,
-        _libraries,
-        _shadowed,
-        _device,
-        _precisions,
-        _kernels,
-        _checkpoint,
-        _disk,
-    )
+    """Run all checks; those of the model only where the extra `agent` is installed."""
+    has_model = find_spec("torch") is not None
+    model: tuple[Callable[[], Finding], ...] = (_device, _precisions, _kernels, _checkpoint)
+    checks = (_python, _libraries, _shadowed, *(model if has_model else (_no_model,)), _disk)
     return [check() for check in checks] + [_port(port)]
 
 
@@ -59,7 +50,8 @@ def _python() -> Finding:
 
 def _libraries() -> Finding:
     installed, missing = [], []
-    for name in LIBRARIES:
+    names = LIBRARIES + (AGENT_LIBRARIES if find_spec("torch") else ())
+    for name in names:
         try:
             installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
@@ -82,6 +74,10 @@ def _shadowed() -> Finding:
     return Finding("packages", not foreign, detail)
 
 
+def _no_model() -> Finding:
+    return Finding("model", True, "not installed; pip install 'iafm[agent]' brings it")
+
+
 def _device() -> Finding:
     import torch
 
@@ -91,6 +87,8 @@ def _device() -> Finding:
 
 def _precisions() -> Finding:
     """What this processor computes in; an older one emulated (`agent_core.cpu.capability`) shows here."""
+    from agent_core.cpu.capability import Precision, detect
+
     processor = detect()
     precisions: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
     answers = ((precision, processor.support(precision)) for precision in precisions)
@@ -103,9 +101,11 @@ def _precisions() -> Finding:
 
 
 def _kernels() -> Finding:
+    from agent_core.cpu import compact, paper
+
     reasons = {
-        "compact models": native_compact.unavailable_reason(),
-        "the paper's": native_paper.unavailable_reason(),
+        "compact models": compact.unavailable_reason(),
+        "the paper's": paper.unavailable_reason(),
     }
     states = [
         f"{which}: {'compiled and checked' if reason is None else f'torch computes, {reason}'}"
@@ -115,6 +115,8 @@ def _kernels() -> Finding:
 
 
 def _checkpoint() -> Finding:
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
+
     try:
         checkpoint = load(DEFAULT_CHECKPOINT)
     except CheckpointError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
@@ -253,7 +253,7 @@ def instruct(url: str, text: str, *, session: str | None = None, token: str | No
 
 def watch(
     url: str, *, session: str | None = None, token: str | None = None
-) -> Iterator[WatchMessage]:
+) -> Generator[WatchMessage]:
     """Messages about one session (None: whichever is the newest), without pictures.
 
     Of equal `State` messages in a row only the first is yielded. Ends when the named session ends; raises

@@ -140,7 +140,7 @@ def test_the_recording_outlives_the_game(tmp_path: Path, how: Any) -> None:
             os.killpg(game.pid, how)  # as a terminal does: the recording process gets it too
         handed_over = int([line, *game.stdout.read().split()][-1]) + 1
     (folder,) = tmp_path.iterdir()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while read_manifest(folder).status == "recording" and time.monotonic() < deadline:
         time.sleep(0.02)
     assert recover(tmp_path) == []
@@ -156,7 +156,7 @@ def test_a_killed_recording_process_is_noticed_and_recovered(tmp_path: Path) -> 
     frame = np.zeros(SMALL.frame.shape, np.uint8)
     for _ in range(10):
         live.step(frame, {"jump": 1})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(read_lines(live.folder / "actions.jsonl")) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(read_manifest(live.folder).writer, signal.SIGKILL)

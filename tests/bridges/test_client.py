@@ -2,12 +2,14 @@
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
 import pytest
+from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as raw_connect
-from websockets.sync.server import serve
+from websockets.sync.server import ServerConnection, serve
 
 from bridges.client import ask, connect, instruct, watch
 from bridges.errors import BridgeError
@@ -23,6 +25,7 @@ from bridges.protocol.messages import (
 )
 from bridges.serving.limits import ServerLimits
 from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
 from bridges.testing.background_server import background_server
 from games import Button, FrameSize, GameSpec
 from games.voxel import VoxelEnv
@@ -38,20 +41,20 @@ FRAME = np.zeros(SPEC.frame.shape, np.uint8)
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[BridgeServer]:
     with background_server(RandomPolicy()) as server:
         yield server
 
 
-def receive_until(connection, kind):
+def receive_until(connection: ClientConnection, kind: type[object]) -> list[object]:
     """Text messages up to the first of a kind."""
-    received = []
+    received: list[object] = []
     while not received or not isinstance(received[-1], kind):
-        received.append(from_server(connection.recv(timeout=10)))
+        received.append(from_server(connection.recv(timeout=60, decode=True)))
     return received
 
 
-def addresses(server):
+def addresses(server: BridgeServer) -> tuple[str, ...]:
     """What a user may type, and what `iafm serve` prints."""
     return (
         server.url,
@@ -61,7 +64,7 @@ def addresses(server):
     )
 
 
-def test_every_function_accepts_every_form_of_the_address(server):
+def test_every_function_accepts_every_form_of_the_address(server: BridgeServer) -> None:
     for address in addresses(server):
         with connect(address, SPEC) as game:
             game.act(FRAME)
@@ -69,7 +72,7 @@ def test_every_function_accepts_every_form_of_the_address(server):
             instruct(address, "ring twice")
             with closing(watch(address)) as messages:
                 assert isinstance(next(messages), State)
-    steps = []
+    steps: list[Act | None] = []
     report = play(
         VoxelEnv(),
         server.console_url,
@@ -80,7 +83,7 @@ def test_every_function_accepts_every_form_of_the_address(server):
     assert report.steps == 3
 
 
-def test_a_server_on_ipv6_prints_an_address_that_works():
+def test_a_server_on_ipv6_prints_an_address_that_works() -> None:
     try:
         with background_server(RandomPolicy(), host="::1") as server:
             assert server.url == f"ws://[::1]:{server.port}/v1"
@@ -100,7 +103,9 @@ def test_a_server_on_ipv6_prints_an_address_that_works():
     ],
     ids=["ask", "instruct", "watch"],
 )
-def test_an_unknown_session_is_named_with_those_there_are(server, call):
+def test_an_unknown_session_is_named_with_those_there_are(
+    server: BridgeServer, call: Callable[[str, str], object]
+) -> None:
     with pytest.raises(BridgeError, match=r"^no session 'nosuch'; no game is attached yet$"):
         call(server.url, "nosuch")
     with connect(server.url, SPEC) as game:
@@ -112,12 +117,14 @@ def test_an_unknown_session_is_named_with_those_there_are(server, call):
 
 
 @pytest.mark.parametrize("call", [lambda url: ask(url, "why"), lambda url: instruct(url, "go")])
-def test_without_a_game_there_is_nobody_to_ask(server, call):
+def test_without_a_game_there_is_nobody_to_ask(
+    server: BridgeServer, call: Callable[[str], object]
+) -> None:
     with pytest.raises(BridgeError, match=r"^no game is attached yet$"):
         call(server.url)
 
 
-def test_an_instruction_reaches_the_named_session_only(server):
+def test_an_instruction_reaches_the_named_session_only(server: BridgeServer) -> None:
     with connect(server.url, SPEC) as first, connect(server.url, SPEC) as second:
         name = first.welcome.session
         assert instruct(server.url, "ring", session=name) == name
@@ -130,7 +137,9 @@ def test_an_instruction_reaches_the_named_session_only(server):
 
 
 @pytest.mark.parametrize("subscribed", [None, "other"])
-def test_a_console_gets_its_instruction_back_once(server, subscribed):
+def test_a_console_gets_its_instruction_back_once(
+    server: BridgeServer, subscribed: str | None
+) -> None:
     with connect(server.url, SPEC) as other, connect(server.url, SPEC) as newest:
         name = newest.welcome.session
         with raw_connect(server.url) as console:
@@ -145,7 +154,7 @@ def test_a_console_gets_its_instruction_back_once(server, subscribed):
         assert sent_back == [Instruct(text="ring", session=name)]
 
 
-def test_a_watch_of_one_session_sees_it_alone_and_ends_with_it(server):
+def test_a_watch_of_one_session_sees_it_alone_and_ends_with_it(server: BridgeServer) -> None:
     with connect(server.url, SPEC) as game, connect(server.url, SPEC) as other:
         messages = watch(server.url, session=game.welcome.session)
         assert isinstance(next(messages), State)
@@ -161,20 +170,22 @@ def test_a_watch_of_one_session_sees_it_alone_and_ends_with_it(server):
         assert {act.session for act in acts} == {game.welcome.session}
 
 
-def test_a_watch_without_a_game_yields_one_state():
+def test_a_watch_without_a_game_yields_one_state() -> None:
     limits = ServerLimits(report_s=0.01)
     with (
         background_server(RandomPolicy(), limits=limits) as server,
         raw_connect(server.url) as console,
         closing(watch(server.url)) as messages,
     ):
-        states = [next(messages)]
+        first = next(messages)
         console.send('{"type":"hello","role":"watch"}')
         for _ in range(10):  # states that the other watcher gets too
             console.recv()
         with connect(server.url, SPEC):
-            states.append(next(messages))
-        assert [len(state.sessions) for state in states] == [0, 1]
+            second = next(messages)
+        assert isinstance(first, State)
+        assert isinstance(second, State)
+        assert (len(first.sessions), len(second.sessions)) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -186,12 +197,14 @@ def test_a_watch_without_a_game_yields_one_state():
         (lambda url: ask(url, "who"), "query.kind: Input should be 'next_action', 'why' or"),
     ],
 )
-def test_a_wrong_argument_is_one_line(server, call, problem):
+def test_a_wrong_argument_is_one_line(
+    server: BridgeServer, call: Callable[[str], object], problem: str
+) -> None:
     with pytest.raises(BridgeError, match=f"^{problem}.*$"):
         call(server.url)
 
 
-def test_a_wrong_value_leaves_the_game_attached(server):
+def test_a_wrong_value_leaves_the_game_attached(server: BridgeServer) -> None:
     with connect(server.url, SPEC) as game:
         for call in (
             lambda: game.instruct("x" * 501),
@@ -204,8 +217,8 @@ def test_a_wrong_value_leaves_the_game_attached(server):
         assert game.instruction == ""
 
 
-def test_another_kind_of_server_is_named():
-    def speak_otherwise(connection):
+def test_another_kind_of_server_is_named() -> None:
+    def speak_otherwise(connection: ServerConnection) -> None:
         connection.send("hello, stranger")
         connection.recv()
 
@@ -217,7 +230,7 @@ def test_another_kind_of_server_is_named():
         stranger.shutdown()
 
 
-def test_tokens_stay_out_of_logs_and_errors(caplog):
+def test_tokens_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixture) -> None:
     secret = "correct horse battery staple"
     with (
         caplog.at_level(logging.DEBUG),
@@ -231,8 +244,10 @@ def test_tokens_stay_out_of_logs_and_errors(caplog):
             assert secret not in str(caught.value)
         with raw_connect(server.url) as stranger:
             stranger.send('{"type":"hello","token":["correct horse battery staple"]}')
-            refusal = stranger.recv()
-    assert from_server(refusal).path == "token"
+            refusal = stranger.recv(decode=True)
+    message = from_server(refusal)
+    assert isinstance(message, ErrorMessage)
+    assert message.path == "token"
     assert secret not in refusal
     records = [record for record in caplog.records if record.name.startswith("iafm")]
     assert records

@@ -14,7 +14,7 @@ def loaded_by(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", ["bridges.client", "bridges.play"])
-def test_a_game_loads_no_server_and_no_model(module):
+def test_a_game_loads_no_server_and_no_model(module: str) -> None:
     loaded = loaded_by(module)
     assert module in loaded
     unwanted = {
@@ -30,11 +30,11 @@ def test_a_game_loads_no_server_and_no_model(module):
     assert not loaded & unwanted
 
 
-def test_a_server_with_the_random_policy_loads_no_model():
+def test_a_server_with_the_random_policy_loads_no_model() -> None:
     loaded = loaded_by("bridges.serving.server, bridges.serving.random_policy")
     assert not loaded & {"torch", "av", "pyarrow", "agent_core", "recorder"}
 
 
-def test_error_classes_load_nothing_heavy():
+def test_error_classes_load_nothing_heavy() -> None:
     loaded = loaded_by("bridges.errors")
     assert not loaded & {"numpy", "pydantic", "websockets", "cv2", "games", "bridges.client"}

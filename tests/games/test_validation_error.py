@@ -29,7 +29,7 @@ class Outer(BaseModel):
         (7, "model_type", "at the whole"),
     ],
 )
-def test_the_first_error_names_its_place(data, kind, line):
+def test_the_first_error_names_its_place(data: object, kind: str, line: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(data)
     first = first_error(caught.value)

@@ -3,6 +3,7 @@
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,19 +23,25 @@ SPEC = GameSpec(
 )
 
 
-def test_a_missing_browser_is_refused_in_one_line(monkeypatch, capsys, tmp_path):
+def test_a_missing_browser_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert screenshot.main(["--out", str(tmp_path / "console.png")]) == 2
     assert capsys.readouterr().err.startswith("screenshot: no browser: none of chromium, ")
 
 
-def test_missing_playwright_names_its_extra(monkeypatch, tmp_path):
+def test_missing_playwright_names_its_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
     with pytest.raises(screenshot.ScreenshotError, match=r"pip install -e \"\.\[browser\]\""):
         screenshot.take("http://127.0.0.1:8765/", tmp_path / "console.png", "chromium")
 
 
-def test_the_first_browser_on_the_path_is_taken(monkeypatch, tmp_path):
+def test_the_first_browser_on_the_path_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("google-chrome", "chromium"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
@@ -43,7 +50,7 @@ def test_the_first_browser_on_the_path_is_taken(monkeypatch, tmp_path):
 
 
 @pytest.mark.browser
-def test_a_page_without_play_is_no_picture(tmp_path):
+def test_a_page_without_play_is_no_picture(tmp_path: Path) -> None:
     pytest.importorskip("playwright")
     picture = tmp_path / "console.png"
     with (
@@ -55,7 +62,7 @@ def test_a_page_without_play_is_no_picture(tmp_path):
 
 
 @pytest.mark.browser
-def test_a_running_game_is_photographed(tmp_path):
+def test_a_running_game_is_photographed(tmp_path: Path) -> None:
     pytest.importorskip("playwright")
     picture, stop = tmp_path / "console.png", threading.Event()
 

@@ -29,7 +29,7 @@ DECISION = Decision(
 )
 
 
-def test_an_act_is_the_decision_and_its_envelope():
+def test_an_act_is_the_decision_and_its_envelope() -> None:
     latency = Latency(queue_ms=1, infer_ms=2, age_ms=4, batch=3)
     act = act_message(
         DECISION, session="one", observation=7, step_hz=10, latency=latency, dropped=2
@@ -41,13 +41,13 @@ def test_an_act_is_the_decision_and_its_envelope():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_json_lacks_becomes_zero(value):
+def test_a_number_that_json_lacks_becomes_zero(value: float) -> None:
     decision = Decision(action={}, words="", probability=value, entropy=value)
     assert (decision.probability, decision.entropy) == (0, 0)
     assert ActionText(words="", probability=value).probability == 0
 
 
-def test_latency_counts_from_the_observation():
+def test_latency_counts_from_the_observation() -> None:
     frame = np.zeros(SPEC.frame.shape, np.uint8)
     session = GameSession("one", RandomPolicy().attach(SPEC), lockstep=False, instruction="ring")
     queued = QueuedObservation(unpack(pack(frame, 7, 0)), received=10.0)

@@ -21,7 +21,7 @@ from bridges.protocol.address import websocket_url
         (" ws://[::1]:8765 ", "ws://[::1]:8765/v1"),
     ],
 )
-def test_forms_of_one_address(address, url):
+def test_forms_of_one_address(address: str, url: str) -> None:
     assert websocket_url(address) == url
 
 
@@ -38,7 +38,7 @@ def test_forms_of_one_address(address, url):
         ("", "no host"),
     ],
 )
-def test_a_wrong_address_is_named_with_its_fault(address, problem):
+def test_a_wrong_address_is_named_with_its_fault(address: str, problem: str) -> None:
     with pytest.raises(BridgeError, match=problem) as caught:
         websocket_url(address)
     assert repr(address) in str(caught.value)
@@ -47,7 +47,7 @@ def test_a_wrong_address_is_named_with_its_fault(address, problem):
 @pytest.mark.parametrize(
     "address", ["ws://:secret@host:8765/v1", "ws://host:8765/v1?token=secret", "host:8765#secret"]
 )
-def test_a_token_in_an_address_is_refused_and_not_repeated(address):
+def test_a_token_in_an_address_is_refused_and_not_repeated(address: str) -> None:
     with pytest.raises(BridgeError, match="a token is given by itself") as caught:
         websocket_url(address)
     assert "secret" not in str(caught.value)

@@ -3,7 +3,7 @@
 from bridges.testing.load_test import batching_load
 
 
-def test_every_client_is_answered_and_batches_are_shared():
+def test_every_client_is_answered_and_batches_are_shared() -> None:
     report = batching_load(policy_ms=40, clients=8, hz=20, seconds=1)
     assert report.clients == 8
     assert 8 < report.answered <= 8 * 20 - report.dropped

@@ -29,7 +29,7 @@ class LoadReport:
     age_ms_p50: float
     age_ms_p95: float
     actions_per_s: float
-    """Per client."""
+    """Per client, counting all answers to the frames of the `seconds`."""
     batch: float
     """Observations answered in one pass, on average over actions."""
 
@@ -95,7 +95,7 @@ async def _load(spec: GameSpec, policy_s: float, clients: int, seconds: float) -
 
 
 async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list[tuple[float, Act]]:
-    """One client that sends a frame every 1/step_hz; returns (age in ms, answer) of those that came in time."""
+    """One client that sends a frame every 1/step_hz; returns (age in ms, answer) up to the last frame's."""
     sent: dict[int, float] = {}
     acts: list[tuple[float, Act]] = []
     frame = np.zeros(spec.frame.shape, np.uint8)
@@ -103,17 +103,20 @@ async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list
         await connection.send(Hello(spec=spec, mode="realtime").model_dump_json())
         await connection.recv()
 
-        async def receive() -> None:
+        async def receive(last: int) -> None:
             async for data in connection:
                 message = from_server(data) if isinstance(data, str) else None
                 if isinstance(message, Act):
                     acts.append((1000 * (time.monotonic() - sent[message.observation]), message))
+                    if message.observation == last:
+                        return
 
-        receiving = asyncio.create_task(receive())
+        steps = max(1, int(seconds * spec.step_hz))
+        receiving = asyncio.create_task(receive(steps - 1))
         started = time.monotonic() + offset
-        for number in range(int(seconds * spec.step_hz)):
+        for number in range(steps):
             await asyncio.sleep(started + number / spec.step_hz - time.monotonic())
             sent[number] = time.monotonic()
             await connection.send(frames.pack(frame, number, time.monotonic_ns()))
-        receiving.cancel()
+        await receiving  # the newest frame is always answered
     return acts

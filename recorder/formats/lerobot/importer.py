@@ -17,7 +17,7 @@ from games import Action, ActionError, Axis, Game, GameSpec
 from games.resize import resize_frame
 from recorder.capture.writer import DISK_NEEDED, CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo
-from recorder.formats.lerobot.source import EpisodeLocation, ForeignDataset
+from recorder.formats.lerobot.source import CHUNK, EpisodeLocation, ForeignDataset
 from recorder.open import closed_captures
 
 
@@ -48,14 +48,16 @@ def import_lerobot(
     camera: str = "",
     columns: ActionColumns | None = None,
     disk_needed: int = DISK_NEEDED,
+    chunk: int = CHUNK,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Write each episode of the dataset at `root` as a capture of `game` under `out`.
 
     `camera` names the column of frames where there are several. Episodes that `out` already holds are skipped, so that
-    an interrupted import continues. Raises `CaptureError` in one line for what is no such dataset or does not fit.
+    an interrupted import continues. Videos are decoded `chunk` frames at a time. Raises `CaptureError` in one line for
+    what is no such dataset or does not fit.
     """
-    dataset = ForeignDataset(root)
+    dataset = ForeignDataset(root, chunk)
     job = _Job(dataset, game, dataset.camera(camera), columns or ActionColumns(), out, disk_needed)
     dataset.column(job.columns.column)
     name = root.resolve().name

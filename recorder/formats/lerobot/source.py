@@ -31,7 +31,7 @@ OLD_DATA_PATH = "data/chunk-{chunk:03d}/episode_{number:06d}.parquet"
 OLD_VIDEO_PATH = "videos/chunk-{chunk:03d}/{video_key}/episode_{number:06d}.mp4"
 SUCCESS = "next.success"
 CHUNK = 64
-"""Frames that are decoded at a time."""
+"""Frames of a video that are decoded at a time."""
 MAX_SIDE = 4096
 """Largest height and width of frames that are read."""
 
@@ -56,10 +56,13 @@ class EpisodeActions:
 
 
 class ForeignDataset:
-    """A dataset on disk; raises `CaptureError` with one line where it is none, or of a version that is not read."""
+    """A dataset on disk, whose videos are decoded `chunk` frames at a time.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Raises `CaptureError` with one line where it is none, or of a version that is not read.
+    """
+
+    def __init__(self, root: Path, chunk: int = CHUNK) -> None:
+        self.root, self._chunk = root, chunk
         try:
             info = json.loads((root / INFO).read_text(encoding="utf-8"))
             self.version, self.rate = str(info["codebase_version"]), float(info["fps"])
@@ -132,8 +135,8 @@ class ForeignDataset:
             raise CaptureError(f"{path}: frames of {shape[0]} x {shape[1]}, larger than {MAX_SIDE}")
         rate = max(1, round(self.rate))
         video = VideoSlice(path, rate, shape, round(second * rate))
-        for start in range(0, location.length, CHUNK):
-            yield from video.read(range(start, min(start + CHUNK, location.length)))
+        for start in range(0, location.length, self._chunk):
+            yield from video.read(range(start, min(start + self._chunk, location.length)))
 
     def _rows(
         self, location: EpisodeLocation, needed: Sequence[str], optional: Sequence[str] = ()

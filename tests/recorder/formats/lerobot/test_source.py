@@ -1,6 +1,7 @@
 """Foreign LeRobotDataset: versions 3.0 and 2.1, with videos and with single images."""
 
 import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
+from games import Frame, Game
 from games.registry import load
 from recorder import (
     ActionColumns,
     CaptureError,
     CaptureInfo,
     CaptureWriter,
+    Episode,
+    Imported,
     import_lerobot,
     open_episodes,
     validate,
 )
-from recorder.formats.lerobot import source as lerobot_source
 
 TABLE, CALVIN = load("language-table"), load("calvin")
 KEY = "observation.images.rgb"
@@ -32,22 +37,23 @@ TASKS = ("push the red star to the blue cube", "separate the blocks")
 PANDAS = {"index_columns": ["__index_level_0__"], "columns": [], "column_indexes": []}
 
 
-def frame_of(episode: Any, step: Any, size: Any = (72, 128)) -> Any:
+def frame_of(episode: int, step: int, size: tuple[int, int] = (72, 128)) -> Frame:
     """Brighter with every step; the left half has the episode's red."""
     out = np.full((*size, 3), 20 + 15 * step, np.uint8)
     out[:, : size[1] // 2, 0] = 60 * episode
     return out
 
 
-def actions(width: int, number: int = 0) -> Any:
+def actions(width: int, number: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(number)
     return rng.uniform(-0.1, 0.1, (sum(LENGTHS), width)).astype(np.float32)
 
 
-def encode(path: Path, frames: Any, codec: Any = "libx264") -> None:
+def encode(path: Path, frames: Sequence[Frame], codec: str = "libx264") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.options = "yuv420p", {"g": "2", "crf": "10"}
         for frame in frames:
@@ -55,7 +61,7 @@ def encode(path: Path, frames: Any, codec: Any = "libx264") -> None:
         container.mux(stream.encode(None))
 
 
-def info(root: Path, version: Any, width: int, **changes: Any) -> None:
+def info(root: Path, version: str, width: int, **changes: Any) -> None:
     features = {
         KEY: {"dtype": "video", "shape": [72, 128, 3], "names": ["height", "width", "channels"]},
         "action": {"dtype": "float32", "shape": [width], "names": {"motors": ["x", "y"]}},
@@ -68,7 +74,7 @@ def info(root: Path, version: Any, width: int, **changes: Any) -> None:
     (root / "meta/info.json").write_text(text)
 
 
-def columns_of(rows: Any, begin: Any = 0) -> Any:
+def columns_of(rows: NDArray[np.float32], begin: int = 0) -> dict[str, Any]:
     """The columns of a data file: both episodes' rows, or one's."""
     which = np.repeat(range(len(LENGTHS)), LENGTHS)[begin : begin + len(rows)]
     steps = np.concatenate([range(n) for n in LENGTHS])[begin : begin + len(rows)]
@@ -82,7 +88,7 @@ def columns_of(rows: Any, begin: Any = 0) -> Any:
     }
 
 
-def v3(root: Path, rows: Any, codec: Any = "libx264", **more: Any) -> Any:
+def v3(root: Path, rows: NDArray[np.float32], codec: str = "libx264", **more: Any) -> Path:
     info(root, "v3.0", rows.shape[1], **more.pop("features", {}))
     (root / "data/chunk-000").mkdir(parents=True)
     pq.write_table(pa.table(columns_of(rows) | more), root / "data/chunk-000/file-000.parquet")
@@ -112,7 +118,7 @@ def v3(root: Path, rows: Any, codec: Any = "libx264", **more: Any) -> Any:
     return root
 
 
-def v2(root: Path, rows: Any) -> Any:
+def v2(root: Path, rows: NDArray[np.float32]) -> Path:
     info(root, "v2.1", rows.shape[1])
     lines = [{"task_index": i, "task": task} for i, task in enumerate(TASKS)]
     (root / "meta/tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -127,19 +133,23 @@ def v2(root: Path, rows: Any) -> Any:
     return root
 
 
-def bring(source: Any, game: Any, out: Path, which: Any = (), **options: Any) -> Any:
-    return import_lerobot(source, out, game, columns=ActionColumns("action", which), **options)
+def bring(
+    source: Path, game: Game, out: Path, indices: tuple[int, ...] = (), **options: Any
+) -> Imported:
+    return import_lerobot(source, out, game, columns=ActionColumns("action", indices), **options)
 
 
-def by_seed(out: Path) -> Any:
-    return sorted(open_episodes(out), key=lambda e: e.header.seed)
+def by_seed(out: Path) -> list[Episode]:
+    return sorted(open_episodes(out), key=lambda e: e.header.seed or 0)
 
 
 @pytest.mark.parametrize(
     "write", [v3, partial(v3, codec="libsvtav1"), v2], ids=["v3", "v3-av1", "v2"]
 )
-def test_every_form_becomes_the_same_episodes(tmp_path: Path, write: Any) -> None:
-    rows, calls = actions(2), []
+def test_every_form_becomes_the_same_episodes(
+    tmp_path: Path, write: Callable[[Path, NDArray[np.float32]], Path]
+) -> None:
+    rows, calls = actions(2), list[tuple[int, ...]]()
     source = write(tmp_path / "lt", rows)
     done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
     assert (done.episodes, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
@@ -194,14 +204,11 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path: Path)
     assert left[0] < 10 < left[2]  # red and blue are not swapped
 
 
-def test_an_episode_that_breaks_off_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lerobot_source, "CHUNK", 2)
+def test_an_episode_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     source = v3(tmp_path / "lt", actions(2))
     encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [frame_of(0, i) for i in range(10)])
     with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):
-        bring(source, TABLE, tmp_path / "out")
+        bring(source, TABLE, tmp_path / "out", chunk=2)
     (intact,) = open_episodes(tmp_path / "out")
     assert (len(intact), intact.manifest.status) == (7, "closed")
     (intact.folder / "manifest.json").write_text("{")
@@ -221,7 +228,7 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("which", "options", "line"),
+    ("indices", "options", "line"),
     [
         ((0, 2), {}, "episode 0: actions of 2 numbers, counted from 0, have no 2"),
         ((0,), {}, "an action of 1 numbers is none of language-table-v0"),
@@ -229,11 +236,11 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(
-    tmp_path: Path, which: Any, options: Any, line: str
+    tmp_path: Path, indices: tuple[int, ...], options: dict[str, str], line: str
 ) -> None:
     source = v3(tmp_path / "lt", actions(2))
     with pytest.raises(CaptureError, match=line) as caught:
-        bring(source, TABLE, tmp_path / "out", which, **options)
+        bring(source, TABLE, tmp_path / "out", indices, **options)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").glob("*"))
 

@@ -1,13 +1,14 @@
 """Environment checker: every violation is reported, and nothing else."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
-from games import FrameSize, GameSpec, action_space, observation_space
+from games import Action, FrameSize, GameSpec, action_space, observation_space
 from games.check import check_env
 from games.controls import Button, Camera
+from games.env import Observation
 
 SPEC = GameSpec(
     id="toy-v0",
@@ -22,21 +23,23 @@ SPEC = GameSpec(
 
 
 class Toy:
-    game = SPEC
+    game: GameSpec = SPEC
     observation_space: Any = observation_space(SPEC)
     action_space: Any = action_space(SPEC)
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         self.rng = np.random.default_rng(seed)
         return self.look(), self.info()
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         return self.look(), 0.0, False, False, self.info()
 
-    def look(self) -> Any:
+    def look(self) -> Observation:
         return {"frame": self.rng.integers(0, 255, (16, 16, 3), np.uint8), "instruction": "go"}
 
-    def info(self) -> Any:
+    def info(self) -> dict[str, Any]:
         return {"task": "go", "success": False}
 
     def close(self) -> None:
@@ -58,7 +61,9 @@ class Mistyped(Toy):
 
 
 class Unseeded(Toy):
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         return super().reset(seed=None)
 
 
@@ -75,22 +80,22 @@ class Silent(Toy):
 class Shared(Toy):
     frame = np.zeros((16, 16, 3), np.uint8)
 
-    def look(self) -> Any:
+    def look(self) -> Observation:
         return {"frame": self.frame, "instruction": ""}
 
 
 class Uninformed(Toy):
-    def info(self) -> Any:
+    def info(self) -> dict[str, Any]:
         return {}
 
 
 class Old(Toy):
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> Any:
         return self.look(), 0.0, False, {}
 
 
 class Crashing(Toy):
-    def step(self, action: Any) -> None:
+    def step(self, action: Action) -> NoReturn:
         raise KeyError("camera")
 
 

@@ -6,8 +6,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from numpy.typing import NDArray
 
-from games import ActionError, Button, FrameSize, GameSpec
+from games import ActionError, Button, Frame, FrameSize, GameSpec
 from games.check import check_env
 from games.gymnasium_game import GymnasiumGame
 
@@ -28,37 +29,39 @@ class Lamp(gymnasium.Env):
     action_space = spaces.Discrete(4)
     change: ClassVar = {0: 0, 1: 20, 2: -20, 3: 100}
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         super().reset(seed=seed)
         self.light = int(self.np_random.integers(40))
         return self.look(), {}
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: int) -> tuple[NDArray[Any], Any, Any, bool, dict[str, Any]]:
         self.light = int(np.clip(self.light + self.change[int(action)], 0, 255))
         lit = self.light == 255
         return self.look(), np.float64(lit), np.bool_(lit), False, {}
 
-    def look(self) -> Any:
+    def look(self) -> NDArray[Any]:
         return np.full((16, 24, 3), self.light, np.uint8)
 
 
 class Drawn(Lamp):
     observation_space = spaces.Box(0, 255, (1,), np.float32)
 
-    def look(self) -> Any:
+    def look(self) -> NDArray[Any]:
         return np.array([self.light], np.float32)
 
-    def render(self) -> Any:
+    def render(self) -> Frame:
         return np.full((16, 24, 3), self.light, np.uint8)
 
 
-def lamp(inner: Any = Lamp, **settings: Any) -> Any:
+def lamp(inner: type[Lamp] = Lamp, **settings: Any) -> GymnasiumGame:
     tasks = {"light": ("light the lamp", "let there be light")}
     return GymnasiumGame(SPEC, inner(), ACTIONS, tasks, **settings)
 
 
 @pytest.mark.parametrize("inner", [Lamp, Drawn])
-def test_it_keeps_the_contract(inner: Any) -> None:
+def test_it_keeps_the_contract(inner: type[Lamp]) -> None:
     assert check_env(lamp(inner, random_start=5)) == []
 
 
@@ -104,6 +107,6 @@ def test_free_play_has_no_judge_and_no_words() -> None:
         ({(): 0, ("on",): 9}, "action 9"),
     ],
 )
-def test_a_wrong_table_is_said(actions: Any, message: str) -> None:
+def test_a_wrong_table_is_said(actions: dict[tuple[str, ...], int], message: str) -> None:
     with pytest.raises(ActionError, match=message):
         GymnasiumGame(SPEC, Lamp(), actions, {"light": ("light",)})

@@ -1,7 +1,5 @@
 """Meanings: what each part of a control is called across games, and which values its tokens stand for."""
 
-from typing import Any
-
 import pytest
 
 from games import Axis, Button, Camera, Choice, Control, FrameSize, GameSpec, Stick, Text
@@ -35,7 +33,7 @@ def spec_of(*controls: Control) -> GameSpec:
     ],
 )  # fmt: skip
 def test_parts_of_a_control(
-    control: Control, parts: list[tuple[str, tuple[str, ...], tuple[Any, ...]]]
+    control: Control, parts: list[tuple[str, tuple[str, ...], tuple[float, ...]]]
 ) -> None:
     numeric = control.kind in ("camera", "stick", "axis")
     assert components(spec_of(control), control) == tuple(Component(*p, numeric) for p in parts)

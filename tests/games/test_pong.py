@@ -1,12 +1,13 @@
 """Pong as a third-party game: the contract, seeds, and an expert that uses the frame only and wins."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from games import UnplayableError
+from games import Env, Expert, UnplayableError
 from games.check import check_env
 from games.pong import GAME, LIMIT, SPEC, TASKS, first_point
 from games.registry import make
@@ -14,7 +15,7 @@ from games.registry import make
 HELD_OUT = 1_000_000_000
 
 
-def play_point(choose: Any, seed: int) -> tuple[float, bool, int]:
+def play_point(choose: Callable[[Env], Expert], seed: int) -> tuple[float, bool, int]:
     """Reward, success and steps of one episode."""
     env = make("pong")
     env.reset(seed=seed, options={"task": "win_point"})

@@ -1,14 +1,12 @@
 """Game spec: every legal action comes back from its tokens and words, in every shipped game."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridges.serving.random_policy import random_action
-from games import END, START, ActionError, GameSpec
+from games import END, START, Action, ActionError, GameSpec
 from games.registry import UnknownGameError, load, names
 
 SPECS = [load(name).spec for name in ("voxel", "minecraft", "bleeding-edge")]
@@ -57,7 +55,7 @@ def test_the_papers_vocabularies() -> None:
         ({"camera": (float("nan"), 0)}, "finite"),
     ],
 )
-def test_what_is_wrong_is_said(action: Any, message: str) -> None:
+def test_what_is_wrong_is_said(action: Action, message: str) -> None:
     with pytest.raises(ActionError, match=message):
         SPECS[0].normalize(action)
 
@@ -72,7 +70,7 @@ def test_what_is_wrong_is_said(action: Any, message: str) -> None:
         [START, "[CAMERAX0]", "[CAMERAY0]", END],
     ],
 )
-def test_no_other_order_is_an_action(tokens: Any) -> None:
+def test_no_other_order_is_an_action(tokens: list[str]) -> None:
     with pytest.raises(ActionError):
         SPECS[0].decode(tokens)
 

@@ -1,14 +1,12 @@
 """Voxel expert: it reaches every kind of goal, with legal actions and a thought at each step."""
 
-from typing import Any
-
 import pytest
 
 from games.voxel import SPEC, TASKS, VoxelEnv
 from games.voxel.expert import Expert
 
 
-def fresh(task: str, seed: int = 3, **options: Any) -> VoxelEnv:
+def fresh(task: str, seed: int = 3, **options: object) -> VoxelEnv:
     env = VoxelEnv()
     env.reset(seed=seed, options={"task": task, **options})
     return env

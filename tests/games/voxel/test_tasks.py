@@ -1,7 +1,5 @@
 """Tasks: goals judged by the game's state, and their instructions."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from games.voxel import blocks as b
 from games.voxel.tasks import judge
 
 
-def fresh(task: str, seed: int = 3, **options: Any) -> VoxelEnv:
+def fresh(task: str, seed: int = 3, **options: object) -> VoxelEnv:
     env = VoxelEnv()
     env.reset(seed=seed, options={"task": task, **options})
     return env

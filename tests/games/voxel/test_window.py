@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,13 +26,13 @@ def test_opposite_keys_cancel() -> None:
     assert hands.action() == SPEC.normalize({"jump": 1})
 
 
-def test_a_person_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def test_a_person_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
     pygame = pytest.importorskip("pygame")
     keys = iter([(pygame.KEYDOWN, pygame.K_w)] + [None] * 4 + [(pygame.KEYUP, pygame.K_w)])
     words = iter("tturn left")
 
-    def events() -> Any:
+    def events() -> list[object]:
         if (key := next(keys, None)) is not None:
             return [pygame.event.Event(key[0], key=key[1])]
         if not typed:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from recorder import (
 from recorder.format.manifest import read_lines, read_manifest
 
 
-def spec_of(height: int, width: int) -> Any:
+def spec_of(height: int, width: int) -> GameSpec:
     frame = FrameSize(height=height, width=width)
     return GameSpec(
         id="toy-v0", title="Toy", frame=frame, step_hz=20, controls=(Button(name="jump"),)
@@ -122,7 +121,7 @@ with LiveRecorder.create(Path(sys.argv[1]), spec, CaptureInfo()) as live:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_the_recording_outlives_the_game(tmp_path: Path, how: Any) -> None:
+def test_the_recording_outlives_the_game(tmp_path: Path, how: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", GAME, str(tmp_path), SMALL.model_dump_json()],
         stdout=subprocess.PIPE,

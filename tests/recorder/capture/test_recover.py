@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ SPEC = GameSpec(
 
 
 @pytest.fixture
-def abandoned(tmp_path: Path) -> Any:
+def abandoned(tmp_path: Path) -> Path:
     """A capture of 45 steps as a killed writer leaves it: the newest frame is not in the file yet."""
     root = tmp_path / "captures"
     capture = CaptureWriter.create(root, SPEC, CaptureInfo(seed=1))
@@ -93,7 +92,7 @@ def test_the_shortest_track_decides(abandoned: Path) -> None:
         ("manifest.json", b'{"format": 99}'),
     ],
 )
-def test_garbage_gets_one_line(abandoned: Path, name: str, content: Any) -> None:
+def test_garbage_gets_one_line(abandoned: Path, name: str, content: bytes | None) -> None:
     if content is None:
         (abandoned / name).unlink()
     else:
@@ -108,7 +107,7 @@ def test_garbage_gets_one_line(abandoned: Path, name: str, content: Any) -> None
 def test_only_the_writer_itself_counts_as_alive(abandoned: Path) -> None:
     manifest = read_manifest(abandoned)
 
-    def outcome(**writer: Any) -> Any:
+    def outcome(**writer: float) -> str:
         write_manifest(abandoned, manifest.model_copy(update=writer))
         return recover(abandoned.parent)[0].outcome
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from games import Frame
 from games.voxel import SPEC
 from recorder import (
     CaptureError,
@@ -24,12 +25,12 @@ from recorder import (
 from recorder.format.manifest import read_lines
 
 
-def frame_of(i: int) -> np.ndarray:
+def frame_of(i: int) -> Frame:
     """A frame whose brightness tells its number."""
     return np.full(SPEC.frame.shape, 10 + 8 * (i % 28), np.uint8)
 
 
-def record(root: Path, steps: int = 12, seed: int = 0, **info: Any) -> Any:
+def record(root: Path, steps: int = 12, seed: int = 0, **info: Any) -> Path:
     with CaptureWriter.create(
         root, SPEC, CaptureInfo(seed=seed, instruction="chop a tree", **info)
     ) as capture:
@@ -67,6 +68,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np
+from games import Frame
 from games.voxel import SPEC
 from recorder import CaptureInfo, CaptureWriter
 capture = CaptureWriter.create(Path(sys.argv[1]), SPEC, CaptureInfo(seed=1))

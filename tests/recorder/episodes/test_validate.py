@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes, va
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Any:
+def folder(tmp_path: Path) -> Path:
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo(seed=1)) as capture:
         for i in range(8):
             capture.step(np.full(SPEC.frame.shape, 20 * i, np.uint8), {"forward": 1})
@@ -20,7 +19,7 @@ def folder(tmp_path: Path) -> Any:
     return capture.folder
 
 
-def rewrite(path: Path, number: int, **values: Any) -> None:
+def rewrite(path: Path, number: int, **values: object) -> None:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[number] |= values
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -41,7 +40,9 @@ def test_a_whole_capture_has_no_problems(folder: Path) -> None:
         ("frames.jsonl", {"t_ns": 0}, "runs backwards"),
     ],
 )
-def test_a_wrong_line_is_named(folder: Path, name: str, values: Any, problem: str) -> None:
+def test_a_wrong_line_is_named(
+    folder: Path, name: str, values: dict[str, object], problem: str
+) -> None:
     rewrite(folder / name, 5, **values)
     assert any(problem in line for line in validate(folder))
 

@@ -24,7 +24,7 @@ from recorder.format.manifest import read_lines, read_manifest
 FRAME = np.full(SPEC.frame.shape, 90, np.uint8)
 
 
-def record(root: Path, recorder: Any = CaptureWriter) -> Path:
+def record(root: Path, recorder: type[CaptureWriter | LiveRecorder] = CaptureWriter) -> Path:
     """Four steps: as wanted, executed otherwise, by another actor, and not observed."""
     with recorder.create(root, SPEC, CaptureInfo(actor="agent", seed=3)) as capture:
         capture.step(FRAME, {"forward": 1})
@@ -32,11 +32,10 @@ def record(root: Path, recorder: Any = CaptureWriter) -> Path:
         capture.step(FRAME, {"attack": 1}, executed={"attack": 1}, by="human", reward=1.0)
         capture.step(FRAME, {}, observed=False)
         capture.close(success=True)
-    folder: Path = capture.folder
-    return folder
+    return capture.folder
 
 
-def as_format_1(folder: Path, **manifest: Any) -> None:
+def as_format_1(folder: Path, **manifest: object) -> None:
     """Rewrite a capture as it was written before `action`, `executed` and `by`."""
     raw = json.loads((folder / "manifest.json").read_text())
     raw["info"]["player"] = raw["info"].pop("actor")
@@ -67,7 +66,9 @@ BY = ["agent", "agent", "human", "agent"]
 
 
 @pytest.mark.parametrize("recorder", [CaptureWriter, LiveRecorder])
-def test_rows_say_action_executed_and_by(tmp_path: Path, recorder: Any) -> None:
+def test_rows_say_action_executed_and_by(
+    tmp_path: Path, recorder: type[CaptureWriter | LiveRecorder]
+) -> None:
     folder = record(tmp_path, recorder)
     assert read_lines(folder / "actions.jsonl")[:3] == [
         {"i": 0, "action": {"forward": 1}, "executed": None, "by": "agent", "observed": True,

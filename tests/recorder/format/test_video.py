@@ -1,7 +1,6 @@
 """Video track: every number gives back its frame, at any size and in any order."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from recorder import LIVE, SHARP, CaptureInfo, CaptureWriter, open_episodes
 from recorder.format.video import VideoProfile, profile_for
 
 
-def spec_of(height: int, width: int, step_hz: float = 20.0) -> Any:
+def spec_of(height: int, width: int, step_hz: float = 20.0) -> GameSpec:
     frame = FrameSize(height=height, width=width)
     return GameSpec(
         id="toy-v0", title="Toy", frame=frame, step_hz=step_hz, controls=(Button(name="jump"),)

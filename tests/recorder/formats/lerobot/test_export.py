@@ -1,6 +1,7 @@
 """LeRobotDataset export: what is exported comes back bit by bit, in the layout of LeRobot v3.0."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from games import Axis, Button, Camera, Choice, FrameSize, GameSpec, Stick, Text
+from games import Action, Axis, Button, Camera, Choice, FrameSize, GameSpec, Stick, Text
 from recorder import (
     CaptureError,
     CaptureInfo,
     CaptureWriter,
+    Episode,
     decode_cache,
     export_lerobot,
     merge_stats,
@@ -38,7 +40,7 @@ SPEC = GameSpec(
 FEATURES = "action observation.images.main timestamp frame_index episode_index index task_index"
 
 
-def random_action(rng: Any) -> Any:
+def random_action(rng: np.random.Generator) -> Action:
     return {
         "jump": int(rng.integers(2)),
         "camera": tuple(rng.choice([-1.61, 0, 1.61], 1)) + tuple(rng.choice([-0.1, 0, 0.1], 1)),
@@ -64,9 +66,9 @@ def record(root: Path, seed: int, steps: int, spec: GameSpec = SPEC, **options: 
         capture.close(success=True)
 
 
-def same(captures: Any, right: Any) -> None:
-    assert [e.id for e in captures] == [e.id for e in right]
-    for one, other in zip(captures, right, strict=True):
+def same(captures: Sequence[Episode], others: Sequence[Episode]) -> None:
+    assert [e.id for e in captures] == [e.id for e in others]
+    for one, other in zip(captures, others, strict=True):
         assert len(one) == len(other)
         assert one.actions == other.actions
         assert one.executed == other.executed

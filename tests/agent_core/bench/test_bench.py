@@ -11,11 +11,11 @@ from agent_core.__main__ import main
 from agent_core.bench.ceilings import gemm_dtype, gemm_gflops, read_gb_s
 from agent_core.bench.infer import STEPS, BenchOptions, bench_infer, expert_trace
 from agent_core.bench.train import bench_train
-from agent_core.config import PRESETS
 from agent_core.cpu.capability import Precision, Processor, fastest
 from agent_core.engine.sampling import ActionSampler
 from agent_core.engine.session import ActionTokens, Session
 from agent_core.errors import ConfigError
+from agent_core.presets import PRESETS
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel import SPEC

@@ -6,6 +6,7 @@ import copy
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from agent_core.config import ModelConfig
 from agent_core.cpu import compact as native_compact
-from agent_core.cpu.build import Isa, supported_isas
+from agent_core.cpu.build import supported_isas
+from agent_core.cpu.capability import Isa, detect
 from agent_core.cpu.compact import CpuConvStem, CpuDecoder, install_decoder, install_stem
 from agent_core.engine.engine import Engine, EngineOptions
 from agent_core.engine.session import SampledAction
@@ -35,6 +37,8 @@ MEMORY, HEADS, HEAD, LAYERS = 4, 3, 32, 3
 
 ISAS = supported_isas("compact")
 REASON = native_compact.unavailable_reason()
+WITHOUT_KERNELS = replace(detect(), is_linux=False)
+"""This processor where the kernels are not for its system."""
 needs_kernels = pytest.mark.skipif(
     REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
     reason=f"torch computes compact models: {REASON}",
@@ -59,9 +63,9 @@ def model(**changes: object) -> IAFM:
     return made.eval().requires_grad_(False)
 
 
-def close(found: Tensor, expected: Tensor) -> None:
+def close(actual: Tensor, expected: Tensor) -> None:
     scale = float(expected.abs().max())
-    torch.testing.assert_close(found, expected, atol=2e-6 * scale, rtol=1e-5)
+    torch.testing.assert_close(actual, expected, atol=2e-6 * scale, rtol=1e-5)
 
 
 @needs_kernels
@@ -117,36 +121,36 @@ def test_tokens_enter_the_cache_as_with_torch(
     decoder = model().decoder
     expected = extended(decoder, queries, tail, rows)
     install_decoder(decoder)
-    found = extended(decoder, queries, tail, rows)
-    close(found[0], expected[0])
-    close(found[1], expected[1])
+    actual = extended(decoder, queries, tail, rows)
+    close(actual[0], expected[0])
+    close(actual[1], expected[1])
 
 
 @needs_kernels
 @torch.inference_mode()
 def test_sessions_in_a_batch_get_the_numbers_they_get_alone() -> None:
     decoder = model().decoder
-    own = CpuDecoder(decoder).forward_cached
+    forward = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(11, 6, HEADS * HEAD), torch.zeros(11, 6, 40).short()
     cache, slots = torch.randn(LAYERS, 2, 11, HEADS, 40, HEAD), torch.arange(6).expand(11, -1)
-    found, before = [], torch.get_num_threads()
+    outputs, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found.append(own(x, columns, cache.clone(), torch.arange(11), slots, None))
+            outputs.append(forward(x, columns, cache.clone(), torch.arange(11), slots, None))
     finally:
         torch.set_num_threads(before)
     for k in range(11):
         one = slice(k, k + 1)
-        alone = own(x[one], columns[one], cache.clone(), torch.tensor([k]), slots[one], None)
-        assert all(torch.equal(alone, every[one]) for every in found)
+        alone = forward(x[one], columns[one], cache.clone(), torch.tensor([k]), slots[one], None)
+        assert all(torch.equal(alone, every[one]) for every in outputs)
 
 
 @needs_kernels
 @torch.inference_mode()
 def test_masked_slots_may_hold_anything() -> None:
     decoder = model().decoder
-    own = CpuDecoder(decoder).forward_cached
+    forward = CpuDecoder(decoder).forward_cached
     x, columns = torch.randn(1, 3, HEADS * HEAD), torch.full((1, 3, 40), -1).short()
     columns[:, :, :20] = 0
     clean = torch.randn(LAYERS, 2, 1, HEADS, 40, HEAD)
@@ -154,7 +158,7 @@ def test_masked_slots_may_hold_anything() -> None:
     wild[:, :, :, :, 20:] = torch.nan
     rows, slots = torch.tensor([0]), torch.arange(3)[None]
     assert torch.equal(
-        own(x, columns, clean, rows, slots, None), own(x, columns, wild, rows, slots, None)
+        forward(x, columns, clean, rows, slots, None), forward(x, columns, wild, rows, slots, None)
     )
 
 
@@ -181,29 +185,26 @@ def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Sampled
 @pytest.mark.parametrize(
     "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}]
 )
-def test_play_is_that_of_torch(
-    changes: dict[str, object], shown: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    what = checkpoint(**changes)
-    kept = copy.deepcopy(what.model.state_dict())
+def test_play_is_that_of_torch(changes: dict[str, object], shown: bool) -> None:
+    played = checkpoint(**changes)
+    weights = copy.deepcopy(played.model.state_dict())
     options = EngineOptions(condition_on_actions=shown, num_candidates=3)
-    ours = Engine(what, options)
-    monkeypatch.setattr(native_compact, "supports", lambda *_: False)
-    theirs = Engine(what, options)
-    found, expected = play(ours, [0, 1]), play(theirs, [0, 1])
-    assert len(ours.custom_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
-    assert not theirs.custom_layers
-    assert all(layers.flops > 0 for layers in ours.custom_layers)
-    for choices, wanted in zip(found, expected, strict=True):
+    with_kernels = Engine(played, options)
+    with_torch = Engine(played, options, WITHOUT_KERNELS)
+    actual, expected = play(with_kernels, [0, 1]), play(with_torch, [0, 1])
+    assert len(with_kernels.custom_layers) == 2 + (not {"stem_blocks", "activation"} & set(changes))
+    assert not with_torch.custom_layers
+    assert all(layers.flops > 0 for layers in with_kernels.custom_layers)
+    for choices, wanted in zip(actual, expected, strict=True):
         for a, b in zip(choices, wanted, strict=True):
             assert a.tokens == b.tokens
             assert a.probability == pytest.approx(b.probability, rel=1e-4)
             assert [p for _, p in a.alternatives] == pytest.approx(
                 [p for _, p in b.alternatives], rel=1e-4
             )
-    session = ours.open(ATTACHMENT, 0)
-    assert ours.generate_thought(session) == ""
-    assert all(torch.equal(kept[name], w) for name, w in what.model.state_dict().items())
+    session = with_kernels.open(ATTACHMENT, 0)
+    assert with_kernels.generate_thought(session) == ""
+    assert all(torch.equal(weights[name], w) for name, w in played.model.state_dict().items())
 
 
 ALONE = """
@@ -213,8 +214,7 @@ import sys
 import numpy as np
 import torch
 
-from agent_core.agent import DEFAULT_CHECKPOINT
-from agent_core.weights.checkpoint import load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from agent_core.engine.engine import Engine
 from agent_core.tokens.action_codec import ActionCodec
 from games.voxel.spec import SPEC
@@ -242,14 +242,14 @@ print(threads() - before)
 @needs_kernels
 def test_a_single_session_wakes_no_other_thread() -> None:
     """A thread that slept takes milliseconds to begin, and waits for more work on a core that the game could use."""
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", ALONE],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.split() == ["0", "2"]
+    assert done.stdout.split() == ["0", "2"]
 
 
 @needs_kernels

@@ -52,8 +52,9 @@ def test_attention() -> None:
     query, key, value = (RANDOM.normal(size=(2, 3, n, 8)) for n in (4, 7, 7))
     bias = np.where(RANDOM.random((2, 1, 4, 7)) < 0.5, -np.inf, RANDOM.normal(size=(2, 1, 4, 7)))
     bias[..., 2] = 0
-    tensors = (torch.tensor(x) for x in (query, key, value, bias))
-    close(reference.attention(query, key, value, bias), F.scaled_dot_product_attention(*tensors))
+    q, k, v, mask = (torch.tensor(x) for x in (query, key, value, bias))
+    expected = F.scaled_dot_product_attention(q, k, v, mask)
+    close(reference.attention(query, key, value, bias), expected)
 
 
 def test_temporal_attention_is_attention_of_each_place() -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 import logging
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agent_core.config import ModelConfig
 from agent_core.cpu import paper as native_paper
-from agent_core.cpu.build import Isa, load_library, supported_isas
+from agent_core.cpu.build import load_library, supported_isas
+from agent_core.cpu.capability import Isa, Precision, detect
 from agent_core.cpu.int8 import Calibrator
 from agent_core.cpu.kernels.paper_structs import HEAD_DIM as HEAD
 from agent_core.cpu.paper import CpuTransformer
@@ -42,6 +45,9 @@ ISAS: tuple[Isa, ...] = supported_isas("paper")
 if ISAS:
     ISAS = (*ISAS, "amx_emulated")
 REASON = native_paper.unavailable_reason()
+WITHOUT_KERNELS = replace(detect(), is_linux=False)
+"""This processor where the kernels are not for its system."""
+Part = TypeVar("Part", ViTower, Decoder)
 needs_kernels = pytest.mark.skipif(
     REASON is not None and "other numbers" not in REASON,  # those are for the tests to find
     reason=f"torch computes all layers: {REASON}",
@@ -76,7 +82,7 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 
 
 def errors_of_torch_and_kernels(
-    part: nn.Module, run: Any, isa: Isa, *, int8: bool = False
+    part: Part, run: Callable[[Part], Tensor], isa: Isa, *, int8: bool = False
 ) -> tuple[float, float]:
     """Of bfloat16 in torch, and of the kernels, against float32."""
     truth = run(copy.deepcopy(part))
@@ -88,9 +94,10 @@ def errors_of_torch_and_kernels(
     kernels = copy.deepcopy(part).to(torch.bfloat16)
     # the calibrator knows the layers it has seen
     layers = CpuTransformer(half.blocks if int8 else kernels.blocks, calibrator, isa)
-    kernels.custom_forward = (
-        layers.encode_frames if isinstance(part, ViTower) else layers.forward_cached
-    )
+    if isinstance(kernels, ViTower):
+        kernels.custom_forward = layers.encode_frames
+    else:
+        kernels.custom_forward = layers.forward_cached
     kernels.blocks = nn.ModuleList()
     return relative_error(plain, truth), relative_error(run(kernels), truth)
 
@@ -105,6 +112,8 @@ def test_frames_are_encoded_as_with_torch(
     rows: slice | Tensor, steps: int, int8: bool, isa: Isa
 ) -> None:
     made = model()
+    tower = made.vision
+    assert isinstance(tower, ViTower)
     count = 1 if isinstance(rows, slice) else 3
     places = made.config.visual_tokens
 
@@ -116,12 +125,12 @@ def test_frames_are_encoded_as_with_torch(
             bias = torch.zeros(4, count, 1, dtype=dtype)
             bias[step + 1 :] = -torch.inf
             block = step % 4
-            where = block if count == 1 else torch.full((3,), block)
+            frame_slot = block if count == 1 else torch.full((3,), block)
             pictures = torch.randn(count, 3, 40, 40, generator=draw).to(dtype)
-            seen = tower.encode_frame(pictures, TemporalKVCache(earlier, bias, rows, where))
-        return seen.float()
+            tokens = tower.encode_frame(pictures, TemporalKVCache(earlier, bias, rows, frame_slot))
+        return tokens.float()
 
-    torch_error, kernel_error = errors_of_torch_and_kernels(made.vision, run, isa, int8=int8)
+    torch_error, kernel_error = errors_of_torch_and_kernels(tower, run, isa, int8=int8)
     assert kernel_error < (0.02 if int8 else 1.1 * torch_error)
     assert torch_error < 0.01
 
@@ -137,7 +146,7 @@ def test_tokens_enter_the_cache_as_with_torch(
     made = model(positions=2048)
 
     def run(decoder: Decoder) -> Tensor:
-        dtype = decoder.norm.weight.dtype
+        dtype = next(decoder.parameters()).dtype
         draw = torch.Generator().manual_seed(queries)
         cache = torch.randn(3, 2, 4, 2, 333, HEAD, generator=draw).to(dtype)
         used = cache[:, :, :, :, :301]  # no whole number of tiles
@@ -169,11 +178,11 @@ def test_int8_saturates_beyond_the_calibrated_range(isa: Isa) -> None:
     decoder.forward_cached(x, seen, cache, rows, slots)
     calibrator.end()
     for block in decoder.blocks:
-        block.attention_norm.weight *= 3
+        block.get_parameter("attention_norm.weight").mul_(3)
     far = decoder.forward_cached(x, seen, cache.clone(), rows, slots).float()
     layers = CpuTransformer(decoder.blocks, calibrator, isa)
-    found = decoder.norm(layers.forward_cached(x, seen, cache.clone(), rows, slots, None)).float()
-    assert torch.nn.functional.cosine_similarity(found.flatten(), far.flatten(), dim=0) > 0.9
+    actual = decoder.norm(layers.forward_cached(x, seen, cache.clone(), rows, slots, None)).float()
+    assert torch.nn.functional.cosine_similarity(actual.flatten(), far.flatten(), dim=0) > 0.9
 
 
 def checkpoint(**changes: object) -> Checkpoint:
@@ -181,7 +190,7 @@ def checkpoint(**changes: object) -> Checkpoint:
     return Checkpoint(made, make_header(made.config, (SPEC,), VOCABULARY, {}), VOCABULARY, Path())
 
 
-def pictures(count: int, seed: int) -> list[np.ndarray]:
+def pictures(count: int, seed: int) -> list[NDArray[np.uint8]]:
     random = np.random.default_rng(seed)
     return list(random.integers(0, 255, (count, 40, 40, 3)).astype(np.uint8))
 
@@ -195,44 +204,32 @@ def play(engine: Engine, seeds: list[int], steps: int = 24) -> list[list[Sampled
     ]
 
 
-@pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr(native_paper, "supports", lambda *_: False)
-        yield
-
-
 @needs_kernels
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize("over_time", [False, True])
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_play_is_that_of_torch(
-    precision: Any, over_time: bool, shown: bool, request: pytest.FixtureRequest
-) -> None:
-    """Greedy play of torch's bfloat16, gone along with: what would be likely next?"""
-    what = checkpoint(temporal_attention=over_time)
+def test_play_is_that_of_torch(precision: Precision, over_time: bool, shown: bool) -> None:
+    """The entropies of greedy play, against torch's bfloat16."""
+    played = checkpoint(temporal_attention=over_time)
     options = EngineOptions(temperature=0, condition_on_actions=shown, precision=precision)
-    ours = Engine(what, options)
-    request.getfixturevalue("without")
-    theirs = Engine(
-        what, EngineOptions(temperature=0, condition_on_actions=shown, precision="bfloat16")
-    )
-    assert not theirs.custom_layers
-    found, expected = (play(engine, [0])[16:] for engine in (ours, theirs))
-    assert len(ours.custom_layers) == 2
-    assert all(layers.flops > 0 for layers in ours.custom_layers)
-    for (a,), (b,) in zip(found, expected, strict=True):
+    with_kernels = Engine(played, options)
+    with_torch = Engine(played, replace(options, precision="bfloat16"), WITHOUT_KERNELS)
+    assert not with_torch.custom_layers
+    actual, expected = (play(engine, [0])[16:] for engine in (with_kernels, with_torch))
+    assert len(with_kernels.custom_layers) == 2
+    assert all(layers.flops > 0 for layers in with_kernels.custom_layers)
+    for (a,), (b,) in zip(actual, expected, strict=True):
         assert a.entropy == pytest.approx(b.entropy, abs=0.08)
 
 
 @needs_kernels
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_sessions_in_one_batch_act_as_alone(precision: Any) -> None:
-    what = checkpoint(frame_stride=2)
+def test_sessions_in_one_batch_act_as_alone(precision: Precision) -> None:
+    played = checkpoint(frame_stride=2)
     options = EngineOptions(condition_on_actions=True, precision=precision, num_candidates=2)
 
     def after_others(seeds: list[int]) -> list[list[SampledAction]]:
-        engine = Engine(what, options)
+        engine = Engine(played, options)
         play(engine, [9], steps=16)  # the frames that int8 is calibrated with
         assert engine.custom_layers
         return play(engine, seeds, steps=8)
@@ -247,16 +244,16 @@ def test_sessions_in_one_batch_act_as_alone(precision: Any) -> None:
 
 @needs_kernels
 def test_the_number_of_threads_changes_nothing() -> None:
-    what, before = checkpoint(), torch.get_num_threads()
-    found = []
+    played, before = checkpoint(), torch.get_num_threads()
+    probabilities = []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            engine = Engine(what, EngineOptions(precision="bfloat16"))
-            found.append([choice.probability for (choice,) in play(engine, [4], steps=6)])
+            engine = Engine(played, EngineOptions(precision="bfloat16"))
+            probabilities.append([choice.probability for (choice,) in play(engine, [4], steps=6)])
     finally:
         torch.set_num_threads(before)
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert probabilities[0] == pytest.approx(probabilities[1], rel=1e-5)
 
 
 @needs_kernels
@@ -264,15 +261,15 @@ def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     load_library("paper")
-    (made,) = (tmp_path / "iafm").iterdir()
-    written = made.stat().st_mtime_ns
+    (compiled,) = (tmp_path / "iafm").iterdir()
+    written = compiled.stat().st_mtime_ns
     monkeypatch.setenv("PATH", "")  # what is there needs no compiler; but without one, which is it?
     with pytest.raises(KernelError, match="no C compiler"):
         load_library("paper")
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     load_library("paper")
-    assert made.stat().st_mtime_ns == written
+    assert compiled.stat().st_mtime_ns == written
 
 
 @needs_kernels
@@ -304,20 +301,20 @@ def test_large_pages_lie_under_what_is_read_often() -> None:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
 
-    def own_memory() -> mmap.mmap:  # what was freed before could lie in large pages already
+    def fresh_memory() -> mmap.mmap:  # what was freed before could lie in large pages already
         return mmap.mmap(-1, 9 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
-    control, before = own_memory(), large_kb()
+    control, before = fresh_memory(), large_kb()
     control.madvise(mmap.MADV_HUGEPAGE)
     torch.frombuffer(control, dtype=torch.uint8).fill_(1)
     if large_kb() <= before:
         pytest.skip("the kernel has no large page to give, asked by Python itself")
-    memory = torch.frombuffer(own_memory(), dtype=torch.uint8)
+    memory = torch.frombuffer(fresh_memory(), dtype=torch.uint8)
     memory.random_(0, 255)
-    kept, before = memory.clone(), large_kb()
+    written, before = memory.clone(), large_kb()
     use_large_pages(memory)
     use_large_pages(memory[:5])  # too small for one
-    assert torch.equal(memory, kept)
+    assert torch.equal(memory, written)
     assert large_kb() > before
 
 

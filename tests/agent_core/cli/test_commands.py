@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -172,11 +173,17 @@ def test_a_full_disk_is_one_line():
 
 
 def test_a_reader_that_leaves_ends_the_command_quietly():
-    command = [sys.executable, "-m", "agent_core", "games"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 141
+    reader, writer = os.pipe()
+    os.close(reader)  # before the command starts: it cannot have written to a reader
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent_core", "games"],
+            stdout=writer, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode == 141
 
 
 def test_a_game_of_the_current_folder_is_played(tmp_path, monkeypatch, capsys):

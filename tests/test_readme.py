@@ -76,10 +76,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_is_understood(words):
-    given = arguments(words)
-    if given is not None:
-        parser().parse_args(given)
+def test_every_command_is_understood(words: list[str]) -> None:
+    argv = arguments(words)
+    if argv is not None:
+        parser().parse_args(argv)
     elif words[:2] == ["python", "-m"]:
         assert words[2] == "bridges.console.screenshot"
         screenshot.parser().parse_args(words[3:])
@@ -90,23 +90,23 @@ def test_every_command_is_understood(words):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_command_in_a_sentence_is_understood(page):
+def test_every_command_in_a_sentence_is_understood(page: Path) -> None:
     prose = FENCE.sub("", PAGES[page])
     for line in re.findall(r"`(iafm [^`…]+)`", prose):
         parser().parse_args(shlex.split(line)[1:])
 
 
-def test_there_are_commands_to_check():
+def test_there_are_commands_to_check() -> None:
     assert len(COMMANDS) >= 40
 
 
-def test_the_test_command_is_what_ci_runs():
+def test_the_test_command_is_what_ci_runs() -> None:
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
     (installs_and_tests,) = [line for line in ci if ".[dev]" in line]
     assert installs_and_tests in list(lines_of(README))
 
 
-def test_the_readme_is_two_screens():
+def test_the_readme_is_two_screens() -> None:
     assert len(PAGES[README].splitlines()) <= 110
 
 
@@ -114,7 +114,7 @@ PYTHON = [(page, block) for page in PAGES for block in blocks(page, "python")]
 
 
 @pytest.mark.parametrize(("page", "block"), PYTHON, ids=lambda value: str(value)[:20])
-def test_python_blocks_run(page, block):
+def test_python_blocks_run(page: Path, block: str) -> None:
     code = block + (SERVED if "def run(url" in block else "")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -124,7 +124,7 @@ def test_python_blocks_run(page, block):
         assert done.stdout.strip()
 
 
-def test_there_are_python_blocks():
+def test_there_are_python_blocks() -> None:
     assert {page for page, _ in PYTHON} >= {Path("bridges/README.md"), Path("games/README.md")}
 
 
@@ -141,7 +141,7 @@ def paths_of_tree(tree: str) -> set[Path]:
     return paths
 
 
-def test_the_readme_names_every_folder_of_the_packages():
+def test_the_readme_names_every_folder_of_the_packages() -> None:
     (tree,) = blocks(README, "text tree")
     packages = ("agent_core", "bridges", "games", "recorder", "examples")
     shipped = {f for f in FOLDERS if f.parent == Path("agent_core/checkpoints")}
@@ -153,7 +153,7 @@ def test_the_readme_names_every_folder_of_the_packages():
 @pytest.mark.parametrize(
     "folder", ["agent_core", "agent_core/cpu/kernels", "bridges", "games", "recorder"]
 )
-def test_a_package_page_names_every_file_below_it(folder):
+def test_a_package_page_names_every_file_below_it(folder: str) -> None:
     top = Path(folder)
     (tree,) = blocks(top / "README.md", "text tree")
     deeper = {
@@ -185,14 +185,14 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_link_leads_somewhere(page):
+def test_every_link_leads_somewhere(page: Path) -> None:
     for path, anchor in links(page):
         assert path in FILES | FOLDERS, f"{page} links to {path}, which is not there"
         if anchor:
             assert anchor in anchors(path), f"{path} has no heading #{anchor}"
 
 
-def test_every_page_is_reachable_from_the_readme():
+def test_every_page_is_reachable_from_the_readme() -> None:
     reached: set[Path] = set()
     waiting = {README}
     while waiting:
@@ -203,7 +203,7 @@ def test_every_page_is_reachable_from_the_readme():
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_examples_run(example):
+def test_examples_run(example: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(example), "--demo"],
         capture_output=True,
@@ -215,7 +215,7 @@ def test_examples_run(example):
     assert done.stdout.strip()
 
 
-def test_protocol_examples_are_real_messages():
+def test_protocol_examples_are_real_messages() -> None:
     protocol = Path("bridges/PROTOCOL.md")
     examples = {"client": from_client, "server": from_server}
     texts = [(side, text) for side in examples for text in blocks(protocol, f"json {side}")]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
     ids=" ".join,
 )
-def test_tool_is_content(command):
+def test_tool_is_content(command: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -18,7 +18,9 @@ from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from recorder import open_episodes
 
 
-def test_help_names_every_command_and_version_is_the_installed_one(capsys):
+def test_help_names_every_command_and_version_is_the_installed_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
@@ -30,7 +32,7 @@ def test_help_names_every_command_and_version_is_the_installed_one(capsys):
 
 
 @pytest.mark.parametrize("name", list(subparsers(parser())))
-def test_help_explains_every_option_and_its_default(name):
+def test_help_explains_every_option_and_its_default(name: str) -> None:
     command = subparsers(parser())[name]
     for action in command._actions:
         text = command._get_formatter()._expand_help(action)
@@ -41,7 +43,9 @@ def test_help_explains_every_option_and_its_default(name):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
-def test_completion_knows_commands_options_and_choices(shell, capsys):
+def test_completion_knows_commands_options_and_choices(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--print-completion", shell])
     assert caught.value.code == 0
@@ -102,7 +106,9 @@ def test_completion_knows_commands_options_and_choices(shell, capsys):
         (["check", ".x:GAME"], "module:NAME, got '.x:GAME'"),
     ],
 )
-def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
+def test_mistakes_get_one_line_and_exit_2(
+    argv: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(argv) == 2
     error = capsys.readouterr().err
     assert line in error
@@ -143,7 +149,9 @@ def test_mistakes_get_one_line_and_exit_2(argv, line, capsys):
         ("bench train --batch", "0", "a whole number from 1"),
     ],
 )
-def test_numbers_out_of_range_are_refused(command, value, wanted, capsys):
+def test_numbers_out_of_range_are_refused(
+    command: str, value: str, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = command.split()
     assert main([*argv, value]) == 2
     error = capsys.readouterr().err
@@ -152,7 +160,7 @@ def test_numbers_out_of_range_are_refused(command, value, wanted, capsys):
     assert error.count("\n") == 1
 
 
-def test_an_evaluation_is_refused_before_torch_is_loaded():
+def test_an_evaluation_is_refused_before_torch_is_loaded() -> None:
     code = (
         "import sys; from agent_core.__main__ import main;"
         "code = main(['evaluate', '--conditions', 'agnt']); sys.exit(code + 10 * ('torch' in sys.modules))"
@@ -161,7 +169,7 @@ def test_an_evaluation_is_refused_before_torch_is_loaded():
     assert done.returncode == 2
 
 
-def test_a_full_disk_is_one_line():
+def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "agent_core", "games"],
@@ -172,7 +180,7 @@ def test_a_full_disk_is_one_line():
     assert done.stderr.count("\n") == 1
 
 
-def test_a_reader_that_leaves_ends_the_command_quietly():
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)  # before the command starts: it cannot have written to a reader
     try:
@@ -186,7 +194,9 @@ def test_a_reader_that_leaves_ends_the_command_quietly():
     assert done.returncode == 141
 
 
-def test_a_game_of_the_current_folder_is_played(tmp_path, monkeypatch, capsys):
+def test_a_game_of_the_current_folder_is_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "my_lake.py").write_text("from games.frozen_lake import GAME\n")
     (tmp_path / "broken_lake.py").write_text("GAME = (\n")
     monkeypatch.chdir(tmp_path)
@@ -199,7 +209,9 @@ def test_a_game_of_the_current_folder_is_played(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("other", ["best", "last", "last.old"])
-def test_a_refused_run_leaves_the_settings_of_another(tmp_path, capsys, other):
+def test_a_refused_run_leaves_the_settings_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
     (tmp_path / "config.toml").write_text("another's")
     assert main(["train", "--run", str(tmp_path)]) == 2
     assert main(["train", "--baseline", "--run", str(tmp_path)]) == 2
@@ -212,12 +224,14 @@ def test_a_refused_run_leaves_the_settings_of_another(tmp_path, capsys, other):
     assert (tmp_path / "config.toml").read_text() == "another's"
 
 
-def test_games_as_json(capsys):
+def test_games_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["games", "--json"]) == 0
     assert {g["name"]: g["playable"] for g in json.loads(capsys.readouterr().out)}["voxel"]
 
 
-def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
+def test_recording_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     record = [
         "record",
         "voxel",
@@ -235,7 +249,7 @@ def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["episodes"] for r in lines] == [1, 1]
     episodes = open_episodes(tmp_path)
-    assert sorted(e.header.seed for e in episodes) == [0, 1]
+    assert sorted(str(e.header.seed) for e in episodes) == ["0", "1"]
     assert all(e.thoughts[-1] for e in episodes)
 
     exported = tmp_path / "shared"
@@ -247,12 +261,12 @@ def test_recording_goes_on_where_it_stopped(tmp_path, capsys):
     assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
 
 
-def test_the_random_server_loads_no_torch():
+def test_the_random_server_loads_no_torch() -> None:
     code = "from agent_core.__main__ import parser; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_demo_plays_over_a_websocket(capsys):
+def test_the_demo_plays_over_a_websocket(capsys: pytest.CaptureFixture[str]) -> None:
     argv = [
         "demo",
         "--policy",
@@ -272,7 +286,7 @@ def test_the_demo_plays_over_a_websocket(capsys):
     assert report["url"].startswith("ws://127.0.0.1:")
 
 
-def test_the_shipped_checkpoint_plays(capsys):
+def test_the_shipped_checkpoint_plays(capsys: pytest.CaptureFixture[str]) -> None:
     argv = [
         "demo",
         "--headless",
@@ -290,13 +304,13 @@ def test_the_shipped_checkpoint_plays(capsys):
     assert json.loads(capsys.readouterr().out)["episodes"] == 1
 
 
-def test_typed_goals_find_their_task():
+def test_typed_goals_find_their_task() -> None:
     assert goal_of("Hunt the cow").task == "hunt_cow"
     assert goal_of("get beef, then wood").items == ("beef", "wood")
     assert goal_of("sing a song").task == "free"
 
 
-def test_speeds_come_as_a_table(capsys):
+def test_speeds_come_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     before = torch.get_num_threads()
     assert main(["bench", "infer", "--seconds", "0.1", "--threads", str(before)]) == 0
     rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]

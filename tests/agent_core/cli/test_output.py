@@ -10,7 +10,7 @@ from agent_core.cli import output
 MARKUP = "climb [/x] [bold]:smile: {0} %s"
 
 
-def test_lines_and_cells_are_no_markup(capsys):
+def test_lines_and_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     output.say(MARKUP)
     output.remark(MARKUP)
     output.table((MARKUP,), [(MARKUP,)], title=MARKUP)
@@ -20,14 +20,14 @@ def test_lines_and_cells_are_no_markup(capsys):
     assert err == MARKUP + "\n"
 
 
-def test_a_pipe_gets_whole_lines(capsys):
+def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     long = "word " * 100
     output.say(long)
     output.table(("a", "b"), [(long, long)])
     assert capsys.readouterr().out.count(long.strip()) == 3
 
 
-def test_control_characters_are_escaped(capsys):
+def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     output.say("a\x1b[2Jb\x9bc\td")
     output.table(("\u00e4",), [("a\x1b[2J",)])
     text = capsys.readouterr().out
@@ -35,7 +35,7 @@ def test_control_characters_are_escaped(capsys):
     assert "\x1b" not in text
 
 
-def test_json_is_strict(capsys):
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"best": float("nan"), "run": Path("runs/x"), "counts": (1, [2.5, None])}
     output.answer(value, True, lambda: pytest.fail("asked for JSON"))
     expected = {"best": None, "run": "runs/x", "counts": [1, [2.5, None]]}
@@ -56,11 +56,11 @@ def test_json_is_strict(capsys):
         ({"p50": 1.5, "p95": 2.0}, "p50 1.5, p95 2"),
     ],
 )
-def test_fields_for_people(value, shown):
+def test_fields_for_people(value: object, shown: str) -> None:
     assert output.plain(value) == shown
 
 
-def test_records_have_a_column_a_field(capsys):
+def test_records_have_a_column_a_field(capsys: pytest.CaptureFixture[str]) -> None:
     output.records([{"task": "dig", "success": None}, {"task": "[/x]", "success": 0.5}])
     lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent_core.__main__ import main
 from agent_core.cli.serving import announce, watched_actions
-from bridges.client import connect
+from bridges.client import BridgeClient, connect
+from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.messages import SessionState, State
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
@@ -20,12 +23,12 @@ GOAL = "climb [/x] and [bold]"
 
 
 @contextmanager
-def serving(policy=None, **options):
+def serving(policy: Policy | None = None, token: str | None = None) -> Iterator[BridgeServer]:
     """A server (of the random policy where None) in a thread of its own."""
     loop, listening, end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    server = BridgeServer(policy or RandomPolicy(), port=0, **options)
+    server = BridgeServer(policy or RandomPolicy(), port=0, token=token)
 
-    async def serve():
+    async def serve() -> None:
         async with server:
             listening.set()
             await end.wait()
@@ -42,12 +45,12 @@ def serving(policy=None, **options):
 
 
 @contextmanager
-def playing(url, **options):
+def playing(url: str, token: str | None = None) -> Iterator[BridgeClient]:
     """A game that sends frames until the block ends; gives the client."""
     ended = threading.Event()
-    with connect(url, SPEC, instruction=GOAL, **options) as client:
+    with connect(url, SPEC, instruction=GOAL, token=token) as client:
 
-        def play():
+        def play() -> None:
             while not ended.wait(0.02):
                 client.act(np.zeros((SPEC.frame.height, SPEC.frame.width, 3), np.uint8))
 
@@ -61,7 +64,7 @@ def playing(url, **options):
 
 
 @pytest.fixture(scope="module")
-def attached():
+def attached() -> Iterator[tuple[str, BridgeClient]]:
     with serving() as server, playing(server.url) as client:
         yield server.url, client
 
@@ -69,14 +72,14 @@ def attached():
 class BracketPolicy(RandomPolicy):
     """Its words and answers would be markup of rich."""
 
-    def act(self, requests):
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         return [decision.model_copy(update={"words": GOAL}) for decision in super().act(requests)]
 
-    def ask(self, player, question):
+    def ask(self, player: PolicySession, question: str) -> str:
         return GOAL
 
 
-def test_words_with_brackets_are_text_everywhere(capsys):
+def test_words_with_brackets_are_text_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(BracketPolicy()) as server, playing(server.url) as client:
         assert main(["instruct", GOAL, "--url", server.url]) == 0
         assert main(["ask", "why", "--url", server.url]) == 0
@@ -85,7 +88,9 @@ def test_words_with_brackets_are_text_everywhere(capsys):
     assert capsys.readouterr().out == f"{session}: {GOAL}\n{GOAL}\n  0%  {GOAL}\n"
 
 
-def test_serve_announces_its_address_for_people_and_scripts(capsys):
+def test_serve_announces_its_address_for_people_and_scripts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with serving() as server:
         announce(server, as_json=True)
     out, err = capsys.readouterr()
@@ -94,7 +99,9 @@ def test_serve_announces_its_address_for_people_and_scripts(capsys):
     assert f"serving at {address['url']}, console at {address['console_url']}" in err
 
 
-def test_an_instruction_reaches_the_game(attached, capsys):
+def test_an_instruction_reaches_the_game(
+    attached: tuple[str, BridgeClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     url, client = attached
     session = client.welcome.session
     assert main(["instruct", "dig", "--url", url, "--session", session, "--json"]) == 0
@@ -105,7 +112,9 @@ def test_an_instruction_reaches_the_game(attached, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_answers_as_json(attached, capsys):
+def test_answers_as_json(
+    attached: tuple[str, BridgeClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     url, client = attached
     assert main(["ask", "--url", url, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -117,7 +126,9 @@ def test_answers_as_json(attached, capsys):
 
 
 @pytest.mark.parametrize("command", [["watch"], ["ask", "why"], ["instruct", "dig"]])
-def test_an_unknown_session_is_named_with_the_known_ones(command, attached, capsys):
+def test_an_unknown_session_is_named_with_the_known_ones(
+    command: list[str], attached: tuple[str, BridgeClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     url, client = attached
     assert main([*command, "--url", url, "--session", "nosuch"]) == 2
     error = capsys.readouterr().err
@@ -126,18 +137,23 @@ def test_an_unknown_session_is_named_with_the_known_ones(command, attached, caps
     assert error.count("\n") == 1
 
 
-def state(*names):
-    one = {"game": "voxel-v0", "instruction": "", "tasks": (), "episodes": 0, "successes": 0}
-    sessions = tuple(SessionState(session=name, hz=0.0, dropped=0, **one) for name in names)
-    return State(policy="random", sessions=sessions)
+def session_state(name: str) -> SessionState:
+    return SessionState(
+        session=name, game="voxel-v0", instruction="", tasks=(), episodes=0, successes=0, hz=0.0,
+        dropped=0,
+    )  # fmt: skip
 
 
-def test_watch_says_once_that_no_game_is_attached(capsys):
+def state(*names: str) -> State:
+    return State(policy="random", sessions=tuple(map(session_state, names)))
+
+
+def test_watch_says_once_that_no_game_is_attached(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(watched_actions([state(), state(), state("a"), state("a")])) == []
     assert capsys.readouterr().err.count("no game is attached yet") == 1
 
 
-def test_watch_ends_with_its_session(capsys):
+def test_watch_ends_with_its_session(capsys: pytest.CaptureFixture[str]) -> None:
     with serving() as server:
         with playing(server.url) as client:
             argv = ["watch", "--url", server.url, "--session", client.welcome.session]
@@ -153,12 +169,14 @@ def test_watch_ends_with_its_session(capsys):
 @pytest.mark.parametrize(
     "form", ["http://127.0.0.1:{port}/", "ws://127.0.0.1:{port}", "127.0.0.1:{port}"]
 )
-def test_every_form_of_the_address_is_taken(form, attached, capsys):
+def test_every_form_of_the_address_is_taken(
+    form: str, attached: tuple[str, BridgeClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     url = form.format(port=attached[0].rpartition(":")[2].partition("/")[0])
     assert main(["ask", "why", "--url", url]) == 0
 
 
-def test_a_token_file_opens_the_server(tmp_path, capsys):
+def test_a_token_file_opens_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "token").write_text("secret\n")
     (tmp_path / "other").write_text("guess\n")
     with serving(token="secret") as server, playing(server.url, token="secret"):
@@ -176,7 +194,9 @@ def test_a_token_file_opens_the_server(tmp_path, capsys):
             assert error.count("\n") == 1
 
 
-def test_play_reports_a_table(attached, capsys):
+def test_play_reports_a_table(
+    attached: tuple[str, BridgeClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     url, _ = attached
     assert main(["play", "frozen-lake", "--url", url, "--episodes", "2"]) == 0
     text = capsys.readouterr().out

@@ -33,7 +33,7 @@ PAPER = {
 OPTIONS = EngineOptions(condition_on_actions=True)
 
 
-class NoHostCopies(TorchDispatchMode):
+class NoHostCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses, like a GPU during capture, operators that copy between host and device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -45,7 +45,7 @@ class NoHostCopies(TorchDispatchMode):
 
 def fake_capture(run: ForwardFn) -> tuple[Tensor, Callable[[], None]]:
     """Capture on a CPU: as with CUDA graphs, a replay reads and writes the tensors of the capture."""
-    with NoHostCopies():
+    with NoHostCopies():  # type: ignore[no-untyped-call]
         output = run().clone()
 
     def replay() -> None:

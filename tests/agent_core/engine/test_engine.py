@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from agent_core.agent import DEFAULT_CHECKPOINT
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ModelConfig
 from agent_core.cpu.capability import Precision, Processor, detect
@@ -22,7 +21,7 @@ from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import EOS, THOUGHT, build_vocabulary
-from agent_core.weights.checkpoint import Checkpoint, load, make_header
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load, make_header
 from games import Frame
 from games.voxel.spec import SPEC
 

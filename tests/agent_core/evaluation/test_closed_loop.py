@@ -6,17 +6,19 @@ from agent_core.evaluation.closed_loop import _EnvSlot, options_of
 from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec
 from bridges.policy import Decision, PlannedAction
 from bridges.serving.random_policy import RandomPolicy
+from games.spec import Action
 from games.voxel import GAME, SPEC, TASKS
+from games.voxel.env import VoxelEnv
 
 NONE = SPEC.null_action()
 
 
-def one(number):
+def one(number: int) -> Action:
     """An action that differs from those of other numbers below nine."""
     return SPEC.normalize({SPEC.controls[number].name: 1})
 
 
-def test_swapped_words_belong_to_another_task():
+def test_swapped_words_belong_to_another_task() -> None:
     for seed in range(20):
         instruction = options_of(EpisodeSpec("hunt_cow", "agent_swapped", seed), GAME)[
             "instruction"
@@ -27,12 +29,16 @@ def test_swapped_words_belong_to_another_task():
     assert options_of(EpisodeSpec("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
 
 
-def test_a_swapped_episode_ends_when_what_was_asked_is_done():
+def test_a_swapped_episode_ends_when_what_was_asked_is_done() -> None:
     spec = EpisodeSpec("go_to_gold", "agent_swapped", HELD_OUT)
     slot = _EnvSlot(spec, RandomPolicy(), "voxel")
-    other = GAME.expert()(slot.swapped_env)
+    env, swapped_env, expert = slot.env, slot.swapped_env, GAME.expert
+    assert isinstance(env, VoxelEnv)
+    assert isinstance(swapped_env, VoxelEnv)
+    assert expert is not None
+    other = expert()(swapped_env)
     while slot.outcome is None:
-        assert (slot.env.view().frame == slot.swapped_env.view().frame).all()
+        assert (env.view().frame == swapped_env.view().frame).all()
         slot.step(other()[0])
     assert not slot.outcome.success
     assert slot.steps < TASKS["chop_tree"].limit
@@ -50,7 +56,9 @@ def test_a_swapped_episode_ends_when_what_was_asked_is_done():
         (2, 3, [None, None, 2, 3, 4, 5]),
     ],
 )
-def test_a_late_decision_gives_what_it_planned(latency_steps, planned, played):
+def test_a_late_decision_gives_what_it_planned(
+    latency_steps: int, planned: int, played: list[int | None]
+) -> None:
     slot = _EnvSlot(
         EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps
     )
@@ -66,7 +74,7 @@ def test_a_late_decision_gives_what_it_planned(latency_steps, planned, played):
     assert due == [NONE if k is None else one(k) for k in played]
 
 
-def test_a_late_policy_gets_the_action_executed_meanwhile():
+def test_a_late_policy_gets_the_action_executed_meanwhile() -> None:
     slot = _EnvSlot(
         EpisodeSpec("go_to_gold", "agent", HELD_OUT), RandomPolicy(), "voxel", latency_steps=2
     )

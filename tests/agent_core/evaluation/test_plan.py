@@ -11,7 +11,7 @@ from games.voxel import SINGLE_OBJECT, TASKS
 from recorder import CaptureError
 
 
-def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
+def test_evaluation_meets_the_same_unseen_worlds_under_every_condition() -> None:
     specs = Evaluation(episodes=14).episode_specs
     worlds = {
         c: {(t.task, t.seed) for t in specs if t.condition == c}
@@ -34,12 +34,12 @@ def test_evaluation_meets_the_same_unseen_worlds_under_every_condition():
         (Evaluation(game="frozen-lake", conditions=("agent_swapped",)), "nothing to play"),
     ],
 )
-def test_a_plan_that_cannot_be_played_is_refused(plan, line):
+def test_a_plan_that_cannot_be_played_is_refused(plan: Evaluation, line: str) -> None:
     with pytest.raises(UnplayableError, match=line):
         plan.check()
 
 
-def test_data_of_the_next_action_figures_must_be_there():
+def test_data_of_the_next_action_figures_must_be_there() -> None:
     with pytest.raises(CaptureError, match="no episodes in /nowhere"):
         Evaluation(data=Path("/nowhere")).check()
     Evaluation(data=Path("/nowhere"), next_action_episodes=0).check()

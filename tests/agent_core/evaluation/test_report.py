@@ -1,11 +1,13 @@
 """Evaluation reports: tallies of outcomes, tables and a chart of them."""
 
+from pathlib import Path
+
 from agent_core.evaluation.closed_loop import Outcome
 from agent_core.evaluation.plan import EpisodeSpec
-from agent_core.evaluation.report import next_action_table, plot, success_table, tally
+from agent_core.evaluation.report import Report, next_action_table, plot, success_table, tally
 
 
-def test_tally_groups_by_task_and_condition():
+def test_tally_groups_by_task_and_condition() -> None:
     outcomes = [Outcome(EpisodeSpec("dig_down", "agent", n), n < 3, 10) for n in range(4)]
     row = tally(outcomes)["dig_down"]["agent"]
     assert (row["success"], row["episodes"]) == (0.75, 4)
@@ -17,7 +19,7 @@ def test_tally_groups_by_task_and_condition():
     assert (row["reward"], row["steps"]) == (-0.5, 10.5)
 
 
-def report():
+def report() -> Report:
     outcomes = [
         Outcome(EpisodeSpec("dig_down", condition, n), n < 3, 10)
         for condition in ("random", "agent")
@@ -28,14 +30,14 @@ def report():
     return {"tasks": tally(outcomes), "next_action": figures}
 
 
-def test_success_is_a_table_of_tasks_and_conditions():
+def test_success_is_a_table_of_tasks_and_conditions() -> None:
     head, rows = success_table(report())
     assert head == ("task", "agent", "CNN+GRU", "random")
     assert rows[0] == ("dig_down", "75%  [30%–95%] n=4", "–", "75%  [30%–95%] n=4")
     assert rows[1][1:] == ("–", "100%  [21%–100%] n=1", "–")
 
 
-def test_next_action_figures_are_a_table_of_metrics_and_policies():
+def test_next_action_figures_are_a_table_of_metrics_and_policies() -> None:
     assert next_action_table(report()) == (
         ("metric", "model", "CNN+GRU"),
         [("exact", "0.5123", "undefined")],
@@ -43,6 +45,6 @@ def test_next_action_figures_are_a_table_of_metrics_and_policies():
     assert next_action_table({"tasks": {}}) == (("metric",), [])
 
 
-def test_a_chart_goes_into_a_new_folder(tmp_path):
+def test_a_chart_goes_into_a_new_folder(tmp_path: Path) -> None:
     plot(report(), tmp_path / "figures" / "report.png")
     assert (tmp_path / "figures" / "report.png").read_bytes().startswith(b"\x89PNG")

@@ -31,15 +31,15 @@ def test_bfloat16_rounds_as_torch_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "torchs"),
+    ("function", "torch_function"),
     [(reference.relu, F.relu), (reference.silu, F.silu), (reference.gelu, F.gelu)],
 )
 def test_activations(
-    ours: Callable[[reference.Float], reference.Float],
-    torchs: Callable[[torch.Tensor], torch.Tensor],
+    function: Callable[[reference.Float], reference.Float],
+    torch_function: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     x = np.linspace(-9, 9, 101)
-    close(ours(x), torchs(torch.tensor(x)))
+    close(function(x), torch_function(torch.tensor(x)))
 
 
 def test_layer_norm() -> None:

@@ -9,7 +9,7 @@ number of tokens that the IAFM would write for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> 
 def train_baseline_on(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     *,
     resume: bool = True,
@@ -70,7 +70,7 @@ def train_baseline_on(
 def _train(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     resume: bool,
 ) -> TrainReport:

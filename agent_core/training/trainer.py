@@ -7,7 +7,7 @@ What a run's folder holds, and how a run is stopped and resumed: agent_core/trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def train(
 def train_on(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     *,
     resume: bool = True,
@@ -80,7 +80,7 @@ def train_on(
 def _train(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     resume: bool,
     prefetch: bool | None,

@@ -9,7 +9,9 @@ number of tokens that the IAFM would write for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,7 +33,12 @@ from agent_core.training.precision import autocast
 from agent_core.training.report import TrainReport
 from agent_core.training.resume import TrainState
 from agent_core.training.run_dir import clear_run, locked_run_dir, write_guard
-from agent_core.training.validation import ScoreFn, WindowScores, scores_by_game
+from agent_core.training.validation import (
+    Autocast,
+    WindowScorer,
+    WindowScores,
+    scores_by_game,
+)
 
 
 def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
@@ -49,7 +56,7 @@ def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> 
 def train_baseline_on(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     *,
     resume: bool = True,
@@ -63,7 +70,7 @@ def train_baseline_on(
 def _train(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     resume: bool,
 ) -> TrainReport:
@@ -124,7 +131,7 @@ class BaselineTrainer:
         batch = build_sequences(dataset, dataset.draw_steps("train", train.batch, generator))
         for settings in optimizer.param_groups:
             settings["lr"] = lr
-        with autocast(self.device, self.half):
+        with self._autocast():
             logits, _ = self.model(batch.frames, batch.text)
         nats = self.heads.nll(logits, self.heads.targets(batch.target_actions))  # (B, N)
         nats = nats[batch.frame_mask]
@@ -148,29 +155,59 @@ class BaselineTrainer:
         batch = self.config.train.batch
         return scores_by_game(self._read, dataset, self.config, split, batch, should_stop)
 
-    def _read(self, draw: WindowDraw) -> ScoreFn:
+    def _read(self, draw: WindowDraw) -> WindowScorer:
         """Sequences around the sampled steps, of which those steps alone are scored."""
         batch = build_sequences(self.corpus.dataset, draw.last)
-        return lambda ids: self._score(batch, batch.text if ids is None else ids)
+        return BaselineScorer(self.ema_model, self.heads, self._autocast, batch)
 
-    def _score(self, batch: Sequences, text: Tensor) -> WindowScores:
-        with autocast(self.device, self.half):
-            logits, _ = self.ema_model(batch.frames, text)
-        rows = torch.arange(len(logits), device=self.device)
-        logits = logits[rows, batch.target_index]
-        actions = batch.target_actions[rows, batch.target_index]
-        targets = self.heads.targets(actions)
-        return WindowScores(
-            self.heads.nll(logits, targets).sum(),
-            _tokens(actions),
-            (self.heads.argmax(logits) == targets).all(-1),
-        )
+    def _autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.device, self.half)
 
     def ema_weights(self) -> dict[str, Tensor]:
         return self.ema_model.state_dict()
 
     def header(self, metadata: dict[str, object]) -> Header:
         return make_header(self.sizes, self.corpus.specs, self.corpus.vocabulary, metadata)
+
+
+@dataclass(frozen=True)
+class BaselineScorer:
+    """Scores of one step of each sequence."""
+
+    model: CnnGru
+    heads: ActionHeads
+    autocast: Autocast
+    batch: Sequences
+
+    def score(self) -> WindowScores:
+        logits, targets = self._logits(self.batch.text), self._targets()
+        return WindowScores(
+            self.heads.nll(logits, targets).sum(),
+            _tokens(self._actions()),
+            (self.heads.argmax(logits) == targets).all(-1),
+        )
+
+    def exact(self, instruction_ids: Tensor) -> Tensor:
+        return (self.heads.argmax(self._logits(instruction_ids)) == self._targets()).all(-1)
+
+    def _logits(self, text: Tensor) -> Tensor:
+        """(B, outputs) at the scored steps."""
+        with self.autocast():
+            logits, _ = self.model(self.batch.frames, text)
+        return _at(logits, self.batch.target_index)
+
+    def _actions(self) -> Tensor:
+        """(B, A) ids."""
+        return _at(self.batch.target_actions, self.batch.target_index)
+
+    def _targets(self) -> Tensor:
+        """(B, heads)."""
+        return self.heads.targets(self._actions())
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """(B, …): of every sequence in (B, N, …) the value at its index, (B,)."""
+    return values[torch.arange(len(values), device=values.device), index]
 
 
 def _tokens(actions: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def load_splits(
 
 
 def build_training_data(
-    config: RunConfig, splits: dict[str, Sequence[EpisodeLike]], frames: Frames
+    config: RunConfig, splits: Mapping[str, Sequence[EpisodeLike]], frames: Frames
 ) -> TrainingData:
     """Build the vocabulary from the training texts, and the tensors of all windows."""
     if not splits["train"]:

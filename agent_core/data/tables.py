@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ class EpisodeLike(Protocol):
 
 
 def build_dataset(
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     vocabulary: Vocabulary,
     model: ModelConfig,
@@ -109,7 +109,7 @@ def _thought_table(
 
 
 def _cumulative_weights(
-    splits: dict[str, Sequence[EpisodeLike]], data: DataConfig
+    splits: Mapping[str, Sequence[EpisodeLike]], data: DataConfig
 ) -> dict[str, Tensor]:
     """By split, and by split and game: cumulative sampling weight over the steps of all splits, (M,) float64."""
     names = np.array(

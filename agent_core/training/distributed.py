@@ -30,8 +30,8 @@ class ProcessGroup:
     """Rank among the processes of its machine."""
 
     @classmethod
-    def init(cls, device: str) -> ProcessGroup:
-        """Join the process group: NCCL where `device` is a GPU, one for each process, else gloo.
+    def init(cls, device: str, pick: Callable[[str], torch.device] = pick_device) -> ProcessGroup:
+        """Join the process group: NCCL where `pick` takes `device` for a GPU, one for each process, else gloo.
 
         All run on one machine where `LOCAL_RANK` is not set. Raises `ConfigError` where there is no such device.
         """
@@ -42,7 +42,7 @@ class ProcessGroup:
         if not dist.is_initialized():
             if device in ("auto", "cuda") and torch.cuda.is_available():
                 torch.cuda.set_device(local)  # first: querying a device allocates memory on it
-            backend = "nccl" if pick_device(device).type == "cuda" else "gloo"
+            backend = "nccl" if pick(device).type == "cuda" else "gloo"
             dist.init_process_group(backend, timeout=TIMEOUT)
         return cls(dist.get_rank(), world, local)
 

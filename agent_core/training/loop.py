@@ -257,7 +257,7 @@ class TrainingLoop:
     def _log_scores(self, scores: dict[str, float], log: RunLog | None) -> None:
         if log is not None and self.has_validation:
             log.write(self.progress.step, "validation", scores)
-        text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if "/" not in name)
+        text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if "/" not in name)
         split = "validation" if self.has_validation else "training windows (none are held out)"
         logger.info("%s at step %d: %s", split, self.progress.step, text)
 

@@ -29,6 +29,8 @@ class TrainReport:
     best_step: int
     action_nats_per_token: float
     exact_match: float
+    exact_match_grounding: float
+    """Of the windows that the next two are of."""
     exact_match_swapped: float
     """With the instruction of another episode."""
     exact_match_no_words: float
@@ -53,10 +55,10 @@ class TrainReport:
                 f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
                 f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
             )
-        if 0 < self.exact_match < self.exact_match_swapped + _NO_DIFFERENCE:
+        if 0 < self.exact_match_grounding < self.exact_match_swapped + _NO_DIFFERENCE:
             lines.append(
-                f"instructions make no difference: exact match is {self.exact_match:.1%}, with another episode's "
-                f"instruction {self.exact_match_swapped:.1%}; the model plays without listening"
+                f"instructions make no difference: exact match is {self.exact_match_grounding:.1%}, with "
+                f"another episode's instruction {self.exact_match_swapped:.1%}; the model plays without listening"
             )
         return lines
 
@@ -87,6 +89,7 @@ def make_report(
         progress.best_step,
         score("action_nats_per_token"),
         score("exact_match"),
+        score("exact_match_grounding"),
         score("exact_match_swapped"),
         score("exact_match_no_words"),
         score("change_accuracy"),

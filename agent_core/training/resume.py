@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import safetensors.torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, no_grad
 from torch.optim import Optimizer
 
@@ -81,7 +81,7 @@ def save_state(
     """Everything needed to resume, replaced in one step."""
     meta = {"progress": asdict(progress), "fingerprint": asdict(fingerprint)}
     with replaced_folder(folder) as draft:
-        save_file(tensors, draft / _TENSORS)
+        safetensors.torch.save_file(tensors, draft / _TENSORS)
         (draft / _META).write_text(json.dumps(meta), encoding="utf-8")
         shutil.copymode(draft / _META, draft / _TENSORS)
 
@@ -102,7 +102,7 @@ def restore_state(
         saved = RunFingerprint(**meta["fingerprint"])
         progress = RunProgress(**meta["progress"])
         fingerprint.check(saved, source, folder.with_name(BEST))
-        tensors = load_file(source / _TENSORS)
+        tensors = safetensors.torch.load_file(source / _TENSORS)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise TrainError(f"{source} is damaged: {error}; begin anew with --fresh") from None
     try:

@@ -7,7 +7,7 @@ What a run's folder holds, and how a run is stopped and resumed: agent_core/trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agent_core.config import RunConfig
 from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
+from agent_core.data.dataset import WindowDraw
 from agent_core.data.prefetch import Prefetcher, can_prefetch
 from agent_core.data.tables import EpisodeLike
 from agent_core.device import half_precision, keep_freed_memory
@@ -39,7 +40,7 @@ from agent_core.training.report import TrainReport
 from agent_core.training.resume import TrainState
 from agent_core.training.run_dir import clear_run, locked_run_dir, write_guard
 from agent_core.training.sharding import full_state_dict, full_tensor, grad_sync, shard, wrap_ddp
-from agent_core.training.validation import iafm_scores, scores_by_game
+from agent_core.training.validation import IafmScorer, WindowScorer, scores_by_game
 from agent_core.weights.checkpoint import Header, make_header
 
 
@@ -64,7 +65,7 @@ def train(
 def train_on(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     *,
     resume: bool = True,
@@ -79,7 +80,7 @@ def train_on(
 def _train(
     config: RunConfig,
     run_dir: Path,
-    splits: dict[str, Sequence[EpisodeLike]],
+    splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
     resume: bool,
     prefetch: bool | None,
@@ -188,7 +189,11 @@ class Trainer:
             return None
         dataset = self.corpus.dataset
         split = "validation" if dataset.steps("validation") else "train"
-        read = iafm_scores(model, dataset, self.config, self._autocast)
+
+        def read(draw: WindowDraw) -> WindowScorer:
+            batch = dataset.build_windows(draw, self.config.data.window_frames)
+            return IafmScorer(model, dataset, self.config, self._autocast, batch)
+
         return scores_by_game(read, dataset, self.config, split, self.max_batch, should_stop)
 
     def _gather_ema_model(self) -> IAFM:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from agent_core.config import ModelConfig
@@ -102,7 +102,7 @@ def save(path: Path, weights: dict[str, torch.Tensor], header: BaseModel) -> Non
         )
     half = {name: w.detach().to("cpu", torch.float16).contiguous() for name, w in weights.items()}
     with replaced_folder(path) as draft:
-        save_file(half, draft / WEIGHTS)
+        safetensors.torch.save_file(half, draft / WEIGHTS)
         (draft / HEADER).write_text(header.model_dump_json(indent=1), encoding="utf-8")
         shutil.copymode(draft / HEADER, draft / WEIGHTS)  # safetensors makes them the owner's alone
 
@@ -152,7 +152,7 @@ def vocabulary_of(header: HasVocabulary, path: Path) -> Vocabulary:
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Load the folder's weights as float32 into a model on the meta device; raises `CheckpointError` unless all fit."""
     try:
-        weights = load_file(folder / WEIGHTS)
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (FileNotFoundError, OSError):
         raise CheckpointError(f"{folder} has no readable {WEIGHTS}") from None
     except SafetensorError as error:

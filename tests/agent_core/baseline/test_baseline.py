@@ -100,10 +100,10 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = CnnGru(sizes, vocabulary.text_size, sum(ActionHeads(vocabulary).sizes))
     save(tmp_path / "one", model.state_dict(), make_header(sizes, (SPEC,), vocabulary, {"a": 1}))
-    found = load(tmp_path / "one")
-    assert found.header.metadata == {"a": 1}
-    assert found.vocabulary.action_meanings == vocabulary.action_meanings
-    save(tmp_path / "two", found.model.state_dict(), found.header)
+    loaded = load(tmp_path / "one")
+    assert loaded.header.metadata == {"a": 1}
+    assert loaded.vocabulary.action_meanings == vocabulary.action_meanings
+    save(tmp_path / "two", loaded.model.state_dict(), loaded.header)
     frames, text = torch.zeros(1, 2, 72, 128, 3, dtype=torch.uint8), torch.tensor([[1, 2]])
     outputs = [load(tmp_path / name).model(frames, text)[0] for name in ("one", "two")]
     assert torch.equal(*outputs)
@@ -122,9 +122,9 @@ def test_played_step_by_step_it_is_the_sequence(run: Path) -> None:
     for t in range(1, 6):
         now = zip(players, (frames[0, t], frames[1, t - 1]), words, strict=True)
         policy.act([PolicyRequest(*each) for each in now])
-    for player, seen, told in zip(players, (frames[0], frames[1, :5]), words, strict=True):
-        text = torch.tensor([baseline.vocabulary.text_ids(told, 32)])
-        _, memory = baseline.model(torch.from_numpy(seen)[None], text)
+    for player, played, instruction in zip(players, (frames[0], frames[1, :5]), words, strict=True):
+        text = torch.tensor([baseline.vocabulary.text_ids(instruction, 32)])
+        _, memory = baseline.model(torch.from_numpy(played)[None], text)
         assert player.hidden is not None
         torch.testing.assert_close(player.hidden, memory[0, 0], atol=1e-5, rtol=1e-5)
 
@@ -234,7 +234,7 @@ def test_what_is_wrong_is_said(
 def test_the_command_trains_and_ends_what_cannot_begin(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = [
+    settings = [
         f'data.episodes=["{data}"]',
         "data.validation=0.3",
         "train.steps=1",
@@ -242,7 +242,7 @@ def test_the_command_trains_and_ends_what_cannot_begin(
         "train.validation_windows=2",
     ]
     argv = ["train", "--baseline", "--json", "--run", str(tmp_path / "run")]
-    argv += [word for each in said for word in ("--set", each)]
+    argv += [word for each in settings for word in ("--set", each)]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 1
     assert main([*argv, "--set", "train.steps=3"]) == 0

@@ -61,8 +61,14 @@ def store() -> WindowDataset:
 
 def cut(store: WindowDataset, last: int, offset: int, hidden: bool, length: int = 4) -> Batch:
     """One window of four frames."""
-    ids = [torch.tensor([value]) for value in (last, offset, length)]
-    return store.build_windows(WindowDraw(*ids, torch.tensor([hidden]), torch.tensor([2])), 4)
+    draw = WindowDraw(
+        last=torch.tensor([last]),
+        offset=torch.tensor([offset]),
+        length=torch.tensor([length]),
+        actions_masked=torch.tensor([hidden]),
+        position_offset=torch.tensor([2]),
+    )
+    return store.build_windows(draw, 4)
 
 
 def test_a_window_holds_every_third_frame_and_the_newest(store: WindowDataset) -> None:
@@ -145,11 +151,11 @@ def test_swapped_instructions_are_another_episodes(store: WindowDataset) -> None
     swapped = store.swapped_instructions("train", draw.last, torch.Generator().manual_seed(1))
     assert swapped is not None
     texts = [VOCABULARY.decode_text(ids.tolist()) for ids in swapped]
-    own = [
+    instructions = [
         VOCABULARY.decode_text(store.texts[store.episode_index[last]].tolist())
         for last in draw.last
     ]
-    assert {*zip(own, texts, strict=True)} == {
+    assert {*zip(instructions, texts, strict=True)} == {
         ("chop a tree", "hunt the pig"),
         ("hunt the pig", "chop a tree"),
     }

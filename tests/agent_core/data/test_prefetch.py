@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.data.corpus import build_training_data
 from agent_core.data.prefetch import Prefetcher
-from agent_core.training.microbatch import sample_microbatch
+from agent_core.training.microbatch import MicroBatch, sample_microbatch
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train_on
 from games.voxel.spec import SPEC
@@ -89,7 +89,7 @@ def test_what_is_fed_is_what_would_be_drawn(
     settings = config(1, device)
     store = build_training_data(settings, SPLITS, FRAMES).dataset
 
-    def draw(step: int) -> object:
+    def draw(step: int) -> MicroBatch:
         return sample_microbatch(store, settings, step, slice(None, None, 2), torch.float32)
 
     with Prefetcher(draw, store.device, ahead) as prefetcher:
@@ -97,7 +97,11 @@ def test_what_is_fed_is_what_would_be_drawn(
             fed, drawn = prefetcher.get(step), draw(step)
             assert torch.equal(fed.batch.frames, drawn.batch.frames)
             assert torch.equal(fed.batch.actions, drawn.batch.actions)
+            assert fed.pictures is not None
+            assert drawn.pictures is not None
             assert torch.equal(fed.pictures, drawn.pictures)
+            assert fed.masked is not None
+            assert drawn.masked is not None
             assert torch.equal(fed.masked.patches, drawn.masked.patches)
 
 
@@ -184,14 +188,14 @@ def test_a_run_learns_the_same_whoever_draws(tmp_path: Path) -> None:
 def test_a_gpu_learns_from_frames_in_main_memory_as_from_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_on(config(4, "cuda"), tmp_path / "own", SPLITS, FRAMES)
+    train_on(config(4, "cuda"), tmp_path / "device", SPLITS, FRAMES)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 0))
     train_on(config(4, "cuda"), tmp_path / "main", SPLITS, FRAMES)
-    own, main = (
+    of_device, of_main = (
         [row["total"] for row in read_log(tmp_path / name) if row["split"] == "train"]
-        for name in ("own", "main")
+        for name in ("device", "main")
     )
-    assert main == pytest.approx(own, rel=1e-2)
+    assert of_main == pytest.approx(of_device, rel=1e-2)
 
 
 @pytest.mark.gpu

@@ -170,8 +170,8 @@ def test_what_cannot_be_imported_is_said(
     assert "NAME.mp4 beside NAME.jsonl" in " ".join(capsys.readouterr().out.split())
     out = str(tmp_path / "out")
     assert main(["episodes", "import", str(tmp_path), "--out", out]) == 2
-    told = capsys.readouterr().err
-    assert f"{tmp_path} holds nothing to import: no captions.jsonl" in told
+    error = capsys.readouterr().err
+    assert f"{tmp_path} holds nothing to import: no captions.jsonl" in error
     (tmp_path / "a.jsonl").write_text("")
     assert main(["episodes", "import", str(tmp_path), "--out", out]) == 2
     assert "has no NAME.mp4 with a NAME.jsonl" in capsys.readouterr().err

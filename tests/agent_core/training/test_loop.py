@@ -160,9 +160,9 @@ def test_saved_is_said_once_it_is_true(
     train(config(6), tmp_path, SPLITS, Frames({2: signal.SIGINT}))
     logging.getLogger("iafm.train").removeHandler(watch)
     assert states == [True]
-    said = [m for m in caplog.messages if "saved" in m or "validation at" in m]
-    assert "SIGINT: saved at step 2, run again to go on" in said[0]
-    assert "validation at step 2" in said[1]
+    messages = [m for m in caplog.messages if "saved" in m or "validation at" in m]
+    assert "SIGINT: saved at step 2, run again to go on" in messages[0]
+    assert "validation at step 2" in messages[1]
 
 
 @both

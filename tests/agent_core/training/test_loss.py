@@ -56,11 +56,11 @@ def by_hand(model: IAFM, out: ModelOutput) -> tuple[float, float]:
 def test_equation_five() -> None:
     model, batch, out = example()
     language, action = by_hand(model, out)
-    found = losses(model, batch, out, LossConfig())
+    loss = losses(model, batch, out, LossConfig())
     tokens = 5 + 3 + 3 * 2 + 7  # instruction, thought, visual tokens and actions of frames present
-    assert found.total.item() == pytest.approx((language + action) / tokens, rel=1e-5)
-    assert found.language.item() == pytest.approx(language / 5, rel=1e-5)
-    assert found.action.item() == pytest.approx(action / 3, rel=1e-5)
+    assert loss.total.item() == pytest.approx((language + action) / tokens, rel=1e-5)
+    assert loss.language.item() == pytest.approx(language / 5, rel=1e-5)
+    assert loss.action.item() == pytest.approx(action / 3, rel=1e-5)
 
 
 @torch.no_grad()
@@ -71,19 +71,19 @@ def test_equation_five_with_hidden_patches(weight: float) -> None:
     language, action = by_hand(model, out)
     pictures = normalize_pixels(batch.frames)[:2]
     patches = torch.tensor([[[True, False], [True, True]]])
-    found = losses(model, batch, out, LossConfig(mae=weight), MaskedPatches(patches, pictures))
+    loss = losses(model, batch, out, LossConfig(mae=weight), MaskedPatches(patches, pictures))
     predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
     error = (predicted - model.mae_decoder.targets(pictures)).square().mean(2)
     mae = float(error[0, 0] + error[1, 0] + error[1, 1])
     assert mae > 0.1
     tokens = 5 + 3 + 3 * 2 + 7
     total = (language + action + weight * mae) / tokens
-    assert found.total.item() == pytest.approx(total, rel=1e-5)
-    assert found.mae.item() == pytest.approx(mae / 3, rel=1e-5)
+    assert loss.total.item() == pytest.approx(total, rel=1e-5)
+    assert loss.mae.item() == pytest.approx(mae / 3, rel=1e-5)
     mean = LossConfig(mae=weight, normalization="mean")
     total = language / 5 + action / 3 + weight * mae / 3
-    found = losses(model, batch, out, mean, MaskedPatches(patches, pictures))
-    assert found.total.item() == pytest.approx(total, rel=1e-5)
+    loss = losses(model, batch, out, mean, MaskedPatches(patches, pictures))
+    assert loss.total.item() == pytest.approx(total, rel=1e-5)
 
 
 @torch.no_grad()
@@ -101,10 +101,10 @@ def test_only_hidden_patches_count() -> None:
     pictures = normalize_pixels(batch.frames)
     patches = torch.zeros(1, 2, 2, dtype=torch.bool)
     patches[0, 1, 1] = True
-    found = losses(model, batch, out, LossConfig(), MaskedPatches(patches, pictures[:2]))
+    loss = losses(model, batch, out, LossConfig(), MaskedPatches(patches, pictures[:2]))
     predicted = model.mae_decoder(out.patches[:1].flatten(0, 1), patches[0])
     error = (predicted - model.mae_decoder.targets(pictures[:2])).square().mean(2)
-    assert found.mae.item() == pytest.approx(error[1, 1].item(), rel=1e-5)
+    assert loss.mae.item() == pytest.approx(error[1, 1].item(), rel=1e-5)
     unmasked = losses(
         model, batch, out, LossConfig(), MaskedPatches(~patches & False, pictures[:2])
     )

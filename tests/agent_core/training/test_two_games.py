@@ -17,7 +17,7 @@ from agent_core.weights.checkpoint import load as load_checkpoint
 from bridges.policy import PolicyRequest
 from games import Button, FrameSize, GameSpec
 from games.registry import load, make
-from recorder import CaptureInfo, CaptureWriter
+from recorder import CaptureInfo, CaptureWriter, Episode
 
 STEPS = 16
 GAMES = {"voxel": "dig_down", "pong": "win_point"}
@@ -75,12 +75,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
 
 def test_frames_of_both_sizes_come_to_the_models(run: tuple[RunConfig, Path]) -> None:
     parts, frames = load_splits(*run)
+    assert isinstance(frames, np.ndarray)
     episodes = [e for part in parts.values() for e in part]
     assert {e.spec.frame.shape for e in episodes} == {(72, 128, 3), (105, 80, 3)}
     assert frames.shape == (6 * STEPS, 72, 128, 3)
     for i, episode in enumerate(episodes):
-        mine, seen = frames[i * STEPS : (i + 1) * STEPS], episode.frames()
-        assert np.abs(mine.mean((1, 2)) - seen.mean((1, 2))).max() < 3
+        assert isinstance(episode, Episode)
+        resized, recorded = frames[i * STEPS : (i + 1) * STEPS], episode.frames()
+        assert np.abs(resized.mean((1, 2)) - recorded.mean((1, 2))).max() < 3
     assert {e.spec.name for e in parts["validation"]} == set(GAMES)
 
 

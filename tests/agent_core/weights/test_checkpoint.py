@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -89,7 +90,7 @@ def test_what_was_saved_stays_where_writing_ends_half_way(
         path.write_bytes(before[WEIGHTS][:1000])
         raise end
 
-    monkeypatch.setattr("agent_core.weights.checkpoint.save_file", half)
+    monkeypatch.setattr(safetensors.torch, "save_file", half)
     with pytest.raises(type(end)):
         save(folder, {k: w + 1 for k, w in loaded.model.state_dict().items()}, loaded.header)
     assert bytes_of(folder) == before

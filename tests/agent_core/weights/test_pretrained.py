@@ -54,7 +54,7 @@ def clip(tmp_path: Path) -> tuple[nn.Module, Path]:
         patch_size=8,
     )  # fmt: skip
     torch.manual_seed(2)
-    reference = transformers.CLIPVisionModel(config).eval()
+    reference = transformers.CLIPVisionModel(config).train(False)
     reference.save_pretrained(tmp_path / "clip")
     return reference, tmp_path / "clip"
 
@@ -66,7 +66,7 @@ def opt(tmp_path: Path) -> tuple[nn.Module, Path]:
         max_position_embeddings=256, word_embed_proj_dim=48, dropout=0.0,
     )  # fmt: skip
     torch.manual_seed(3)
-    reference = transformers.OPTForCausalLM(config).eval()
+    reference = transformers.OPTForCausalLM(config).train(False)
     for weight in reference.parameters():
         nn.init.normal_(weight, std=0.2)
     reference.save_pretrained(tmp_path / "opt")

@@ -245,9 +245,9 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     options = infer.BenchOptions(
         args.seconds, args.threads, args.precision, args.device, args.alternatives
     )
-    require(args.precision, pick_device(args.device))
     if args.what == "train":
         return bench_train(preset, options, batch=args.batch or 0, compiled=args.compile)
+    require(args.precision, pick_device(args.device))
     if args.against_transformers:
         return infer.compare(preset, options)
     checkpoint = args.checkpoint or DEFAULT_CHECKPOINT

@@ -24,7 +24,7 @@ from tests.agent_core.cpu.kernel_calls import (
     scratch,
 )
 
-pytestmark = needs_compiler
+pytestmark = [pytest.mark.processor, needs_compiler]
 
 LANES = {"avx512": 16, "avx2": 8}
 each_compact_isa = pytest.mark.parametrize("isa", COMPACT_ISAS)

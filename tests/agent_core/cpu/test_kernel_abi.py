@@ -13,7 +13,7 @@ from agent_core.cpu.kernels import paper_structs as paper
 from agent_core.errors import KernelError
 from tests.agent_core.cpu.kernel_calls import COMPACT_ISAS, PAPER_ISAS, needs_compiler
 
-pytestmark = needs_compiler
+pytestmark = [pytest.mark.processor, needs_compiler]
 
 ISAS: dict[Kind, tuple[Isa, ...]] = {"paper": PAPER_ISAS, "compact": COMPACT_ISAS}
 KINDS = [kind for kind, isas in ISAS.items() if isas]

@@ -26,7 +26,7 @@ from tests.agent_core.cpu.kernel_calls import (
     scratch,
 )
 
-pytestmark = needs_compiler
+pytestmark = [pytest.mark.processor, needs_compiler]
 
 HEAD_DIM = paper.HEAD_DIM
 each_paper_isa = pytest.mark.parametrize("isa", PAPER_ISAS)

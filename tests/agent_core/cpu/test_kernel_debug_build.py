@@ -24,7 +24,7 @@ from tests.agent_core.cpu.kernel_calls import (
     needs_compiler,
 )
 
-pytestmark = [pytest.mark.processor, needs_compiler]
+pytestmark = [pytest.mark.slow, needs_compiler]
 
 ROOT = Path(__file__).parents[3]
 TESTS = ("test_paper_kernels.py", "test_compact_kernels.py", "test_kernel_abi.py")

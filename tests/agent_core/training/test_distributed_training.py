@@ -20,6 +20,8 @@ from agent_core.training.trainer import train_on
 from agent_core.weights.checkpoint import load
 from tests.agent_core.training.bright_episodes import FRAMES, SPLITS, config, totals
 
+pytestmark = pytest.mark.slow
+
 PAPER = ModelConfig(
     backbone="paper", width=32, layers=2, heads=2, patch=8, pooled_grid=(3, 4), global_token=True,
     temporal_attention=True, context_frames=3, max_text_tokens=16, max_thought_tokens=12, max_action_tokens=12,

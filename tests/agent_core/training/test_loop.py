@@ -315,6 +315,7 @@ def test_the_report_counts_windows_and_passes_and_warns_of_few_steps(
     assert report.warnings[0] in caplog.text
 
 
+@pytest.mark.slow
 @both
 def test_words_that_matter_are_told_from_words_that_do_not(train: Train, tmp_path: Path) -> None:
     settings = config(150, lr=5e-3, ema_decay=0.9, log_every=50)

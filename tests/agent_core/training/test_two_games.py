@@ -19,6 +19,8 @@ from games import Button, FrameSize, GameSpec
 from games.registry import load, make
 from recorder import CaptureInfo, CaptureWriter, Episode
 
+pytestmark = pytest.mark.slow
+
 STEPS = 16
 GAMES = {"voxel": "dig_down", "pong": "win_point"}
 THIRD = GameSpec(

@@ -60,7 +60,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(data: Path, **changes: object) -> RunConfig:
     settings = {
-        "steps": 40, "minutes": 0, "batch": 12, "lr": 3e-3, "warmup_steps": 5, "ema_decay": 0.9,
+        "steps": 40, "minutes": 0, "validate_every_s": 1e9, "save_every_s": 1e9,
+        "batch": 12, "lr": 3e-3, "warmup_steps": 5, "ema_decay": 0.9,
         "device": "cpu", "log_every": 1, "validation_windows": 16, **changes,
     }  # fmt: skip
     return RunConfig(

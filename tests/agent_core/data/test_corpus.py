@@ -42,7 +42,8 @@ def config(data: Path, form: str, steps: int = 30, device: str = "cpu") -> RunCo
             {"episodes": (str(data),), "validation": 0.3, "window_frames": 3, "cache_format": form}
         ),
         train=TrainConfig(
-            steps=steps, minutes=0, batch=8, lr=3e-3, warmup_steps=1, ema_decay=0.9, device=device,
+            steps=steps, minutes=0, validate_every_s=1e9, save_every_s=1e9,
+            batch=8, lr=3e-3, warmup_steps=1, ema_decay=0.9, device=device,
             log_every=1, validation_windows=8,
         ),
     )  # fmt: skip

@@ -52,7 +52,14 @@ def config(steps: int, device: str = "cpu") -> RunConfig:
         model=ModelConfig.model_validate({**sizes, **small}),
         data=DataConfig(window_frames=3, color_jitter=0.3),
         train=TrainConfig(
-            steps=steps, minutes=0, batch=4, device=device, validation_windows=4, log_every=1
+            steps=steps,
+            minutes=0,
+            validate_every_s=1e9,
+            save_every_s=1e9,
+            batch=4,
+            device=device,
+            validation_windows=4,
+            log_every=1,
         ),
     )
 

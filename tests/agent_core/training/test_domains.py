@@ -135,6 +135,7 @@ def test_minecraft_trains_from_its_recipes(
 
     settings = (
         f"data.episodes={json.dumps([str(data)])}", "data.window_frames=3", "train.accumulate=1", "train.ema_decay=0.9",
+        "train.validate_every_s=1e9", "train.save_every_s=1e9",
         "train.device=cpu", "train.log_every=5",
     )  # fmt: skip
     losses, before = {}, ""
@@ -224,6 +225,7 @@ def test_a_captioner_says_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixt
     options = overriding(
         f"data.episodes={json.dumps([str(clips)])}", "train.steps=120", "train.lr=5e-3", "train.accumulate=1",
         "train.device=cpu", "train.ema_decay=0.9", "data.window_frames=2", "loss.mae=0",
+        "train.validate_every_s=1e9", "train.save_every_s=1e9",
     )  # fmt: skip
     run = tmp_path / "run"
     assert main(["train", str(RECIPES / "captions.toml"), "--run", str(run), *options]) == 0

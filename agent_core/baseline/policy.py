@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from agent_core.baseline.network import ActionHeads, Baseline, load
 from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.instruction_room import cut_warning
 from agent_core.tokens.vocabulary import Vocabulary
 from bridges.errors import PolicyError
 from bridges.policy import Decision, PolicyRequest, PolicySession
@@ -23,6 +25,7 @@ from games import Action, Control, GameSpec
 from games.meanings import Component, components
 from games.resize import resize_frame
 
+logger = logging.getLogger("iafm.agent")
 Logits = NDArray[np.float32]
 
 
@@ -53,6 +56,8 @@ class BaselinePlayer:
     hidden: Tensor | None = None
     """State of the GRU over frames, (D,); None before the first frame."""
     last_decision: Decision | None = None
+    instruction: str = ""
+    """The newest one, whose length was checked."""
 
     def reset(self) -> None:
         """Clear the state: a new episode begins."""
@@ -93,6 +98,8 @@ class BaselinePolicy:
         if not requests:
             return []
         players = [require_own_player(request.player) for request in requests]
+        for player, request in zip(players, requests, strict=True):
+            self._note_instruction(player, request.instruction)
         sizes, text_ids = self._baseline.header.sizes, self._baseline.vocabulary.text_ids
         texts = [
             torch.tensor(text_ids(request.instruction, sizes.max_text_tokens))
@@ -115,6 +122,15 @@ class BaselinePolicy:
             player.last_decision = _decide(player, row, self._temperature)
             decisions.append(player.last_decision)
         return decisions
+
+    def _note_instruction(self, player: BaselinePlayer, instruction: str) -> None:
+        """Log a new instruction that is longer than the network has room for."""
+        if instruction == player.instruction:
+            return
+        player.instruction = instruction
+        room = self._baseline.header.sizes.max_text_tokens
+        if line := cut_warning(instruction, self._baseline.vocabulary, room):
+            logger.warning("%s: %s", self.name, line)
 
     def ask(self, player: PolicySession, question: str) -> str:
         """Answer "next_action"; the network generates no text for other questions."""

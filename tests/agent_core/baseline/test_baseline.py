@@ -273,3 +273,15 @@ def test_the_report_has_its_column(
     assert plot.exists()
     assert main(["evaluate", "voxel", "--conditions", "cnn_gru"]) == 2
     assert "no condition called 'cnn_gru'" in capsys.readouterr().err
+
+
+def test_an_instruction_beyond_the_room_is_logged_once(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = BaselinePolicy.load(run / "best", temperature=0.0)
+    player = policy.attach(SPEC, seed=0)
+    frame = np.zeros((*SPEC.frame.shape[:2], 3), np.uint8)
+    for words in ("hit", "hit " * 400, "hit " * 400):
+        policy.act([PolicyRequest(player, frame, words)])
+    (line,) = caplog.messages
+    assert "a model reads the first" in line

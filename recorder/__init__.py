@@ -7,10 +7,18 @@ from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.episodes.frame_cache import decode_cache
 from recorder.episodes.jpeg_cache import JpegFrames, jpeg_cache
 from recorder.episodes.validate import validate
-from recorder.format.manifest import CaptureError, CaptureInfo, Manifest, TextSpan
+from recorder.format.manifest import (
+    CaptureError,
+    CaptureInfo,
+    DiskFullError,
+    Manifest,
+    Skipped,
+    TextSpan,
+)
 from recorder.format.video import LIVE, SHARP, VideoProfile
 from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
+from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, Imported, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
@@ -24,8 +32,11 @@ __all__ = [
     "CaptureError",
     "CaptureInfo",
     "CaptureWriter",
+    "DiskFullError",
     "Episode",
     "EpisodeSet",
+    "ImportJob",
+    "ImportReport",
     "Imported",
     "ImportedPlay",
     "JpegFrames",
@@ -33,6 +44,7 @@ __all__ = [
     "LiveReport",
     "Manifest",
     "Recovered",
+    "Skipped",
     "TextSpan",
     "VideoProfile",
     "clip_frames",

@@ -4,37 +4,73 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recorder.capture.recover import is_being_written
 from recorder.episodes.episode import Episode, EpisodeSet
-from recorder.format.manifest import MANIFEST, CaptureError
+from recorder.format.manifest import MANIFEST, CaptureError, Skipped
 from recorder.formats.lerobot.reader import is_dataset, open_dataset
 
 
-def open_episodes(path: Path | str) -> EpisodeSet:
+def open_episodes(path: Path | str, *, strict: bool = False) -> EpisodeSet:
     """All finished captures under a folder, or the episodes of a dataset written by `export_lerobot`.
 
-    Captures without a single step are skipped. Raises `CaptureError` where no episode remains.
+    Captures that cannot be read, were left open or have no step are named in the result's `skipped`; with `strict` the
+    first of them raises `CaptureError` instead. One that is being written is left out. Raises `CaptureError` where no
+    episode remains.
     """
     root = Path(path)
     if is_dataset(root):
         return open_dataset(root)
     if (root / MANIFEST).exists():
         return EpisodeSet([Episode.open(root)])
-    folders = sorted(p.parent for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
-    episodes = [Episode.open(folder) for folder in folders]
-    finished = [e for e in episodes if e.manifest.status != "recording"]
-    if not any(len(e) for e in finished):
-        unfinished = len(episodes) - len(finished)
-        hint = f" ({unfinished} unfinished: run `iafm episodes recover`)" if unfinished else ""
-        raise CaptureError(f"no episodes in {root}{hint}; record some with `iafm record`")
-    return EpisodeSet([e for e in finished if len(e)])
+    episodes, skipped = [], []
+    for folder in capture_folders(root):
+        try:
+            episode = Episode.open(folder)
+            if why := _unusable(episode):
+                raise CaptureError(why)
+        except CaptureError as error:
+            if strict:
+                raise CaptureError(f"{folder.name}: {error}") from None
+            skipped.append(Skipped(folder.name, str(error)))
+            continue
+        if episode.manifest.status != "recording":
+            episodes.append(episode)
+    if not episodes:
+        raise CaptureError(f"no episodes in {root}{_hint(skipped)}; record some with `iafm record`")
+    return EpisodeSet(episodes, skipped)
 
 
-def closed_captures(root: Path) -> list[Episode]:
+def capture_folders(root: Path) -> list[Path]:
+    """The folders under `root` that have a manifest, by name."""
+    return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
+
+
+def closed_captures(root: Path) -> EpisodeSet:
     """The captures under a folder that were closed in order; none where there is no folder yet.
 
-    Raises `CaptureError` where the folder is a dataset, or one of its captures is damaged.
+    Those with a damaged manifest are in `skipped`. Raises `CaptureError` where the folder is a dataset.
     """
     if is_dataset(root):
         raise CaptureError(f"{root} is a LeRobot dataset; captures need a folder of their own")
-    episodes = [Episode.open(path.parent) for path in sorted(root.glob(f"*/{MANIFEST}"))]
-    return [episode for episode in episodes if episode.manifest.status == "closed"]
+    captures, skipped = [], []
+    for folder in capture_folders(root):
+        try:
+            captures.append(Episode.open(folder))
+        except CaptureError as error:
+            skipped.append(Skipped(folder.name, str(error)))
+    return EpisodeSet([e for e in captures if e.manifest.status == "closed"], skipped)
+
+
+def _unusable(episode: Episode) -> str:
+    """The reason why a capture is no episode to use; empty where it is one, or is still being written."""
+    manifest = episode.manifest
+    if manifest.status != "recording":
+        return "" if len(episode) else "it has no step and can be deleted"
+    return "" if is_being_written(manifest) else "it was left open: run `iafm episodes recover`"
+
+
+def _hint(skipped: list[Skipped]) -> str:
+    if not skipped:
+        return ""
+    first = skipped[0]
+    return f" ({len(skipped)} that cannot be used; {first.source}: {first.why})"

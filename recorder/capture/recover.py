@@ -96,19 +96,22 @@ def _clamp_texts(path: Path, steps: int) -> None:
 
 def is_being_written(manifest: Manifest) -> bool:
     """Whether its writing process still runs, and is no younger one with the same number."""
-    if not manifest.writer:
-        return False
+    return bool(manifest.writer) and is_running(manifest.writer, manifest.writer_started)
+
+
+def is_running(process: int, started: int | None) -> bool:
+    """Whether a process with this number runs that began at `started` (clock ticks since boot; None: not known)."""
     try:
-        os.kill(manifest.writer, 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    state = process_state(manifest.writer)
+    state = process_state(process)
     if state is None:
         return True
-    letter, started = state
-    return letter not in "ZX" and manifest.writer_started in (None, started)
+    letter, began = state
+    return letter not in "ZX" and started in (None, began)
 
 
 def _intact_lines(path: Path, *, numbered: bool = False) -> int:

@@ -1,20 +1,22 @@
 """Staging of imported captures: written beside the others, moved among them once complete.
 
 A played game cannot be repeated, so an interrupted capture is kept. An import can be repeated, so what an interrupted
-one wrote is deleted: the repeated one would write it a second time.
+one wrote is deleted: the repeated one would write it a second time. Each importing process has a folder of its own in
+`.importing`, named by its number and start, so that the folders of dead ones are known.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from games import GameSpec
-from recorder.capture.recover import is_being_written
+from recorder.capture.recover import is_running
 from recorder.capture.writer import CaptureWriter
-from recorder.format.manifest import MANIFEST, CaptureInfo, read_manifest
+from recorder.format.manifest import CaptureInfo, process_state
 
 STAGING = ".importing"
 """Folder beside the captures, which readers of captures ignore."""
@@ -26,24 +28,39 @@ def staged(
 ) -> Iterator[CaptureWriter]:
     """A capture that is closed and moved to `out` at the block's end, and deleted where the block raises.
 
-    Raises `CaptureError` where the disk is nearly full.
+    Raises `DiskFullError` where the disk is full or nearly: no step is dropped.
     """
+    folder = out / STAGING / _process_name()
+    capture = CaptureWriter.create(folder, spec, info, disk_needed=disk_needed, stop_when_full=True)
     try:
-        with CaptureWriter.create(out / STAGING, spec, info, disk_needed=disk_needed) as capture:
-            try:
-                yield capture
-            except BaseException:
-                capture.close(interrupted=True)
-                shutil.rmtree(capture.folder)
-                raise
+        yield capture
+        capture.close()
         capture.folder.rename(out / capture.folder.name)
+    except BaseException:
+        capture.discard()
+        raise
     finally:
-        with suppress(OSError):  # another import may be writing there
-            (out / STAGING).rmdir()
+        _remove_empty(folder)
 
 
 def delete_abandoned(out: Path) -> None:
-    """Delete the staged captures of killed imports."""
-    for path in (out / STAGING).glob(f"*/{MANIFEST}"):
-        if not is_being_written(read_manifest(path.parent)):
-            shutil.rmtree(path.parent)
+    """Delete what killed imports left in the staging folder."""
+    for folder in (out / STAGING).glob("*"):
+        number, _, started = folder.name.partition(".")
+        if not (number.isdecimal() and is_running(int(number), int(started or 0) or None)):
+            shutil.rmtree(folder, ignore_errors=True)
+            _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a staging folder and the one that holds it, each where nothing is in it."""
+    with suppress(OSError):
+        folder.rmdir()
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def _process_name() -> str:
+    """`<number>.<start>` of this process."""
+    _, started = process_state(os.getpid()) or ("", 0)
+    return f"{os.getpid()}.{started}"

@@ -12,10 +12,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import av
 import numpy as np
 
 from games import Action, Frame, GameSpec
@@ -29,10 +31,12 @@ from recorder.format.manifest import (
     VIDEO,
     CaptureError,
     CaptureInfo,
+    DiskFullError,
     Manifest,
     Status,
     Style,
     TextSpan,
+    disk_errors,
     process_state,
     write_manifest,
 )
@@ -54,7 +58,12 @@ class CaptureWriter:
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, profile: VideoProfile, disk_pause: int = DISK_PAUSE
+        self,
+        folder: Path,
+        manifest: Manifest,
+        profile: VideoProfile,
+        disk_pause: int = DISK_PAUSE,
+        stop_when_full: bool = False,
     ) -> None:
         self.folder = folder
         self.steps = 0
@@ -64,6 +73,7 @@ class CaptureWriter:
         """Whether steps are being dropped because the disk is nearly full."""
         self._manifest = manifest
         self._disk_pause = disk_pause
+        self._stop_when_full = stop_when_full
         self._unwritten = 0
         self._texts = 0
         self._files: dict[str, IO[str]] = {
@@ -82,11 +92,16 @@ class CaptureWriter:
         profile: VideoProfile | None = None,
         disk_needed: int = DISK_NEEDED,
         disk_pause: int = DISK_PAUSE,
+        stop_when_full: bool = False,
     ) -> CaptureWriter:
-        """Start a capture under `root`; raises `CaptureError` where the disk is nearly full."""
+        """Start a capture under `root`; raises `DiskFullError` where the disk is nearly full.
+
+        What can be played or imported again needs `stop_when_full`: then `step` raises `DiskFullError` instead of
+        dropping steps.
+        """
         root.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(root).free) < disk_needed:
-            raise CaptureError(
+            raise DiskFullError(
                 f"{root} has {free / 1e9:.1f} GB free, {disk_needed / 1e9:.1f} GB are needed: make room first"
             )
         profile = profile_for(spec, profile)
@@ -104,7 +119,7 @@ class CaptureWriter:
             pixel_format=profile.pixel_format,
         )
         write_manifest(folder, manifest)
-        return cls(folder, manifest, profile, disk_pause)
+        return cls(folder, manifest, profile, disk_pause, stop_when_full)
 
     def step(
         self,
@@ -121,7 +136,8 @@ class CaptureWriter:
 
         `action` is what the player (or expert) wanted, `executed` what the game did where that differs; `by` names
         who acted (human, agent, expert, …), the header's actor where None.
-        While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come.
+        While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come; with
+        `stop_when_full`, and where the disk is full to the last byte, `DiskFullError` is raised.
         """
         spec = self._manifest.spec
         if frame.shape != spec.frame.shape or frame.dtype != np.uint8:
@@ -134,8 +150,22 @@ class CaptureWriter:
         if done == wanted:
             done = None
         if self._disk_is_full():
+            if self._stop_when_full:
+                raise DiskFullError(
+                    f"{self.folder.parent}: the disk is nearly full, make room first"
+                )
             self.count_dropped()
             return i
+        with disk_errors(self.folder.parent):
+            self._write_step(frame, i, t_ns, action_row(
+                spec, i, wanted, done, by=self._manifest.info.actor if by is None else by,
+                observed=observed, reward=reward,
+            ))  # fmt: skip
+        self._unwritten = 0
+        self.steps += 1
+        return i
+
+    def _write_step(self, frame: Frame, i: int, t_ns: int | None, row: dict[str, Any]) -> None:
         self._video.write(frame, i)
         line = {
             "i": i,
@@ -146,19 +176,12 @@ class CaptureWriter:
             "dropped_before": self._unwritten,
         }
         self._write(FRAMES, line)
-        by = self._manifest.info.actor if by is None else by
-        self._write(
-            ACTIONS,
-            action_row(spec, i, wanted, done, by=by, observed=observed, reward=reward),
-        )
-        self._unwritten = 0
-        self.steps += 1
-        return i
+        self._write(ACTIONS, row)
 
-    def count_dropped(self) -> None:
-        """Count a step of the game that could not be written; the next frame's line carries the count."""
-        self.dropped += 1
-        self._unwritten += 1
+    def count_dropped(self, steps: int = 1) -> None:
+        """Count steps of the game that could not be written; the next frame's line carries the count."""
+        self.dropped += steps
+        self._unwritten += steps
 
     def lower_quality(self) -> bool:
         """Encode with fewer bits and less time per frame from now on; False where quality is at its lowest."""
@@ -199,8 +222,20 @@ class CaptureWriter:
 
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> None:
         """Finish the video and mark the capture closed; safe to call twice."""
-        if self._manifest.status != "recording":
-            return
+        if self._manifest.status == "recording":
+            with disk_errors(self.folder.parent):
+                self._close(success, interrupted)
+
+    def discard(self) -> None:
+        """Delete the capture instead of closing it."""
+        with suppress(OSError, av.FFmpegError):  # what is deleted need not be complete
+            self._video.close()
+        for file in self._files.values():
+            with suppress(OSError):
+                file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _close(self, success: bool | None, interrupted: bool) -> None:
         if self._unwritten:
             self.event("dropped_at_end", steps=self._unwritten)
         self._video.close()

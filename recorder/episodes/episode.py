@@ -23,6 +23,7 @@ from recorder.format.manifest import (
     CaptureError,
     CaptureInfo,
     Manifest,
+    Skipped,
     Style,
     TextSpan,
     read_lines,
@@ -145,10 +146,11 @@ class Episode:
 
 
 class EpisodeSet(Sequence[Episode]):
-    """Episodes in the order of their ids."""
+    """Episodes in the order of their ids; `skipped` names those of the same place that cannot be read, and why."""
 
-    def __init__(self, episodes: Sequence[Episode]) -> None:
+    def __init__(self, episodes: Sequence[Episode], skipped: Sequence[Skipped] = ()) -> None:
         self._episodes = list(episodes)
+        self.skipped = tuple(skipped)
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -34,6 +37,28 @@ class CaptureError(ValueError):
     """A capture that cannot be written or read; the message names it and the way out."""
 
 
+class DiskFullError(CaptureError):
+    """The disk is full, or nearly: what was being written is not complete."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was left out, and why: an episode, a recording, or one line of it."""
+
+    source: str
+    why: str
+
+
+class ImportSource(BaseModel):
+    """What an imported episode was made of: its name there, a SHA-256 of its content, and the options of the import."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+    options: str = ""
+
+
 class CaptureInfo(BaseModel):
     """Header of an episode: who played, the instruction, and how it ended (None: not known)."""
 
@@ -47,6 +72,8 @@ class CaptureInfo(BaseModel):
     author: str = ""
     clock: Clock = "lockstep"
     success: bool | None = None
+    source: ImportSource | None = None
+    """None where it was recorded, not imported."""
 
 
 class Manifest(BaseModel):
@@ -100,6 +127,17 @@ class TextSpan(BaseModel):
     source: str
     author: str = ""
     supersedes: int | None = None
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Around writing: an error of the system that says the disk is full is raised as `DiskFullError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise DiskFullError(f"{place}: the disk is full, make room first") from error
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

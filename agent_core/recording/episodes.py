@@ -64,7 +64,7 @@ def import_episodes(
     match detect_format(path):
         case "captions":
             spec = load(game or "clips").spec
-            report["added"] = import_captions(path, out, spec, progress=progress)
+            report["added"] = import_captions(path, out, spec, progress=progress).added
         case "vpt":
             imported = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
             report |= {"added": imported.recordings, "clipped": imported.clipped}

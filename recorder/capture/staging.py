@@ -31,14 +31,17 @@ def staged(
     Raises `DiskFullError` where the disk is full or nearly: no step is dropped.
     """
     folder = out / STAGING / _process_name()
-    capture = CaptureWriter.create(folder, spec, info, disk_needed=disk_needed, stop_when_full=True)
     try:
-        yield capture
-        capture.close()
-        capture.folder.rename(out / capture.folder.name)
-    except BaseException:
-        capture.discard()
-        raise
+        capture = CaptureWriter.create(
+            folder, spec, info, disk_needed=disk_needed, stop_when_full=True
+        )
+        try:
+            yield capture
+            capture.close()
+            capture.folder.rename(out / capture.folder.name)
+        except BaseException:
+            capture.discard()
+            raise
     finally:
         _remove_empty(folder)
 

@@ -9,22 +9,24 @@ split.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from games import Frame, GameSpec
 from games.resize import resize_frame
 from games.validation_error import first_error
-from recorder.capture.writer import DISK_NEEDED, CaptureWriter
-from recorder.format.manifest import CaptureError, CaptureInfo
+from recorder.capture.writer import DISK_NEEDED
+from recorder.format.manifest import CaptureError, CaptureInfo, ImportSource
 from recorder.format.video import reading
-from recorder.open import closed_captures
+from recorder.formats.import_job import ImportJob, ImportReport, content_hash, file_hash
 
 CAPTIONS = "captions.jsonl"
 MAX_CLIP_S = 600.0
+SLACK_S = 1e-4
+"""Two times that differ by less are the same: containers round them."""
 
 
 class Caption(BaseModel):
@@ -35,8 +37,8 @@ class Caption(BaseModel):
     video: str = Field(min_length=1)
     question: str = ""
     text: str = Field(min_length=1, max_length=2000)
-    begin_s: float = Field(default=0.0, ge=0)
-    end_s: float | None = Field(default=None, gt=0)
+    begin_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    end_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property
     def source(self) -> str:
@@ -52,87 +54,114 @@ def import_captions(
     out: Path,
     spec: GameSpec,
     *,
+    strict: bool = False,
     disk_needed: int = DISK_NEEDED,
     progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Write every clip as a capture of `spec` (a game without controls) under `out`; returns how many are new.
+) -> ImportReport:
+    """Write every clip as a capture of `spec` (a game without controls) under `out`.
 
-    Frames are taken `step_hz` times a second and resized to the spec's size. Clips that `out` already holds are
-    skipped. Raises `CaptureError` in one line for a missing video, one outside the folder, or a line that does not
-    fit; all lines are read before anything is written, and each clip before anything of it is.
+    Frames are taken `step_hz` times a second and resized to the spec's size. Clips that `out` already holds are not
+    written again; those that cannot be read are skipped, or with `strict` raise `CaptureError`, as does a folder
+    without `captions.jsonl`.
     """
-    clips = _clips(folder)
-    imported = {
-        (e.header.author, e.header.instruction, text)
-        for e in closed_captures(out)
-        for text in set(e.captions)
-    }
-    new = [clip for clip in clips if (clip.source, clip.question, clip.text) not in imported]
-    for done, clip in enumerate(new, start=1):
-        frames = list(clip_frames(folder / clip.video, spec, clip.begin_s, clip.end_s))
-        if not frames:
-            raise CaptureError(
-                f"{folder / clip.video} has no frames from second {clip.begin_s:g} on"
-            )
-        info = CaptureInfo(
-            instruction=clip.question,
-            task="caption",
-            seed=zlib.crc32(clip.video.encode()),
-            author=clip.source,
-            success=True,
-        )
-        with CaptureWriter.create(out, spec, info, disk_needed=disk_needed) as capture:
-            capture.text(style="caption", text=clip.text, source="import")
-            for frame in frames:
-                capture.step(frame, {})
-            capture.close(success=True)
+    job = ImportJob(out, strict=strict, disk_needed=disk_needed)
+    lines = _lines(folder)
+    for done, (number, line) in enumerate(lines, start=1):
+        with job.reading(f"{CAPTIONS}, line {number}"):
+            _import_clip(job, folder, _parse(folder, line), spec)
         if progress:
-            progress(done, len(new))
-    return len(new)
+            progress(done, len(lines))
+    return job.report()
 
 
-def _clips(folder: Path) -> list[Caption]:
+def _import_clip(job: ImportJob, folder: Path, clip: Caption, spec: GameSpec) -> None:
+    video = folder / clip.video
+    video_hash = file_hash(video)
+    part = f"{clip.begin_s!r} {clip.end_s!r}"
+    source = ImportSource(
+        name=clip.source,
+        sha256=content_hash(video_hash, part, clip.question, clip.text),
+        options=spec.id,
+    )
+    if job.holds(source):
+        return
+    info = CaptureInfo(
+        instruction=clip.question,
+        task="caption",
+        seed=int(video_hash[:8], 16),
+        author=clip.source,
+        success=True,
+    )
+    with job.capture(spec, info, source) as capture:
+        capture.text(style="caption", text=clip.text, source="import")
+        for frame in clip_frames(video, spec, clip.begin_s, clip.end_s):
+            capture.step(frame, {})
+        if not capture.steps:
+            raise CaptureError(f"{video} has no frames from second {clip.begin_s:g} on")
+
+
+def _lines(folder: Path) -> list[tuple[int, str]]:
+    """The lines of the list with their numbers, without empty ones."""
     path = folder / CAPTIONS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()  # the last may end without a newline
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise CaptureError(f"{path} cannot be read: {error}") from None
-    clips = [_parse(folder, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not clips:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
         raise CaptureError(f"{path} has no line in it")
-    return clips
+    return lines
 
 
 def clip_frames(
     path: Path, spec: GameSpec, begin_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """Frames of a video at the spec's rate and size, of at most `MAX_CLIP_S` seconds."""
+    """Frames of a video at the spec's rate and size, of at most `MAX_CLIP_S` seconds.
+
+    Each is the picture that is shown at its time: the last that is not later. Time is counted from the first picture.
+    """
     end_s = min(end_s or begin_s + MAX_CLIP_S, begin_s + MAX_CLIP_S)
-    following = begin_s
+    count, shown = 0, None
     with reading(path) as container:
-        stream = container.streams.video[0]
-        begin = stream.start_time or 0
-        for decoded in container.decode(stream):
-            now = ((decoded.pts or 0) - begin) * float(stream.time_base or 1) + 1e-6
-            if now > end_s + 2e-6:
-                return
-            if now >= following:
-                following = begin_s + ((now - begin_s) * spec.step_hz // 1 + 1) / spec.step_hz
-                rgb = decoded.to_ndarray(format="rgb24")
-                yield resize_frame(rgb, spec.frame.height, spec.frame.width)
+        for begins, decoded in _pictures(container, path):
+            while shown is not None and (now := begin_s + count / spec.step_hz) < begins - SLACK_S:
+                if now > end_s + SLACK_S:
+                    return
+                yield resize_frame(
+                    shown.to_ndarray(format="rgb24"), spec.frame.height, spec.frame.width
+                )
+                count += 1
+            shown = decoded
 
 
-def _parse(folder: Path, number: int, line: str) -> Caption:
-    line_name = f"{folder / CAPTIONS}, line {number}"
+def _pictures(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
+    """Every picture with the second it appears at, the first at 0; after the last, the video's end with none."""
+    stream = container.streams.video[0]
+    seconds = float(stream.time_base or 1)
+    first, ends = None, 0.0
+    for decoded in container.decode(stream):
+        if decoded.pts is None:
+            raise CaptureError(f"{path} has a picture without a time")
+        first = decoded.pts if first is None else first
+        begins = (decoded.pts - first) * seconds
+        yield begins, decoded
+        lasts = (
+            decoded.duration * seconds if decoded.duration else 1 / float(stream.average_rate or 1)
+        )
+        ends = begins + lasts
+    yield ends, None
+
+
+def _parse(folder: Path, line: str) -> Caption:
     try:
         clip = Caption.model_validate(json.loads(line))
     except json.JSONDecodeError as error:
-        raise CaptureError(f"{line_name} is no JSON: {error}") from None
+        raise CaptureError(f"it is no JSON: {error}") from None
     except ValidationError as error:
-        raise CaptureError(f"{line_name}: {first_error(error)}") from None
+        raise CaptureError(str(first_error(error))) from None
     path = (folder / clip.video).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise CaptureError(f"{line_name}: {clip.video!r} lies outside the folder")
+        raise CaptureError(f"{clip.video!r} lies outside the folder")
     if not path.is_file():
-        raise CaptureError(f"{line_name}: no video {path}")
+        raise CaptureError(f"no video {path}")
     return clip

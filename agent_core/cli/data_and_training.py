@@ -1,4 +1,4 @@
-"""Commands from play to a checkpoint and its report: record, episodes, train, push, evaluate."""
+"""Commands from play to a checkpoint and its report: record, train, push, evaluate."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from agent_core.cli.arguments import (
     words,
     writable_folder,
 )
-from agent_core.cli.output import answer, fields, records, remark, say, table
+from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.training.progress_bar import ProgressBar
 
 
 def add(commands: Any) -> None:
     """Add the subcommands."""
     _add_record(commands)
-    _add_episodes(commands)
     _add_train(commands)
     _add_push(commands)
     _add_evaluate(commands)
@@ -62,58 +61,6 @@ def _add_record(commands: Any) -> None:
     )
     record.add_argument("--author", type=words, default="", help="your name in the episodes")
     record.add_argument("--json", action="store_true", help="print the report as JSON")
-
-
-def _add_episodes(commands: Any) -> None:
-    episodes = add_command(
-        commands,
-        "episodes",
-        "look after recorded episodes",
-        run_episodes,
-        "iafm episodes stats data/voxel\niafm episodes export data/voxel --out data/voxel-lerobot\n"
-        "iafm episodes import RECORDINGS --game minecraft --out data/minecraft",
-    )
-    episodes.description = (
-        "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
-        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
-        "clips with a captions.jsonl."
-    )
-    episodes.add_argument(
-        "action",
-        choices=("list", "show", "stats", "validate", "recover", "export", "import"),
-        help="what to do",
-    )
-    episodes.add_argument(
-        "path", type=Path, nargs="?", default=Path("data/voxel"), help="folder of episodes"
-    )
-    episodes.add_argument(
-        "--out",
-        type=Path,
-        help="export: where the LeRobot v3.0 dataset is written, or extended (default: PATH-lerobot); "
-        "import: where the captures go (default: data/ and the folder's name)",
-    )
-    _import_options(episodes)
-    episodes.add_argument("--json", action="store_true", help="print the report as JSON")
-
-
-def _import_options(episodes: argparse.ArgumentParser) -> None:
-    episodes.add_argument(
-        "--game",
-        help="import: the game whose actions were recorded (minecraft for VPT's recordings, calvin)",
-    )
-    episodes.add_argument(
-        "--camera", default="", help="import: which of the dataset's cameras, where it has several"
-    )
-    episodes.add_argument(
-        "--action-column", default="action", help="import: the column with the robot's actions"
-    )
-    episodes.add_argument(
-        "--numbers",
-        type=non_negative_int,
-        nargs="+",
-        default=[],
-        help="import: which numbers of that column are the game's, in its order (0 1)",
-    )
 
 
 def _add_train(commands: Any) -> None:
@@ -260,34 +207,6 @@ def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
         "success": success_rates(recorded),
         "out": str(out_dir),
     }
-
-
-def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.recording.episodes import manage_episodes
-
-    if args.action in ("export", "import"):
-        report = (_export if args.action == "export" else _import)(args)
-        return answer(report, args.json, lambda: fields(report))
-    rows = manage_episodes(args.action, args.path)
-    return answer(rows, args.json, lambda: records(rows))
-
-
-def _export(args: argparse.Namespace) -> dict[str, Any]:
-    from agent_core.recording.episodes import export_episodes
-
-    target = writable_folder(args.out or args.path.with_name(args.path.name + "-lerobot"))
-    with ProgressBar("exporting") as update:
-        return export_episodes(args.path, target, update)
-
-
-def _import(args: argparse.Namespace) -> dict[str, Any]:
-    from agent_core.recording.episodes import import_episodes
-    from recorder import ActionColumns
-
-    target = writable_folder(args.out or Path("data") / args.path.name)
-    numbers = ActionColumns(args.action_column, tuple(args.numbers))
-    with ProgressBar("importing") as update:
-        return import_episodes(args.path, target, args.game, args.camera, numbers, update)
 
 
 def run_train(args: argparse.Namespace) -> int:

@@ -100,6 +100,13 @@ def basalt_task(folder_name: str) -> Task | None:
     return BASALT_TASKS.get(match[1]) if match else None
 
 
+def parse_version(text: str) -> str:
+    """A recorder version such as "6.9" or "v6.9"; raises `CaptureError` where it is none."""
+    if match := _VERSION.fullmatch(text):
+        return match[1]
+    raise CaptureError(f"{text!r} is no recorder version: one is written as 6.9")
+
+
 def _has_pair(folder: Path) -> bool:
     return bool(_files(folder, LINES).keys() & _files(folder, VIDEO).keys())
 

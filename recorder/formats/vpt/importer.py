@@ -24,7 +24,7 @@ from recorder.formats.import_job import ImportJob, ImportReport, content_hash, f
 from recorder.formats.vpt.actions import BUTTONS, KEYS, ActionReader
 from recorder.formats.vpt.alignment import Alignment, align
 from recorder.formats.vpt.cursor import with_cursor
-from recorder.formats.vpt.folder import Recording, Task, recordings
+from recorder.formats.vpt.folder import Recording, Task, parse_version, recordings
 from recorder.formats.vpt.reader import Mouse, RowScan, Tick, rows, scan
 from recorder.formats.vpt.video import Pictures, pictures, rgb
 
@@ -54,6 +54,7 @@ def import_vpt(
     that they are in one split. Raises `CaptureError` where there is no recording or the game does not fit,
     `DiskFullError` where the disk is full.
     """
+    version = parse_version(recorder_version) if recorder_version else ""
     items = recordings(folder)
     if not items:
         raise CaptureError(f"{folder} has no NAME.mp4 with a NAME.jsonl of the same name beside it")
@@ -64,7 +65,7 @@ def import_vpt(
         known = recording.task or Task(spec.name, "")
         with importer.job.reading(recording.name):
             importer.add(
-                replace(recording, version=recorder_version or recording.version),
+                replace(recording, version=version or recording.version),
                 Task(task or known.name, instruction or known.instruction),
             )
         if progress:

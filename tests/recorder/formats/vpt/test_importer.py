@@ -298,6 +298,8 @@ def test_recorder_versions_scale_menus(
     shutil.rmtree(made.out)
     assert made.load(recorder_version="6.8").added == 3
     assert {e.actions[1]["camera"][1] for e in made.episodes()} == {12}
+    with pytest.raises(CaptureError, match=r"'six' is no recorder version"):
+        made.load(recorder_version="six")
 
 
 def test_tasks_come_from_the_folders_names(made: Any, tick: Row) -> None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from recorder.formats.vpt.picture_times import TICK_S, Indices, Seconds
 
+MAX_CONFLICTS = 20
+"""Doubled ticks of one recording that are named one by one."""
+
 
 @dataclass(frozen=True)
 class RowClocks:
@@ -120,9 +123,12 @@ def _read(clocks: RowClocks) -> RowTicks:
         why = f"ticks run backwards, from {before:.0f} to {after:.0f}: it and all after it are left out"
         troubles.append(Trouble(int(clocks.lines[restart]), why))
     conflicts = _keep_one_a_tick(clocks, usable)
-    for row in conflicts:
+    for row in conflicts[:MAX_CONFLICTS]:
         why = f"tick {clocks.ticks[row]:.0f} has several rows that differ: none is certain"
         troubles.append(Trouble(int(clocks.lines[row]), why))
+    if further := conflicts[MAX_CONFLICTS:]:
+        why = f"{len(further)} further ticks from here on have several rows that differ"
+        troubles.append(Trouble(int(clocks.lines[further[0]]), why))
     return RowTicks(
         clocks=clocks,
         ticks=clocks.ticks,

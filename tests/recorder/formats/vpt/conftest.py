@@ -59,11 +59,12 @@ def film(
     times: Iterable[float],
     numbers: Sequence[int] | None = None,
     size: tuple[int, int] = (SIDE * BITS, SIDE),
+    b_frames: int = 0,
 ) -> None:
     """A video whose pictures are shown from these seconds on; picture k shows its number, or k."""
     with av.open(str(path), "w", format="mp4") as container:
         stream: Any = container.add_stream(
-            "libx264", rate=20, options={"preset": "ultrafast", "bf": "0"}
+            "libx264", rate=20, options={"preset": "ultrafast", "bf": str(b_frames)}
         )
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 90_000)

@@ -102,6 +102,13 @@ def test_of_differing_rows_of_a_tick_none_counts(milli: bool) -> None:
     assert [trouble.line for trouble in alignment.troubles] == [31]
 
 
+def test_many_differing_rows_are_named_together() -> None:
+    rows = [replace(row, copy=copy) for row in game(60) for copy in range(1 + (row.tick >= 30))]
+    troubles = align(clocks(rows), per_tick(60)).troubles
+    assert len(troubles) == 21
+    assert troubles[-1].why.startswith("10 further ticks")
+
+
 @pytest.mark.parametrize("milli", [True, False])
 def test_a_counter_that_stood_still_ends_what_is_certain(milli: bool) -> None:
     rows = [replace(row, tick=row.tick - (row.tick > 30), copy=row.tick == 31) for row in game(60)]

@@ -67,6 +67,14 @@ def test_a_video_that_begins_late_counts_from_its_first_picture(
     assert (made.load().dropped, made.pairs()) == (0, same(range(30)))
 
 
+def test_pictures_that_are_stored_in_another_order(
+    made: Any, tick: Row, video: Callable[..., None]
+) -> None:
+    made.add([tick(t) for t in range(30)])
+    video(made.folder / "a.mp4", np.arange(30) / 20, b_frames=3)
+    assert (made.load().dropped, made.pairs()) == (0, same(range(30)))
+
+
 def test_an_edit_list_hides_pictures(made: Any, tick: Row) -> None:
     made.add([tick(t) for t in range(30)], numbers=[*range(200, 205), *range(25)])
     path = made.folder / "a.mp4"

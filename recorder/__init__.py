@@ -22,7 +22,7 @@ from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, Imported, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
-from recorder.formats.vpt.importer import ImportedPlay, import_vpt
+from recorder.formats.vpt.importer import import_vpt
 from recorder.open import open_episodes
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "ImportJob",
     "ImportReport",
     "Imported",
-    "ImportedPlay",
     "JpegFrames",
     "LiveRecorder",
     "LiveReport",

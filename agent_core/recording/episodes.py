@@ -67,8 +67,9 @@ def import_episodes(
             report["added"] = import_captions(path, out, spec, progress=progress).added
         case "vpt":
             imported = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
-            report |= {"added": imported.recordings, "clipped": imported.clipped}
-            report |= {"dropped": imported.dropped, "refused": list(imported.refused)}
+            report |= {"added": imported.added, "clipped": imported.clipped}
+            skipped = [{"source": s.source, "why": s.why} for s in imported.skipped]
+            report |= {"dropped": imported.dropped, "skipped": skipped}
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")

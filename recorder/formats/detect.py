@@ -8,7 +8,7 @@ from typing import Literal
 from recorder.format.manifest import CaptureError
 from recorder.formats.clips import CAPTIONS
 from recorder.formats.lerobot.schema import INFO
-from recorder.formats.vpt.reader import recordings
+from recorder.formats.vpt.folder import recordings
 
 Kind = Literal["captions", "lerobot", "vpt"]
 

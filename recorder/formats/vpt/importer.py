@@ -1,58 +1,37 @@
 """VPT import: contractors' recordings of Minecraft, a folder of NAME.mp4 and NAME.jsonl, as captures.
 
-Frame i belongs to line i. Frames are resized to the game's size and encoded again; where a menu is open, the pointer is
-drawn into them. Both files are read as a stream, so that a recording may be of any length.
+Rows and pictures belong together by their clocks (`alignment`). Frames are resized to the game's size and encoded
+again; where a menu is open, the pointer is drawn into them. The rows are read twice and the pictures decoded once, both
+as a stream, so that a recording may be of any length.
 """
 
 from __future__ import annotations
 
+import logging
+import sys
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from games import Action, Camera, Frame, GameSpec
+import numpy as np
+
+from games import Camera, Frame, GameSpec
 from games.resize import resize_frame
-from recorder.capture.staging import delete_abandoned, staged
-from recorder.capture.writer import DISK_NEEDED
-from recorder.format.manifest import CaptureError, CaptureInfo
+from recorder.capture.writer import DISK_NEEDED, CaptureWriter
+from recorder.format.manifest import CaptureError, CaptureInfo, ImportSource
+from recorder.formats.import_job import ImportJob, ImportReport, content_hash, file_hash
+from recorder.formats.vpt.actions import BUTTONS, KEYS, ActionReader
+from recorder.formats.vpt.alignment import Alignment, align
 from recorder.formats.vpt.cursor import with_cursor
-from recorder.formats.vpt.reader import (
-    BUTTONS,
-    KEYS,
-    Mouse,
-    Recording,
-    UnreadableError,
-    actions,
-    frames,
-    recordings,
-    ticks,
-)
-from recorder.open import closed_captures
+from recorder.formats.vpt.folder import Recording, Task, parse_version, recordings
+from recorder.formats.vpt.reader import Mouse, RowScan, Tick, rows, scan
+from recorder.formats.vpt.video import Pictures, pictures, rgb
+
+logger = logging.getLogger("iafm.import")
 
 WINDOW = (720, 1280)
 """Height and width in pixels of the window that the pointer's positions refer to."""
-
-
-@dataclass(frozen=True)
-class ImportedPlay:
-    """Result of an import."""
-
-    recordings: int
-    """Number of new ones."""
-    dropped: int = 0
-    """Ticks with only a frame or only a line, which are skipped."""
-    clipped: float = 0.0
-    """Share of ticks whose turn lay beyond the camera's range (clipped to it)."""
-    refused: tuple[str, ...] = ()
-    """The reason for each recording that was not read, a line each."""
-
-
-@dataclass(frozen=True)
-class _Written:
-    steps: int
-    dropped: int
-    clipped: int
 
 
 def import_vpt(
@@ -60,94 +39,175 @@ def import_vpt(
     out: Path,
     spec: GameSpec,
     *,
+    instruction: str = "",
+    task: str = "",
+    recorder_version: str = "",
+    strict: bool = False,
     disk_needed: int = DISK_NEEDED,
     progress: Callable[[int, int], None] | None = None,
-) -> ImportedPlay:
-    """Write each recording in `folder` as a capture of `spec` (the game `minecraft`, or one with its controls).
+) -> ImportReport:
+    """Write each recording in `folder`, and in folders in it, as a capture of `spec` (`minecraft`, or its controls).
 
-    Recordings that `out` already holds, by name, are skipped. Broken ones are listed in the result and do not stop the
-    others. Parts of one session share their seed, so that they are in one split. Raises `CaptureError`
-    in one line where nothing can be read, the game does not fit or the disk is nearly full.
+    `instruction` and `task` come from the folder's name where they are not given and it is one of BASALT's, the
+    `recorder_version` from an index file, or else from the folders' names. What cannot be read is skipped and named in
+    the report, or raises `CaptureError` with `strict`; `dropped` counts rows. Parts of one session share their seed, so
+    that they are in one split. Raises `CaptureError` where there is no recording or the game does not fit,
+    `DiskFullError` where the disk is full.
     """
-    camera = _camera(folder, spec)
-    delete_abandoned(out)
-    imported = {episode.header.author for episode in closed_captures(out)}
-    new = [recording for recording in recordings(folder) if recording.name not in imported]
-    written: list[_Written] = []
-    refused: list[str] = []
-    for done, recording in enumerate(new, start=1):
-        try:
-            written.append(_write(recording, out, spec, camera, disk_needed))
-        except UnreadableError as error:
-            refused.append(str(error))
+    version = parse_version(recorder_version) if recorder_version else ""
+    items = recordings(folder)
+    if not items:
+        raise CaptureError(f"{folder} has no NAME.mp4 with a NAME.jsonl of the same name beside it")
+    importer = _Importer(
+        ImportJob(out, strict=strict, disk_needed=disk_needed), spec, _camera(folder, spec)
+    )
+    for done, recording in enumerate(items, start=1):
+        known = recording.task or Task(spec.name, "")
+        with importer.job.reading(recording.name):
+            importer.add(
+                replace(recording, version=version or recording.version),
+                Task(task or known.name, instruction or known.instruction),
+            )
         if progress:
-            progress(done, len(new))
-    if refused and not imported and not written:
-        raise CaptureError(f"none of {len(refused)} recordings can be read; {refused[0]}")
-    return _sum(written, refused)
+            progress(done, len(items))
+    return importer.job.report()
 
 
 def _camera(folder: Path, spec: GameSpec) -> Camera:
-    """The game's camera, where folder and game fit each other."""
-    if not any(r.video.is_file() and r.lines.is_file() for r in recordings(folder)):
-        raise CaptureError(f"{folder} has no NAME.mp4 with a NAME.jsonl of the same name beside it")
+    """The game's camera; raises `CaptureError` where it lacks the controls of Minecraft."""
     camera = spec.by_name.get("camera")
     if not {*KEYS.values(), *BUTTONS} <= set(spec.by_name) or not isinstance(camera, Camera):
         raise CaptureError(f"{folder} holds play of minecraft, which {spec.id} lacks controls for")
     return camera
 
 
-def _write(
-    recording: Recording, out: Path, spec: GameSpec, camera: Camera, disk_needed: int
-) -> _Written:
-    """Write one recording; all its lines are read once before anything is written."""
-    lines = _count(recording)
-    info = CaptureInfo(
-        task=spec.name, seed=zlib.crc32(recording.session.encode()), author=recording.name
-    )
-    video, clipped = frames(recording.video), 0
-    with staged(out, spec, info, disk_needed=disk_needed) as capture:
-        for (tick, action), frame in zip(actions(ticks(recording.lines)), video, strict=False):
-            capture.step(_frame(frame, spec, tick.mouse if tick.menu else None), action)
-            clipped += _beyond(action, camera)
-            if capture.dropped:
-                raise CaptureError(f"{out}: the disk is nearly full, make room and import again")
-        if not capture.steps:
-            raise UnreadableError(f"{recording.video} has no frame that can be decoded")
-        dropped = lines - capture.steps + sum(1 for _ in video)
-    return _Written(capture.steps, dropped, clipped)
+class _Importer:
+    """Import of one recording after the other."""
+
+    def __init__(self, job: ImportJob, spec: GameSpec, camera: Camera) -> None:
+        self.job, self._spec, self._camera = job, spec, camera
+
+    def add(self, recording: Recording, task: Task) -> None:
+        """Import a recording, or raise `CaptureError` with what it lacks; its rows are counted either way."""
+        recording.check()
+        source = self._source(recording, task)
+        if self.job.holds(source):
+            return
+        read = scan(recording.lines)
+        steps = 0
+        try:
+            self._name_unreadable(recording, read)
+            steps = self._write(recording, task, source, read)
+        finally:
+            self.job.drop(read.clocks.count - steps)
+
+    def _source(self, recording: Recording, task: Task) -> ImportSource:
+        options = f"game {self._spec.id}, task {task.name}, instruction {task.instruction!r}, "
+        return ImportSource(
+            name=recording.name,
+            sha256=content_hash(file_hash(recording.lines), file_hash(recording.video)),
+            options=options + f"recorder version {recording.version or 'not known'}",
+        )
+
+    def _name_unreadable(self, recording: Recording, read: RowScan) -> None:
+        for row in read.unreadable:
+            self.job.skip(f"{recording.name}, line {row.line}", row.why)
+        if further := read.unreadable_count - len(read.unreadable):
+            self.job.skip(recording.name, f"{further} further lines cannot be read")
+        if not len(read.clocks.lines):
+            raise CaptureError("it has no line that can be read")
+
+    def _write(self, recording: Recording, task: Task, source: ImportSource, read: RowScan) -> int:
+        """Write the recording's certain rows as a capture; returns how many."""
+        video = pictures(recording.video)
+        alignment = align(read.clocks, video.times)
+        for trouble in alignment.troubles:
+            self.job.skip(f"{recording.name}, line {trouble.line}", trouble.why)
+        info = CaptureInfo(
+            instruction=task.instruction,
+            task=task.name,
+            seed=zlib.crc32(recording.session.encode()),
+            author=recording.name,
+        )
+        with self.job.capture(self._spec, info, source) as capture:
+            clipped = self._steps(capture, recording, alignment, video)
+            if undecoded := int((alignment.pictures >= 0).sum()) - capture.steps:
+                self.job.skip(recording.name, f"the pictures of {undecoded} rows cannot be decoded")
+        self.job.clip(
+            len(clipped),
+            f"{recording.name}: {len(clipped)} of {capture.steps} movements of the mouse lie beyond the camera's "
+            f"range (largest {max(clipped, default=0.0):.1f} degrees). They are clipped",
+        )
+        _log(recording, alignment, video, read)
+        return capture.steps
+
+    def _steps(
+        self, capture: CaptureWriter, recording: Recording, alignment: Alignment, video: Pictures
+    ) -> list[float]:
+        """Write the certain rows; returns the degrees of each clipped movement."""
+        actions, frames = ActionReader(self._camera, recording.version), _Frames(video, self._spec)
+        clipped: list[float] = []
+        before, rows_left = -1, 0
+        placed = zip(alignment.pictures, alignment.ticks, strict=True)
+        for tick, (index, number) in zip(_ticks(recording.lines), placed, strict=False):
+            frame = frames.at(int(index), tick) if index >= 0 else None
+            if frame is None:
+                actions.skip(tick)
+                rows_left += 1
+                continue
+            missing = max(int(number) - before - 1, 0)
+            capture.count_dropped(missing)
+            done = actions.read(tick, follows=not missing and capture.steps > 0)
+            capture.step(frame, done.action)
+            if done.clipped_degrees:
+                clipped.append(done.clipped_degrees)
+            before, rows_left = int(number), 0
+        capture.count_dropped(rows_left)
+        return clipped
 
 
-def _count(recording: Recording) -> int:
-    """The number of ticks of a recording that has both its files."""
-    for path in (recording.lines, recording.video):
-        if not path.is_file():
-            raise UnreadableError(f"{recording.name}: no {path} beside the other file")
-    if not (lines := sum(1 for _ in ticks(recording.lines))):
-        raise UnreadableError(f"{recording.lines} has no line in it")
-    return lines
+def _ticks(lines: Path) -> Iterator[Tick]:
+    return (row.tick for row in rows(lines) if row.tick is not None)
 
 
-def _frame(source: Frame, spec: GameSpec, pointer: Mouse | None) -> Frame:
-    """A frame in the game's size, with the pointer where there is one."""
-    frame = resize_frame(source, spec.frame.height, spec.frame.width)
-    if pointer is None:
-        return frame
-    x, y = pointer.x * spec.frame.width / WINDOW[1], pointer.y * spec.frame.height / WINDOW[0]
-    return with_cursor(frame, x, y)
+class _Frames:
+    """Frames of the game's size by picture, each index at least as high as the last."""
+
+    def __init__(self, video: Pictures, spec: GameSpec) -> None:
+        self._decoded = video.decoded()
+        self._size = spec.frame
+        self._index, self._picture = -1, None
+        self._frame: Frame | None = None
+
+    def at(self, index: int, tick: Tick) -> Frame | None:
+        """The frame of a picture, with the pointer where a menu is open; None where it cannot be decoded."""
+        while self._index < index:
+            self._index, self._picture = next(self._decoded, (sys.maxsize, None))
+            self._frame = None
+        if self._index != index:
+            return None
+        if self._frame is None:
+            self._frame = resize_frame(rgb(self._picture), self._size.height, self._size.width)
+        return self._with_pointer(self._frame, tick.mouse) if tick.menu else self._frame
+
+    def _with_pointer(self, frame: Frame, mouse: Mouse) -> Frame:
+        if mouse.x is None or mouse.y is None:
+            return frame
+        x, y = mouse.x * self._size.width / WINDOW[1], mouse.y * self._size.height / WINDOW[0]
+        return with_cursor(frame, x, y)
 
 
-def _beyond(action: Action, camera: Camera) -> bool:
-    """Whether a turn lies beyond the camera's bins."""
-    ranges = zip(action["camera"], (camera.pitch_bins, camera.yaw_bins), strict=True)
-    return any(not bins[0] <= turned <= bins[-1] for turned, bins in ranges)
-
-
-def _sum(written: list[_Written], refused: list[str]) -> ImportedPlay:
-    steps = sum(w.steps for w in written)
-    return ImportedPlay(
-        recordings=len(written),
-        dropped=sum(w.dropped for w in written),
-        clipped=round(sum(w.clipped for w in written) / max(steps, 1), 4),
-        refused=tuple(refused),
-    )
+def _log(recording: Recording, alignment: Alignment, video: Pictures, read: RowScan) -> None:
+    """Log how rows were placed, and what the video has more or less than they."""
+    name, end_s = recording.name, video.times.end_s
+    version = recording.version or "not known (menus taken as version 6.10 and later)"
+    logger.info("%s: rows placed by %s; recorder version %s", name, alignment.clock, version)
+    placed = np.flatnonzero(alignment.pictures >= 0)
+    last = int(alignment.pictures[placed[-1]])
+    if further := len(video.pts) - 1 - last:
+        logger.info("%s: %d pictures after the last imported row", name, further)
+    if left := len(read.clocks.lines) - len(placed):
+        logger.warning(
+            "%s: %d of %d rows have no picture that is certain to be theirs in a video of %.2f s",
+            name, left, len(read.clocks.lines), end_s,
+        )  # fmt: skip

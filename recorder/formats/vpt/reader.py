@@ -1,56 +1,34 @@
-"""VPT recordings: NAME.jsonl, one JSON object a tick, beside NAME.mp4.
+"""Rows of a VPT recording: NAME.jsonl, one JSON object a client tick.
 
 The form of OpenAI's contractor recordings of Minecraft (VPT, Baker et al. 2022, arXiv 2206.11795), which the MineRL
-BASALT recordings share. Two known faults of theirs are corrected, see `actions`.
+BASALT recordings share. Of a row only `mouse` (dx, dy, buttons) and `keyboard` must be there. A line that cannot be
+read is a row without a tick: it is skipped and named, and the others are read.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
-import av
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from games import Action, Frame
-from games.minecraft import DEGREES_PER_PIXEL
 from games.validation_error import first_error
 from recorder.format.manifest import CaptureError
-from recorder.format.video import reading
+from recorder.formats.vpt.row_ticks import RowClocks
 
-_KEYS = {
-    "w": "forward",
-    "s": "back",
-    "a": "left",
-    "d": "right",
-    "space": "jump",
-    "left.shift": "sneak",
-    "left.control": "sprint",
-    "e": "inventory",
-    "q": "drop",
-    "f": "swapHands",
-    "escape": "ESC",
-    **{str(slot): f"hotbar.{slot}" for slot in range(1, 10)},
-}
-KEYS = {f"key.keyboard.{key}": control for key, control in _KEYS.items()}
-"""The control of `games.minecraft` that a key presses, by the key's name."""
-BUTTONS = ("attack", "use", "pickItem")
-"""The control that each button of the mouse presses, by its number."""
 MAX_LINE_BYTES = 1 << 20
 """Longest line in bytes that is read."""
-MAX_SIDE = 4096
-"""Largest height and width of a video that is decoded."""
-_SESSION = re.compile(r"-\d{8}-\d{6}$")
+MAX_ROWS = 4_000_000
+"""Most rows of one recording: 55 hours."""
+MAX_UNREADABLE = 20
+"""Unreadable lines of one recording that are named one by one."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Pixels = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-
-
-class UnreadableError(CaptureError):
-    """One recording is broken; others beside it may be intact."""
 
 
 class _Model(BaseModel):
@@ -60,12 +38,12 @@ class _Model(BaseModel):
 class Mouse(_Model):
     """The pointer's position in the game's window, its movement since the last tick, and the buttons held down."""
 
-    x: Pixels
-    y: Pixels
     dx: Pixels
     dy: Pixels
     buttons: tuple[int, ...]
     new_buttons: tuple[int, ...] = Field(default=(), alias="newButtons")
+    x: Pixels | None = None
+    y: Pixels | None = None
 
 
 class Keyboard(_Model):
@@ -75,121 +53,104 @@ class Keyboard(_Model):
 
 
 class Tick(_Model):
-    """The used fields of one line of a recording: a twentieth of a second."""
+    """The used fields of one row: a twentieth of a second."""
 
     mouse: Mouse
     keyboard: Keyboard
-    hotbar: int = Field(ge=0, le=8)
+    hotbar: int | None = Field(default=None, ge=0, le=8)
     """The selected slot, counted from 0."""
     menu: bool = Field(default=False, alias="isGuiOpen")
+    tick: int | None = Field(default=None, ge=0, le=10**12)
+    """Client tick; a part of a session may begin with any."""
+    milli: float | None = Field(default=None, ge=0, le=1e15, allow_inf_nan=False)
+    """Wall clock in milliseconds."""
 
 
 @dataclass(frozen=True)
-class Recording:
-    """The two files of one recording, of which one may be missing."""
+class Row:
+    """A line of the file that is not empty."""
 
-    video: Path
-    lines: Path
-
-    @property
-    def name(self) -> str:
-        return self.lines.stem
-
-    @property
-    def session(self) -> str:
-        """The name without its date and time, which parts of one session have in common."""
-        return _SESSION.sub("", self.name)
+    line: int
+    """Its number, from 1."""
+    tick: Tick | None
+    why: str = ""
+    """The reason for which it is no tick."""
+    is_torn: bool = False
+    """Whether it is the last one and cut off."""
+    digest: int = 0
+    """A hash of its bytes, of this process."""
 
 
-def recordings(folder: Path) -> list[Recording]:
-    """The recordings of a folder, by name: all that have a NAME.jsonl or a NAME.mp4."""
-    stems = {p.stem for kind in ("*.jsonl", "*.mp4") for p in folder.glob(kind) if p.is_file()}
-    return [Recording(folder / f"{name}.mp4", folder / f"{name}.jsonl") for name in sorted(stems)]
-
-
-def ticks(path: Path) -> Iterator[Tick]:
-    """The ticks of a NAME.jsonl one after the other; a torn last line is skipped.
-
-    Raises `UnreadableError` with file and line where one is no tick.
-    """
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a file in order; raises `CaptureError` where it cannot be read or has more than `MAX_ROWS`."""
+    count = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
-                line_name = f"{path}, line {number}"
-                if len(line) > MAX_LINE_BYTES:
-                    raise UnreadableError(f"{line_name} is longer than {MAX_LINE_BYTES} bytes")
-                if line.strip() and (tick := _tick(line, line_name)):
-                    yield tick
+            for number, line in enumerate(_lines(file), start=1):
+                content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                if content.strip():
+                    count += 1
+                    if count > MAX_ROWS:
+                        raise CaptureError(f"{path} has more than {MAX_ROWS} lines: split it")
+                    yield _row(number, content)
     except OSError as error:
-        raise UnreadableError(f"{path} cannot be read: {error.strerror}") from None
+        raise CaptureError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _tick(line: bytes, line_name: str) -> Tick | None:
-    """A line as a tick; None where it is torn, as only the last one, without a newline, can be."""
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file, of a longer one the first `MAX_LINE_BYTES` + 1 bytes."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        chunk = line
+        while chunk and not chunk.endswith(b"\n"):
+            chunk = file.readline(MAX_LINE_BYTES + 1)
+        yield line
+
+
+def _row(number: int, line: bytes) -> Row:
+    is_whole = line.endswith(b"\n")
+    if len(line) > MAX_LINE_BYTES and not is_whole:
+        return Row(number, None, f"it is longer than {MAX_LINE_BYTES} bytes")
     try:
-        return Tick.model_validate_json(line)
+        return Row(number, Tick.model_validate_json(line), digest=hash(line.strip()))
     except ValidationError as error:
         first = first_error(error)
-        if first.kind == "json_invalid" and not line.endswith(b"\n"):
-            return None
-        raise UnreadableError(f"{line_name}: {first}") from None
+        is_torn = first.kind == "json_invalid" and not is_whole
+        return Row(number, None, "it is torn off" if is_torn else str(first), is_torn)
 
 
-def actions(recorded: Iterable[Tick]) -> Iterator[tuple[Tick, Action]]:
-    """Every tick with its action, the camera not yet moved to whole degrees.
+@dataclass(frozen=True)
+class RowScan:
+    """First reading of a file: the clocks of its ticks, and what is no tick."""
 
-    Corrected as VPT's own loader does: an attack that the first tick reports as newly pressed may be stuck, and counts
-    only once it is let go or pressed again; a slot chosen with the wheel shows only as another `hotbar`, and becomes a
-    press of that slot's key. The slot selected at the beginning is no press.
-    """
-    before: Tick | None = None
-    stuck = False
-    for tick in recorded:
-        held, new = 0 in tick.mouse.buttons, 0 in tick.mouse.new_buttons
-        stuck = held and new if before is None else stuck and held and not new
-        action = _pressed(tick)
-        if stuck:
-            del action["attack"]
-        if before is not None and tick.hotbar != before.hotbar:
-            action[f"hotbar.{tick.hotbar + 1}"] = 1
-        before = tick
-        yield tick, action
+    clocks: RowClocks
+    unreadable: tuple[Row, ...]
+    """The first `MAX_UNREADABLE` of them."""
+    unreadable_count: int
 
 
-def _pressed(tick: Tick) -> Action:
-    """The action of a line, uncorrected; keys and buttons without a control are ignored."""
-    names = [KEYS[key] for key in tick.keyboard.keys if key in KEYS]
-    names += [BUTTONS[b] for b in tick.mouse.buttons if 0 <= b < len(BUTTONS)]
-    turned = (tick.mouse.dy * DEGREES_PER_PIXEL, tick.mouse.dx * DEGREES_PER_PIXEL)
-    return {**dict.fromkeys(names, 1), "camera": turned}
-
-
-def frames(path: Path) -> Iterator[Frame]:
-    """The frames of a NAME.mp4 in order, (H, W, 3) uint8 RGB each, up to where the file is cut off.
-
-    Raises `UnreadableError` where it is no video, or one of a size that is not read.
-    """
-    try:
-        with reading(path) as container:
-            if not container.streams.video:
-                raise UnreadableError(f"{path} has no video")
-            codec = container.streams.video[0].codec_context
-            if max(codec.height, codec.width) > MAX_SIDE:
-                raise UnreadableError(f"{path}: frames of {codec.height} x {codec.width}")
-            yield from _decoded(container)
-    except UnreadableError:
-        raise
-    except CaptureError as error:
-        raise UnreadableError(str(error)) from None
-
-
-def _decoded(container: av.container.InputContainer) -> Iterator[Frame]:
-    """Decode up to the first damage: what follows might belong to another tick."""
-    try:
-        for packet in container.demux(container.streams.video[0]):
-            if packet.is_corrupt:
-                return
-            for decoded in packet.decode():
-                yield np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
-    except av.FFmpegError:
-        return
+def scan(path: Path) -> RowScan:
+    """Read a file once for its clocks: 40 bytes a row stay in memory. Raises `CaptureError` where no row is a tick."""
+    lines, positions, digests = array("q"), array("q"), array("q")
+    ticks, millis = array("d"), array("d")
+    unreadable: list[Row] = []
+    count, is_torn = 0, False
+    for position, row in enumerate(rows(path)):
+        count, is_torn = position + 1, row.is_torn
+        if row.tick is None:
+            if len(unreadable) < MAX_UNREADABLE:
+                unreadable.append(row)
+            continue
+        for numbers, value in ((lines, row.line), (positions, position), (digests, row.digest)):
+            numbers.append(value)
+        for times, clock in ((ticks, row.tick.tick), (millis, row.tick.milli)):
+            times.append(float("nan") if clock is None else clock)
+    clocks = RowClocks(
+        lines=np.array(lines, np.int64),
+        positions=np.array(positions, np.int64),
+        ticks=np.array(ticks, np.float64),
+        millis=np.array(millis, np.float64),
+        digests=np.array(digests, np.int64),
+        count=count,
+        is_torn=is_torn,
+    )
+    return RowScan(clocks, tuple(unreadable), count - len(lines))

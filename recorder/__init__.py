@@ -20,7 +20,7 @@ from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
 from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
-from recorder.formats.lerobot.importer import ActionColumns, Imported, import_lerobot
+from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import import_vpt
 from recorder.open import open_episodes
@@ -37,7 +37,6 @@ __all__ = [
     "EpisodeSet",
     "ImportJob",
     "ImportReport",
-    "Imported",
     "JpegFrames",
     "LiveRecorder",
     "LiveReport",

@@ -77,7 +77,7 @@ def import_episodes(
             converted = import_lerobot(
                 path, out, target, camera=camera, columns=columns, progress=progress
             )
-            report |= {"added": converted.episodes, "clipped": converted.clipped}
+            report |= {"added": converted.added, "clipped": converted.clipped}
     return report | {"episodes": len(open_episodes(out))}
 
 

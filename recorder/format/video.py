@@ -122,8 +122,14 @@ def _configure(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
 
 
 def rgb_frame(converter: VideoReformatter, decoded: Any) -> Frame:
-    """A decoded frame as (H, W, 3); one thread, since waking others takes longer than the work."""
-    rgb = converter.reformat(decoded, format="rgb24", threads=1)
+    """A decoded frame as (H, W, 3); one thread, since waking others takes longer than the work.
+
+    Raises `CaptureError` for a frame in colours that cannot be converted.
+    """
+    try:
+        rgb = converter.reformat(decoded, format="rgb24", threads=1)
+    except (av.FFmpegError, ValueError) as error:
+        raise CaptureError(f"a frame in {decoded.format.name} cannot be read: {error}") from None
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 

@@ -79,7 +79,7 @@ def film(path: Path, count: int) -> None:
 
 def test_pictures_words_and_actions_arrive(tmp_path: Path) -> None:
     source, out = foreign(tmp_path / "table", 2), tmp_path / "out"
-    assert import_lerobot(source, out, load("language-table")).episodes == 2
+    assert import_lerobot(source, out, load("language-table")).added == 2
     second = next(e for e in open_episodes(out) if e.header.seed == 1)
     assert second.header.instruction == SENTENCES[1]
     assert second.spec.step_hz == FPS
@@ -88,7 +88,7 @@ def test_pictures_words_and_actions_arrive(tmp_path: Path) -> None:
     greys = second.frames().mean((1, 2, 3))
     assert second.frames().shape == (9, 180, 320, 3)
     assert greys == pytest.approx(10 * np.arange(6, 15), abs=4)
-    assert import_lerobot(source, out, load("language-table")).episodes == 0
+    assert import_lerobot(source, out, load("language-table")).added == 0
 
 
 def test_calvins_gripper_closes_below_zero(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from recorder import (
     CaptureInfo,
     CaptureWriter,
     Episode,
-    Imported,
+    ImportReport,
     import_lerobot,
     open_episodes,
     validate,
@@ -135,7 +135,7 @@ def v2(root: Path, rows: NDArray[np.float32]) -> Path:
 
 def bring(
     source: Path, game: Game, out: Path, indices: tuple[int, ...] = (), **options: Any
-) -> Imported:
+) -> ImportReport:
     return import_lerobot(source, out, game, columns=ActionColumns("action", indices), **options)
 
 
@@ -152,7 +152,7 @@ def test_every_form_becomes_the_same_episodes(
     rows, calls = actions(2), list[tuple[int, ...]]()
     source = write(tmp_path / "lt", rows)
     done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
-    assert (done.episodes, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
+    assert (done.added, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
     begin = 0
     for number, episode in enumerate(by_seed(tmp_path / "out")):
         assert validate(episode) == []
@@ -166,7 +166,7 @@ def test_every_form_becomes_the_same_episodes(
         middle = episode.frames().astype(int)[:, 90, [40, 280]]  # (T, left and right, colour)
         assert np.abs(middle[:, 1] - (20 + 15 * np.arange(len(episode)))[:, None]).max() < 8
         assert np.abs(middle[:, 0, 0] - 60 * number).max() < 12
-    assert bring(source, TABLE, tmp_path / "out").episodes == 0
+    assert bring(source, TABLE, tmp_path / "out").added == 0
 
 
 def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     capture_info = CaptureInfo(seed=0, author="lt")
     with CaptureWriter.create(out, TABLE.spec, capture_info, disk_needed=0) as left_open:
         left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
-        assert bring(source, TABLE, out).episodes == 2
-        assert bring(source, TABLE, out).episodes == 0
+        assert bring(source, TABLE, out).added == 2
+        assert bring(source, TABLE, out).added == 0
     with pytest.raises(CaptureError, match="captures need a folder of their own"):
         bring(source, TABLE, source)
 

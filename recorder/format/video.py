@@ -216,7 +216,10 @@ class VideoSlice:
                 container.seek(round((self.first + begin) / tick), stream=stream)
             for decoded in container.decode(stream):
                 if decoded.pts is not None:
-                    yield round(decoded.pts * tick) - self.first, decoded
+                    number = round(decoded.pts * tick) - self.first
+                    if decoded.is_corrupt:  # the decoder made up what it could not read
+                        raise CaptureError(f"{self.path}: frame {number} is damaged")
+                    yield number, decoded
 
     def _rgb(self, converter: VideoReformatter, decoded: Any) -> Frame:
         if (decoded.height, decoded.width) != self.shape[:2]:

@@ -116,7 +116,7 @@ class VideoFiles:
         packet.time_base = Fraction(1, rate)
         packet.pts = packet.dts = self._frames
         packet.duration = 1
-        with disk_errors(self._root):
+        with disk_errors(self._root.parent):
             self._container.mux(packet)
         self._frames += 1
         self._bytes += packet.size
@@ -124,5 +124,5 @@ class VideoFiles:
     def close(self) -> None:
         container, self._container = self._container, None
         if container is not None:
-            with disk_errors(self._root):
+            with disk_errors(self._root.parent):
                 container.close()

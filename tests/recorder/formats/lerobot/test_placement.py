@@ -59,6 +59,13 @@ def test_every_step_has_its_picture(tmp_path: Path, version: str, case: str) -> 
     ]
 
 
+def test_a_rate_is_not_rounded(tmp_path: Path) -> None:
+    """After 600 pictures at 29.97 a second, 30 a second is a picture too far."""
+    source = NumberedDataset(tmp_path / "set", (600, 9), rate=29.97).write()
+    assert bring(source, tmp_path / "out").added == 2
+    assert all_numbers(tmp_path / "out")[1] == [n % 256 for n in range(600, 609)]
+
+
 def test_a_start_that_differs_by_a_picture_is_refused(tmp_path: Path) -> None:
     starts = {0: 0.0, 7: 0.7, 12: 1.3}
     source = NumberedDataset(tmp_path / "set", LENGTHS, starts=starts.__getitem__).write()

@@ -138,6 +138,8 @@ def reading(path: Path) -> Iterator[Any]:
     """An open video file; raises `CaptureError` with its name where it is broken."""
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
+            if container.streams.video[0].codec_context is None:
+                raise CaptureError(f"{path} cannot be read: no codec of its frames is known")
             yield container
     except (av.FFmpegError, OSError, IndexError) as error:
         reason = getattr(error, "strerror", None) or error

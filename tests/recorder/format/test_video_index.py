@@ -121,6 +121,10 @@ def test_what_is_no_video_is_refused_in_one_line(
     with pytest.raises(CaptureError, match=r"text\.mp4 cannot be read"):
         video_index(tmp_path / "text.mp4")
     film(tmp_path / "film.mp4", range(8), lambda i: i / 10)
+    content = (tmp_path / "film.mp4").read_bytes()
+    (tmp_path / "other.mp4").write_bytes(content.replace(b"avc1", b"?vc?"))
+    with pytest.raises(CaptureError, match="no codec of its frames is known"):
+        video_index(tmp_path / "other.mp4")
     monkeypatch.setattr(module, "MAX_SIDE", 31)
     with pytest.raises(CaptureError, match="frames of 16 x 32, larger than 31"):
         video_index(tmp_path / "film.mp4")

@@ -23,11 +23,13 @@ from recorder.formats.lerobot.damage import damage_of
 EPISODE = "episode_index"
 BATCH = 64
 """Images in memory at a time."""
+ROWS = 4096
+"""Rows of numbers that are read at a time."""
 MAX_WIDTH = 4096
 """Most numbers of a row in one column."""
 MAX_ROWS = 1 << 25
 MAX_TABLE_BYTES = 1 << 30
-"""Largest columns of one file that are read at once, uncompressed."""
+"""Largest columns of one file in memory."""
 
 
 class EpisodeRows:
@@ -45,8 +47,7 @@ class EpisodeRows:
         if missing := [name for name in needed if name not in table.column_names]:
             raise CaptureError(f"{path} has no column {missing[0]!r}")
         with damage_of(path):
-            mask = pc.fill_null(pc.equal(table[EPISODE], number), False)
-            self._rows = table.filter(mask)
+            self._rows = table.filter(_is_of_episode(table, number))
         if len(self._rows) != length:
             raise CaptureError(f"{path.name} has {len(self._rows)} of its {length} rows")
 
@@ -94,52 +95,48 @@ class EpisodeRows:
 def image_cells(path: Path, number: int, column: str) -> Iterator[dict[str, Any]]:
     """The cells of an episode in a column of images, `{"bytes", "path"}` each, a batch in memory at a time."""
     with damage_of(path):
+        stat = path.stat()
+        is_its = _is_of_episode(_table(path, stat.st_size, stat.st_mtime_ns, (EPISODE,)), number)
         file = pq.ParquetFile(path, pre_buffer=False)
-        batches = file.iter_batches(
-            BATCH, row_groups=_groups(file, number), columns=[EPISODE, column]
-        )
+        groups = _groups(file, is_its)
+        batches = file.iter_batches(BATCH, row_groups=groups, columns=[EPISODE, column])
     while True:
         with damage_of(path):
             batch = next(batches, None)
             if batch is None:
                 return
-            mask = pc.fill_null(pc.equal(batch[EPISODE], number), False)
-            cells = batch.filter(mask).column(column).to_pylist()
+            cells = batch.filter(_is_of_episode(batch, number)).column(column).to_pylist()
         yield from cells
 
 
-def _groups(file: Any, number: int) -> list[int]:
-    """The row groups of a file that may hold an episode."""
-    groups = []
-    for i in range(file.num_row_groups):
-        of_group = _column_chunks(file.metadata.row_group(i), (EPISODE,))
-        known = [c.statistics for c in of_group if c.statistics and c.statistics.has_min_max]
-        if all(statistics.min <= number <= statistics.max for statistics in known):
-            groups.append(i)
-    return groups
+def _groups(file: Any, is_wanted: Any) -> list[int]:
+    """The row groups of a file that hold one of the wanted rows."""
+    metadata = file.metadata
+    ends = np.cumsum([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
+    rows = np.flatnonzero(is_wanted.to_numpy())
+    return [int(group) for group in np.unique(np.searchsorted(ends, rows, "right"))]
 
 
-@lru_cache(maxsize=1)
+def _is_of_episode(rows: Any, number: int) -> Any:
+    return pc.fill_null(pc.equal(rows[EPISODE], number), False)
+
+
+@lru_cache(maxsize=2)
 def _table(path: Path, size: int, changed_ns: int, columns: tuple[str, ...]) -> pa.Table:
-    """Those of the columns that a file has."""
-    metadata = pq.read_metadata(path)
-    if metadata.num_rows > MAX_ROWS:
-        raise CaptureError(f"{path} has {metadata.num_rows} rows, more than {MAX_ROWS}")
-    names = [name for name in columns if name in metadata.schema.to_arrow_schema().names]
-    wanted = 0
-    for i in range(metadata.num_row_groups):
-        for chunk in _column_chunks(metadata.row_group(i), names):
-            wanted += max(chunk.total_uncompressed_size, 8 * chunk.num_values)
-    if wanted > MAX_TABLE_BYTES:
-        raise CaptureError(f"{path}: columns of {wanted / 1e9:.1f} GB are too large to read")
-    return pq.read_table(path, columns=names)
-
-
-def _column_chunks(group: Any, names: Sequence[str]) -> list[Any]:
-    """The chunks of a row group that belong to these columns; a vector's is called `NAME.list.element`."""
-    chunks = [group.column(i) for i in range(group.num_columns)]
-    starts = tuple(f"{name}." for name in names)
-    return [c for c in chunks if c.path_in_schema in names or c.path_in_schema.startswith(starts)]
+    """Those of the columns that a file has, limited by what they need in memory, not by what the file says."""
+    file = pq.ParquetFile(path, pre_buffer=False)
+    if file.metadata.num_rows > MAX_ROWS:
+        raise CaptureError(f"{path} has {file.metadata.num_rows} rows, more than {MAX_ROWS}")
+    names = [name for name in columns if name in file.schema_arrow.names]
+    batches, needed = [], 0
+    for batch in file.iter_batches(ROWS, columns=names):
+        batches.append(batch)
+        needed += batch.nbytes
+        if needed > MAX_TABLE_BYTES:
+            raise CaptureError(f"{path}: its columns need more than {MAX_TABLE_BYTES >> 20} MiB")
+    if not batches:
+        raise CaptureError(f"{path} has no rows")
+    return pa.Table.from_batches(batches)
 
 
 def _flat(column: Any) -> tuple[Any, bool]:

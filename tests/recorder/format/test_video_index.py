@@ -32,8 +32,8 @@ def packet_place(path: Path, number: int) -> tuple[int, int]:
     return place, packets[number].size
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-@pytest.mark.parametrize("start", [0.0, 0.1, 1.4])
+@pytest.mark.parametrize("suffix", ["mp4", "ts"])
+@pytest.mark.parametrize("start", [0.0, 1.4])
 @pytest.mark.parametrize("options", [{}, B_FRAMES, {**B_FRAMES, "x264-params": "open-gop=1"}])
 def test_any_picture_is_reached(
     tmp_path: Path, suffix: str, start: float, options: dict[str, str]

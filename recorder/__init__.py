@@ -19,8 +19,8 @@ from recorder.format.video import LIVE, SHARP, VideoProfile
 from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
 from recorder.formats.import_job import ImportJob, ImportReport
-from recorder.formats.lerobot.export import export_lerobot
-from recorder.formats.lerobot.importer import ActionColumns, Imported, import_lerobot
+from recorder.formats.lerobot.export import ExportReport, export_lerobot
+from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import import_vpt
 from recorder.open import open_episodes
@@ -35,9 +35,9 @@ __all__ = [
     "DiskFullError",
     "Episode",
     "EpisodeSet",
+    "ExportReport",
     "ImportJob",
     "ImportReport",
-    "Imported",
     "JpegFrames",
     "LiveRecorder",
     "LiveReport",

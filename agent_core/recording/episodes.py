@@ -47,8 +47,8 @@ def export_episodes(
     path: Path, out: Path, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet."""
-    added = export_lerobot(open_episodes(path), out, progress=progress)
-    return {"added": added, "episodes": len(open_episodes(out)), "out": str(out)}
+    report = export_lerobot(open_episodes(path), out, progress=progress)
+    return {"added": report.added, "episodes": len(open_episodes(out)), "out": str(out)}
 
 
 def import_episodes(
@@ -77,7 +77,7 @@ def import_episodes(
             converted = import_lerobot(
                 path, out, target, camera=camera, columns=columns, progress=progress
             )
-            report |= {"added": converted.episodes, "clipped": converted.clipped}
+            report |= {"added": converted.added, "clipped": converted.clipped}
     return report | {"episodes": len(open_episodes(out))}
 
 

@@ -121,9 +121,15 @@ def _configure(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
     encoder.thread_count = 1
 
 
-def _rgb(converter: VideoReformatter, decoded: Any) -> NDArray[np.uint8]:
-    """A decoded frame as (H, W, 3); one thread, since waking others takes longer than the work."""
-    rgb = converter.reformat(decoded, format="rgb24", threads=1)
+def rgb_frame(converter: VideoReformatter, decoded: Any) -> Frame:
+    """A decoded frame as (H, W, 3); one thread, since waking others takes longer than the work.
+
+    Raises `CaptureError` for a frame in colours that cannot be converted.
+    """
+    try:
+        rgb = converter.reformat(decoded, format="rgb24", threads=1)
+    except (av.FFmpegError, ValueError) as error:
+        raise CaptureError(f"a frame in {decoded.format.name} cannot be read: {error}") from None
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
@@ -131,7 +137,9 @@ def _rgb(converter: VideoReformatter, decoded: Any) -> NDArray[np.uint8]:
 def reading(path: Path) -> Iterator[Any]:
     """An open video file; raises `CaptureError` with its name where it is broken."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            if container.streams.video[0].codec_context is None:
+                raise CaptureError(f"{path} cannot be read: no codec of its frames is known")
             yield container
     except (av.FFmpegError, OSError, IndexError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -140,7 +148,10 @@ def reading(path: Path) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class VideoSlice:
-    """One episode's frames in a file: `first` is the number of its first frame there."""
+    """One episode's frames in a file of ours, whose times are frame numbers; `first` is the number of its first frame.
+
+    Frame i of the slice is the one with the time `(first + i) / rate`, exactly.
+    """
 
     path: Path
     rate: int
@@ -154,41 +165,70 @@ class VideoSlice:
             return out
         filled = 0
         to_rgb = VideoReformatter()  # one for all frames: setting it up costs more than using it
-        with reading(self.path) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"
-            tick = float(stream.time_base or 1) * self.rate  # pts to frame number
-            begin = self.first + wanted[0]
-            if begin:
-                container.seek(round(begin / tick), stream=stream)
-            for decoded in container.decode(stream):
-                number = round((decoded.pts or 0) * tick) - self.first
-                if number == wanted[filled]:
-                    out[filled] = _rgb(to_rgb, decoded)
-                    filled += 1
-                if filled == len(wanted):
-                    break
+        for number, decoded in self._decoded(wanted[0]):
+            if number == wanted[filled]:
+                out[filled] = self._rgb(to_rgb, decoded)
+                filled += 1
+            if filled == len(wanted) or number > wanted[filled]:
+                break
         if filled != len(wanted):
             raise CaptureError(f"{self.path} has {filled} of {len(wanted)} frames")
         return out
 
-    def keyframes(self, length: int) -> NDArray[np.uint8]:
-        """The keyframes among the first `length` frames (K, H, W, 3): a sample that is cheap to decode."""
-        frames = []
+    def chunks(self, length: int, size: int = 64) -> Iterator[NDArray[np.uint8]]:
+        """The first `length` frames in one pass, `size` at a time: (n, H, W, 3) each, the last one may be shorter.
+
+        Raises `CaptureError` at the first frame that is missing, after all chunks before it.
+        """
+        out = np.empty((min(size, length), *self.shape), np.uint8)
+        done = filled = 0
         to_rgb = VideoReformatter()
+        for number, decoded in self._decoded(0) if length else ():
+            if number < 0:
+                continue
+            if number != done:
+                break
+            out[filled] = self._rgb(to_rgb, decoded)
+            done, filled = done + 1, filled + 1
+            if filled == len(out):
+                yield out
+                out, filled = np.empty((min(size, length - done), *self.shape), np.uint8), 0
+            if done == length:
+                return
+        if done != length:
+            raise CaptureError(f"{self.path} has {done} of {length} frames")
+
+    def keyframes(self, length: int) -> Iterator[Frame]:
+        """The keyframes among the first `length` frames, (H, W, 3) each: a sample that is cheap to decode."""
+        to_rgb = VideoReformatter()
+        for number, decoded in self._decoded(0, skip="NONKEY"):
+            if number >= length:
+                return
+            if number >= 0:
+                yield self._rgb(to_rgb, decoded)
+
+    def _decoded(self, begin: int, skip: str = "DEFAULT") -> Iterator[tuple[int, Any]]:
+        """Decoded frames and their numbers, from the keyframe at or before `begin` on."""
         with reading(self.path) as container:
             stream = container.streams.video[0]
-            stream.codec_context.skip_frame = "NONKEY"
-            tick = float(stream.time_base or 1) * self.rate
-            if self.first:
-                container.seek(round(self.first / tick), stream=stream)
+            stream.thread_type = "NONE"
+            stream.codec_context.skip_frame = skip
+            tick = float(stream.time_base or 1) * self.rate  # pts to frame number
+            if self.first + begin:
+                container.seek(round((self.first + begin) / tick), stream=stream)
             for decoded in container.decode(stream):
-                number = round((decoded.pts or 0) * tick) - self.first
-                if number >= length:
-                    break
-                if number >= 0:
-                    frames.append(_rgb(to_rgb, decoded))
-        return np.stack(frames) if frames else np.empty((0, *self.shape), np.uint8)
+                if decoded.pts is not None:
+                    number = round(decoded.pts * tick) - self.first
+                    if decoded.is_corrupt:  # the decoder made up what it could not read
+                        raise CaptureError(f"{self.path}: frame {number} is damaged")
+                    yield number, decoded
+
+    def _rgb(self, converter: VideoReformatter, decoded: Any) -> Frame:
+        if (decoded.height, decoded.width) != self.shape[:2]:
+            raise CaptureError(
+                f"{self.path}: frames of {decoded.height} x {decoded.width}, not {self.shape[0]} x {self.shape[1]}"
+            )
+        return rgb_frame(converter, decoded)
 
 
 def intact_packets(container: Any) -> Iterator[Any]:
@@ -208,8 +248,8 @@ def count_frames(path: Path, rate: int) -> int:
     Compressed frames are counted and only the last group of pictures is decoded: a file is cut off at its end.
     """
     with reading(path) as container:
-        keys = [packet.is_keyframe for packet in intact_packets(container)]
-    last = max((i for i, key in enumerate(keys) if key), default=0)
+        packets = enumerate(intact_packets(container))
+        last = max((i for i, packet in packets if packet.is_keyframe), default=0)
     count = 0
     with reading(path) as container, suppress(av.FFmpegError):
         stream = container.streams.video[0]

@@ -2,21 +2,22 @@
 
 A dataset is built beside its place and takes it by one rename. An existing one is extended the same way, with its large
 files linked instead of copied. What LeRobot has no column for is in `meta/iafm`. Raw input events and the wall-clock
-times of frames stay in the captures.
+times of frames stay in the captures. Frames are in memory one at a time, rows one episode at a time.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from fractions import Fraction
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,29 +27,53 @@ from games import GameSpec
 from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.format.actions import non_null
 from recorder.format.atomic import replaced_folder, restore_folder
-from recorder.format.manifest import CaptureError
-from recorder.format.video import frame_rate, intact_packets, reading
+from recorder.format.manifest import CaptureError, Skipped, disk_errors
+from recorder.format.video import frame_rate
 from recorder.formats.lerobot import schema
+from recorder.formats.lerobot.damage import damage_of
+from recorder.formats.lerobot.files import DataFiles, VideoFiles, check_packets
 from recorder.formats.lerobot.reader import episode_rows, file_number, is_dataset, open_dataset
 from recorder.formats.lerobot.schema import CAMERA, SCALARS, Extras
 from recorder.formats.lerobot.statistics import Stats, column_stats, frame_stats, merge_stats
 from recorder.formats.lerobot.vectors import column_names, to_rows, words_of
 
+logger = logging.getLogger("iafm.export")
+
 STATS_OF = (CAMERA, "action", *SCALARS)
 
 
+@dataclass(frozen=True)
+class ExportReport:
+    """Result of an export."""
+
+    added: int
+    """New episodes."""
+    skipped: tuple[Skipped, ...] = ()
+    """Episodes that cannot be read."""
+
+
 def export_lerobot(
-    episodes: EpisodeSet, out: Path, *, progress: Callable[[int, int], None] | None = None
-) -> int:
+    episodes: EpisodeSet,
+    out: Path,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExportReport:
     """Write episodes as a LeRobotDataset v3.0, or add those it does not hold yet to the one at `out`.
 
-    Returns how many were added. Raises `CaptureError` where `out` is something else, where the episodes are of
-    different games, or where one cannot be read; `out` is then as it was. `progress(done, total)` per episode.
+    An episode that cannot be read is skipped and named; with `strict` it raises `CaptureError`. That is also raised
+    where `out` is something else or damaged, and where the episodes are of different games; `DiskFullError` where the
+    disk is full. `out` is then as it was. `progress(done, total)` per episode.
     """
     restore_folder(out)
     if out.exists() and not is_dataset(out):
         raise CaptureError(f"{out} exists and is no LeRobot dataset; choose another folder")
     before = open_dataset(out) if out.exists() else EpisodeSet([])
+    if before.skipped:
+        first = before.skipped[0]
+        raise CaptureError(
+            f"{out} is damaged ({first.source}: {first.why}): export to another folder"
+        )
     exported = {episode.id for episode in before}
     new = [episode for episode in episodes if episode.id not in exported]
     if len({episode.spec for episode in (*before[:1], *new)}) > 1:
@@ -56,51 +81,81 @@ def export_lerobot(
     if new and not column_names(new[0].spec):
         raise CaptureError(f"{new[0].spec.id} has no actions, and LeRobot no dataset without them")
     if not new:
-        return 0
-    with replaced_folder(out) as draft:
-        _build(draft, out if before else None, new, progress)
-    return len(new)
+        return ExportReport(0)
+    export = _Export(new, out if before else None, strict, progress)
+    with disk_errors(out.parent), suppress(_NothingToAddError), replaced_folder(out) as draft:
+        export.write(draft)
+    return ExportReport(export.added, tuple(export.skipped))
 
 
-def _build(
-    draft: Path,
-    before: Path | None,
-    new: list[Episode],
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    spec = new[0].spec
-    meta = _Meta.read(before) if before else _Meta()
-    if before:
-        for part in ("data", "videos"):
-            shutil.copytree(before / part, draft / part, copy_function=os.link)
-    data, video = (
-        _DataFiles(draft, meta.next_file("data")),
-        _VideoFiles(draft, meta.next_file("videos/" + CAMERA)),
-    )
-    (draft / schema.OWN_SPEC).parent.mkdir(parents=True)
-    try:
-        for done, episode in enumerate(new, start=1):
-            first = meta.frames
-            row = {
-                "episode_index": len(meta.rows),
-                "tasks": [episode.header.instruction],
-                "length": len(episode),
-                "dataset_from_index": first,
-                "dataset_to_index": first + len(episode),
-                "meta/episodes/chunk_index": 0,
-                "meta/episodes/file_index": 0,
-            }
-            table, stats = _table(
-                episode, first, len(meta.rows), meta.task(episode.header.instruction)
-            )
-            row |= data.add(table) | video.add(episode)
-            meta.add(row, stats, _extras(episode))
-            if progress:
-                progress(done, len(new))
-    finally:
-        data.close()
-        video.close()
-    meta.write(draft, spec, new[0].manifest.pixel_format)
+class _NothingToAddError(Exception):
+    """No episode can be read, so that the draft takes no place."""
+
+
+class _Export:
+    """The writing of episodes into a draft, which begins with the dataset at `before`."""
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        before: Path | None,
+        strict: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._episodes, self._before = episodes, before
+        self._strict, self._progress = strict, progress
+        self.added = 0
+        self.skipped: list[Skipped] = []
+        self._pixel_format = ""
+
+    def write(self, draft: Path) -> None:
+        """Write the episodes that can be read; raises `_NothingToAddError` where there is none."""
+        meta = _Meta.read(self._before) if self._before else _Meta()
+        if self._before:
+            for part in ("data", "videos"):
+                shutil.copytree(self._before / part, draft / part, copy_function=os.link)
+        data = DataFiles(draft, meta.next_file("data"))
+        video = VideoFiles(draft, meta.next_file("videos/" + CAMERA))
+        (draft / schema.OWN_SPEC).parent.mkdir(parents=True)
+        try:
+            for done, episode in enumerate(self._episodes, start=1):
+                self._add(episode, meta, data, video)
+                if self._progress:
+                    self._progress(done, len(self._episodes))
+        finally:
+            with closing(video):
+                data.close()
+        if not self.added:
+            raise _NothingToAddError
+        meta.write(draft, self._episodes[0].spec, self._pixel_format)
+
+    def _add(self, episode: Episode, meta: _Meta, data: DataFiles, video: VideoFiles) -> None:
+        """Add one episode; what it needs of the episode is read before anything is written."""
+        try:
+            with damage_of(episode.id):
+                task = meta.task(episode.header.instruction)
+                table, stats = _table(episode, meta.frames, len(meta.rows), task)
+                extras = _extras(episode)
+                check_packets(episode.video, len(episode))
+        except CaptureError as error:
+            if self._strict:
+                raise
+            logger.warning("skipped %s: %s", episode.id, error)
+            self.skipped.append(Skipped(episode.id, str(error)))
+            return
+        row = {
+            "episode_index": len(meta.rows),
+            "tasks": [episode.header.instruction],
+            "length": len(episode),
+            "dataset_from_index": meta.frames,
+            "dataset_to_index": meta.frames + len(episode),
+            "meta/episodes/chunk_index": 0,
+            "meta/episodes/file_index": 0,
+        }
+        row |= data.add(table) | video.add(episode.video, len(episode))
+        meta.add(row, stats, extras)
+        self._pixel_format = self._pixel_format or episode.manifest.pixel_format
+        self.added += 1
 
 
 def _table(
@@ -109,6 +164,8 @@ def _table(
     """An episode's rows of the data file, and the statistics of each feature."""
     steps = np.arange(len(episode))
     actions = to_rows(episode.spec, episode.actions)
+    if bad := np.flatnonzero(~np.isfinite(actions).all(1)).tolist():
+        raise CaptureError(f"{episode.id}: the action of step {bad[0]} is not finite")
     scalars: dict[str, NDArray[Any]] = {
         "timestamp": (steps / frame_rate(episode.spec)).astype(np.float32),
         "frame_index": steps,
@@ -127,6 +184,8 @@ def _table(
 
 def _extras(episode: Episode) -> Extras:
     spec, pairs = episode.spec, list(zip(episode.actions, episode.executed, strict=True))
+    if not all(map(math.isfinite, episode.rewards)):
+        raise CaptureError(f"{episode.id}: a reward is not finite")
     return Extras(
         manifest=episode.manifest,
         texts=episode.all_texts,
@@ -161,7 +220,8 @@ class _Meta:
                 _, feature, key = name.split("/")
                 stats.setdefault(feature, {})[key] = value
             meta.stats.append(stats)
-        meta.extras = (root / schema.OWN_EPISODES).read_text(encoding="utf-8").splitlines()
+        lines = (root / schema.OWN_EPISODES).read_bytes().removesuffix(b"\n").split(b"\n")
+        meta.extras = [line.decode() for line in lines]
         tasks = pq.read_table(root / schema.TASKS).sort_by("task_index")
         meta.tasks = tasks["__index_level_0__"].to_pylist()
         meta.frames = meta.rows[-1]["dataset_to_index"]
@@ -172,11 +232,11 @@ class _Meta:
         return 1 + max((file_number(row, of) for row in self.rows), default=-1)
 
     def task(self, words: str) -> int:
-        if words not in self.tasks:
-            self.tasks.append(words)
-        return self.tasks.index(words)
+        """The number of a task, new or not; it is in the dataset once an episode of it is."""
+        return self.tasks.index(words) if words in self.tasks else len(self.tasks)
 
     def add(self, row: dict[str, Any], stats: dict[str, Stats], extras: Extras) -> None:
+        self.tasks += [task for task in row["tasks"] if task not in self.tasks]
         self.rows.append(row)
         self.stats.append(stats)
         self.extras.append(extras.model_dump_json(exclude={"manifest": {"spec"}}))
@@ -223,94 +283,3 @@ def _task_table(tasks: Iterable[str]) -> pa.Table:
         index: pa.array(names, pa.string()),
     }
     return pa.table(columns).replace_schema_metadata({"pandas": json.dumps(pandas)})
-
-
-class _DataFiles:
-    """`data/…/file-000.parquet` and on: one row group per episode."""
-
-    def __init__(self, root: Path, number: int) -> None:
-        self._root = root
-        self._number = number
-        self._writer: Any = None
-
-    def add(self, table: pa.Table) -> dict[str, Any]:
-        path = self._root / schema.data_file(self._number)
-        if self._writer and path.stat().st_size >= schema.DATA_FILE_MB << 20:
-            self.close()
-            self._number += 1
-            path = self._root / schema.data_file(self._number)
-        if self._writer is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(path, table.schema)
-        self._writer.write_table(table)
-        return {f"data/{key}": value for key, value in schema.place(self._number).items()}
-
-    def close(self) -> None:
-        if self._writer:
-            self._writer.close()
-        self._writer = None
-
-
-class _VideoFiles:
-    """`videos/…/file-000.mp4` and on: the episodes' compressed frames, one after the other.
-
-    A new file is begun when the old one is large, and for an episode with another encoder's header.
-    """
-
-    def __init__(self, root: Path, number: int) -> None:
-        self._root = root
-        self._number = number
-        self._container: Any = None
-        self._stream: Any = None
-        self._header = b""
-        self._frames = self._bytes = 0
-
-    def add(self, episode: Episode) -> dict[str, Any]:
-        video = episode.video
-        with reading(video.path) as source:
-            template = source.streams.video[0]
-            header = bytes(template.codec_context.extradata or b"")
-            if self._container is not None and (
-                header != self._header or self._bytes >= schema.VIDEO_FILE_MB << 20
-            ):
-                self.close()
-                self._number += 1
-            if self._container is None:
-                self._begin(template, header)
-            if video.first:
-                tick = float(template.time_base or 1) * video.rate
-                source.seek(round(video.first / tick), stream=template)
-            begin = self._frames
-            for packet in islice(intact_packets(source), len(episode)):
-                self._copy(packet, video.rate)
-        if self._frames - begin != len(episode):
-            raise CaptureError(f"{video.path}: {self._frames - begin} of {len(episode)} frames")
-        location = {
-            f"videos/{CAMERA}/{key}": value for key, value in schema.place(self._number).items()
-        }
-        return location | {
-            f"videos/{CAMERA}/from_timestamp": begin / video.rate,
-            f"videos/{CAMERA}/to_timestamp": self._frames / video.rate,
-        }
-
-    def _begin(self, template: Any, header: bytes) -> None:
-        path = self._root / schema.video_file(self._number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
-        self._stream = self._container.add_stream_from_template(template)
-        self._header = header
-        self._frames = self._bytes = 0
-
-    def _copy(self, packet: Any, rate: int) -> None:
-        packet.stream = self._stream
-        packet.time_base = Fraction(1, rate)
-        packet.pts = packet.dts = self._frames
-        packet.duration = 1
-        self._container.mux(packet)
-        self._frames += 1
-        self._bytes += packet.size
-
-    def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-        self._container = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from games import Frame
+from recorder.format.manifest import CaptureError
 
 Stats = dict[str, list[Any]]
 """min, max, mean, std as nested lists of one shape, and count as a list of one number."""
@@ -18,9 +21,31 @@ def column_stats(rows: NDArray[Any]) -> Stats:
     return _stats(values, len(values), (values.shape[1],))
 
 
-def frame_stats(frames: NDArray[np.uint8]) -> Stats:
-    """Statistics per channel of frames (T, H, W, 3), in [0, 1], each of shape (3, 1, 1), as LeRobot has them."""
-    return _stats(frames.reshape(-1, 3) / 255.0, len(frames), (3, 1, 1))
+def frame_stats(frames: Iterable[Frame]) -> Stats:
+    """Statistics per channel of frames (H, W, 3), in [0, 1], each of shape (3, 1, 1), as LeRobot has them.
+
+    One frame at a time is in memory: a pixel is one of 256 values, so how often each occurs says everything, exactly.
+    """
+    counts = np.zeros((3, 256), np.int64)
+    number = 0
+    for frame in frames:
+        number += 1
+        for channel in range(3):
+            counts[channel] += np.bincount(frame[:, :, channel].reshape(-1), minlength=256)
+    if not number:
+        raise CaptureError("no frame can be decoded")
+    levels = np.arange(256) / 255
+    mean = counts @ levels / counts.sum(1)
+    variance = (counts * (levels - mean[:, None]) ** 2).sum(1) / counts.sum(1)
+    bounds = [levels[count > 0][[0, -1]] for count in counts]
+    values = {
+        "min": [b[0] for b in bounds],
+        "max": [b[1] for b in bounds],
+        "mean": mean,
+        "std": np.sqrt(variance),
+    }
+    shaped = {name: np.reshape(value, (3, 1, 1)).tolist() for name, value in values.items()}
+    return {**shaped, "count": [number]}
 
 
 def merge_stats(parts: Sequence[Stats]) -> Stats:

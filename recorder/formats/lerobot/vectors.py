@@ -21,11 +21,12 @@ def column_names(spec: GameSpec) -> list[str]:
 def to_rows(spec: GameSpec, actions: Sequence[Action]) -> NDArray[np.float32]:
     """Actions as (T, D) float32 in the order of `column_names`."""
     numbers = [c for c in spec.controls if not isinstance(c, Text)]
-    rows = [
-        [part for c in numbers for part in (action[c.name] if _is_pair(c) else (action[c.name],))]
-        for action in actions
-    ]
-    return np.array(rows, np.float32).reshape(len(actions), len(column_names(spec)))
+    rows = np.empty((len(actions), len(column_names(spec))), np.float32)
+    for row, action in zip(rows, actions, strict=True):
+        row[:] = [
+            part for c in numbers for part in (action[c.name] if _is_pair(c) else (action[c.name],))
+        ]
+    return rows
 
 
 def from_rows(spec: GameSpec, rows: NDArray[np.float32]) -> list[Action]:

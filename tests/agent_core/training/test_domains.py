@@ -52,7 +52,7 @@ def arm(root: Path, width: int) -> Path:
         {
             "episode_index": episode,
             "task_index": 0,
-            "action": [0.05] * width + [float(t)],
+            "action": [0.05] * width + [float(6 * episode + t)],
             "observation.image": {"bytes": files[t], "path": f"{t}.png"},
         }
         for episode in range(2)

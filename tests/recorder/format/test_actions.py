@@ -86,7 +86,7 @@ def test_format_1_is_read_validated_and_exported(tmp_path: Path) -> None:
     as_format_1(record(tmp_path / "captures"))
     (episode,) = captures = open_episodes(tmp_path / "captures")
     check(episode, ["agent"] * 4)  # format 1 does not say who acted at a step
-    assert export_lerobot(captures, tmp_path / "dataset") == 1
+    assert export_lerobot(captures, tmp_path / "dataset").added == 1
     check(open_episodes(tmp_path / "dataset")[0], ["agent"] * 4)
 
 

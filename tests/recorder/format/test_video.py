@@ -1,12 +1,13 @@
 """Video track: every number gives back its frame, at any size and in any order."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from games import Button, FrameSize, GameSpec
-from recorder import LIVE, SHARP, CaptureInfo, CaptureWriter, open_episodes
+from recorder import LIVE, SHARP, CaptureError, CaptureInfo, CaptureWriter, open_episodes
 from recorder.format.video import VideoProfile, profile_for
 
 
@@ -73,3 +74,33 @@ def test_a_closed_file_has_its_index_in_front(tmp_path: Path) -> None:
     assert closed.count(b"moof") == 0
     assert closed.index(b"moov") < closed.index(b"mdat")
     assert [p.name for p in capture.folder.rglob("*.draft")] == []
+
+
+def test_chunks_are_all_frames_in_one_pass(tmp_path: Path) -> None:
+    spec = spec_of(16, 32)
+    with CaptureWriter.create(tmp_path, spec, CaptureInfo()) as capture:
+        for i in range(50):
+            capture.step(np.full(spec.frame.shape, 4 * i, np.uint8), {})
+    video = open_episodes(tmp_path)[0].video
+    chunks = list(video.chunks(50, size=16))
+    assert [len(chunk) for chunk in chunks] == [16, 16, 16, 2]
+    assert (np.concatenate(chunks) == video.read(range(50))).all()
+    later = replace(video, first=7)
+    assert (np.concatenate(list(later.chunks(20))) == video.read(range(7, 27))).all()
+    assert list(video.chunks(0)) == []
+    too_long = video.chunks(60, size=16)
+    assert [len(next(too_long)) for _ in range(3)] == [16, 16, 16]
+    with pytest.raises(CaptureError, match="has 50 of 60 frames"):
+        next(too_long)
+    assert [frame.mean() for frame in video.keyframes(45)] == pytest.approx([0, 80, 160], abs=3)
+
+
+def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
+    spec = spec_of(16, 32)
+    with CaptureWriter.create(tmp_path, spec, CaptureInfo()) as capture:
+        capture.step(np.zeros(spec.frame.shape, np.uint8), {})
+    video = replace(open_episodes(tmp_path)[0].video, shape=(32, 32, 3))
+    with pytest.raises(CaptureError, match=r"main\.mp4: frames of 16 x 32, not 32 x 32"):
+        video.read(range(1))
+    with pytest.raises(CaptureError, match="frames of 16 x 32"):
+        list(video.chunks(1))

@@ -1,7 +1,8 @@
 """LeRobotDataset export: what is exported comes back bit by bit, in the layout of LeRobot v3.0."""
 
+import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from recorder import (
     CaptureError,
     CaptureInfo,
     CaptureWriter,
+    DiskFullError,
     Episode,
+    EpisodeSet,
     decode_cache,
     export_lerobot,
     merge_stats,
@@ -88,7 +91,7 @@ def test_a_dataset_gives_back_what_was_exported(tmp_path: Path) -> None:
     captures = open_episodes(tmp_path / "captures")
     calls = []
     out = tmp_path / "dataset"
-    assert export_lerobot(captures, out, progress=lambda *done: calls.append(done)) == 3
+    assert export_lerobot(captures, out, progress=lambda *done: calls.append(done)).added == 3
     assert calls == [(1, 3), (2, 3), (3, 3)]
     same(captures, open_episodes(out))
     cache = decode_cache(open_episodes(out), tmp_path / "frames.u8", workers=1)
@@ -144,8 +147,8 @@ def test_a_dataset_is_extended_by_what_it_lacks(tmp_path: Path) -> None:
     export_lerobot(open_episodes(tmp_path / "captures"), out)
     record(tmp_path / "captures", 1, 25)
     captures = open_episodes(tmp_path / "captures")
-    assert export_lerobot(captures, out) == 1
-    assert export_lerobot(captures, out) == 0
+    assert export_lerobot(captures, out).added == 1
+    assert export_lerobot(captures, out).added == 0
     together = open_episodes(out)
     assert {e.id for e in together} == {e.id for e in captures}
     same(sorted(together, key=lambda e: e.id), list(captures))
@@ -153,7 +156,7 @@ def test_a_dataset_is_extended_by_what_it_lacks(tmp_path: Path) -> None:
     assert stats["index"]["count"] == [45]
     assert stats["index"]["std"] == pytest.approx([np.arange(45).std()])
     again = tmp_path / "again"
-    assert export_lerobot(together, again) == 2
+    assert export_lerobot(together, again).added == 2
     same(open_episodes(again), together)
 
 
@@ -164,7 +167,7 @@ def test_a_replacement_cut_off_half_way_is_undone(tmp_path: Path) -> None:
     export_lerobot(captures, out)
     out.rename(tmp_path / "dataset.old")
     (tmp_path / "dataset.draft").mkdir()
-    assert export_lerobot(captures, out) == 0
+    assert export_lerobot(captures, out).added == 0
     same(open_episodes(out), captures)
 
 
@@ -194,20 +197,122 @@ def test_what_cannot_be_exported_or_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="choose another folder"):
         export_lerobot(captures, tmp_path / "occupied")
     out = tmp_path / "dataset"
-    (captures[0].folder / "video/main.mp4").write_bytes(b"no video")
-    with pytest.raises(CaptureError, match=r"main\.mp4"):
-        export_lerobot(captures, out)
-    assert not out.exists()
     (out / "meta").mkdir(parents=True)
     (out / "meta/info.json").write_text('{"codebase_version": "v2.1"}')
     with pytest.raises(CaptureError, match=r"v2\.1"):
         open_episodes(out)
     (out / "meta/info.json").write_text("{")
-    with pytest.raises(CaptureError, match="damaged"):
+    with pytest.raises(CaptureError, match=r"info\.json cannot be read"):
         open_episodes(out)
     (out / "meta/info.json").write_text('{"codebase_version": "v3.0"}')
     with pytest.raises(CaptureError, match="iafm episodes export"):
         open_episodes(out)
+
+
+def lose_video(folder: Path) -> None:
+    (folder / "video/main.mp4").unlink()
+
+
+def cut_video(folder: Path) -> None:
+    path = folder / "video/main.mp4"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lose_actions(folder: Path) -> None:
+    path = folder / "actions.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:9]))
+
+
+def spoil_action(folder: Path) -> None:
+    path = folder / "actions.jsonl"
+    lines = path.read_text().splitlines()
+    row = json.loads(lines[5])
+    lines[5] = json.dumps({**row, "action": {"throttle": float("nan")}})
+    path.write_text("\n".join(lines) + "\n")
+
+
+def spoil_reward(folder: Path) -> None:
+    path = folder / "actions.jsonl"
+    lines = path.read_text().splitlines()
+    lines[5] = json.dumps({**json.loads(lines[5]), "reward": float("inf")})
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_video, cut_video, lose_actions, spoil_action, spoil_reward]
+)
+def test_what_cannot_be_read_is_skipped(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    for seed, steps in enumerate((20, 41, 12)):
+        record(tmp_path / "captures", seed, steps)
+    captures = sorted(open_episodes(tmp_path / "captures"), key=len)
+    damage(captures[1].folder)
+    captures = sorted(open_episodes(tmp_path / "captures"), key=len)
+    out = tmp_path / "dataset"
+    report = export_lerobot(EpisodeSet(captures), out)
+    assert report.added == 2
+    assert [part.source for part in report.skipped] == [captures[1].id]
+    assert "\n" not in report.skipped[0].why
+    same([captures[0], captures[2]], open_episodes(out))
+    table = pq.read_table(out / "data/chunk-000/file-000.parquet")
+    assert table["index"].to_pylist() == list(range(12 + 41))
+    with pytest.raises(CaptureError):
+        export_lerobot(EpisodeSet(captures), tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+    alone = export_lerobot(EpisodeSet([captures[1]]), tmp_path / "alone")
+    assert (alone.added, len(alone.skipped)) == (0, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["captures", "dataset"]
+
+
+@pytest.mark.parametrize("place", ["pyarrow.parquet.ParquetWriter.write_table", "json.dumps"])
+def test_a_full_disk_leaves_the_dataset_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    record(tmp_path / "captures", 0, 20)
+    out = tmp_path / "dataset"
+    export_lerobot(open_episodes(tmp_path / "captures"), out)
+    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    record(tmp_path / "captures", 1, 20)
+    captures = open_episodes(tmp_path / "captures")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(place, full)
+    with pytest.raises(DiskFullError, match="make room first"):
+        export_lerobot(captures, out)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["captures", "dataset"]
+    assert export_lerobot(captures, out).added == 1
+
+
+def test_any_text_survives_an_extension(tmp_path: Path) -> None:
+    """Some characters end a line for `str.splitlines`, not for JSON lines."""
+    words = "one\u2028two\x85three\x0cfour"
+    for seed in range(2):
+        info = CaptureInfo(instruction=words, seed=seed)
+        with CaptureWriter.create(tmp_path / "captures", SPEC, info) as capture:
+            capture.text(style="thought", text=words)
+            capture.step(np.zeros(SPEC.frame.shape, np.uint8), {"chat": words})
+            capture.close()
+        captures = open_episodes(tmp_path / "captures")
+        assert export_lerobot(captures, tmp_path / "dataset").added == 1
+    for episode in open_episodes(tmp_path / "dataset"):
+        assert [span.text for span in episode.texts] == [words]
+        assert [action["chat"] for action in episode.actions] == [words]
+        assert episode.header.instruction == words
+
+
+def test_a_damaged_dataset_is_not_extended(tmp_path: Path) -> None:
+    record(tmp_path / "captures", 0, 20)
+    record(tmp_path / "captures", 1, 20)
+    captures = open_episodes(tmp_path / "captures")
+    out = tmp_path / "dataset"
+    export_lerobot(captures, out)
+    lines = (out / "meta/iafm/episodes.jsonl").read_text().splitlines()
+    (out / "meta/iafm/episodes.jsonl").write_text(f"{lines[0]}\n{lines[1][:50]}\n")
+    with pytest.raises(CaptureError, match=r"dataset, episode 1: .*export to another folder"):
+        export_lerobot(captures, out)
 
 
 def test_merged_statistics_equal_those_of_the_whole() -> None:

@@ -23,7 +23,7 @@ from recorder import (
     CaptureInfo,
     CaptureWriter,
     Episode,
-    Imported,
+    ImportReport,
     import_lerobot,
     open_episodes,
     validate,
@@ -135,7 +135,7 @@ def v2(root: Path, rows: NDArray[np.float32]) -> Path:
 
 def bring(
     source: Path, game: Game, out: Path, indices: tuple[int, ...] = (), **options: Any
-) -> Imported:
+) -> ImportReport:
     return import_lerobot(source, out, game, columns=ActionColumns("action", indices), **options)
 
 
@@ -152,7 +152,7 @@ def test_every_form_becomes_the_same_episodes(
     rows, calls = actions(2), list[tuple[int, ...]]()
     source = write(tmp_path / "lt", rows)
     done = bring(source, TABLE, tmp_path / "out", progress=lambda *n: calls.append(n))
-    assert (done.episodes, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
+    assert (done.added, done.clipped, calls) == (2, 0.0, [(1, 2), (2, 2)])
     begin = 0
     for number, episode in enumerate(by_seed(tmp_path / "out")):
         assert validate(episode) == []
@@ -166,7 +166,7 @@ def test_every_form_becomes_the_same_episodes(
         middle = episode.frames().astype(int)[:, 90, [40, 280]]  # (T, left and right, colour)
         assert np.abs(middle[:, 1] - (20 + 15 * np.arange(len(episode)))[:, None]).max() < 8
         assert np.abs(middle[:, 0, 0] - 60 * number).max() < 12
-    assert bring(source, TABLE, tmp_path / "out").episodes == 0
+    assert bring(source, TABLE, tmp_path / "out").added == 0
 
 
 def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
@@ -174,9 +174,8 @@ def test_the_caller_says_which_numbers_are_the_games(tmp_path: Path) -> None:
     rows[:, 8] = [1, -1] * 6
     source = v3(tmp_path / "calvin", rows)
     done = bring(source, CALVIN, tmp_path / "out", (5, 0, 1, 2, 3, 4, 8))
-    beyond = np.abs(rows[:, :6]) > 1
-    shares = [beyond[:7].mean(), beyond[7:].mean()]
-    assert done.clipped == pytest.approx(np.mean(shares), abs=1e-4)
+    beyond = np.abs(rows[:, [5, 0, 1, 2, 3, 4]]) > 1
+    assert done.clipped == pytest.approx(beyond.any(1).mean(), abs=1e-4)
     first = by_seed(tmp_path / "out")[0]
     assert [a["gripper"] for a in first.actions] == [0, 1, 0, 1, 0, 1, 0]
     imported = np.array([[a["x"], a["y"], a["yaw"]] for a in first.actions])
@@ -207,13 +206,10 @@ def test_pictures_may_lie_in_the_data_and_failures_stay_failures(tmp_path: Path)
 def test_an_episode_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     source = v3(tmp_path / "lt", actions(2))
     encode(source / f"videos/{KEY}/chunk-000/file-000.mp4", [frame_of(0, i) for i in range(10)])
-    with pytest.raises(CaptureError, match=r"file-000\.mp4 has \d of \d frames"):
-        bring(source, TABLE, tmp_path / "out", chunk=2)
+    with pytest.raises(CaptureError, match=r"lt, episode 1: file-000\.mp4 has 10 pictures"):
+        bring(source, TABLE, tmp_path / "out", strict=True)
     (intact,) = open_episodes(tmp_path / "out")
     assert (len(intact), intact.manifest.status) == (7, "closed")
-    (intact.folder / "manifest.json").write_text("{")
-    with pytest.raises(CaptureError, match=r"manifest\.json is damaged"):  # nor is it written again
-        bring(source, TABLE, tmp_path / "out")
 
 
 def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
@@ -221,8 +217,8 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
     capture_info = CaptureInfo(seed=0, author="lt")
     with CaptureWriter.create(out, TABLE.spec, capture_info, disk_needed=0) as left_open:
         left_open.step(np.zeros(TABLE.spec.frame.shape, np.uint8), {})
-        assert bring(source, TABLE, out).episodes == 2
-        assert bring(source, TABLE, out).episodes == 0
+        assert bring(source, TABLE, out).added == 2
+        assert bring(source, TABLE, out).added == 0
     with pytest.raises(CaptureError, match="captures need a folder of their own"):
         bring(source, TABLE, source)
 
@@ -230,8 +226,8 @@ def test_a_capture_left_open_by_a_crash_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("indices", "options", "line"),
     [
-        ((0, 2), {}, "episode 0: actions of 2 numbers, counted from 0, have no 2"),
-        ((0,), {}, "an action of 1 numbers is none of language-table-v0"),
+        ((0, 2), {}, "'action' of 2 numbers, counted from 0, has no 2"),
+        ((0,), {}, "2 numbers a step, of which 1 are used; language-table-v0 reads 2"),
         ((), {"camera": "observation.images.rgp"}, "did you mean 'observation.images.rgb'"),
     ],
 )
@@ -252,9 +248,9 @@ def test_damage_is_said(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no column 'actoin'; did you mean 'action'"):
         import_lerobot(source, tmp_path / "out", TABLE, columns=ActionColumns("actoin"))
     (source / f"videos/{KEY}/chunk-000/file-000.mp4").unlink()
-    with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read"):
+    with pytest.raises(CaptureError, match=r"file-000\.mp4 cannot be read: No such file"):
+        bring(source, TABLE, tmp_path / "out", strict=True)
+    info(source, "v3.0", 2, other={"dtype": "video", "shape": [72, 128, 3]})
+    with pytest.raises(CaptureError, match=r"has 2 cameras \(.*rgb, other\): name one"):
         bring(source, TABLE, tmp_path / "out")
-    nans = v3(tmp_path / "nan", actions(2) * np.nan)
-    with pytest.raises(CaptureError, match="episode 0: actions that are not finite"):
-        bring(nans, TABLE, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*"))

@@ -5,12 +5,20 @@ Unknown fields are ignored (a newer peer may send more); wrong types are an erro
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
+from bridges.protocol import strict_json
 from games import Action, GameSpec
 from games.validation_error import FirstError, first_error
 
@@ -19,11 +27,26 @@ VERSION = 1
 MAX_MESSAGE = 4 << 20
 """Bytes of a message, pictures included."""
 MAX_TEXT = 256 << 10
+"""Bytes of a text message."""
 MAX_DEPTH = 32
+"""Levels of arrays and objects in a text message."""
+MAX_INT = 2**53 - 1
+"""Largest integer that every JSON reader takes exactly."""
+MAX_REWARD = 1e15
+"""Largest magnitude of a reward, so that the sum of an episode's stays finite."""
 
 InstructionText = Annotated[str, Field(max_length=500)]
-JsonFloat = Annotated[float, AfterValidator(lambda value: value if isfinite(value) else 0.0)]
+JsonFloat = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    AfterValidator(lambda value: value if isfinite(value) else 0.0),
+]
 """A number; NaN and infinity, which JSON does not have, become 0."""
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+Id = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
+ObservationNumber = Annotated[int, Field(ge=0, lt=2**32)]
+"""The number in a picture's header."""
+Milliseconds = Annotated[float, Field(ge=0)]
 SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
@@ -38,7 +61,7 @@ class MessageError(ValueError):
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 _M = TypeVar("_M", bound=_Message)
@@ -48,28 +71,28 @@ class Hello(_Message):
     """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
-    version: int = VERSION
+    version: Count = VERSION
     role: Literal["play", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
-    tasks: tuple[InstructionText, ...] = Field((), max_length=100)
-    seed: int | None = None
+    tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
+    seed: Count | None = None
 
 
 class Welcome(_Message):
     """The server's answer; `warnings` names controls the model cannot map."""
 
     type: Literal["welcome"] = "welcome"
-    version: int = VERSION
+    version: Count = VERSION
     session: str
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
-    max_message: int
-    max_pixels: int
+    max_message: Count
+    max_pixels: Count
 
 
 class Instruct(_Message):
@@ -84,12 +107,12 @@ class Event(_Message):
     """Reward and end of an episode: `terminated` or `truncated` ends it."""
 
     type: Literal["event"] = "event"
-    reward: float = 0.0
+    reward: Annotated[float, Field(ge=-MAX_REWARD, le=MAX_REWARD)] = 0.0
     terminated: bool = False
     truncated: bool = False
     success: bool | None = None
     task: str = Field("", max_length=100)
-    episode: int = 0
+    episode: Count = 0
     session: SessionName | None = None
 
 
@@ -104,7 +127,7 @@ class Query(_Message):
     """A question about a session's newest observation."""
 
     type: Literal["query"] = "query"
-    id: int = 0
+    id: Id = 0
     kind: QueryKind = "next_action"
     session: SessionName | None = None
 
@@ -113,7 +136,7 @@ class Answer(_Message):
     """The whole answer to a query."""
 
     type: Literal["text.done"] = "text.done"
-    id: int
+    id: Id
     kind: str
     text: str
 
@@ -151,10 +174,10 @@ class Decision(_Message):
 class Latency(_Message):
     """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
 
-    queue_ms: float
-    infer_ms: float
-    age_ms: float
-    batch: int = 1
+    queue_ms: Milliseconds
+    infer_ms: Milliseconds
+    age_ms: Milliseconds
+    batch: Count = 1
     """Observations answered in the same pass."""
 
 
@@ -163,12 +186,12 @@ class Act(Decision):
 
     type: Literal["act"] = "act"
     session: str
-    observation: int
-    step_ms: float = Field(0.0, ge=0)
+    observation: ObservationNumber
+    step_ms: Milliseconds = 0.0
     """Length of a step; 0 where the server does not say."""
-    valid_ms: float
+    valid_ms: Milliseconds
     latency: Latency
-    dropped: int = 0
+    dropped: Count = 0
     """Observations of this session skipped so far because a newer one came."""
 
     def at_step(self, steps: int) -> Act:
@@ -191,10 +214,10 @@ class SessionState(_Message):
     game: str
     instruction: str
     tasks: tuple[str, ...]
-    episodes: int
-    successes: int
-    hz: float
-    dropped: int
+    episodes: Count
+    successes: Count
+    hz: Annotated[float, Field(ge=0)]
+    dropped: Count
 
 
 class State(_Message):
@@ -275,32 +298,8 @@ def _field_error(first: FirstError, type_name: str, *, skip: int = 0) -> Message
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: no NaN or Infinity, no lone surrogates, at most 32 levels and 256 KiB."""
-    if len(text) > MAX_TEXT:
-        raise MessageError(f"a text message has at most {MAX_TEXT} characters, got {len(text)}")
-    depth = deepest = 0
-    quoted = escaped = False
-    for c in text:
-        if quoted:
-            quoted = escaped or c != '"'
-            escaped = not escaped and c == "\\"
-        elif c == '"':
-            quoted = True
-        elif c in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif c in "]}":
-            depth -= 1
-    if deepest > MAX_DEPTH:
-        raise MessageError(f"JSON is at most {MAX_DEPTH} levels deep")
+    """Strict JSON of at most `MAX_TEXT` bytes and `MAX_DEPTH` levels; raises `MessageError`."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
-        text.encode("utf-8")
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise MessageError(f"no valid JSON: {error}") from None
-    return value
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return strict_json.parse(text, max_bytes=MAX_TEXT, max_depth=MAX_DEPTH)
+    except strict_json.JsonError as error:
+        raise MessageError(str(error)) from None

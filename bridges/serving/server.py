@@ -203,7 +203,8 @@ class BridgeServer:
         game = await self._attach(connection, hello)
         player = game.session.player
         try:
-            await send(connection, self._welcome(game.name, hello.instruction, player.warnings))
+            warnings = (*player.warnings, *frames.size_warnings(player.spec.frame))
+            await send(connection, self._welcome(game.name, hello.instruction, warnings))
             self._watchers.broadcast(self.state())
             async for data in connection:
                 await self._from_game(game, data)

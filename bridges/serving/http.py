@@ -1,4 +1,4 @@
-"""HTTP pages on the server's port: console, health, metrics and message schema; checks of Host and Origin."""
+"""HTTP pages on the server's port: console, health, metrics and message schema."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from websockets.http11 import Request, Response
 
 from bridges.protocol.address import PATH
 from bridges.protocol.messages import schema
+from bridges.serving.origin import refusal
 
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -48,13 +49,10 @@ def answer(
     request: Request, health: Health, *, known_hosts: Collection[str] | None
 ) -> Response | None:
     """A page, or None for the websocket's path; checks Origin, and Host unless `known_hosts` is None."""
-    path, host = urlsplit(request.path).path, request.headers.get("Host", "")
-    if known_hosts is not None and _host_name(host) not in known_hosts:
-        return _page(HTTPStatus.MISDIRECTED_REQUEST, "unknown host\n")
+    path = _path(request.path)
+    if refused := refusal(request.headers, known_hosts=known_hosts, checks_origin=path == PATH):
+        return _page(refused.status, f"{refused.reason}\n")
     if path == PATH:
-        origin = request.headers.get("Origin")
-        if origin and urlsplit(origin).netloc != host:
-            return _page(HTTPStatus.FORBIDDEN, "4403: this origin may not connect\n")
         return None
     if path in _PAGES:
         name, kind = _PAGES[path]
@@ -70,9 +68,12 @@ def answer(
     return _page(HTTPStatus.NOT_FOUND, "nothing here\n")
 
 
-def _host_name(host: str) -> str:
-    """A Host header without its port."""
-    return host if host.endswith("]") else host.rsplit(":", 1)[0]
+def _path(target: str) -> str:
+    """The path of a request's target; "" where it has none."""
+    try:
+        return urlsplit(target).path
+    except ValueError:
+        return ""
 
 
 def _page(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:

@@ -23,6 +23,8 @@ from bridges.serving.sessions import QueuedObservation, Session, SessionRegistry
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
+MAX_CALLS = 256
+"""Most pieces of other work (attach, ask) that wait."""
 ERROR_PAUSE_S = 0.05
 """Pause of the loop after a fault of its own, so that one that stays does not take the processor."""
 _T = TypeVar("_T")
@@ -62,6 +64,10 @@ class FailedObservation:
 Outcome = CompletedObservation | FailedObservation
 
 
+class BusyError(RuntimeError):
+    """Too much other work waits for the policy."""
+
+
 class WorkerFault(RuntimeError):
     """What the policy raised was no `Exception`; it must not end the loop."""
 
@@ -83,6 +89,7 @@ class _Call:
     function: Callable[[], Any]
     result: asyncio.Future[Any]
     session: Session | None
+    is_wanted: Callable[[], bool]
 
 
 class Batcher:
@@ -137,12 +144,22 @@ class Batcher:
         if self._waiting_since is None:
             self._waiting_since = self._clock()
 
-    async def call(self, function: Callable[[], _T], session: Session | None = None) -> _T:
-        """Run something else (attach, ask) in the policy's thread, about a session or none; raises what it raises."""
+    async def call(
+        self,
+        function: Callable[[], _T],
+        session: Session | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> _T | None:
+        """Run something else (attach, ask) in the policy's thread, about a session or none.
+
+        None where it is not wanted any more when its turn comes. Raises what it raises, and `BusyError`.
+        """
         if self._task is None or self._task.done():
             raise WorkerFault("the batch loop has ended")
-        result: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(function, result, session))
+        if len(self._calls) >= MAX_CALLS:
+            raise BusyError("too many others wait for the player: try again in a moment")
+        result: asyncio.Future[_T | None] = asyncio.get_running_loop().create_future()
+        self._calls.append(_Call(function, result, session, is_wanted))
         self.notify()
         return await result
 
@@ -193,7 +210,10 @@ class Batcher:
         if not self._calls:
             return False
         call = self._calls.popleft()
-        if call.result.done():  # nobody waits for it any more
+        if call.result.done():
+            return True
+        if not call.is_wanted():
+            call.result.set_result(None)
             return True
         is_first = call.session is not None and call.session.take_reset()
         try:

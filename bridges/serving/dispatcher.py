@@ -24,7 +24,12 @@ from bridges.protocol.messages import (
     State,
     Subscribe,
 )
-from bridges.serving.batcher import Batcher, CompletedObservation, FailedObservation
+from bridges.serving.batcher import (
+    Batcher,
+    BusyError,
+    CompletedObservation,
+    FailedObservation,
+)
 from bridges.serving.console_pictures import PictureEncoder
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
@@ -131,13 +136,19 @@ class Dispatcher:
         spec = hello.spec
         assert spec is not None
         try:
-            player = await self._batcher.call(lambda: self._policy.attach(spec, seed=hello.seed))
+            player = await self._batcher.call(
+                lambda: self._policy.attach(spec, seed=hello.seed), is_wanted=peer.is_there
+            )
         except PolicyError as error:
             hint = "declare meanings for the controls (see `iafm games voxel`)"
             peer.refuse(ErrorMessage(code="unplayable", message=str(error), hint=hint), 4400)
             return
-        if peer.connection.is_closed:
-            self._batcher.release(player)
+        except BusyError as error:
+            peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
+            return
+        if player is None or not peer.is_there():
+            if player is not None:
+                self._batcher.release(player)
             return
         peer.session = Session(
             name=uuid.uuid4().hex[:8],
@@ -218,14 +229,15 @@ class Dispatcher:
             peer.send(problem)
             return
 
-        def ask() -> str | None:
-            is_over = peer.connection.is_closed
-            return None if is_over else self._policy.ask(session.player, query.kind)
+        def ask() -> str:
+            return self._policy.ask(session.player, query.kind)
 
         try:
-            text = await self._batcher.call(ask, session)
+            text = await self._batcher.call(ask, session, is_wanted=peer.is_there)
             if text is not None:
                 peer.send(Answer(id=query.id, kind=query.kind, text=text))
+        except BusyError as error:
+            peer.send(ErrorMessage(code="too_many", message=str(error), id=query.id))
         except Exception as error:
             self._errors += 1
             log.exception("the policy could not answer %s", query.kind)

@@ -32,13 +32,16 @@ class WebsocketLink(ServerConnection):
         self._ending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's selector loop
+        with contextlib.suppress(AttributeError):  # asyncio's selector loop has it, others may not
+            transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         super().connection_made(transport)
         for oldest in self._admission.enter(self, time.monotonic()):
             oldest.drop(4429, "too many connections wait without a hello")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._admission.leave(self)
+        if self.peer is not None:
+            self.peer.connection.close(1006, "the connection was lost")
         super().connection_lost(exc)
 
     def process_event(self, event: Any) -> None:

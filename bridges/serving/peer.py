@@ -42,6 +42,10 @@ class Peer:
         self.connection.close(code, reason)
         self.flush()
 
+    def is_there(self) -> bool:
+        """Whether its connection is open."""
+        return not self.connection.is_closed
+
     def flush(self) -> None:
         """Write what waits, and close where the connection is over."""
         for data in self.connection.data_to_send():

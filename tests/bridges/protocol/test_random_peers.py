@@ -76,9 +76,10 @@ class RandomPeer(RuleBasedStateMachine):
         self.receive(data)
 
     @precondition(lambda self: self.connection.state is ConnectionState.PLAYING)
-    @rule(data=st.sampled_from(PICTURES))
-    def send_picture(self, data: bytes) -> None:
-        self.receive(data)
+    @rule(data=st.sampled_from([*PICTURES, '{"type":"event"}']), count=st.integers(1, 7))
+    def send_at_once(self, data: str | bytes, count: int) -> None:
+        for _ in range(count):
+            self.receive(data)
 
     @precondition(lambda self: self.connection.hello is not None)
     @rule(kind=st.sampled_from(["why", "caption"]), number=st.integers(0, 3))

@@ -10,7 +10,9 @@ import pytest
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.frames import EncodedFrame, FrameError, pack, unpack
 from bridges.serving.batcher import (
+    MAX_CALLS,
     Batcher,
+    BusyError,
     CompletedObservation,
     FailedObservation,
     WorkerFault,
@@ -266,6 +268,30 @@ def test_other_work_comes_one_piece_between_two_passes() -> None:
         await asyncio.gather(*calls)
         await desk.outcomes(6)
         assert [batch[0] for batch in order] == ["wait", "asked", "wait", "asked"]
+
+    running(desk, play)
+
+
+def test_other_work_is_limited_and_skipped_once_nobody_wants_it() -> None:
+    desk = Desk(Fragile(), ("wait", "go", "go"))
+    done: list[int] = []
+
+    async def play() -> None:
+        desk.send(1)
+        while not desk.policy.batches:
+            await asyncio.sleep(0)
+        calls = [
+            asyncio.ensure_future(
+                desk.batcher.call(lambda n=n: done.append(n), is_wanted=lambda n=n: n == 7)  # type: ignore[misc]
+            )
+            for n in range(MAX_CALLS)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await desk.batcher.call(lambda: None)
+        desk.policy.gate.set()
+        await asyncio.gather(*calls)
+        assert done == [7]
 
     running(desk, play)
 

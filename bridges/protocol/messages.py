@@ -93,6 +93,8 @@ class Welcome(_Message):
     warnings: tuple[str, ...] = ()
     max_message: Count
     max_pixels: Count
+    max_in_flight: Count = 1
+    """Lockstep observations that may wait for their answers."""
 
 
 class Instruct(_Message):
@@ -229,13 +231,15 @@ class State(_Message):
 
 
 class ErrorMessage(_Message):
-    """A problem, with a stable code and the way out."""
+    """A problem, with a stable code and the way out; it names the observation or the query that it answers."""
 
     type: Literal["error"] = "error"
     code: str
     message: str
     path: str = ""
     hint: str = ""
+    observation: ObservationNumber | None = None
+    id: Id | None = None
 
 
 class Bye(_Message):
@@ -257,12 +261,25 @@ _server: TypeAdapter[Any] = TypeAdapter(FromServer)
 
 def from_client(text: str) -> FromClient | None:
     """Read a client's message; None for a type this version does not know."""
-    return _read(text, _client, "a client")  # type: ignore[no-any-return]
+    return client_message(read_object(text))
 
 
 def from_server(text: str) -> FromServer | None:
     """Read a server's message; None for a type this version does not know."""
-    return _read(text, _server, "a server")  # type: ignore[no-any-return]
+    return _check(read_object(text), _server)  # type: ignore[no-any-return]
+
+
+def client_message(value: dict[str, Any]) -> FromClient | None:
+    """As `from_client`, of an object that `read_object` read."""
+    return _check(value, _client)  # type: ignore[no-any-return]
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object of a message, of which only the `type` is checked."""
+    value = parse_json(text)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise MessageError('a message is a JSON object with a "type"')
+    return value
 
 
 def build(model: type[_M], **values: Any) -> _M:
@@ -278,10 +295,7 @@ def schema() -> dict[str, Any]:
     return {"client": _client.json_schema(), "server": _server.json_schema()}
 
 
-def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
-    value = parse_json(text)
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise MessageError('a message is a JSON object with a "type"')
+def _check(value: dict[str, Any], adapter: TypeAdapter[Any]) -> Any:
     try:
         return adapter.validate_python(value, strict=False)
     except ValidationError as error:

@@ -334,7 +334,14 @@ def test_pages_and_health() -> None:
     with serving() as server:
         with urllib.request.urlopen(server.console_url + "healthz") as page:
             health = json.load(page)
-        assert health == {"status": "ok", "policy": "watchman", "sessions": 0}
+        assert health == {
+            "status": "ok",
+            "policy": "watchman",
+            "sessions": 0,
+            "last_pass_s": None,
+            "waiting": 0,
+            "errors": 0,
+        }
         with urllib.request.urlopen(server.console_url) as page:
             assert "script-src 'self'" in page.headers["Content-Security-Policy"]
             assert b"console.js" in page.read()

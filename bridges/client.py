@@ -75,11 +75,14 @@ class BridgeClient:
         self._thread.start()
 
     def send(self, frame: Frame) -> int:
-        """Send an observation (H, W, 3) uint8 RGB; returns its number."""
+        """Send an observation (H, W, 3) uint8 RGB; returns its number. Raises `BridgeError` for a frame too large."""
+        try:
+            data = frames.pack(frame, self._number + 1, time.monotonic_ns(), _codec(frame))
+        except frames.FrameError as error:
+            raise BridgeError(str(error)) from None
         with self._updated:
             self._number += 1
             self._sent_at[self._number] = self._clock()
-        data = frames.pack(frame, self._number, time.monotonic_ns(), _codec(frame))
         self._transmit(data)
         return self._number
 

@@ -62,7 +62,10 @@ class Policy(Protocol):
         ...
 
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        """One decision per request, in order, computed as one batch."""
+        """One decision per request, in order, computed as one batch.
+
+        Where it raises, each request comes again alone.
+        """
         ...
 
     def ask(self, player: PolicySession, question: str) -> str:

@@ -18,10 +18,26 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import FailFast, Field, field_validator, model_validator
+
+from games.bins import (
+    MAX_BINS,
+    MIN_SPACING,
+    Number,
+    OptionalTokenForm,
+    TokenForm,
+    Turns,
+    degrees,
+    even_levels,
+    nearest,
+)
+from games.frozen_model import FrozenModel
+from games.phrases import take, take_match
 
 Token = str
 Value = Any  # one control's value: see the table above
@@ -36,9 +52,7 @@ class ActionError(ValueError):
     """An action, its tokens or its words do not fit the game's spec."""
 
 
-class _Control(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Control(FrozenModel):
     name: Name
     meaning: Meaning | None = None
     """The control's purpose: one of `games.meanings`, or the game's own as `my-game/cast_net`. Models map by it."""
@@ -48,7 +62,7 @@ class Button(_Control):
     """A key or button that is up (0) or down (1) during a step."""
 
     kind: Literal["button"] = "button"
-    label: str = ""
+    label: str = Field("", max_length=100)
     """The button in words ("walk forward"); the name where empty."""
 
     @property
@@ -74,50 +88,52 @@ class Button(_Control):
         return (self.label or self.name,) if self.normalize(value) else ()
 
     def from_words(self, phrases: list[str]) -> int:
-        return int(_take(phrases, self.label or self.name))
+        return int(take(phrases, self.label or self.name))
 
 
 class Camera(_Control):
     """Mouse look: turn by (pitch, yaw) degrees within one step; positive pitch looks down, positive yaw right."""
 
     kind: Literal["camera"] = "camera"
-    pitch_bins: tuple[float, ...]
-    yaw_bins: tuple[float, ...]
-    pitch_token: str = "[CAMERAX{}]"
-    yaw_token: str = "[CAMERAY{}]"
+    pitch_bins: Turns
+    yaw_bins: Turns
+    label: str = Field("", max_length=100)
+    """What turns, as its words begin ("turret turn left 9°"); nothing where empty."""
+    pitch_token: TokenForm = "[CAMERAX{}]"
+    yaw_token: TokenForm = "[CAMERAY{}]"
 
     @field_validator("pitch_bins", "yaw_bins")
     @classmethod
     def _ascending_with_zero(cls, bins: tuple[float, ...]) -> tuple[float, ...]:
         if 0 not in bins or list(bins) != sorted(set(bins)):
             raise ValueError("camera bins must ascend and contain 0")
-        return bins
+        return tuple(b + 0.0 for b in bins)  # -0.0 + 0.0 is 0.0
 
     @property
     def null(self) -> tuple[float, float]:
         return (0.0, 0.0)
 
-    @property
+    @cached_property
     def pitch_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.pitch_token.format(_plain(b)) for b in self.pitch_bins)
+        return tuple(self.pitch_token.format(degrees(b)) for b in self.pitch_bins)
 
-    @property
+    @cached_property
     def yaw_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.yaw_token.format(_plain(b)) for b in self.yaw_bins)
+        return tuple(self.yaw_token.format(degrees(b)) for b in self.yaw_bins)
 
-    @property
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         return self.pitch_tokens + self.yaw_tokens
 
     def normalize(self, value: Value) -> tuple[float, float]:
         pitch, yaw = _pair(self.name, value)
-        return (_nearest(self.pitch_bins, pitch), _nearest(self.yaw_bins, yaw))
+        return (nearest(self.pitch_bins, pitch), nearest(self.yaw_bins, yaw))
 
     def encode(self, value: Value) -> tuple[Token, ...]:
         pitch, yaw = self.normalize(value)
         if pitch == 0 and yaw == 0:
             return ()
-        return (self.pitch_token.format(_plain(pitch)), self.yaw_token.format(_plain(yaw)))
+        return (self.pitch_token.format(degrees(pitch)), self.yaw_token.format(degrees(yaw)))
 
     def decode(self, tokens: Sequence[Token]) -> tuple[float, float]:
         if not tokens:
@@ -133,13 +149,17 @@ class Camera(_Control):
 
     def to_words(self, value: Value) -> tuple[str, ...]:
         pitch, yaw = self.normalize(value)
-        side = (f"turn {'right' if yaw > 0 else 'left'} {_plain(abs(yaw))}°",) if yaw else ()
-        level = (f"look {'down' if pitch > 0 else 'up'} {_plain(abs(pitch))}°",) if pitch else ()
-        return side + level
+        what = f"{self.label} " if self.label else ""
+        side, level = "right" if yaw > 0 else "left", "down" if pitch > 0 else "up"
+        return (
+            *((f"{what}turn {side} {degrees(abs(yaw))}°",) if yaw else ()),
+            *((f"{what}look {level} {degrees(abs(pitch))}°",) if pitch else ()),
+        )
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
-        yaw = _take_match(phrases, r"turn (left|right) ([\d.]+)°")
-        pitch = _take_match(phrases, r"look (up|down) ([\d.]+)°")
+        what = re.escape(f"{self.label} ") if self.label else ""
+        yaw = take_match(phrases, rf"{what}turn (left|right) ([\d.]+)°")
+        pitch = take_match(phrases, rf"{what}look (up|down) ([\d.]+)°")
         return self.normalize(
             (
                 float(pitch[2]) * (1 if pitch[1] == "down" else -1) if pitch else 0.0,
@@ -155,24 +175,24 @@ class Stick(_Control):
     """
 
     kind: Literal["stick"] = "stick"
-    rotation_bins: int = Field(256, ge=4, le=1024)
+    rotation_bins: int = Field(256, ge=4, le=MAX_BINS)
     magnitude_bins: int = Field(4, ge=1, le=256)
-    rotation_token: str = "[rot{}]"
-    magnitude_token: str = "[mag{}]"
+    rotation_token: TokenForm = "[rot{}]"
+    magnitude_token: TokenForm = "[mag{}]"
 
     @property
     def null(self) -> tuple[float, float]:
         return (0.0, 0.0)
 
-    @property
+    @cached_property
     def rotation_tokens(self) -> tuple[Token, ...]:
         return tuple(self.rotation_token.format(i + 1) for i in range(self.rotation_bins))
 
-    @property
+    @cached_property
     def magnitude_tokens(self) -> tuple[Token, ...]:
         return tuple(self.magnitude_token.format(i + 1) for i in range(self.magnitude_bins))
 
-    @property
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         return self.rotation_tokens + self.magnitude_tokens
 
@@ -214,7 +234,7 @@ class Stick(_Control):
         return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
-        match = _take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
+        match = take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
         return self.normalize((float(match[1]), float(match[2]))) if match else self.null
 
 
@@ -222,10 +242,10 @@ class Axis(_Control):
     """One continuous value, cut into `bins` evenly spaced levels from `low` to `high`."""
 
     kind: Literal["axis"] = "axis"
-    low: float = -1.0
-    high: float = 1.0
-    bins: int = Field(11, ge=2, le=1024)
-    token: str = ""
+    low: Number = -1.0
+    high: Number = 1.0
+    bins: int = Field(11, ge=2, le=MAX_BINS)
+    token: OptionalTokenForm = ""
     """How a level is written, with {} for its number from 0; `[name:{}]` where empty."""
     always: bool = False
     """Whether it is written at every step, null or not, as robots' actions are."""
@@ -234,26 +254,35 @@ class Axis(_Control):
     def _ordered(self) -> Axis:
         if not self.low < self.high:
             raise ValueError(f"axis {self.name}: low {self.low} must be below high {self.high}")
+        if (self.high - self.low) / (self.bins - 1) < MIN_SPACING:
+            raise ValueError(
+                f"axis {self.name}: {self.bins} bins from {self.low} to {self.high} are less than "
+                f"{MIN_SPACING:g} apart; take fewer, or a larger unit"
+            )
         return self
 
-    @property
+    @cached_property
     def levels(self) -> tuple[float, ...]:
-        width = (self.high - self.low) / (self.bins - 1)
-        return tuple(self.low + i * width for i in range(self.bins))
+        return even_levels(self.low, self.high, self.bins)
 
     @property
+    def decimals(self) -> int:
+        """Decimals that tell its levels apart in words."""
+        return 4 if (self.high - self.low) / (self.bins - 1) >= 1e-3 else 7
+
+    @cached_property
     def null(self) -> float:
-        return _nearest(self.levels, 0.0)
+        return nearest(self.levels, 0.0)
 
-    @property
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         form = self.token or f"[{self.name}:{{}}]"
         return tuple(form.format(i) for i in range(self.bins))
 
     def normalize(self, value: Value) -> float:
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
             raise ActionError(f"{self.name}: an axis is a finite number, got {value!r}")
-        return _nearest(self.levels, float(value))
+        return nearest(self.levels, float(value))
 
     def encode(self, value: Value) -> tuple[Token, ...]:
         level = self.normalize(value)
@@ -265,10 +294,10 @@ class Axis(_Control):
 
     def to_words(self, value: Value) -> tuple[str, ...]:
         level = self.normalize(value)
-        return () if level == self.null else (f"{self.name} at {level:.4f}",)
+        return () if level == self.null else (f"{self.name} at {level:.{self.decimals}f}",)
 
     def from_words(self, phrases: list[str]) -> float:
-        match = _take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
+        match = take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")
         return self.normalize(float(match[1])) if match else self.null
 
 
@@ -276,8 +305,8 @@ class Choice(_Control):
     """One of several named options; the first is the null option."""
 
     kind: Literal["choice"] = "choice"
-    options: tuple[Name, ...] = Field(min_length=2)
-    token: str = ""
+    options: Annotated[tuple[Name, ...], FailFast()] = Field(min_length=2, max_length=MAX_BINS)
+    token: OptionalTokenForm = ""
     """How an option is written, with {} for its name; `[name:{}]` where empty."""
     always: bool = False
     """Whether it is written at every step, null or not."""
@@ -286,7 +315,7 @@ class Choice(_Control):
     def null(self) -> int:
         return 0
 
-    @property
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         form = self.token or f"[{self.name}:{{}}]"
         return tuple(form.format(option) for option in self.options)
@@ -309,7 +338,7 @@ class Choice(_Control):
 
     def from_words(self, phrases: list[str]) -> int:
         for index, option in enumerate(self.options[1:], start=1):
-            if _take(phrases, f"{self.name} {option}"):
+            if take(phrases, f"{self.name} {option}"):
                 return index
         return 0
 
@@ -350,18 +379,10 @@ class Text(_Control):
 Control = Annotated[Button | Camera | Stick | Axis | Choice | Text, Field(discriminator="kind")]
 
 
-def _plain(number: float) -> str:
-    return f"{number:g}"
-
-
-def _nearest(bins: Sequence[float], value: float) -> float:
-    return min(bins, key=lambda b: (abs(b - value), abs(b)))
-
-
 def _pair(name: str, value: Value) -> tuple[float, float]:
     try:
         first, second = (float(part) for part in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ActionError(f"{name}: expected two numbers, got {value!r}") from None
     if not (math.isfinite(first) and math.isfinite(second)):
         raise ActionError(f"{name}: expected two finite numbers, got {value!r}")
@@ -372,18 +393,3 @@ def _only(name: str, known: Sequence[Token], tokens: Sequence[Token]) -> int:
     if len(tokens) != 1 or tokens[0] not in known:
         raise ActionError(f"{name}: expected one of its tokens, got {list(tokens)}")
     return known.index(tokens[0])
-
-
-def _take(phrases: list[str], phrase: str) -> bool:
-    if phrase in phrases:
-        phrases.remove(phrase)
-        return True
-    return False
-
-
-def _take_match(phrases: list[str], pattern: str) -> re.Match[str] | None:
-    for phrase in phrases:
-        if match := re.fullmatch(pattern, phrase):
-            phrases.remove(phrase)
-            return match
-    return None

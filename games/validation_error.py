@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+_MAX_PART = 48
+"""Characters of a key in a path: the key of an unknown field may be anything."""
+
 
 class FirstError(NamedTuple):
     """The first of a validation's errors; `kind` is pydantic's type of error, such as `missing`."""
@@ -28,4 +31,5 @@ def first_error(error: ValidationError) -> FirstError:
     """The first error, without pydantic's "Value error, " before messages of our own validators."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     message = str(first["msg"]).removeprefix("Value error, ")
-    return FirstError(first["type"], tuple(map(str, first["loc"])), message)
+    path = tuple(str(part)[:_MAX_PART] for part in first["loc"])
+    return FirstError(first["type"], path, message)

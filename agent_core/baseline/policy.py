@@ -52,6 +52,8 @@ class BaselinePlayer:
     spec: GameSpec
     warnings: tuple[str, ...]
     controls: dict[str, tuple[ComponentHead, ...]]
+    followers: dict[str, tuple[str, ...]]
+    """For each of `controls`, those that do what it does."""
     rng: np.random.Generator
     hidden: Tensor | None = None
     """State of the GRU over frames, (D,); None before the first frame."""
@@ -90,7 +92,8 @@ class BaselinePolicy:
         self._attached += 1
         rng = np.random.default_rng(self._attached if seed is None else seed)
         controls = _controls(spec, self._baseline.vocabulary, self._baseline.heads)
-        return BaselinePlayer(spec, codec.warnings, controls, rng)
+        written = {name: controls[name] for name in controls if name in codec.followers}
+        return BaselinePlayer(spec, codec.warnings, written, codec.followers, rng)
 
     @torch.no_grad()
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
@@ -187,6 +190,8 @@ def _decide(player: BaselinePlayer, logits: Logits, temperature: float) -> Decis
         name: _sample(components, logits, temperature, player.rng)
         for name, components in player.controls.items()
     }
+    for name in list(samples):
+        samples |= dict.fromkeys(player.followers[name], samples[name])
     action: Action = {name: sample.value for name, sample in samples.items()}
     for names in player.spec.exclusive:
         pressed = sorted(
@@ -197,7 +202,7 @@ def _decide(player: BaselinePlayer, logits: Logits, temperature: float) -> Decis
     return Decision(
         action=action,
         words=player.spec.to_words(action),
-        probability=float(np.prod([sample.probability for sample in samples.values()])),
+        probability=float(np.prod([samples[name].probability for name in player.controls])),
     )
 
 

@@ -56,6 +56,16 @@ class Vocabulary:
         """Action meaning -> id."""
         return {meaning: self.text_size + 2 + i for i, meaning in enumerate(self.action_meanings)}
 
+    @cached_property
+    def numbers(self) -> dict[str, list[tuple[int, float]]]:
+        """Name of a numeric component ("look.yaw") -> the ids and numbers of its meanings, in the order of ids."""
+        numbers: dict[str, list[tuple[int, float]]] = {}
+        for meaning, i in self.meaning_to_id.items():
+            name, colon, number = meaning.rpartition(":")
+            if colon:
+                numbers.setdefault(name, []).append((i, float(number)))
+        return numbers
+
     def extend(self, specs: Iterable[GameSpec]) -> Vocabulary:
         """The same ids, then one id for every new meaning of these games."""
         wanted = (meaning for spec in specs for meaning in spec_meanings(spec))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 from bridges.errors import BridgeError
@@ -36,10 +37,28 @@ def _check(parts: SplitResult) -> None:
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"it starts with {parts.scheme}://, not with ws:// or http://")
     if parts.netloc.count(":") > 1 and "[" not in parts.netloc:
-        host, _, port = parts.netloc.rpartition(":")
-        raise ValueError(f"an IPv6 address stands in brackets, as in ws://[{host}]:{port}{PATH}")
+        raise ValueError(
+            f"an IPv6 address stands in brackets, as in {_with_brackets(parts.netloc)}"
+        )
+    if " " in parts.netloc or not parts.netloc.isprintable():
+        raise ValueError("a host has no spaces and no control characters")
     if not parts.hostname:
         raise ValueError("it names no host")
     _ = parts.port  # raises ValueError where it is no number from 0 to 65535
     if parts.path not in ("", "/", PATH, f"{PATH}/"):
         raise ValueError(f"its path is {PATH}, not {parts.path}")
+
+
+def _with_brackets(netloc: str) -> str:
+    """What an IPv6 address without brackets means: a host with its port, or a host alone."""
+    host, _, port = netloc.rpartition(":")
+    if _is_ipv6(host) and port.isdecimal():
+        return f"ws://[{host}]:{port}{PATH}"
+    return f"ws://[{netloc if _is_ipv6(netloc) else '::1'}]:8765{PATH}"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return bool(IPv6Address(host))
+    except ValueError:
+        return False

@@ -3,8 +3,10 @@
     offset  size  field (little-endian)
     0       4     magic "IAFM"
     4       1     header version, 1
-    5       1     codec: 0 raw RGB, 1 raw RGBA, 2 raw BGRA, 3 raw gray, 4 JPEG, 5 PNG
-    6       2     reserved, 0
+    5       1     codec: 0 raw RGB, 1 raw RGBA, 2 raw BGRA, 3 raw gray, 4 JPEG, 5 PNG, 6 raw BGR;
+                  + 128 where the rows begin at the bottom
+    6       1     camera number, 0
+    7       1     agent number, 0
     8       2     width in pixels
     10      2     height in pixels
     12      4     observation number
@@ -24,12 +26,16 @@ from enum import IntEnum
 import cv2
 import numpy as np
 
-from games import Frame
+from bridges.protocol.image_bytes import jpeg_pixels, jpeg_size, png_pixels, png_size
+from games import Frame, FrameSize
+from games.spec import MAX_SIDE
 
 HEADER = struct.Struct("<4sBBHHHIQII")
 MAGIC, VERSION = b"IAFM", 1
-MAX_PIXELS = 2_000_000
+MAX_PIXELS = 1920 * 1080
 MAX_META = 64 << 10
+BOTTOM_UP = 0x80
+"""Bit of the codec byte: the picture's first row is the lowest, as OpenGL and Unity read it."""
 
 
 class Codec(IntEnum):
@@ -41,9 +47,12 @@ class Codec(IntEnum):
     GRAY = 3
     JPEG = 4
     PNG = 5
+    BGR = 6
 
 
-_CHANNELS = {Codec.RGB: 3, Codec.RGBA: 4, Codec.BGRA: 4, Codec.GRAY: 1}
+_IMREAD_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_CODECS = frozenset(int(codec) for codec in Codec)
+_CHANNELS = {Codec.RGB: 3, Codec.RGBA: 4, Codec.BGRA: 4, Codec.GRAY: 1, Codec.BGR: 3}
 
 
 class FrameError(ValueError):
@@ -64,9 +73,15 @@ class EncodedFrame:
     number: int
     t_ns: int
     payload: bytes
+    bottom_up: bool = False
 
     def decode(self) -> Frame:
-        """RGB (height, width, 3) uint8; raises `FrameError` where the bytes are damaged."""
+        """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
+        pixels = self._pixels()
+        return np.ascontiguousarray(pixels[::-1]) if self.bottom_up else pixels
+
+    def _pixels(self) -> Frame:
+        """RGB in the order of the picture's rows."""
         if self.codec in _CHANNELS:
             flat = np.frombuffer(self.payload, np.uint8)
             raw = flat.reshape(self.height, self.width, _CHANNELS[self.codec])
@@ -75,18 +90,40 @@ class EncodedFrame:
                     return raw
                 case Codec.RGBA:
                     return np.ascontiguousarray(raw[..., :3])
-                case Codec.BGRA:
+                case Codec.BGRA | Codec.BGR:
                     return np.ascontiguousarray(raw[..., 2::-1])
             return np.repeat(raw, 3, axis=2)
-        decoded = cv2.imdecode(np.frombuffer(self.payload, np.uint8), cv2.IMREAD_COLOR)
+        return self._decompressed()
+
+    def _decompressed(self) -> Frame:
+        """The pixels as a JPEG or PNG stores them: 8 bits, alpha dropped, a camera's orientation not applied."""
+        name = self.codec.name
+        pixels = (png_pixels if self.codec is Codec.PNG else jpeg_pixels)(self.payload)
+        if pixels is None:
+            raise FrameError(f"the {name} has no end, or too many parts")
+        try:
+            decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), _IMREAD_AS_STORED)
+        except cv2.error:
+            decoded = None
         if decoded is None or decoded.shape[:2] != (self.height, self.width):
-            raise FrameError(f"{self.codec.name} bytes do not decode to {self.width}x{self.height}")
+            raise FrameError(f"{name} bytes do not decode to {self.width}x{self.height}")
         return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB) -> bytes:
-    """An RGB frame as a binary message; JPEG is written at quality 85."""
+def pack(
+    frame: Frame,
+    number: int,
+    t_ns: int,
+    codec: Codec = Codec.RGB,
+    *,
+    bottom_up: bool = False,
+) -> bytes:
+    """An RGB frame as a binary message; JPEG is written at quality 85.
+
+    `bottom_up` says that the frame's first row is the lowest. Raises `FrameError` where the frame is too large.
+    """
     height, width = frame.shape[:2]
+    _check_size(width, height)
     match codec:
         case Codec.RGB:
             payload = np.ascontiguousarray(frame).tobytes()
@@ -98,7 +135,16 @@ def pack(frame: Frame, number: int, t_ns: int, codec: Codec = Codec.RGB) -> byte
         case _:
             raise FrameError(f"frames are sent as RGB, JPEG or PNG, not {codec.name}")
     header = HEADER.pack(
-        MAGIC, VERSION, codec, 0, width, height, number & 0xFFFFFFFF, t_ns, 0, len(payload)
+        MAGIC,
+        VERSION,
+        codec | bottom_up * BOTTOM_UP,
+        0,
+        width,
+        height,
+        number & 0xFFFFFFFF,
+        t_ns,
+        0,
+        len(payload),
     )
     return header + payload
 
@@ -109,52 +155,60 @@ def unpack(data: bytes) -> EncodedFrame:
         raise FrameError(
             f"a binary message has at least {HEADER.size} bytes, got {len(data)}", 4400
         )
-    magic, version, codec, _, width, height, number, t_ns, meta_size, size = HEADER.unpack_from(
-        data
+    magic, version, flags, reserved, width, height, number, t_ns, meta_size, size = (
+        HEADER.unpack_from(data)
     )
     if magic != MAGIC or version != VERSION:
         raise FrameError("a binary message starts with the IAFM header, version 1", 4400)
-    if codec not in Codec.__members__.values():
-        raise FrameError(f"no codec {codec}; known are {', '.join(c.name for c in Codec)}")
-    if not 0 < width * height <= MAX_PIXELS:
-        raise FrameError(f"a picture has 1 to {MAX_PIXELS} pixels, got {width}x{height}", 4413)
+    if reserved:
+        raise FrameError(
+            "the header's bytes 6 (camera) and 7 (agent) are 0 in this version, "
+            f"got {reserved & 0xFF} and {reserved >> 8}",
+            4400,
+        )
+    if (number_of_codec := flags & ~BOTTOM_UP) not in _CODECS:
+        known = ", ".join(f"{codec.value} {codec.name}" for codec in Codec)
+        raise FrameError(f"no codec {number_of_codec}; known are {known}")
+    _check_size(width, height)
     if meta_size > MAX_META or HEADER.size + meta_size + size != len(data):
         raise FrameError("the header's sizes do not add up to the message", 4400)
-    codec = Codec(codec)
-    payload = data[HEADER.size + meta_size :]
+    codec, payload = Codec(number_of_codec), data[HEADER.size + meta_size :]
     if codec in _CHANNELS:
         if size != width * height * _CHANNELS[codec]:
             raise FrameError(
                 f"{codec.name} of {width}x{height} has another size than {size} bytes", 4400
             )
-    elif _inner_size(codec, payload) != (width, height):
-        raise FrameError(f"the {codec.name} inside is not {width}x{height}", 4413)
-    return EncodedFrame(codec, width, height, number, t_ns, payload)
+    else:
+        _check_inner_size(codec, payload, (width, height))
+    return EncodedFrame(codec, width, height, number, t_ns, payload, bool(flags & BOTTOM_UP))
 
 
-def _inner_size(codec: Codec, data: bytes) -> tuple[int, int] | None:
-    """Width and height in a PNG's or JPEG's own header; None where it has none."""
-    return _png_size(data) if codec is Codec.PNG else _jpeg_size(data)
+def _check_size(width: int, height: int) -> None:
+    """Raises `FrameError` for a picture without pixels, or with too many in all or in a row or column."""
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise FrameError(
+            f"a picture has 1 to {MAX_PIXELS:,} pixels and sides up to {MAX_SIDE}, "
+            f"got {width}x{height}: send it smaller",
+            4413,
+        )
 
 
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
-        return None
-    width, height = struct.unpack(">II", data[16:24])
-    return width, height
+def _check_inner_size(codec: Codec, payload: bytes, size: tuple[int, int]) -> None:
+    """Raises `FrameError` where a JPEG's or PNG's own bytes have another size than the header."""
+    inner = png_size(payload) if codec is Codec.PNG else jpeg_size(payload)
+    if inner is None:
+        raise FrameError(f"the bytes are no {codec.name}", 4413)
+    if inner != size:
+        width, height = inner
+        raise FrameError(
+            f"the header says {size[0]}x{size[1]}, the {codec.name} inside {width}x{height}", 4413
+        )
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """From the first start-of-frame segment (markers C0 to CF without C4, C8 and CC)."""
-    at = 2
-    if data[:2] != b"\xff\xd8":
-        return None
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 2 + length
-    return None
+def size_warnings(size: FrameSize) -> tuple[str, ...]:
+    """A line where pictures of a spec's size are refused."""
+    try:
+        _check_size(size.width, size.height)
+    except FrameError as error:
+        return (f"frame: {error}; a player stretches every picture to its own size",)
+    return ()

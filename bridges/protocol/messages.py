@@ -5,12 +5,20 @@ Unknown fields are ignored (a newer peer may send more); wrong types are an erro
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
+from bridges.protocol import strict_json
 from games import Action, GameSpec
 from games.validation_error import FirstError, first_error
 
@@ -19,11 +27,26 @@ VERSION = 1
 MAX_MESSAGE = 4 << 20
 """Bytes of a message, pictures included."""
 MAX_TEXT = 256 << 10
+"""Bytes of a text message."""
 MAX_DEPTH = 32
+"""Levels of arrays and objects in a text message."""
+MAX_INT = 2**53 - 1
+"""Largest integer that every JSON reader takes exactly."""
+MAX_REWARD = 1e15
+"""Largest magnitude of a reward, so that the sum of an episode's stays finite."""
 
 InstructionText = Annotated[str, Field(max_length=500)]
-JsonFloat = Annotated[float, AfterValidator(lambda value: value if isfinite(value) else 0.0)]
+JsonFloat = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    AfterValidator(lambda value: value if isfinite(value) else 0.0),
+]
 """A number; NaN and infinity, which JSON does not have, become 0."""
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+Id = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
+ObservationNumber = Annotated[int, Field(ge=0, lt=2**32)]
+"""The number in a picture's header."""
+Milliseconds = Annotated[float, Field(ge=0)]
 SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
@@ -38,7 +61,7 @@ class MessageError(ValueError):
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 _M = TypeVar("_M", bound=_Message)
@@ -48,28 +71,30 @@ class Hello(_Message):
     """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
-    version: int = VERSION
+    version: Count = VERSION
     role: Literal["play", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
-    tasks: tuple[InstructionText, ...] = Field((), max_length=100)
-    seed: int | None = None
+    tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
+    seed: Count | None = None
 
 
 class Welcome(_Message):
     """The server's answer; `warnings` names controls the model cannot map."""
 
     type: Literal["welcome"] = "welcome"
-    version: int = VERSION
+    version: Count = VERSION
     session: str
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
-    max_message: int
-    max_pixels: int
+    max_message: Count
+    max_pixels: Count
+    max_in_flight: Count = 1
+    """Lockstep observations that may wait for their answers."""
 
 
 class Instruct(_Message):
@@ -84,12 +109,12 @@ class Event(_Message):
     """Reward and end of an episode: `terminated` or `truncated` ends it."""
 
     type: Literal["event"] = "event"
-    reward: float = 0.0
+    reward: Annotated[float, Field(ge=-MAX_REWARD, le=MAX_REWARD)] = 0.0
     terminated: bool = False
     truncated: bool = False
     success: bool | None = None
     task: str = Field("", max_length=100)
-    episode: int = 0
+    episode: Count = 0
     session: SessionName | None = None
 
 
@@ -104,7 +129,7 @@ class Query(_Message):
     """A question about a session's newest observation."""
 
     type: Literal["query"] = "query"
-    id: int = 0
+    id: Id = 0
     kind: QueryKind = "next_action"
     session: SessionName | None = None
 
@@ -113,7 +138,7 @@ class Answer(_Message):
     """The whole answer to a query."""
 
     type: Literal["text.done"] = "text.done"
-    id: int
+    id: Id
     kind: str
     text: str
 
@@ -151,10 +176,10 @@ class Decision(_Message):
 class Latency(_Message):
     """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
 
-    queue_ms: float
-    infer_ms: float
-    age_ms: float
-    batch: int = 1
+    queue_ms: Milliseconds
+    infer_ms: Milliseconds
+    age_ms: Milliseconds
+    batch: Count = 1
     """Observations answered in the same pass."""
 
 
@@ -163,12 +188,12 @@ class Act(Decision):
 
     type: Literal["act"] = "act"
     session: str
-    observation: int
-    step_ms: float = Field(0.0, ge=0)
+    observation: ObservationNumber
+    step_ms: Milliseconds = 0.0
     """Length of a step; 0 where the server does not say."""
-    valid_ms: float
+    valid_ms: Milliseconds
     latency: Latency
-    dropped: int = 0
+    dropped: Count = 0
     """Observations of this session skipped so far because a newer one came."""
 
     def at_step(self, steps: int) -> Act:
@@ -191,10 +216,10 @@ class SessionState(_Message):
     game: str
     instruction: str
     tasks: tuple[str, ...]
-    episodes: int
-    successes: int
-    hz: float
-    dropped: int
+    episodes: Count
+    successes: Count
+    hz: Annotated[float, Field(ge=0)]
+    dropped: Count
 
 
 class State(_Message):
@@ -206,13 +231,15 @@ class State(_Message):
 
 
 class ErrorMessage(_Message):
-    """A problem, with a stable code and the way out."""
+    """A problem, with a stable code and the way out; it names the observation or the query that it answers."""
 
     type: Literal["error"] = "error"
     code: str
     message: str
     path: str = ""
     hint: str = ""
+    observation: ObservationNumber | None = None
+    id: Id | None = None
 
 
 class Bye(_Message):
@@ -234,12 +261,25 @@ _server: TypeAdapter[Any] = TypeAdapter(FromServer)
 
 def from_client(text: str) -> FromClient | None:
     """Read a client's message; None for a type this version does not know."""
-    return _read(text, _client, "a client")  # type: ignore[no-any-return]
+    return client_message(read_object(text))
 
 
 def from_server(text: str) -> FromServer | None:
     """Read a server's message; None for a type this version does not know."""
-    return _read(text, _server, "a server")  # type: ignore[no-any-return]
+    return _check(read_object(text), _server)  # type: ignore[no-any-return]
+
+
+def client_message(value: dict[str, Any]) -> FromClient | None:
+    """As `from_client`, of an object that `read_object` read."""
+    return _check(value, _client)  # type: ignore[no-any-return]
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object of a message, of which only the `type` is checked."""
+    value = parse_json(text)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise MessageError('a message is a JSON object with a "type"')
+    return value
 
 
 def build(model: type[_M], **values: Any) -> _M:
@@ -255,10 +295,7 @@ def schema() -> dict[str, Any]:
     return {"client": _client.json_schema(), "server": _server.json_schema()}
 
 
-def _read(text: str, adapter: TypeAdapter[Any], who: str) -> Any:
-    value = parse_json(text)
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise MessageError('a message is a JSON object with a "type"')
+def _check(value: dict[str, Any], adapter: TypeAdapter[Any]) -> Any:
     try:
         return adapter.validate_python(value, strict=False)
     except ValidationError as error:
@@ -275,32 +312,8 @@ def _field_error(first: FirstError, type_name: str, *, skip: int = 0) -> Message
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: no NaN or Infinity, no lone surrogates, at most 32 levels and 256 KiB."""
-    if len(text) > MAX_TEXT:
-        raise MessageError(f"a text message has at most {MAX_TEXT} characters, got {len(text)}")
-    depth = deepest = 0
-    quoted = escaped = False
-    for c in text:
-        if quoted:
-            quoted = escaped or c != '"'
-            escaped = not escaped and c == "\\"
-        elif c == '"':
-            quoted = True
-        elif c in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif c in "]}":
-            depth -= 1
-    if deepest > MAX_DEPTH:
-        raise MessageError(f"JSON is at most {MAX_DEPTH} levels deep")
+    """Strict JSON of at most `MAX_TEXT` bytes and `MAX_DEPTH` levels; raises `MessageError`."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
-        text.encode("utf-8")
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise MessageError(f"no valid JSON: {error}") from None
-    return value
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return strict_json.parse(text, max_bytes=MAX_TEXT, max_depth=MAX_DEPTH)
+    except strict_json.JsonError as error:
+        raise MessageError(str(error)) from None

@@ -1,7 +1,9 @@
 """Batcher: one batch over all sessions that have a new observation, again and again.
 
-A realtime session keeps only its newest observation; what a newer one replaces is counted as dropped, so no answer is
-about an old picture. The policy runs in one worker thread; the event loop never computes.
+The policy runs in one worker thread; the event loop never computes. An observation is taken when the worker is free, so
+a realtime session's is the newest. A batch that fails is answered again one by one, and a session that failed last
+time has a pass of its own, so that a failure reaches nobody else. Other work of the policy (attach, ask) goes between
+two passes, one piece at a time. Nothing that policy or receivers raise ends the loop: it is logged and counted.
 """
 
 from __future__ import annotations
@@ -12,50 +14,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
-from bridges.protocol.frames import EncodedFrame, FrameError
 from bridges.protocol.messages import Latency
+from bridges.serving.sessions import QueuedObservation, Session, SessionRegistry, Work
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
+MAX_CALLS = 256
+"""Most pieces of other work (attach, ask) that wait."""
+ERROR_PAUSE_S = 0.05
+"""Pause of the loop after a fault of its own, so that one that stays does not take the processor."""
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class QueuedObservation:
-    """An observation that waits for its answer; `received` in seconds of the monotonic clock."""
-
-    encoded: EncodedFrame
-    received: float
-
-
-@dataclass
-class GameSession:
-    """One attached game as the batcher sees it."""
-
-    name: str
-    player: PolicySession
-    lockstep: bool
-    instruction: str
-    queue: deque[QueuedObservation] = field(default_factory=deque)
-    dropped: int = 0
-
-    def enqueue(self, encoded: EncodedFrame) -> None:
-        """Add an observation; in realtime it replaces the one still waiting."""
-        if self.queue and not self.lockstep:
-            self.queue.clear()
-            self.dropped += 1
-        self.queue.append(QueuedObservation(encoded, time.monotonic()))
 
 
 @dataclass(frozen=True)
 class CompletedObservation:
     """An answered observation: the decision and the times of its pass, in seconds of the monotonic clock."""
 
-    session: GameSession
+    session: Session
     observation: QueuedObservation
     frame: Frame
     decision: Decision
@@ -74,85 +53,298 @@ class CompletedObservation:
         )
 
 
-Failure = tuple[GameSession, Exception]
+@dataclass(frozen=True)
+class FailedObservation:
+    """An observation that could not be answered."""
+
+    work: Work
+    error: Exception
+
+
+Outcome = CompletedObservation | FailedObservation
+
+
+class BusyError(RuntimeError):
+    """Too much other work waits for the policy."""
+
+
+class WorkerFault(RuntimeError):
+    """What the policy raised was no `Exception`; it must not end the loop."""
+
+
+@dataclass(frozen=True)
+class BatcherHealth:
+    """State of the loop; `last_pass_s` are the seconds since the last pass, None before the first."""
+
+    status: str
+    last_pass_s: float | None
+    waiting: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Other work for the policy's thread."""
+
+    function: Callable[[], Any]
+    result: asyncio.Future[Any]
+    session: Session | None
+    is_wanted: Callable[[], bool]
 
 
 class Batcher:
-    """Runs `policy` over all sessions; `on_answer` and `on_error` are called in the event loop."""
+    """Runs `policy` over the sessions; `on_answer` and `on_failure` are called in the event loop."""
 
     def __init__(
         self,
         policy: Policy,
+        sessions: SessionRegistry,
         on_answer: Callable[[CompletedObservation], None],
-        on_error: Callable[[GameSession, Exception], None],
+        on_failure: Callable[[FailedObservation], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.policy = policy
-        self.sessions: dict[str, GameSession] = {}
-        self._on_answer, self._on_error = on_answer, on_error
+        self._policy, self._sessions, self._clock = policy, sessions, clock
+        self._on_answer, self._on_failure = on_answer, on_failure
+        self._calls: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
+        self._task: asyncio.Task[None] | None = None
+        self._in_pass = 0
+        self._last_pass: float | None = None
+        self._waiting_since: float | None = None
+        """When something began to wait, or when the loop last did something while something waited."""
+        self.errors = 0
+
+    # --- start and stop ---
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The loop is over: say so, unless it was stopped."""
+        if not task.cancelled():
+            self.errors += 1
+            log.critical("the batch loop has ended: no game is answered", exc_info=task.exception())
+        for call in self._calls:
+            call.result.cancel()
+
+    def close(self) -> None:
+        """End the loop and the worker thread."""
+        if self._task is not None:
+            self._task.cancel()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    # --- work ---
 
     def notify(self) -> None:
         """Start a pass: an observation was queued."""
         self._wake.set()
+        if self._waiting_since is None:
+            self._waiting_since = self._clock()
 
-    async def call(self, function: Callable[[], _T]) -> _T:
-        """Run something else (attach, ask) in the policy's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, function)
+    async def call(
+        self,
+        function: Callable[[], _T],
+        session: Session | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> _T | None:
+        """Run something else (attach, ask) in the policy's thread, about a session or none.
 
-    async def run(self) -> None:
+        None where it is not wanted any more when its turn comes. Raises what it raises, and `BusyError`.
+        """
+        if self._task is None or self._task.done():
+            raise WorkerFault("the batch loop has ended")
+        if len(self._calls) >= MAX_CALLS:
+            raise BusyError("too many others wait for the player: try again in a moment")
+        result: asyncio.Future[_T | None] = asyncio.get_running_loop().create_future()
+        self._calls.append(_Call(function, result, session, is_wanted))
+        self.notify()
+        return await result
+
+    def release(self, player: PolicySession) -> None:
+        """Close a session's state at the policy, without waiting."""
+        try:
+            self._worker.submit(self._close, player)
+        except RuntimeError:  # the worker has ended at shutdown
+            log.debug("a session was not closed: the worker has ended")
+
+    def _close(self, player: PolicySession) -> None:
+        try:
+            player.close()
+        except Exception:
+            self.errors += 1
+            log.exception("the policy failed to close a session")
+
+    async def _run(self) -> None:
         """Answer until cancelled."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := [s for s in self.sessions.values() if s.queue]:
-                for result in await self.call(lambda b=batch: self._run_batch(b)):  # type: ignore[misc]
-                    if isinstance(result, CompletedObservation):
-                        self._on_answer(result)
-                    else:
-                        self._on_error(*result)
+            try:
+                await self._wake.wait()
+                self._wake.clear()
+                while await self._step():
+                    self._waiting_since = self._clock()
+                self._waiting_since = None
+            except Exception:
+                self.errors += 1
+                log.exception("the batch loop failed and goes on")
+                await asyncio.sleep(ERROR_PAUSE_S)
+                self._wake.set()
 
-    def _run_batch(self, batch: Sequence[GameSession]) -> list[CompletedObservation | Failure]:
-        """Decode and decide for all sessions; a damaged picture fails its own session only."""
-        started = time.monotonic()
-        observations, requests, failures = _take(batch)
+    async def _step(self) -> bool:
+        """A pass over what waits, then one piece of other work; False where nothing waited."""
+        batch = self._sessions.take_batch()
+        self._in_pass = len(batch)
         try:
-            decisions = self.policy.act(requests) if requests else []
-        except Exception as error:  # one broken pass must not end the server
+            for group in _groups(batch):
+                await self._answer(group)
+        finally:
+            self._in_pass = 0
+        if batch:
+            self._last_pass = self._clock()
+        return await self._serve_call() or bool(batch)
+
+    async def _serve_call(self) -> bool:
+        """Other work that waits; False where there is none."""
+        if not self._calls:
+            return False
+        call = self._calls.popleft()
+        if call.result.done():
+            return True
+        if not call.is_wanted():
+            call.result.set_result(None)
+            return True
+        is_first = call.session is not None and call.session.take_reset()
+        try:
+            value = await self._in_worker(lambda: _run_call(call, is_first))
+        except Exception as error:
+            if not call.result.done():
+                call.result.set_exception(error)
+        except BaseException:
+            call.result.cancel()
+            raise
+        else:
+            if not call.result.done():
+                call.result.set_result(value)
+        return True
+
+    async def _answer(self, group: Sequence[Work]) -> None:
+        """Deliver the outcomes of a group; one that fails as a whole is tried again one by one."""
+        outcomes: list[Outcome] | None
+        try:
+            outcomes = await self._in_worker(lambda: self._decide(group))
+        except Exception as error:
+            log.exception("a pass failed")
+            outcomes = [FailedObservation(group[0], error)] if len(group) == 1 else None
+        if outcomes is None:
+            self.errors += 1
+            for work in group:
+                await self._answer([work])
+            return
+        for outcome in outcomes:
+            self._deliver(outcome)
+
+    async def _in_worker(self, function: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._worker, lambda: _contained(function)
+        )
+
+    def _deliver(self, outcome: Outcome) -> None:
+        """Hand an outcome on; an answer that cannot be sent is a failure of its session."""
+        if isinstance(outcome, CompletedObservation):
+            try:
+                self._on_answer(outcome)
+                return
+            except Exception as error:
+                log.exception("an answer could not be sent")
+                outcome = FailedObservation(
+                    Work(outcome.session, outcome.observation, False), error
+                )
+        self.errors += 1
+        outcome.work.session.failures += 1
+        outcome.work.session.reset_due |= outcome.work.is_first
+        try:
+            self._on_failure(outcome)
+        except Exception:
+            self.errors += 1
+            log.exception("an error could not be sent")
+
+    def _decide(self, group: Sequence[Work]) -> list[Outcome] | None:
+        """Decode and decide for a group, in the worker; None where several failed together."""
+        started = self._clock()
+        outcomes: list[Outcome] = []
+        requests: list[tuple[Work, PolicyRequest]] = []
+        for work in group:
+            try:
+                requests.append((work, _request(work)))
+            except Exception as error:
+                outcomes.append(FailedObservation(work, error))
+        try:
+            decisions = _act(self._policy, [request for _, request in requests])
+        except Exception as error:
             log.exception("the policy failed on a batch of %d", len(requests))
-            return [*failures, *((session, error) for session, _ in observations)]
-        finished = time.monotonic()
-        completed = [
+            if len(requests) > 1:
+                return None
+            return [*outcomes, FailedObservation(requests[0][0], error)]
+        finished = self._clock()
+        outcomes += [
             CompletedObservation(
-                session, observation, request.frame, decision, started, finished, len(requests)
+                work.session, work.observation, request.frame, decision, started, finished, len(requests)
             )
-            for (session, observation), request, decision in zip(
-                observations, requests, decisions, strict=True
-            )
-        ]
-        return [*failures, *completed]
+            for (work, request), decision in zip(requests, decisions, strict=True)
+        ]  # fmt: skip
+        return outcomes
 
-    def close(self) -> None:
-        """End the worker thread."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+    # --- health ---
+
+    def health(self, now: float, stuck_s: float) -> BatcherHealth:
+        """Whether the loop answers: `ok`, `stuck` (nothing done for `stuck_s` while something waits) or `dead`."""
+        since = self._waiting_since
+        if self._task is None or self._task.done():
+            status = "dead"
+        else:
+            status = "stuck" if since is not None and now - since > stuck_s else "ok"
+        last_pass_s = None if self._last_pass is None else round(now - self._last_pass, 3)
+        return BatcherHealth(
+            status, last_pass_s, self._sessions.waiting + self._in_pass, self.errors
+        )
 
 
-def _take(
-    batch: Sequence[GameSession],
-) -> tuple[list[tuple[GameSession, QueuedObservation]], list[PolicyRequest], list[Failure]]:
-    """The oldest queued observation of every session, its request, and what could not be decoded."""
-    observations: list[tuple[GameSession, QueuedObservation]] = []
-    requests: list[PolicyRequest] = []
-    failures: list[Failure] = []
-    for session in batch:
-        if not session.queue:
-            continue
-        observation = session.queue.popleft()
-        try:
-            frame = observation.encoded.decode()
-        except FrameError as error:
-            failures.append((session, error))
-            continue
-        observations.append((session, observation))
-        requests.append(PolicyRequest(session.player, frame, session.instruction))
-    return observations, requests, failures
+def _groups(batch: Sequence[Work]) -> list[Sequence[Work]]:
+    """Those that answered last time together, then each that failed by itself."""
+    sound = [work for work in batch if not work.session.failures]
+    failed = [[work] for work in batch if work.session.failures]
+    return [sound, *failed] if sound else list(failed)
+
+
+def _request(work: Work) -> PolicyRequest:
+    """What the policy gets; raises `FrameError` where the picture is damaged."""
+    if work.is_first:
+        work.session.player.reset()
+    frame = work.observation.encoded.decode()
+    return PolicyRequest(work.session.player, frame, work.observation.instruction)
+
+
+def _act(policy: Policy, requests: list[PolicyRequest]) -> list[Decision]:
+    """One decision per request; raises what the policy raises, or `ValueError` for another number of decisions."""
+    decisions = policy.act(requests) if requests else []
+    if len(decisions) != len(requests):
+        raise ValueError(f"{len(decisions)} decisions for {len(requests)} observations")
+    return decisions
+
+
+def _run_call(call: _Call, is_first: bool) -> Any:
+    if is_first and call.session is not None:
+        call.session.player.reset()
+    return call.function()
+
+
+def _contained(function: Callable[[], _T]) -> _T:
+    """Run in the worker; an exit, a cancellation or a `StopIteration`, which no future carries, is a `WorkerFault`."""
+    try:
+        return function()
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise WorkerFault(f"the policy raised {type(error).__name__}") from error

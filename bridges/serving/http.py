@@ -1,10 +1,11 @@
-"""HTTP pages on the server's port: console, health, metrics and message schema; checks of Host and Origin."""
+"""HTTP pages on the server's port: console, health, metrics and message schema."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from websockets.http11 import Request, Response
 
 from bridges.protocol.address import PATH
 from bridges.protocol.messages import schema
+from bridges.serving.origin import refusal
 
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -30,10 +32,22 @@ _CSP = (
 class Health:
     """Figures of a running server."""
 
+    status: str
+    """`ok`, `stuck` or `dead`."""
     policy: str
     sessions: int
     answered: int
     dropped: int
+    waiting: int
+    """Observations without an answer."""
+    errors: int
+    last_pass_s: float | None
+    """Seconds since the last pass of the policy, None before the first."""
+
+    def healthz(self) -> str:
+        """JSON for a probe."""
+        shown = ("status", "policy", "sessions", "last_pass_s", "waiting", "errors")
+        return json.dumps({name: getattr(self, name) for name in shown})
 
     def metrics(self) -> str:
         """Prometheus text format."""
@@ -41,6 +55,8 @@ class Health:
             f"# TYPE iafm_sessions gauge\niafm_sessions {self.sessions}\n"
             f"# TYPE iafm_actions_total counter\niafm_actions_total {self.answered}\n"
             f"# TYPE iafm_dropped_observations gauge\niafm_dropped_observations {self.dropped}\n"
+            f"# TYPE iafm_waiting_observations gauge\niafm_waiting_observations {self.waiting}\n"
+            f"# TYPE iafm_errors_total counter\niafm_errors_total {self.errors}\n"
         )
 
 
@@ -48,31 +64,41 @@ def answer(
     request: Request, health: Health, *, known_hosts: Collection[str] | None
 ) -> Response | None:
     """A page, or None for the websocket's path; checks Origin, and Host unless `known_hosts` is None."""
-    path, host = urlsplit(request.path).path, request.headers.get("Host", "")
-    if known_hosts is not None and _host_name(host) not in known_hosts:
-        return _page(HTTPStatus.MISDIRECTED_REQUEST, "unknown host\n")
+    path = _path(request.path)
+    if refused := refusal(request.headers, known_hosts=known_hosts, checks_origin=path == PATH):
+        return _page(refused.status, f"{refused.reason}\n")
     if path == PATH:
-        origin = request.headers.get("Origin")
-        if origin and urlsplit(origin).netloc != host:
-            return _page(HTTPStatus.FORBIDDEN, "4403: this origin may not connect\n")
         return None
     if path in _PAGES:
         name, kind = _PAGES[path]
-        page = resources.files("bridges").joinpath("console", name)
-        return _page(HTTPStatus.OK, page.read_text(encoding="utf-8"), kind)
+        return _page(HTTPStatus.OK, _console_file(name), kind)
     if path == "/healthz":
-        status = {"status": "ok", "policy": health.policy, "sessions": health.sessions}
-        return _page(HTTPStatus.OK, json.dumps(status), "application/json")
+        answers = health.status == "ok"
+        status = HTTPStatus.OK if answers else HTTPStatus.SERVICE_UNAVAILABLE
+        return _page(status, health.healthz(), "application/json")
     if path == "/schema.json":
-        return _page(HTTPStatus.OK, json.dumps(schema()), "application/json")
+        return _page(HTTPStatus.OK, _schema(), "application/json")
     if path == "/metrics":
         return _page(HTTPStatus.OK, health.metrics())
     return _page(HTTPStatus.NOT_FOUND, "nothing here\n")
 
 
-def _host_name(host: str) -> str:
-    """A Host header without its port."""
-    return host if host.endswith("]") else host.rsplit(":", 1)[0]
+def _path(target: str) -> str:
+    """The path of a request's target; "" where it has none."""
+    try:
+        return urlsplit(target).path
+    except ValueError:
+        return ""
+
+
+@cache
+def _console_file(name: str) -> str:
+    return resources.files("bridges").joinpath("console", name).read_text(encoding="utf-8")
+
+
+@cache
+def _schema() -> str:
+    return json.dumps(schema())
 
 
 def _page(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:

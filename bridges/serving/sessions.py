@@ -1,92 +1,207 @@
-"""Session registry: the attached games by name, with their tallies."""
+"""Session registry: the attached games and the consoles, without sockets and without a clock.
+
+It holds what waits (newest observation wins in realtime, all wait in lockstep), the tallies, and who sees what. An
+instruction belongs to the observations that come after it, and the end of an episode ends all that still wait.
+"""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from websockets.asyncio.server import ServerConnection
+from bridges.policy import PolicySession
+from bridges.protocol.frames import EncodedFrame
+from bridges.protocol.messages import SessionState
 
-from bridges.protocol.messages import Hello, SessionState
-from bridges.serving.batcher import GameSession
+RATE_WINDOW = 100
+"""Answers over which a session's rate is measured."""
+RATE_AGE_S = 2.0
+"""A session without an answer for so long has a rate of 0."""
 
 
 class UnknownSessionError(LookupError):
     """No such session; the message names those there are."""
 
 
-@dataclass
-class Attachment:
-    """An attached game: its connection, its session and its tally."""
+class Outbox(Protocol):
+    """Where messages to a peer go; nothing waits."""
 
-    connection: ServerConnection
-    session: GameSession
-    hello: Hello
+    def send(self, message: Any) -> None:
+        """Send a message model, or text or bytes as they are."""
+        ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class QueuedObservation:
+    """An observation that waits for its answer; `received` in seconds of the monotonic clock."""
+
+    encoded: EncodedFrame
+    instruction: str
+    received: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """A session's next observation; `is_first` where a new episode begins with it."""
+
+    session: Session
+    observation: QueuedObservation
+    is_first: bool
+
+
+@dataclass(eq=False)
+class Session:
+    """An attached game: its state at the policy, what waits, and its tally."""
+
+    name: str
+    player: PolicySession
+    peer: Outbox
+    lockstep: bool
+    instruction: str
+    tasks: tuple[str, ...] = ()
+    queue: deque[QueuedObservation] = field(default_factory=deque)
+    dropped: int = 0
     episodes: int = 0
     successes: int = 0
-    answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    failures: int = 0
+    """Observations in a row that failed."""
+    answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
     """Times of the newest answers, in seconds of the monotonic clock."""
+    reset_due: bool = False
 
-    @property
-    def name(self) -> str:
-        return self.session.name
+    def enqueue(self, encoded: EncodedFrame, now: float) -> None:
+        """Add an observation, for the instruction of now; in realtime it replaces the one still waiting."""
+        if self.queue and not self.lockstep:
+            self.queue.clear()
+            self.dropped += 1
+        self.queue.append(QueuedObservation(encoded, self.instruction, now))
 
-    @property
-    def hz(self) -> float:
+    def take(self) -> Work:
+        """The oldest waiting observation."""
+        return Work(self, self.queue.popleft(), self.take_reset())
+
+    def take_reset(self) -> bool:
+        """Whether the policy's state must be cleared before it is used again; asking settles it."""
+        due, self.reset_due = self.reset_due, False
+        return due
+
+    def end_episode(self, *, success: bool) -> list[QueuedObservation]:
+        """Count an episode; returns the observations that will not be answered any more."""
+        self.episodes += 1
+        self.successes += success
+        self.reset_due = True
+        ended = list(self.queue)
+        self.queue.clear()
+        self.dropped += len(ended)
+        return ended
+
+    def answered(self, now: float) -> None:
+        """Count an answer."""
+        self.failures = 0
+        self.answered_at.append(now)
+
+    def hz(self, now: float) -> float:
         """Answers per second over the newest ones; 0 after two seconds without one."""
         times = self.answered_at
-        if len(times) < 2 or time.monotonic() - times[-1] > 2:
+        if len(times) < 2 or now - times[-1] > RATE_AGE_S:
             return 0.0
         return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
 
-    def state(self) -> SessionState:
+    def state(self, now: float) -> SessionState:
         return SessionState(
             session=self.name,
-            game=self.session.player.spec.id,
-            instruction=self.session.instruction,
-            tasks=self.hello.tasks,
+            game=self.player.spec.id,
+            instruction=self.instruction,
+            tasks=self.tasks,
             episodes=self.episodes,
             successes=self.successes,
-            hz=round(self.hz, 1),
-            dropped=self.session.dropped,
+            hz=round(self.hz(now), 1),
+            dropped=self.dropped,
         )
 
 
+@dataclass(eq=False)
+class Watcher:
+    """A console; `session` None follows the newest."""
+
+    peer: Outbox
+    session: str | None = None
+    last_frame_at: float = float("-inf")
+    """Time of its last picture, in seconds of the monotonic clock."""
+
+
 class SessionRegistry:
-    """Attached games in the order in which they came."""
+    """Attached games in the order in which they came, and the consoles that watch them."""
 
     def __init__(self) -> None:
-        self._attachments: dict[str, Attachment] = {}
+        self._sessions: dict[str, Session] = {}
+        self.watchers: set[Watcher] = set()
 
-    def add(self, attachment: Attachment) -> None:
-        self._attachments[attachment.name] = attachment
+    def add(self, session: Session) -> None:
+        self._sessions[session.name] = session
 
-    def remove(self, name: str) -> None:
-        self._attachments.pop(name, None)
+    def remove(self, session: Session) -> None:
+        self._sessions.pop(session.name, None)
 
-    def get(self, name: str | None) -> Attachment | None:
+    def get(self, name: str | None) -> Session | None:
         """A session by name, the newest for None; None where there is no such session."""
         if name is not None:
-            return self._attachments.get(name)
-        return next(reversed(self._attachments.values()), None)
+            return self._sessions.get(name)
+        return next(reversed(self._sessions.values()), None)
 
-    def find(self, name: str | None) -> Attachment:
+    def find(self, name: str | None) -> Session:
         """As `get`; raises `UnknownSessionError`."""
-        if attachment := self.get(name):
-            return attachment
-        names = ", ".join(map(repr, self._attachments))
+        if session := self.get(name):
+            return session
+        names = ", ".join(map(repr, self._sessions))
         others = f"there are {names}" if names else "no game is attached yet"
         raise UnknownSessionError(others if name is None else f"no session {name!r}; {others}")
 
     @property
     def dropped(self) -> int:
         """Replaced observations of all attached games."""
-        return sum(attachment.session.dropped for attachment in self)
+        return sum(session.dropped for session in self)
 
-    def __iter__(self) -> Iterator[Attachment]:
-        return iter(self._attachments.values())
+    # --- what waits ---
+
+    @property
+    def waiting(self) -> int:
+        """Observations that wait for a pass."""
+        return sum(len(session.queue) for session in self)
+
+    def take_batch(self) -> list[Work]:
+        """The oldest waiting observation of every session that has one."""
+        return [session.take() for session in self if session.queue]
+
+    # --- who sees what ---
+
+    def watchers_of(self, session: Session) -> list[Watcher]:
+        """The consoles that watch one game."""
+        return [watcher for watcher in self.watchers if self.get(watcher.session) is session]
+
+    def take_due_watchers(self, session: Session, now: float, hz: float) -> list[Watcher]:
+        """The consoles of a game that have had no picture for a `1 / hz`; they get one now."""
+        due = [w for w in self.watchers_of(session) if now - w.last_frame_at >= 1 / hz]
+        for watcher in due:
+            watcher.last_frame_at = now
+        return due
+
+    def broadcast(self, message: Any) -> None:
+        """Send to all consoles."""
+        for watcher in list(self.watchers):
+            watcher.peer.send(message)
+
+    def broadcast_of(self, session: Session, message: Any) -> None:
+        """Send to the consoles that watch one game."""
+        for watcher in self.watchers_of(session):
+            watcher.peer.send(message)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
 
     def __len__(self) -> int:
-        return len(self._attachments)
+        return len(self._sessions)

@@ -193,3 +193,37 @@ def test_training_and_play_see_the_same_frame(tmp_path: Path) -> None:
     for frame in episodes[0].frames():
         agent.act([PolicyRequest(player, frame, "chop a tree")])
     assert np.array_equal(np.stack(log.frames), trained)
+
+
+@pytest.mark.parametrize("exclusive", [(), (("talk", "open"),)])
+def test_two_controls_of_one_meaning_are_played_by_the_shipped_checkpoint(
+    exclusive: tuple[tuple[str, ...], ...],
+) -> None:
+    names = {"walk": "move.forward", "talk": "use", "open": "use"}
+    buttons = tuple(Button(name=name, meaning=meaning) for name, meaning in names.items())
+    spec = GameSpec(
+        id="shop-v0", title="Shop", frame=SPEC.frame, step_hz=20, controls=buttons, exclusive=exclusive
+    )  # fmt: skip
+    agent = Agent.load(seed=1, device="cpu")
+    player = agent.attach(spec)
+    assert [line.split(":")[0].split(" but")[0] for line in player.warnings] == [
+        "talk has the meaning of open"
+    ]
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        frame = rng.integers(0, 255, SPEC.frame.shape).astype(np.uint8)
+        (decision,) = agent.act([PolicyRequest(player, frame, "go to the gold block")])
+        assert spec.normalize(decision.action) == decision.action
+        pressed = {decision.action["talk"], decision.action["open"]}
+        assert len(pressed) == 1 if not exclusive else not decision.action["talk"]
+
+
+def test_a_picture_of_another_size_is_stretched_to_the_models() -> None:
+    frame = expert_trace().frames[0]
+    double = frame.repeat(2, axis=0).repeat(2, axis=1)
+    words = []
+    for picture in (frame, double):
+        agent = Agent.load(temperature=0, device="cpu")
+        player = agent.attach(SPEC, seed=1)
+        words.append(agent.act([PolicyRequest(player, picture, "chop a tree")])[0].words)
+    assert words[0] == words[1]

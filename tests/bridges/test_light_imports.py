@@ -26,6 +26,7 @@ def test_a_game_loads_no_server_and_no_model(module: str) -> None:
         "recorder",
         "bridges.serving",
         "bridges.policy",
+        "bridges.protocol.connection",
     }
     assert not loaded & unwanted
 

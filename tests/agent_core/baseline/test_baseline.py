@@ -201,6 +201,31 @@ def test_decisions_are_legal_and_said(tmp_path: Path) -> None:
         policy.attach(odd)
 
 
+def test_controls_of_one_meaning_are_pressed_together(tmp_path: Path) -> None:
+    vocabulary = build_vocabulary([SPEC], ["go"], 300)
+    sizes = Sizes(frame_height=40, frame_width=48, max_text_tokens=8)
+    model = CnnGru(sizes, vocabulary.text_size, sum(ActionHeads(vocabulary).sizes))
+    save(tmp_path / "plain", model.state_dict(), make_header(sizes, (SPEC,), vocabulary, {}))
+    meanings = {"walk": "move.forward", "talk": "use", "open": "use", "jump": "jump"}
+    controls = tuple(Button(name=name, meaning=meaning) for name, meaning in meanings.items())
+    size, apart = FrameSize(height=40, width=48), (("talk", "jump"),)
+    shop = GameSpec(
+        id="shop-v0", title="Shop", frame=size, step_hz=20, controls=controls, exclusive=apart
+    )
+    policy = BaselinePolicy.load(tmp_path / "plain", temperature=1.0)
+    player = policy.attach(shop, seed=1)
+    assert player.warnings == ("talk has the meaning of open: this model works both as one",)
+    frame = np.zeros(size.shape, np.uint8)
+    pressed = set()
+    for _ in range(40):
+        (decision,) = policy.act([PolicyRequest(player, frame, "go")])
+        action = decision.action
+        assert shop.normalize(action) == action
+        pressed.add((action["talk"], action["open"], action["jump"]))
+    assert {(0, 0, 0), (1, 1, 0), (0, 0, 1)} <= pressed
+    assert (1, 0, 0) not in pressed
+
+
 def _other_kind(folder: Path) -> None:
     header = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**header, "kind": "mlp"}))

@@ -1,14 +1,10 @@
 """Act message: a decision reaches the wire with its words, its times and nothing that JSON cannot express."""
 
-import numpy as np
 import pytest
 
 from bridges.policy import ActionText, Decision, PlannedAction
 from bridges.protocol.act import VALID_STEPS, act_message
-from bridges.protocol.frames import pack, unpack
 from bridges.protocol.messages import Latency, from_server
-from bridges.serving.batcher import CompletedObservation, GameSession, QueuedObservation
-from bridges.serving.random_policy import RandomPolicy
 from games import FrameSize, GameSpec
 from games.controls import Button
 
@@ -45,15 +41,3 @@ def test_a_number_that_json_lacks_becomes_zero(value: float) -> None:
     decision = Decision(action={}, words="", probability=value, entropy=value)
     assert (decision.probability, decision.entropy) == (0, 0)
     assert ActionText(words="", probability=value).probability == 0
-
-
-def test_latency_counts_from_the_observation() -> None:
-    frame = np.zeros(SPEC.frame.shape, np.uint8)
-    session = GameSession("one", RandomPolicy().attach(SPEC), lockstep=False, instruction="ring")
-    queued = QueuedObservation(unpack(pack(frame, 7, 0)), received=10.0)
-    completed = CompletedObservation(
-        session, queued, frame, DECISION, started=10.01, finished=10.03, batch=3
-    )
-    times = completed.latency(now=10.04)
-    assert (times.queue_ms, times.infer_ms, times.age_ms) == pytest.approx((10, 20, 40))
-    assert times.batch == 3

@@ -29,6 +29,12 @@ def test_forms_of_one_address(address: str, url: str) -> None:
     ("address", "problem"),
     [
         ("ws://::1:8765/v1", r"brackets, as in ws://\[::1\]:8765/v1"),
+        ("::1", r"brackets, as in ws://\[::1\]:8765/v1"),
+        ("ws://fe80::2/v1", r"brackets, as in ws://\[fe80::2\]:8765/v1"),
+        ("1:2:3:4:5:6:7:8:90", r"brackets, as in ws://\[1:2:3:4:5:6:7:8\]:90/v1"),
+        ("a:b:c", r"brackets, as in ws://\[::1\]:8765/v1"),
+        ("ws://a b:8765", "no spaces"),
+        ("\x00:8765", "no spaces and no control characters"),
         ("::1:8765", r"brackets, as in ws://\[::1\]:8765/v1"),
         ("ftp://127.0.0.1:8765", "ftp://, not with ws:// or http://"),
         ("ws://127.0.0.1:8765/neuro", "its path is /v1, not /neuro"),

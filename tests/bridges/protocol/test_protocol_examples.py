@@ -9,6 +9,7 @@ import pytest
 
 import bridges
 from bridges.protocol import act as acts
+from bridges.protocol.connection import MAX_REASON
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
 from bridges.protocol.messages import (
     MAX_DEPTH,
@@ -23,6 +24,8 @@ from bridges.protocol.messages import (
 from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
+PROSE = " ".join(TEXT.split())
+"""The text without its line breaks."""
 EXAMPLES = re.findall(r"```json (client|server)\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -60,6 +63,19 @@ def test_the_example_picture_is_these_bytes() -> None:
     assert bytes.fromhex(example.group(1)) == pack(np.zeros((2, 3, 3), np.uint8), 5, 6)
 
 
+def test_every_error_code_is_explained() -> None:
+    root = Path(bridges.__file__).parent
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("protocol", "serving")
+        for path in (root / folder).glob("*.py")
+    )
+    sent = set(re.findall(r'code="(\w+)"|_mistake\("(\w+)"|code = "(\w+)"', source))
+    codes = {code for groups in sent for code in groups if code} | {"bad_picture", "policy_failed"}
+    part = TEXT.partition("## Messages from the server")[2].partition("## Rules")[0]
+    assert codes == set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
+
+
 def test_the_limits_are_the_codes() -> None:
     for figure in (
         f"{MAX_PIXELS:,} pixels",
@@ -69,11 +85,30 @@ def test_the_limits_are_the_codes() -> None:
     ):
         assert figure in TEXT
     limits = ServerLimits()
+    budgets = (limits.texts, limits.pictures, limits.control_frames, limits.mistakes)
+    assert {budget.burst_s for budget in budgets} == {2}
+    for figure in (
+        f"more than {limits.unauthenticated} connections wait without one",
+        f"within {limits.hello_grace_s:.0f} second while",
+        f"At most {limits.max_in_flight} pictures, or {limits.max_in_flight_bytes >> 20} MiB",
+        f'"max_in_flight": {limits.max_in_flight}',
+        f"At most {limits.max_queries} queries",
+        f"{limits.max_failures} pictures in",
+        f"{limits.texts.messages_per_s} messages and {int(limits.texts.bytes_per_s) >> 20} MiB of text",
+        f"in realtime {limits.pictures.messages_per_s}",
+        f"{int(limits.pictures.bytes_per_s) >> 20} MiB, {limits.control_frames.messages_per_s} pings",
+        f"{limits.mistakes.messages_per_s} messages that are answered with an error",
+        f"pings every {limits.ping_s:.0f} seconds",
+        f"sending for {limits.unread_s:.0f} seconds",
+        f"silent for {limits.silence_s:.0f},",
+        f"has at most {MAX_REASON} bytes",
+        f"cut off after {limits.close_s:.0f} second",
+        f"above {limits.watch_pixels} pixels",
+        f"nothing done for {limits.stuck_s:.0f} s",
+    ):
+        assert figure in PROSE
     assert f"{limits.connections} connections" in TEXT
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
-    assert f"at most {limits.watch_hz:.0f} a second" in TEXT
-    assert (
-        f"once {limits.stall_bytes >> 20} MiB has waited for it for {limits.stall_s:.0f} seconds"
-        in TEXT
-    )
+    assert f"at most {limits.watch_hz:.0f} a second" in PROSE
+    assert f"{limits.stall_bytes >> 20} MiB has waited for {limits.stall_s:.0f} seconds" in PROSE

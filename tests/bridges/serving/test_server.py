@@ -284,6 +284,23 @@ def test_bad_pictures_end_the_session(data: bytes) -> None:
         assert closed_with(game) in (4400, 4413, 4415)
 
 
+def test_pictures_of_any_size_reach_the_policy_as_they_are() -> None:
+    with serving() as server, connect(server.url, SPEC) as game:
+        for height, width in ((16, 16), (1, 1), (9, 300), (200, 16)):
+            act = game.act(np.full((height, width, 3), 201, np.uint8))
+            assert act.words == "saw 201"
+
+
+def test_a_spec_of_too_many_pixels_is_welcomed_with_the_way_out() -> None:
+    large = SPEC.model_copy(update={"frame": FrameSize(height=1440, width=2560)})
+    with serving() as server, connect(server.url, large) as game:
+        (warning,) = game.welcome.warnings
+        assert warning.startswith("frame: a picture has 1 to 2,073,600 pixels")
+        with pytest.raises(BridgeError, match="got 2560x1440: send it smaller"):
+            game.send(np.zeros(large.frame.shape, np.uint8))
+        assert game.act(picture(0)).observation == 1
+
+
 def test_a_wrong_message_is_answered_not_punished() -> None:
     with serving() as server, raw_connect(server.url) as game:
         game.send(json.dumps({"type": "hello", "spec": SPEC.model_dump(mode="json")}))
@@ -317,7 +334,14 @@ def test_pages_and_health() -> None:
     with serving() as server:
         with urllib.request.urlopen(server.console_url + "healthz") as page:
             health = json.load(page)
-        assert health == {"status": "ok", "policy": "watchman", "sessions": 0}
+        assert health == {
+            "status": "ok",
+            "policy": "watchman",
+            "sessions": 0,
+            "last_pass_s": None,
+            "waiting": 0,
+            "errors": 0,
+        }
         with urllib.request.urlopen(server.console_url) as page:
             assert "script-src 'self'" in page.headers["Content-Security-Policy"]
             assert b"console.js" in page.read()

@@ -1,0 +1,336 @@
+"""Connection: the server's side of one connection as a state machine, without sockets and without a clock.
+
+The shell hands in what it received and what time it is (seconds of a monotonic clock), and gets back what the peer
+asks for; answers go in by `send`, and `data_to_send` says what to write. Once `close_code` is set, the shell writes
+what is left and closes. All rules of PROTOCOL.md about one connection are here:
+
+    EXPECT_HELLO --hello--> PLAYING | WATCHING | QUERYING --bye, deadline, abuse--> CLOSED
+
+The shell answers a hello (`accept`, `refuse`) before it hands in the next message. After `CLOSED`, whatever is received
+or sent is ignored.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Any
+
+from bridges.protocol import frames, messages
+from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.lanes import Lane
+from bridges.protocol.limits import ConnectionLimits
+from bridges.protocol.liveness import Liveness
+from bridges.protocol.messages import (
+    MAX_MESSAGE,
+    VERSION,
+    Act,
+    Answer,
+    Bye,
+    ErrorMessage,
+    Event,
+    Hello,
+    Instruct,
+    MessageError,
+    Query,
+    Subscribe,
+    Welcome,
+)
+
+log = logging.getLogger("iafm.bridge")
+MAX_REASON = 123
+"""Bytes of UTF-8 that a websocket's close frame has room for."""
+MAX_UNKNOWN_NAMES = 10
+Received = Hello | EncodedFrame | Instruct | Event | Query | Subscribe
+
+
+class ConnectionState(Enum):
+    """Where a connection stands."""
+
+    EXPECT_HELLO = auto()
+    PLAYING = auto()
+    WATCHING = auto()
+    QUERYING = auto()
+    CLOSED = auto()
+
+
+_STATES = {
+    "play": ConnectionState.PLAYING,
+    "watch": ConnectionState.WATCHING,
+    "query": ConnectionState.QUERYING,
+}
+_ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
+    ConnectionState.PLAYING: (Instruct, Event, Query, Bye),
+    ConnectionState.WATCHING: (Instruct, Subscribe, Query, Bye),
+    ConnectionState.QUERYING: (Instruct, Subscribe, Query, Bye),
+}
+
+
+class Connection:
+    """One peer; `now` is the time at which it connected."""
+
+    def __init__(self, limits: ConnectionLimits, *, token: str | None, now: float) -> None:
+        self.state = ConnectionState.EXPECT_HELLO
+        self.hello: Hello | None = None
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self._limits, self._token, self._opened = limits, token, now
+        self._outgoing: list[str | bytes] = []
+        self._welcomed = False
+        self._unknown_fields: list[str] = []
+        self._in_flight: deque[tuple[int, int]] = deque()
+        """Number and bytes of the lockstep observations without an answer."""
+        self._queries: Counter[int] = Counter()
+        self._pictures = Lane("pictures", limits.pictures, now)
+        self._texts = Lane("messages", limits.texts, now)
+        self._mistakes = Lane("mistaken messages", limits.mistakes, now)
+        self._control_frames = Lane("pings", limits.control_frames, now)
+        self.liveness = Liveness(limits, now)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is ConnectionState.CLOSED
+
+    @property
+    def in_flight(self) -> int:
+        """Number of lockstep observations without an answer."""
+        return len(self._in_flight)
+
+    # --- from the peer ---
+
+    def receive(self, data: str | bytes, now: float) -> list[Received]:
+        """What a message asks for: nothing where it was answered, ignored or ended the connection."""
+        if self.is_closed:
+            return []
+        if reason := self.liveness.received(now):
+            return self._close_with(4504, reason)
+        if self.state is ConnectionState.EXPECT_HELLO:
+            return self._receive_hello(data)
+        if isinstance(data, bytes):
+            return self._receive_picture(data, now)
+        return self._receive_text(data, now)
+
+    def receive_control_frame(self, size: int, now: float) -> None:
+        """Count a ping or pong that the websocket library answered."""
+        if not self.is_closed:
+            self._within(self._control_frames, size, now)
+
+    def _receive_hello(self, data: str | bytes) -> list[Received]:
+        """The token comes first: nothing else of a hello is looked at before it."""
+        try:
+            value = messages.read_object(data) if isinstance(data, str) else {}
+        except MessageError as error:
+            return self._refuse_hello(error)
+        if value.get("type") != "hello":
+            return self._close_with(4400, "the first message is a hello")
+        token = value.get("token")
+        if self._token and not hmac.compare_digest(
+            (token if isinstance(token, str) else "").encode(), self._token.encode()
+        ):
+            return self._close_with(4401, "wrong or missing token")
+        version = value.get("version", VERSION)
+        if isinstance(version, int) and version != VERSION:
+            reason = f"this server speaks version {VERSION}, not {str(version)[:20]}"
+            return self._close_with(4426, reason)
+        try:
+            hello = messages.client_message(value)
+        except MessageError as error:
+            return self._refuse_hello(error)
+        assert isinstance(hello, Hello)
+        if hello.role == "play" and hello.spec is None:
+            return self._refuse_hello(
+                MessageError("hello.spec: a hello to play carries the game's spec", "spec")
+            )
+        self._unknown_fields = sorted(set(value) - set(Hello.model_fields))[:MAX_UNKNOWN_NAMES]
+        self.hello, self.state = hello, _STATES[hello.role]
+        return [hello]
+
+    def _receive_picture(self, data: bytes, now: float) -> list[Received]:
+        if self.state is not ConnectionState.PLAYING:
+            return self._close_with(4400, "only a game sends pictures")
+        assert self.hello is not None
+        lockstep = self.hello.mode == "lockstep"
+        if not lockstep and not self._within(self._pictures, len(data), now):
+            return []
+        try:
+            encoded = frames.unpack(data)
+        except FrameError as error:
+            self._queue(
+                ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
+            )
+            return self._close_with(error.code, str(error))
+        return [encoded] if not lockstep or self._takes_off(encoded, len(data)) else []
+
+    def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
+        """Count a lockstep observation as in flight; too many end the connection."""
+        limits = self._limits
+        total = size + sum(waiting for _, waiting in self._in_flight)
+        if self._in_flight and (
+            len(self._in_flight) >= limits.max_in_flight or total > limits.max_in_flight_bytes
+        ):
+            reason = (
+                f"in lockstep at most {limits.max_in_flight} pictures or {limits.max_in_flight_bytes >> 20} MiB wait "
+                "for their answers"
+            )
+            self._queue(ErrorMessage(code="too_many", message=reason, observation=encoded.number))
+            self.close(4429, reason)
+            return False
+        self._in_flight.append((encoded.number, size))
+        return True
+
+    def _receive_text(self, data: str, now: float) -> list[Received]:
+        if not self._within(self._texts, len(data), now):
+            return []
+        query_id: int | None = None
+        try:
+            value = messages.read_object(data)
+            query_id = value["id"] if type(value.get("id")) is int else None
+            message = messages.client_message(value)
+        except MessageError as error:
+            return self._mistake("bad_message", str(error), now, path=error.path, id=query_id)
+        if message is None:
+            reason = f"this server knows no message of type {value['type'][:50]!r}"
+            return self._mistake("unknown_type", reason, now, path="type", id=query_id)
+        return self._receive_message(message, now)
+
+    def _receive_message(self, message: messages.FromClient, now: float) -> list[Received]:
+        if not isinstance(message, _ALLOWED[self.state]):
+            again = isinstance(message, Hello)
+            role = self.state.name.lower()
+            reason = (
+                "a hello comes once"
+                if again
+                else f"no {message.type} comes from a peer that is {role}"
+            )
+            return self._mistake("not_allowed", reason, now, path="type")
+        if isinstance(message, Bye):
+            return self._close_with(1000, "bye")
+        if isinstance(message, Query):
+            if self._queries.total() >= self._limits.max_queries:
+                reason = f"{self._limits.max_queries} queries wait for their answers: ask again after one of them"
+                self._queue(ErrorMessage(code="too_many", message=reason, id=message.id))
+                return []
+            self._queries[message.id] += 1
+        return [message]
+
+    # --- to the peer ---
+
+    def accept(
+        self, *, session: str, policy: str, instruction: str, warnings: Iterable[str]
+    ) -> None:
+        """Answer the hello with a welcome."""
+        if self._welcomed or self.hello is None:
+            raise RuntimeError("a welcome answers a hello, once")
+        self._welcomed = True
+        ignored = (f"hello.{name[:50]} is not known here: ignored" for name in self._unknown_fields)
+        self.send(
+            Welcome(
+                session=session,
+                policy=policy,
+                instruction=instruction,
+                warnings=(*warnings, *ignored),
+                max_message=MAX_MESSAGE,
+                max_pixels=frames.MAX_PIXELS,
+                max_in_flight=self._limits.max_in_flight,
+            )
+        )
+
+    def refuse(self, error: ErrorMessage, code: int = 4400) -> None:
+        """Send an error and close."""
+        self.send(error)
+        self.close(code, error.message)
+
+    def send(self, message: Any) -> None:
+        """Queue a message model, or text or bytes as they are; an answer or error settles what it names."""
+        if self.is_closed:
+            return
+        match message:
+            case Act(observation=number):
+                self._settle(number)
+            case Answer(id=query_id):
+                self._settle_query(query_id)
+            case ErrorMessage(observation=number, id=query_id):
+                self._settle(number)
+                self._settle_query(query_id)
+        self._queue(message)
+
+    def _queue(self, message: Any) -> None:
+        is_encoded = isinstance(message, str | bytes)
+        self._outgoing.append(message if is_encoded else message.model_dump_json())
+
+    def data_to_send(self) -> list[str | bytes]:
+        """What to write since the last call, in order."""
+        data, self._outgoing = self._outgoing, []
+        return data
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection; the first reason stays. It is cut to what a close frame has room for."""
+        if self.is_closed:
+            return
+        self.state, self.close_code = ConnectionState.CLOSED, code
+        self.close_reason = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
+        self._in_flight.clear()
+        self._queries.clear()
+
+    # --- time ---
+
+    def tick(self, now: float, unsent: int = 0) -> None:
+        """Keep the deadlines; `unsent` are the bytes that the peer has not taken yet."""
+        timeout_s = self._limits.hello_timeout_s
+        if self.state is ConnectionState.EXPECT_HELLO and now - self._opened > timeout_s:
+            self.close(4408, f"no hello within {timeout_s:g} s")
+        elif reason := self.liveness.tick(now, unsent):
+            self.close(4504, reason)
+
+    def ping_due(self, now: float) -> bool:
+        """Whether to ping the peer now; then `liveness.pinged` and `liveness.ponged` follow."""
+        return self._welcomed and not self.is_closed and self.liveness.ping_due(now)
+
+    # --- what belongs to what ---
+
+    def _settle(self, number: int | None) -> None:
+        """The oldest observation of this number has its answer."""
+        for entry in self._in_flight:
+            if entry[0] == number:
+                self._in_flight.remove(entry)
+                return
+
+    def _settle_query(self, query_id: int | None) -> None:
+        if query_id is not None and self._queries[query_id] > 0:
+            self._queries[query_id] -= 1
+        self._queries = +self._queries
+
+    def _within(self, lane: Lane, size: int, now: float) -> bool:
+        """Count a message; the first one beyond the budget is answered, the rest ignored, and many end it."""
+        left = lane.spend(size, now)
+        if left >= 0:
+            return True
+        reason = f"at most {lane}"
+        if left <= -1:
+            self.close(4429, reason)
+        elif not lane.warned:
+            lane.warned = True
+            self._queue(ErrorMessage(code="too_many", message=reason, hint="the rest is ignored"))
+        return False
+
+    def _mistake(self, code: str, reason: str, now: float, **fields: Any) -> list[Received]:
+        """Answer an unusable message, as far as the budget goes."""
+        if self._within(self._mistakes, 0, now):
+            self._queue(ErrorMessage(code=code, message=reason, **fields))
+        return []
+
+    def _refuse_hello(self, error: MessageError) -> list[Received]:
+        self.refuse(ErrorMessage(code="bad_message", message=str(error), path=error.path))
+        return []
+
+    def _close_with(self, code: int, reason: str) -> list[Received]:
+        self.close(code, reason)
+        return []
+
+
+def _number(data: bytes) -> int | None:
+    """The observation number of a damaged message, where it has a header."""
+    return int.from_bytes(data[12:16], "little") if len(data) >= frames.HEADER.size else None

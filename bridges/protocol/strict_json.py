@@ -1,0 +1,65 @@
+"""Strict JSON: bounded in bytes and depth, without NaN, infinity or lone surrogates.
+
+Every check is one pass of C code over the text, so that a hostile message costs no more than a legal one of its size.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string, or the rest of the text behind a quote that is never closed; possessive, so that nothing is tried twice."""
+_BRACKETS = np.zeros(256, np.int8)
+_BRACKETS[list(b"[{")] = 1
+_BRACKETS[list(b"]}")] = -1
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+_TOO_LARGE = "a number is too large"
+
+
+class JsonError(ValueError):
+    """A text is no strict JSON, too long or too deep."""
+
+
+def parse(text: str, *, max_bytes: int, max_depth: int) -> Any:
+    """The value of a JSON text; raises `JsonError`."""
+    try:
+        if len(text) > max_bytes or len(data := text.encode()) > max_bytes:
+            raise JsonError(f"a text message has at most {max_bytes} bytes")
+        if _is_deeper(data, max_depth):
+            raise JsonError(f"JSON is at most {max_depth} levels deep")
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # raises where one is alone
+    except JsonError:
+        raise
+    except json.JSONDecodeError as error:
+        raise JsonError(f"no valid JSON: {error}") from None
+    except UnicodeEncodeError:
+        raise JsonError("half of a surrogate pair is no character") from None
+    except ValueError:  # an integer of thousands of digits
+        raise JsonError(_TOO_LARGE) from None
+    return value
+
+
+def _is_deeper(data: bytes, max_depth: int) -> bool:
+    """Whether a parser would enter more levels, be it before it fails on a text that is no JSON."""
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return False
+    outside = np.frombuffer(_STRING.sub(b"", data), np.uint8)
+    return bool(_BRACKETS[outside].cumsum(dtype=np.int32).max(initial=0) > max_depth)
+
+
+def _refuse(name: str) -> None:
+    raise JsonError(f"{name} is not JSON")
+
+
+def _finite(literal: str) -> float:
+    if not isfinite(value := float(literal)):
+        raise JsonError(_TOO_LARGE)
+    return value

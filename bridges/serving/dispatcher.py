@@ -1,0 +1,308 @@
+"""Dispatcher: what each message does to sessions, policy and consoles; the websockets are elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+from bridges.errors import PolicyError
+from bridges.policy import Policy
+from bridges.protocol.act import act_message
+from bridges.protocol.connection import Received
+from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
+from bridges.protocol.messages import (
+    Answer,
+    ErrorMessage,
+    Event,
+    Hello,
+    Instruct,
+    Query,
+    State,
+    Subscribe,
+)
+from bridges.serving.batcher import (
+    Batcher,
+    BusyError,
+    CompletedObservation,
+    FailedObservation,
+)
+from bridges.serving.console_pictures import PictureEncoder
+from bridges.serving.http import Health
+from bridges.serving.limits import ServerLimits
+from bridges.serving.peer import Peer
+from bridges.serving.sessions import (
+    Session,
+    SessionRegistry,
+    UnknownSessionError,
+    Watcher,
+)
+
+log = logging.getLogger("iafm.bridge")
+
+
+class Dispatcher:
+    """One policy, its sessions and their consoles."""
+
+    def __init__(self, policy: Policy, limits: ServerLimits) -> None:
+        self.sessions = SessionRegistry()
+        self._policy, self._limits = policy, limits
+        self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
+        self._pictures = PictureEncoder(limits.watch_pixels)
+        self._encoding: set[Session] = set()
+        """Sessions of which a picture is being encoded."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = self._errors = 0
+        self._changed = False
+        self._reported_at = float("-inf")
+
+    def start(self) -> None:
+        """Begin to answer; in a running event loop."""
+        self._batcher.start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        for task in self._tasks:
+            task.cancel()
+        self._batcher.close()
+        self._pictures.close()
+
+    def health(self, now: float) -> Health:
+        """Figures for `/healthz` and `/metrics`."""
+        loop = self._batcher.health(now, self._limits.stuck_s)
+        return Health(
+            status=loop.status,
+            policy=self._policy.name,
+            sessions=len(self.sessions),
+            answered=self._answered,
+            dropped=self.sessions.dropped,
+            waiting=loop.waiting,
+            errors=loop.errors + self._errors,
+            last_pass_s=loop.last_pass_s,
+        )
+
+    def state(self, now: float) -> State:
+        """All attached games with their tallies."""
+        return State(
+            policy=self._policy.name,
+            sessions=tuple(session.state(now) for session in self.sessions),
+        )
+
+    def report(self, now: float) -> None:
+        """Send the consoles fresh figures, where something changed or it is time."""
+        if self._changed or now - self._reported_at >= self._limits.report_s:
+            self._changed, self._reported_at = False, now
+            if self.sessions.watchers:
+                self.sessions.broadcast(self.state(now).model_dump_json())
+
+    # --- peers ---
+
+    async def receive(self, peer: Peer, message: Received, now: float) -> None:
+        """Do what a message asks for; only a hello waits for the policy."""
+        if isinstance(message, Hello):
+            await self._open(peer, message, now)
+        elif isinstance(message, Query):
+            self._start(self._answer_query(peer, message))
+        elif peer.session is not None:
+            self._from_game(peer.session, message, now)
+        else:
+            self._from_console(peer, message)
+
+    def leave(self, peer: Peer) -> None:
+        """The peer's connection is over."""
+        if peer.watcher is not None:
+            self.sessions.watchers.discard(peer.watcher)
+        if peer.session is not None:
+            self.sessions.remove(peer.session)
+            self._batcher.release(peer.session.player)
+            self._changed = True
+            log.info("%s left", peer.session.name)
+
+    async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
+        if hello.role == "play":
+            await self._attach(peer, hello)
+            return
+        peer.watcher = Watcher(peer)
+        if hello.role == "watch":
+            self.sessions.watchers.add(peer.watcher)
+        peer.connection.accept(session="", policy=self._policy.name, instruction="", warnings=())
+        peer.send(self.state(now))
+
+    async def _attach(self, peer: Peer, hello: Hello) -> None:
+        """A new session of the policy, or an error where it cannot play the game."""
+        spec = hello.spec
+        assert spec is not None
+        try:
+            player = await self._batcher.call(
+                lambda: self._policy.attach(spec, seed=hello.seed), is_wanted=peer.is_there
+            )
+        except PolicyError as error:
+            hint = "declare meanings for the controls (see `iafm games voxel`)"
+            peer.refuse(ErrorMessage(code="unplayable", message=str(error), hint=hint), 4400)
+            return
+        except BusyError as error:
+            peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
+            return
+        if player is None or not peer.is_there():
+            if player is not None:
+                self._batcher.release(player)
+            return
+        peer.session = Session(
+            name=uuid.uuid4().hex[:8],
+            player=player,
+            peer=peer,
+            lockstep=hello.mode == "lockstep",
+            instruction=hello.instruction,
+            tasks=hello.tasks,
+        )
+        self.sessions.add(peer.session)
+        self._changed = True
+        log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
+        peer.connection.accept(
+            session=peer.session.name,
+            policy=self._policy.name,
+            instruction=hello.instruction,
+            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+        )
+
+    def _from_game(self, session: Session, message: Received, now: float) -> None:
+        match message:
+            case EncodedFrame():
+                session.enqueue(message, now)
+                self._batcher.notify()
+            case Instruct(text=text):
+                self._instruct(session, text)
+            case Event(terminated=terminated, truncated=truncated) if terminated or truncated:
+                self._end_episode(session, message)
+
+    def _from_console(self, peer: Peer, message: Received) -> None:
+        assert peer.watcher is not None
+        try:
+            match message:
+                case Subscribe(session=name):
+                    if name is not None:
+                        self.sessions.find(name)
+                    peer.watcher.session = name
+                case Instruct(text=text, session=name):
+                    session = self.sessions.find(name or peer.watcher.session)
+                    instruct = self._instruct(session, text)
+                    session.peer.send(instruct)
+                    if peer.watcher not in self.sessions.watchers_of(session):
+                        peer.send(instruct)
+        except UnknownSessionError as error:
+            peer.send(ErrorMessage(code="no_session", message=str(error), path="session"))
+
+    # --- sessions ---
+
+    def _instruct(self, session: Session, text: str) -> Instruct:
+        """Set an instruction, which counts from the next observation on; returns what the consoles got."""
+        session.instruction = text
+        self._changed = True
+        message = Instruct(text=text, session=session.name)
+        self.sessions.broadcast_of(session, message)
+        return message
+
+    def _end_episode(self, session: Session, event: Event) -> None:
+        """Count it; in lockstep, what still waited is answered with an error."""
+        for observation in session.end_episode(success=bool(event.success)):
+            if session.lockstep:
+                reason = "its episode ended before it was answered"
+                number = observation.encoded.number
+                session.peer.send(
+                    ErrorMessage(code="episode_over", message=reason, observation=number)
+                )
+        self._changed = True
+        self.sessions.broadcast_of(session, event.model_copy(update={"session": session.name}))
+
+    async def _answer_query(self, peer: Peer, query: Query) -> None:
+        """Ask the policy, unless the peer is gone before its turn."""
+        try:
+            name = query.session or (peer.watcher.session if peer.watcher else None)
+            session = peer.session or self.sessions.find(name)
+        except UnknownSessionError as error:
+            problem = ErrorMessage(
+                code="no_session", message=str(error), path="session", id=query.id
+            )
+            peer.send(problem)
+            return
+
+        def ask() -> str:
+            return self._policy.ask(session.player, query.kind)
+
+        try:
+            text = await self._batcher.call(ask, session, is_wanted=peer.is_there)
+            if text is not None:
+                peer.send(Answer(id=query.id, kind=query.kind, text=text))
+        except BusyError as error:
+            peer.send(ErrorMessage(code="too_many", message=str(error), id=query.id))
+        except Exception as error:
+            self._errors += 1
+            log.exception("the policy could not answer %s", query.kind)
+            reason = str(error) if isinstance(error, PolicyError) else "the policy could not answer"
+            peer.send(ErrorMessage(code="policy_failed", message=reason, id=query.id))
+
+    # --- answers ---
+
+    def _on_answer(self, completed: CompletedObservation) -> None:
+        session, now = completed.session, time.monotonic()
+        if self.sessions.get(session.name) is not session:
+            return
+        act = act_message(
+            completed.decision,
+            session=session.name,
+            observation=completed.observation.encoded.number,
+            step_hz=session.player.spec.step_hz,
+            latency=completed.latency(now),
+            dropped=session.dropped,
+        )
+        session.peer.send(act)
+        session.answered(now)
+        self._answered += 1
+        if self.sessions.watchers:
+            self._show(completed, act.model_dump_json(), now)
+
+    def _show(self, completed: CompletedObservation, act: str, now: float) -> None:
+        """Send consoles the answer, and its picture where one is due."""
+        session = completed.session
+        self.sessions.broadcast_of(session, act)
+        if session in self._encoding:
+            return
+        if due := self.sessions.take_due_watchers(session, now, self._limits.watch_hz):
+            self._encoding.add(session)
+            self._start(self._show_picture(completed, due))
+
+    async def _show_picture(self, completed: CompletedObservation, due: list[Watcher]) -> None:
+        try:
+            encoded = completed.observation.encoded
+            data = await self._pictures.encode(completed.frame, encoded.number, encoded.t_ns)
+            for watcher in due:
+                if watcher in self.sessions.watchers:
+                    watcher.peer.send(data)
+        finally:
+            self._encoding.discard(completed.session)
+
+    def _on_failure(self, failed: FailedObservation) -> None:
+        session, error = failed.work.session, failed.error
+        is_damaged = isinstance(error, FrameError)
+        public = is_damaged or isinstance(error, PolicyError)
+        code = "bad_picture" if is_damaged else "policy_failed"
+        reason = str(error) if public else "the policy failed"
+        number = failed.work.observation.encoded.number
+        session.peer.send(ErrorMessage(code=code, message=reason, observation=number))
+        if session.failures >= self._limits.max_failures:
+            session.peer.close(4400, f"{session.failures} pictures in a row failed: {reason}")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run in the background; a fault is logged and counted."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._errors += 1
+            log.error("background work failed", exc_info=error)

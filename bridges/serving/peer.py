@@ -1,0 +1,54 @@
+"""Peer: one connection's state machine with what writes for it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from bridges.protocol.connection import Connection
+from bridges.protocol.messages import ErrorMessage
+from bridges.serving.sessions import Session, Watcher
+
+
+class Link(Protocol):
+    """An open connection; neither method waits."""
+
+    def write(self, data: str | bytes) -> None: ...
+
+    def end(self, code: int, reason: str) -> None:
+        """Begin to close; called once or more."""
+        ...
+
+
+class Peer:
+    """A game, a console or a tool; `session` or `watcher` is what it is in the registry."""
+
+    def __init__(self, connection: Connection, link: Link) -> None:
+        self.connection = connection
+        self.session: Session | None = None
+        self.watcher: Watcher | None = None
+        self._link = link
+
+    def send(self, message: Any) -> None:
+        """Send a message model, or text or bytes as they are."""
+        self.connection.send(message)
+        self.flush()
+
+    def refuse(self, error: ErrorMessage, code: int) -> None:
+        """Send an error and close."""
+        self.connection.refuse(error, code)
+        self.flush()
+
+    def close(self, code: int, reason: str) -> None:
+        self.connection.close(code, reason)
+        self.flush()
+
+    def is_there(self) -> bool:
+        """Whether its connection is open."""
+        return not self.connection.is_closed
+
+    def flush(self) -> None:
+        """Write what waits, and close where the connection is over."""
+        for data in self.connection.data_to_send():
+            self._link.write(data)
+        if self.connection.close_code is not None:
+            self._link.end(self.connection.close_code, self.connection.close_reason)

@@ -1,0 +1,144 @@
+"""Session registry: newest wins, lockstep keeps all, an episode's end empties, and who sees what."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridges.protocol.frames import EncodedFrame, pack, unpack
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.sessions import Session, SessionRegistry, UnknownSessionError, Watcher
+from games.voxel import SPEC
+
+PIXELS = np.zeros((2, 3, 3), np.uint8)
+
+
+class Inbox:
+    """What a peer was sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def send(self, message: Any) -> None:
+        self.messages.append(message)
+
+    def close(self, code: int, reason: str) -> None:
+        self.messages.append((code, reason))
+
+
+def session(name: str = "a", *, lockstep: bool = False) -> Session:
+    player = RandomPolicy().attach(SPEC)
+    return Session(name, player, Inbox(), lockstep, instruction="wait", tasks=("dig",))
+
+
+def picture(number: int) -> EncodedFrame:
+    return unpack(pack(PIXELS, number, 0))
+
+
+def waiting(session: Session) -> list[int]:
+    return [observation.encoded.number for observation in session.queue]
+
+
+def test_in_realtime_the_newest_observation_wins_and_the_rest_are_counted() -> None:
+    game = session()
+    for number in range(4):
+        game.enqueue(picture(number), now=number)
+    assert (waiting(game), game.dropped) == ([3], 3)
+    assert game.take().observation.received == 3
+
+
+def test_lockstep_drops_nothing() -> None:
+    game = session(lockstep=True)
+    for number in range(4):
+        game.enqueue(picture(number), now=0)
+    assert [game.take().observation.encoded.number for _ in range(4)] == [0, 1, 2, 3]
+    assert game.dropped == 0
+
+
+def test_an_instruction_belongs_to_the_observations_after_it() -> None:
+    game = session(lockstep=True)
+    game.enqueue(picture(1), now=0)
+    game.instruction = "go"
+    game.enqueue(picture(2), now=0)
+    assert [game.take().observation.instruction for _ in range(2)] == ["wait", "go"]
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_the_end_of_an_episode_ends_what_waits(lockstep: bool) -> None:
+    game = session(lockstep=lockstep)
+    game.enqueue(picture(1), now=0)
+    (ended,) = game.end_episode(success=True)
+    assert (ended.encoded.number, waiting(game), game.dropped) == (1, [], 1)
+    assert (game.episodes, game.successes) == (1, 1)
+    game.enqueue(picture(2), now=0)
+    game.enqueue(picture(3), now=0)
+    assert game.take().is_first
+    game.enqueue(picture(4), now=0)
+    assert not game.take().is_first
+
+
+def test_a_batch_takes_one_observation_of_every_session_that_has_one() -> None:
+    registry = SessionRegistry()
+    games = [session(name, lockstep=True) for name in "abc"]
+    for game in games:
+        registry.add(game)
+    for number in (1, 2):
+        games[0].enqueue(picture(number), now=0)
+        games[2].enqueue(picture(number), now=0)
+    assert registry.waiting == 4
+    assert [work.session.name for work in registry.take_batch()] == ["a", "c"]
+    assert registry.waiting == 2
+
+
+def test_rates_are_those_of_the_newest_answers() -> None:
+    game = session()
+    game.failures = 3
+    for tenth in range(11):
+        game.answered(tenth / 10)
+    assert game.failures == 0
+    assert game.hz(1.0) == pytest.approx(10)
+    assert game.hz(3.1) == 0
+    assert game.state(1.0).hz == 10
+    assert game.state(1.0).tasks == ("dig",)
+
+
+def test_names_find_sessions_and_none_the_newest() -> None:
+    registry = SessionRegistry()
+    with pytest.raises(UnknownSessionError, match="no game is attached yet"):
+        registry.find(None)
+    first, second = session("a"), session("b")
+    registry.add(first)
+    registry.add(second)
+    assert (registry.find("a"), registry.find(None)) == (first, second)
+    with pytest.raises(UnknownSessionError, match=r"no session 'c'; there are 'a', 'b'"):
+        registry.find("c")
+    registry.remove(second)
+    registry.remove(second)
+    assert (registry.get("b"), registry.get(None), len(registry)) == (None, first, 1)
+
+
+def test_consoles_see_the_game_that_they_chose_or_the_newest() -> None:
+    registry = SessionRegistry()
+    first, second = session("a"), session("b")
+    follower, chooser = Watcher(Inbox()), Watcher(Inbox(), session="a")
+    registry.watchers |= {follower, chooser}
+    registry.add(first)
+    registry.broadcast_of(first, "one game")
+    registry.add(second)
+    registry.broadcast_of(first, "the older")
+    registry.broadcast_of(second, "the newer")
+    registry.broadcast("everybody")
+    assert follower.peer.messages == ["one game", "the newer", "everybody"]  # type: ignore[attr-defined]
+    assert chooser.peer.messages == ["one game", "the older", "everybody"]  # type: ignore[attr-defined]
+
+
+def test_a_picture_is_due_to_each_console_at_its_own_time() -> None:
+    registry = SessionRegistry()
+    game = session()
+    registry.add(game)
+    early, late = Watcher(Inbox()), Watcher(Inbox())
+    registry.watchers.add(early)
+    assert registry.take_due_watchers(game, 0.0, hz=10) == [early]
+    registry.watchers.add(late)
+    assert registry.take_due_watchers(game, 0.05, hz=10) == [late]
+    assert registry.take_due_watchers(game, 0.1, hz=10) == [early]

@@ -138,6 +138,8 @@ class DataConfig(_Section):
     and slightly other pixels: quality 95, colour not halved."""
     validation: float = Field(default=0.05, ge=0, lt=1)
     """Share of seeds held out."""
+    strict: bool = False
+    """Stop at the first episode that cannot be read, instead of training without it."""
     only_successful: bool = True
     window_frames: int = Field(default=6, ge=1)
     """Frames per training window; more than `context_frames`, so that deep layers see streamed context."""

@@ -3,9 +3,11 @@
 from recorder.capture.live import LiveRecorder, LiveReport
 from recorder.capture.recover import Recovered, recover
 from recorder.capture.writer import CaptureWriter
+from recorder.episodes.broken_videos import without_broken
 from recorder.episodes.episode import Episode, EpisodeSet
-from recorder.episodes.frame_cache import decode_cache
+from recorder.episodes.frame_cache import BrokenVideosError, decode_cache
 from recorder.episodes.jpeg_cache import JpegFrames, jpeg_cache
+from recorder.episodes.readable import readable_episodes
 from recorder.episodes.validate import validate
 from recorder.format.manifest import (
     CaptureError,
@@ -23,12 +25,14 @@ from recorder.formats.lerobot.export import ExportReport, export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import import_vpt
-from recorder.open import open_episodes
+from recorder.inspection import Inspected, inspect_captures
+from recorder.open import find_episodes, open_episodes, open_readable
 
 __all__ = [
     "LIVE",
     "SHARP",
     "ActionColumns",
+    "BrokenVideosError",
     "CaptureError",
     "CaptureInfo",
     "CaptureWriter",
@@ -38,6 +42,7 @@ __all__ = [
     "ExportReport",
     "ImportJob",
     "ImportReport",
+    "Inspected",
     "JpegFrames",
     "LiveRecorder",
     "LiveReport",
@@ -50,12 +55,17 @@ __all__ = [
     "decode_cache",
     "detect_format",
     "export_lerobot",
+    "find_episodes",
     "import_captions",
     "import_lerobot",
     "import_vpt",
+    "inspect_captures",
     "jpeg_cache",
     "merge_stats",
     "open_episodes",
+    "open_readable",
+    "readable_episodes",
     "recover",
     "validate",
+    "without_broken",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recorder.capture.recover import is_being_written
 from recorder.episodes.episode import Episode, EpisodeSet
+from recorder.episodes.readable import readable_episodes
 from recorder.format.manifest import MANIFEST, CaptureError, Skipped
 from recorder.formats.lerobot.reader import is_dataset, open_dataset
 
@@ -13,17 +15,27 @@ from recorder.formats.lerobot.reader import is_dataset, open_dataset
 def open_episodes(path: Path | str, *, strict: bool = False) -> EpisodeSet:
     """All finished captures under a folder, or the episodes of a dataset written by `export_lerobot`.
 
-    Captures that cannot be read, were left open or have no step are named in the result's `skipped`; with `strict` the
-    first of them raises `CaptureError` instead. One that is being written is left out. Raises `CaptureError` where no
-    episode remains.
+    Only manifests are read. Captures with a damaged one, those left open and those without a step are named in the
+    result's `skipped`; with `strict` the first of them raises `CaptureError` instead. One that is being written is left
+    out. Raises `CaptureError` where no episode remains.
     """
     root = Path(path)
+    episodes = find_episodes(root, strict=strict)
+    if not len(episodes):
+        raise _no_episodes(root, episodes.skipped)
+    return episodes
+
+
+def find_episodes(root: Path, *, strict: bool = False) -> EpisodeSet:
+    """As `open_episodes`, but empty where there is no episode, or no folder yet."""
     if is_dataset(root):
-        return open_dataset(root)
-    if (root / MANIFEST).exists():
-        return EpisodeSet([Episode.open(root)])
+        dataset = open_dataset(root)
+        if strict and dataset.skipped:
+            first = dataset.skipped[0]
+            raise CaptureError(f"{first.source}: {first.why}")
+        return dataset
     episodes, skipped = [], []
-    for folder in capture_folders(root):
+    for folder in [root] if (root / MANIFEST).exists() else capture_folders(root):
         try:
             episode = Episode.open(folder)
             if why := _unusable(episode):
@@ -35,9 +47,24 @@ def open_episodes(path: Path | str, *, strict: bool = False) -> EpisodeSet:
             continue
         if episode.manifest.status != "recording":
             episodes.append(episode)
-    if not episodes:
-        raise CaptureError(f"no episodes in {root}{_hint(skipped)}; record some with `iafm record`")
     return EpisodeSet(episodes, skipped)
+
+
+def open_readable(
+    path: Path | str,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> EpisodeSet:
+    """As `open_episodes`, and without those that `check_readable` finds to be damaged, which are in `skipped` too.
+
+    Empty where nothing but damaged ones remains. Raises `CaptureError` where there is neither an episode nor a damaged
+    one, and with `strict` at the first of these.
+    """
+    episodes = find_episodes(Path(path), strict=strict)
+    if not len(episodes) and not episodes.skipped:
+        raise _no_episodes(Path(path), ())
+    return readable_episodes(episodes, strict=strict, progress=progress)
 
 
 def capture_folders(root: Path) -> list[Path]:
@@ -69,8 +96,11 @@ def _unusable(episode: Episode) -> str:
     return "" if is_being_written(manifest) else "it was left open: run `iafm episodes recover`"
 
 
-def _hint(skipped: list[Skipped]) -> str:
-    if not skipped:
-        return ""
-    first = skipped[0]
-    return f" ({len(skipped)} that cannot be used; {first.source}: {first.why})"
+def _no_episodes(root: Path, skipped: Sequence[Skipped]) -> CaptureError:
+    why = ""
+    if skipped:
+        first = skipped[0]
+        why = f" ({len(skipped)} that cannot be used; {first.source}: {first.why})"
+    elif (root / MANIFEST).exists() or capture_folders(root):
+        why = " (but what is being recorded)"
+    return CaptureError(f"no episodes in {root}{why}; record some with `iafm record`")

@@ -20,7 +20,10 @@ LAYERS: dict[str, list[set[str]]] = {
         *({"training"}, {"baseline", "recording"}, {"evaluation"}, {"bench"}, {"cli"}),
         {"__main__"},
     ],
-    "recorder": [{"format"}, {"capture", "episodes"}, {"open"}, {"formats"}, {"__init__"}],
+    "recorder": [
+        *({"format"}, {"capture", "episodes"}, {"open"}, {"inspection"}),
+        *({"formats"}, {"__init__"}),
+    ],
     "bridges": [
         *({"errors"}, {"protocol"}, {"connection"}, {"client"}, {"play"}),
         *({"policy"}, {"serving"}, {"testing"}, {"console"}),
@@ -32,6 +35,7 @@ UPWARD = {
     ("agent_core/device.py", "agent_core.cpu.capability"),
     # A folder of episodes may be a LeRobot dataset, whose importers look up captures here in turn.
     ("recorder/open.py", "recorder.formats.lerobot.reader"),
+    ("recorder/inspection.py", "recorder.formats.lerobot.reader"),
 }
 """Imports of a later layer, each for the reason above it."""
 HEAVY = {"torch", "safetensors", "tokenizers"}

@@ -23,8 +23,8 @@ class Sequences:
     """(B, W) ids."""
     target_actions: Tensor
     """(B, N, A) ids of the wanted actions."""
-    frame_mask: Tensor
-    """(B, N) bool; steps after an episode's end are absent."""
+    loss_mask: Tensor
+    """(B, N) bool: steps whose actions are learned; none after the episode's end or a gap in it."""
     target_index: Tensor
     """(B,) index in the sequence of the sampled step: earlier ones lead up to it, later ones follow it."""
 
@@ -35,11 +35,13 @@ def build_sequences(dataset: WindowDataset, last: Tensor) -> Sequences:
     steps = begin[:, None] + torch.arange(SEQUENCE_LENGTH, device=dataset.device)
     inside = steps.clamp(max=len(dataset.episode_index) - 1)
     episode = dataset.episode_index[last]
-    present = (steps == inside) & (dataset.episode_index[inside] == episode[:, None])
+    present = (steps == inside) & (
+        dataset.episode_start[inside] == dataset.episode_start[last][:, None]
+    )
     return Sequences(
         dataset.read_frames(inside),
         dataset.texts[episode],
         dataset.first_action(dataset.target_actions[inside]),
-        present,
+        present & dataset.is_target[inside],
         last - begin,
     )

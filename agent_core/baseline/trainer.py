@@ -39,6 +39,7 @@ from agent_core.training.validation import (
     WindowScores,
     scores_by_game,
 )
+from recorder import Skipped
 
 
 def train_baseline(config: RunConfig, run_dir: Path, *, resume: bool = True) -> TrainReport:
@@ -64,7 +65,7 @@ def train_baseline_on(
     """Train on opened episodes: `splits` has "train" and "validation", `frames` all their frames in that order."""
     _check(config)
     with locked_run_dir(run_dir):
-        return _train(config, run_dir, splits, frames, resume)
+        return _train(config, run_dir, splits, frames, (), resume)
 
 
 def _train(
@@ -72,10 +73,11 @@ def _train(
     run_dir: Path,
     splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
+    skipped: tuple[Skipped, ...],
     resume: bool,
 ) -> TrainReport:
     keep_freed_memory()
-    corpus = build_training_data(config, splits, frames)
+    corpus = build_training_data(config, splits, frames, skipped)
     learner = BaselineTrainer(config, corpus)
     loop = TrainingLoop(config, run_dir, corpus, learner, ProcessGroup())
     with write_guard(run_dir):
@@ -134,8 +136,8 @@ class BaselineTrainer:
         with self._autocast():
             logits, _ = self.model(batch.frames, batch.text)
         nats = self.heads.nll(logits, self.heads.targets(batch.target_actions))  # (B, N)
-        nats = nats[batch.frame_mask]
-        tokens = _tokens(batch.target_actions[batch.frame_mask])
+        nats = nats[batch.loss_mask]
+        tokens = _tokens(batch.target_actions[batch.loss_mask])
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(nats.mean())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ def _add_train(commands: Any) -> None:
         "--baseline",
         action="store_true",
         help="train a plain CNN+GRU on the same episodes for the same minutes, to compare with",
+    )
+    train.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first episode that cannot be read, instead of training without it (data.strict)",
     )
     train.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -215,24 +221,25 @@ def run_train(args: argparse.Namespace) -> int:
     from agent_core.config import load_config
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = load_config(args.config, args.set)
+    config = load_config(args.config, args.set + ["data.strict=true"] * args.strict)
     train = _train_baseline if args.baseline else _train
     report = train(config, args)
     if report.get("rank"):
         return 0
-    return answer(report, args.json, lambda: fields(report)) or int(report["exit_code"])
+    show = {**report, "skipped": len(report["skipped"])}
+    return answer(report, args.json, lambda: fields(show)) or int(report["exit_code"])
 
 
 def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.training.trainer import train
 
-    return vars(train(config, args.run or Path("runs/voxel"), resume=not args.fresh))
+    return asdict(train(config, args.run or Path("runs/voxel"), resume=not args.fresh))
 
 
 def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.baseline.trainer import train_baseline
 
-    return vars(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
+    return asdict(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
 
 
 def run_push(args: argparse.Namespace) -> int:
@@ -265,7 +272,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
         if report.get("next_action"):
             table(*next_action_table(report), title="next actions of recorded play")
 
-    return answer(report, args.json, show)
+    skipped = report.get("skipped", [])
+    for each in skipped:
+        remark(f"skipped {each['source']}: {each['why']}")
+    return answer(report, args.json, show) or int(bool(skipped))
 
 
 def _plan(args: argparse.Namespace) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from agent_core.cli.arguments import add_command, non_negative_int, writable_folder
-from agent_core.cli.output import answer, fields, records
+from agent_core.cli.episode_tables import show_list, show_stats, show_steps, show_validation
+from agent_core.cli.output import answer, fields, records, remark, remarks
 from agent_core.training.progress_bar import ProgressBar
 
 
@@ -41,6 +43,11 @@ def add(commands: Any) -> None:
         "import: where the captures go (default: data/ and the folder's name)",
     )
     _import_options(episodes)
+    episodes.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first that cannot be read, instead of skipping it (exit 1 where anything was skipped)",
+    )
     episodes.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -65,21 +72,48 @@ def _import_options(episodes: argparse.ArgumentParser) -> None:
 
 
 def run_episodes(args: argparse.Namespace) -> int:
-    from agent_core.recording.episodes import manage_episodes
-
     if args.action in ("export", "import"):
         report = (_export if args.action == "export" else _import)(args)
-        return answer(report, args.json, lambda: fields(report))
-    rows = manage_episodes(args.action, args.path)
-    return answer(rows, args.json, lambda: records(rows))
+        answer(report, args.json, lambda: fields(_counted(report)))
+        return int(bool(report["skipped"] or report.get("dropped")))
+    from agent_core.recording.episodes import manage_episodes
+
+    with ProgressBar("validating", shown=args.action == "validate") as update:
+        result = manage_episodes(args.action, args.path, strict=args.strict, progress=update)
+    name_skipped(result.skipped)
+    rows = result.rows
+    answer(rows, args.json, lambda: _VIEWS[args.action](rows))
+    return int(result.has_problems)
+
+
+_VIEWS = {
+    "list": show_list,
+    "show": show_steps,
+    "stats": show_stats,
+    "validate": show_validation,
+    "recover": records,
+}
+
+
+def name_skipped(skipped: Sequence[Any]) -> None:
+    """A remark for each capture that cannot be read, and how many there are."""
+    for each in skipped:
+        remark(f"skipped {each.source}: {each.why}")
+    if skipped:
+        remark(f"{len(skipped):,} skipped; --strict stops at the first")
+
+
+def _counted(report: dict[str, Any]) -> dict[str, Any]:
+    """A report for people, in which what was skipped is a number: standard error names it."""
+    return {**report, "skipped": len(report["skipped"])}
 
 
 def _export(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import export_episodes
 
     target = writable_folder(args.out or args.path.with_name(args.path.name + "-lerobot"))
-    with ProgressBar("exporting") as update:
-        return export_episodes(args.path, target, update)
+    with remarks("iafm.export"), ProgressBar("exporting") as update:
+        return export_episodes(args.path, target, update, strict=args.strict)
 
 
 def _import(args: argparse.Namespace) -> dict[str, Any]:
@@ -88,5 +122,7 @@ def _import(args: argparse.Namespace) -> dict[str, Any]:
 
     target = writable_folder(args.out or Path("data") / args.path.name)
     numbers = ActionColumns(args.action_column, tuple(args.numbers))
-    with ProgressBar("importing") as update:
-        return import_episodes(args.path, target, args.game, args.camera, numbers, update)
+    with remarks("iafm.import"), ProgressBar("importing") as update:
+        return import_episodes(
+            args.path, target, args.game, args.camera, numbers, update, strict=args.strict
+        )

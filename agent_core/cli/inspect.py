@@ -64,8 +64,9 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument(
         "what",
-        choices=("play", "infer", "train", "env", "wire"),
-        help="play over the wire, the model alone, its training, the game, many players on one server",
+        choices=("play", "infer", "train", "env", "wire", "episodes"),
+        help="play over the wire, the model alone, its training, the game, many players on one server, memory and "
+        "time of what looks after episodes",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -73,6 +74,9 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument(
         "--pace-hz", type=positive_number, help="play: in real time at this pace, not flat out"
+    )
+    bench.add_argument(
+        "--minutes", type=positive_number, default=5.0, help="episodes: length of the play"
     )
     _add_bench_model(bench)
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -188,6 +192,10 @@ def run_bench(args: argparse.Namespace) -> int:
             report = bench.bench_play(checkpoint, args.seconds, args.threads, args.pace_hz)
         case "infer" | "train":
             report = _bench_model(args)
+        case "episodes":
+            from agent_core.bench.episodes import bench_episodes
+
+            report = bench_episodes(args.minutes)
         case "wire":
             report = _bench_wire(args.seconds)
         case _:

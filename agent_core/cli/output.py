@@ -7,9 +7,11 @@ a terminal's cursor, are shown as escapes. Only tables are laid out; away from a
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 WIDE = 10_000
@@ -38,6 +40,22 @@ def say_json(value: Any) -> None:
 def remark(text: str) -> None:
     """A line beside the answer."""
     _write(sys.stderr, printable(text))
+
+
+@contextmanager
+def remarks(logger: str) -> Iterator[None]:
+    """What a logger of this name warns of is a remark while the context lasts."""
+    handler = _RemarkHandler(logging.WARNING)
+    logging.getLogger(logger).addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
+
+
+class _RemarkHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        remark(record.getMessage())
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

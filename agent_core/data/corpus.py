@@ -19,7 +19,15 @@ from agent_core.weights.pretrained import opt_tokenizer
 from games import GameSpec, did_you_mean
 from games.registry import UnknownGameError
 from games.registry import load as load_game
-from recorder import CaptureError, EpisodeSet, decode_cache, jpeg_cache, open_episodes
+from recorder import (
+    CaptureError,
+    EpisodeSet,
+    Skipped,
+    decode_cache,
+    jpeg_cache,
+    open_readable,
+    without_broken,
+)
 
 logger = logging.getLogger("iafm.train")
 __all__ = ["Frames", "TrainingData", "build_training_data", "load_splits"]
@@ -33,37 +41,73 @@ class TrainingData:
     vocabulary: Vocabulary
     specs: tuple[GameSpec, ...]
     episodes: int
+    skipped: tuple[Skipped, ...] = ()
+    """Episodes that are left out because they cannot be read."""
 
 
 def load_splits(
     config: RunConfig, run_dir: Path
-) -> tuple[dict[str, Sequence[EpisodeLike]], Frames]:
-    """Open, filter and split the configured episodes; decode their frames once, resized to the model's size."""
+) -> tuple[dict[str, Sequence[EpisodeLike]], Frames, tuple[Skipped, ...]]:
+    """Open, filter and split the configured episodes; decode their frames once, resized to the model's size.
+
+    Returns also which episodes are left out because they cannot be read, each of which is logged. Raises `CaptureError`
+    where none remains, and with `data.strict` at the first of those.
+    """
+    episodes = _open(config)
+    usable = _successful(episodes) if config.data.only_successful else episodes
+    training, validation = usable.split(config.data.validation)
+    ordered = EpisodeSet([*training, *validation], episodes.skipped)
+    cache = Path(config.data.cache or run_dir / "cache") / "frames"
+
+    def decode(some: EpisodeSet) -> Frames:
+        if not len(some):
+            raise CaptureError(f"no video of {len(ordered)} episodes decodes; see the log above")
+        size = (config.model.frame_height, config.model.frame_width)
+        make = jpeg_cache if config.data.cache_format == "jpeg" else decode_cache
+        return make(some, cache, size=size, progress=_report_decoded)
+
+    if config.data.strict:
+        frames = decode(ordered)
+    else:
+        ordered, frames = without_broken(ordered, cache, decode)
+    for each in ordered.skipped:
+        logger.warning("left out %s: %s", each.source, each.why)
+    if ordered.skipped:
+        logger.warning("%d episodes are left out, %d remain", len(ordered.skipped), len(ordered))
+    training, validation = ordered.split(config.data.validation)
+    return {"train": list(training), "validation": list(validation)}, frames, ordered.skipped
+
+
+def _open(config: RunConfig) -> EpisodeSet:
+    """The episodes of all configured folders that can be read, and what cannot."""
     if not config.data.episodes:
         raise ConfigError("data.episodes names no folder; record some episodes with `iafm record`")
-    opened = [e for path in config.data.episodes for e in open_episodes(Path(path))]
-    episodes = EpisodeSet([e for e in opened if len(e)])
-    if (
-        config.data.only_successful
-    ):  # in rollouts of the agent the expert's labels count all the same
-        episodes = EpisodeSet(
-            [e for e in episodes if e.header.success is not False or e.header.actor == "agent"]
-        )
+    folders = [open_readable(path, strict=config.data.strict) for path in config.data.episodes]
+    skipped = [each for folder in folders for each in folder.skipped]
+    episodes = EpisodeSet([e for folder in folders for e in folder], skipped)
     if not len(episodes):
+        first = skipped[0]
         raise CaptureError(
-            f"none of {len(opened)} episodes was a success; set data.only_successful=false"
+            f"none of {len(skipped)} episodes can be read; {first.source}: {first.why}"
         )
-    size = (config.model.frame_height, config.model.frame_width)
-    training, validation = episodes.split(config.data.validation)
-    cache = Path(config.data.cache or run_dir / "cache") / "frames"
-    ordered = EpisodeSet([*training, *validation])
-    decode = jpeg_cache if config.data.cache_format == "jpeg" else decode_cache
-    frames: Frames = decode(ordered, cache, size=size, progress=_report_decoded)
-    return {"train": list(training), "validation": list(validation)}, frames
+    return episodes
+
+
+def _successful(episodes: EpisodeSet) -> EpisodeSet:
+    """Those that were no failure; in rollouts of the agent the expert's labels count all the same."""
+    usable = [e for e in episodes if e.header.success is not False or e.header.actor == "agent"]
+    if not usable:
+        raise CaptureError(
+            f"none of {len(episodes)} episodes was a success; set data.only_successful=false"
+        )
+    return EpisodeSet(usable)
 
 
 def build_training_data(
-    config: RunConfig, splits: Mapping[str, Sequence[EpisodeLike]], frames: Frames
+    config: RunConfig,
+    splits: Mapping[str, Sequence[EpisodeLike]],
+    frames: Frames,
+    skipped: tuple[Skipped, ...] = (),
 ) -> TrainingData:
     """Build the vocabulary from the training texts, and the tensors of all windows."""
     if not splits["train"]:
@@ -78,8 +122,10 @@ def build_training_data(
     device = pick_device(config.train.device)
     dataset = build_dataset(splits, frames, vocabulary, config.model, config.data, device)
     if not dataset.steps("train"):
-        raise ConfigError("data.task_weights and data.noop_sample_weight leave no step to train on")
-    return TrainingData(dataset, vocabulary, specs, sum(map(len, splits.values())))
+        raise ConfigError(
+            "data.task_weights, data.noop_sample_weight and steps that nobody played leave no step to train on"
+        )
+    return TrainingData(dataset, vocabulary, specs, sum(map(len, splits.values())), skipped)
 
 
 def _vocabulary(

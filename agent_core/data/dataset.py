@@ -67,7 +67,8 @@ class WindowDataset:
     executed: Tensor
     """(M, A) ids of what the game did."""
     episode_start: Tensor
-    """(M,) index of the episode's first step."""
+    """(M,) index of the first step of the episode, or of the part of it behind the last dropped step: no window
+    reaches over a gap."""
     episode_index: Tensor
     """(M,)."""
     thought: Tensor
@@ -84,6 +85,8 @@ class WindowDataset:
     """(W,) ids of the empty instruction."""
     end: int
     """The id that closes an action."""
+    is_target: Tensor
+    """(M,) bool: the step's action is learned; others are context alone."""
 
     @property
     def device(self) -> torch.device:
@@ -174,7 +177,7 @@ class WindowDataset:
             present,
             self.texts[self.episode_index[last]],
             torch.where(is_label[:, :, None], labels, executed),
-            is_label | same,
+            (is_label | same) & self.is_target[steps],
             self.thoughts[self.thought[last]],
             draw.actions_masked,
             torch.where(present[:, 0], draw.position_offset, 0),

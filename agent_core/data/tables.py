@@ -31,6 +31,12 @@ class EpisodeLike(Protocol):
     @property
     def executed(self) -> list[Action]: ...
     @property
+    def by(self) -> list[str]: ...
+    @property
+    def observed(self) -> list[bool]: ...
+    @property
+    def dropped_before(self) -> dict[int, int]: ...
+    @property
     def thoughts(self) -> list[str]: ...
     @property
     def captions(self) -> list[str]: ...
@@ -55,10 +61,12 @@ def build_dataset(
     executed = [[encoder.ids(e.spec, action) for action in e.executed] for e in episodes]
     wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
     done = [ids for of_episode in executed for ids in of_episode]
+    targets = [_targets(e) for e in episodes]
+    begins = [_stretch_begins(e) for e in episodes]
     labels = [
         chunk
-        for pair in zip(wanted, executed, strict=True)
-        for chunk in _action_chunks(*pair, model.action_chunk)
+        for of_episode in zip(wanted, executed, begins, targets, strict=True)
+        for chunk in _action_chunks(*of_episode, model.action_chunk)
     ]
     width = max(2, *(len(ids) for ids in (*labels, *done)))  # 2: where nothing is ever done
     texts = [vocabulary.text_ids(e.header.instruction, model.max_text_tokens) for e in episodes]
@@ -73,7 +81,7 @@ def build_dataset(
         _frames_to_device(frames, device) if isinstance(frames, np.ndarray) else frames,
         table(labels, width),
         table(done, width),
-        torch.from_numpy(np.repeat(starts, lengths)).to(device),
+        torch.from_numpy(np.repeat(starts, lengths) + np.concatenate(begins)).to(device),
         torch.from_numpy(np.repeat(np.arange(len(episodes)), lengths)).to(device),
         torch.tensor(thought_rows, device=device),
         table(texts, text_width),
@@ -83,7 +91,24 @@ def build_dataset(
         model.context_frames,
         table([no_text], text_width)[0],
         vocabulary.end,
+        torch.from_numpy(np.concatenate(targets)).to(device),
     )
+
+
+def _targets(episode: EpisodeLike) -> NDArray[np.bool_]:
+    """(T,) whether a step's action is learned: it was observed, and somebody played."""
+    if not episode.spec.controls:
+        return np.ones(len(episode), bool)
+    observed = zip(episode.observed, episode.by, strict=True)
+    return np.array([is_observed and by != "nobody" for is_observed, by in observed], bool)
+
+
+def _stretch_begins(episode: EpisodeLike) -> NDArray[np.int64]:
+    """(T,) the first step of the unbroken stretch that each step is in: one begins behind every dropped step."""
+    begins = np.zeros(len(episode), np.int64)
+    for step in episode.dropped_before:
+        begins[step] = step
+    return np.maximum.accumulate(begins)
 
 
 def _padded(ids: list[list[int]], width: int) -> Tensor:
@@ -129,18 +154,22 @@ def _cumulative_weights(
 
 
 def _action_chunks(
-    wanted: list[list[int]], executed: list[list[int]], length: int
+    wanted: list[list[int]],
+    executed: list[list[int]],
+    begins: NDArray[np.int64],
+    targets: NDArray[np.bool_],
+    length: int,
 ) -> list[list[int]]:
     """Each step's action and those of the `length` - 1 steps after it: START, action, END, action, END, …
 
-    Fewer at the episode's end, and none behind a step where the game did something else than was wanted: what was
-    wanted next answers to that.
+    Fewer at the episode's end, before a gap and before a step that is no target. None behind a step where the game did
+    something else than was wanted: what was wanted next answers to that.
     """
     chunks = []
     for first in range(len(wanted)):
         chunk = list(wanted[first])
         for step in range(first + 1, min(first + length, len(wanted))):
-            if wanted[step - 1] != executed[step - 1]:
+            if wanted[step - 1] != executed[step - 1] or begins[step] > first or not targets[step]:
                 break
             chunk += wanted[step][1:]
         chunks.append(chunk)
@@ -170,14 +199,17 @@ def _thought_targets(episode: EpisodeLike, thoughts: bool) -> list[tuple[int, st
 
 
 def _step_weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[np.float64]:
-    """A factor per step: for idle steps, and for those whose action differs from the one before."""
+    """A factor per step: for idle steps, and for those whose action differs from the one before; 0 for no targets."""
     factors = []
     for e in episodes:
-        idle = [action == e.spec.null_action() for action in e.actions]
-        changed = [True, *(a != b for a, b in pairwise(e.actions))]
+        null = e.spec.null_action()
+        idle = [action == null for action in e.actions]
+        changed = np.array([True, *(a != b for a, b in pairwise(e.actions))])
+        changed |= _stretch_begins(e) == np.arange(len(e))
         factors.append(
             np.where(idle, data.noop_sample_weight, 1.0)
             * np.where(changed, data.change_sample_weight, 1.0)
+            * _targets(e)
         )
     return np.concatenate(factors) if factors else np.zeros(0)
 

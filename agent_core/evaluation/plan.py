@@ -8,7 +8,7 @@ from pathlib import Path
 
 from games import Game, UnplayableError, did_you_mean
 from games.registry import load
-from recorder import open_episodes
+from recorder import CaptureError, open_readable
 
 HELD_OUT = 1_000_000_000
 """Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
@@ -81,7 +81,7 @@ class Evaluation:
         """Raise for what would fail only after minutes of play; loads no model.
 
         `UnplayableError`: an unknown condition, a task that the game does not have, no tasks or no expert where they
-        are needed, nothing to play, a latency below 0. `recorder.CaptureError`: no episodes in `data`.
+        are needed, nothing to play, a latency below 0. `recorder.CaptureError`: no episode in `data` that can be read.
         """
         game = self._checked_game()
         if not self.episode_specs:
@@ -90,7 +90,11 @@ class Evaluation:
                 f"(Game.exclusive_instructions), not {', '.join(self.tasks or game.tasks)}"
             )
         if self.next_action_episodes and self.data is not None:
-            open_episodes(self.data)
+            if not len(readable := open_readable(self.data)):
+                first = readable.skipped[0]
+                raise CaptureError(
+                    f"no episode in {self.data} can be read; {first.source}: {first.why}"
+                )
         elif self.next_action_episodes:
             _require_expert(
                 game, "the next-action figures (or --data, or --next-action-episodes 0)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges.policy import Policy
 from games.registry import load
-from recorder import CaptureError, open_episodes
+from recorder import CaptureError, Skipped, open_episodes, open_readable
 
 NEXT_ACTION_SEED = HELD_OUT + 500_000_000
 """First seed of the episodes recorded for the next-action figures."""
@@ -29,7 +30,9 @@ Report = dict[str, Any]
 
 
 def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
-    """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}}`.
+    """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}, "skipped": [...]}`.
+
+    `skipped` names recorded episodes that cannot be read.
 
     `on_progress` gets episodes done and episodes in all. Raises as `Evaluation.check` does, before anything is loaded,
     and `CheckpointError` where the checkpoint cannot be read.
@@ -47,7 +50,9 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
     tasks = dict.fromkeys(spec.task for spec in specs)
     report: Report = {"game": load(plan.game).spec.id, "tasks": {t: by_task[t] for t in tasks}}
     if plan.next_action_episodes:
-        report["next_action"] = _next_action(plan, advance)
+        skipped: list[Skipped] = []
+        report["next_action"] = _next_action(plan, advance, skipped.append)
+        report["skipped"] = [asdict(each) for each in skipped]
     return report
 
 
@@ -83,7 +88,7 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]
 
 
 def _next_action(
-    plan: Evaluation, on_episode: Callable[[], None]
+    plan: Evaluation, on_episode: Callable[[], None], on_skip: Callable[[Skipped], None]
 ) -> dict[str, dict[str, float | None]]:
     agent = Agent.load(
         plan.checkpoint or DEFAULT_CHECKPOINT,
@@ -95,8 +100,11 @@ def _next_action(
     if plan.baseline is not None:
         policies[BASELINE] = BaselinePolicy.load(plan.baseline, temperature=0.0)
     if plan.data is not None:
-        episodes = open_episodes(plan.data)[: plan.next_action_episodes]
-        return next_action_report(episodes, policies, on_episode)
+        episodes = open_readable(plan.data)
+        for each in episodes.skipped:
+            on_skip(each)
+        chosen = episodes[: plan.next_action_episodes]
+        return next_action_report(chosen, policies, on_episode, on_skip)
     with tempfile.TemporaryDirectory() as folder:
         recording = RecordingPlan(
             Path(folder), plan.next_action_episodes, noise_prob=0.0, game=plan.game

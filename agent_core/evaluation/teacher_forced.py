@@ -8,38 +8,56 @@ from collections.abc import Callable, Mapping, Sequence
 from agent_core.evaluation import metrics
 from bridges.policy import Policy, PolicyRequest
 from games import Action
-from recorder import Episode
+from recorder import CaptureError, Episode, Skipped
 
 
 def next_action_report(
     episodes: Sequence[Episode],
     policies: Mapping[str, Policy],
     on_episode: Callable[[], None] | None = None,
+    on_skip: Callable[[Skipped], None] | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Metrics of the policies' (by name) predictions on recorded play, and of two baselines that see no frame."""
+    """Metrics of the policies' (by name) predictions on recorded play, and of two baselines that see no frame.
+
+    An episode that turns out to be damaged is left out and passed to `on_skip`; without that, and where no other
+    remains, `CaptureError` is raised.
+    """
     names = (*policies, "noop", "repeat_last")
     predictions: dict[str, list[list[Action]]] = {name: [] for name in names}
+    scored: list[Episode] = []
     for episode in episodes:
         null = episode.spec.null_action()
-        for name, policy in policies.items():
-            predictions[name].append(predict_teacher_forced(episode, policy))
-        predictions["noop"].append([null] * len(episode))
-        predictions["repeat_last"].append([null, *episode.executed[:-1]])
+        try:
+            runs = [predict_teacher_forced(episode, policy) for policy in policies.values()]
+        except CaptureError as error:
+            if on_skip is None:
+                raise
+            on_skip(Skipped(episode.id, str(error)))
+            continue
+        runs += [[null] * len(episode), [null, *episode.executed[:-1]]]
+        for name, run in zip(names, runs, strict=True):
+            predictions[name].append(run)
+        scored.append(episode)
         if on_episode:
             on_episode()
-    return {name: _score(episodes, runs) for name, runs in predictions.items()}
+    if not scored:
+        raise CaptureError(f"none of {len(episodes)} episodes can be read")
+    return {name: _score(scored, runs) for name, runs in predictions.items()}
 
 
 def predict_teacher_forced(episode: Episode, policy: Policy) -> list[Action]:
     """A policy's predicted action at every step, with the recorded actions as its past (teacher forcing)."""
+    frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
     player = policy.attach(episode.spec, seed=0)
     predicted: list[Action] = []
     executed: Action | None = None
-    for frame, recorded in zip(episode.frames(), episode.executed, strict=True):
-        request = PolicyRequest(player, frame, episode.header.instruction, executed)
-        predicted.append(policy.act([request])[0].action)
-        executed = recorded
-    player.close()
+    try:
+        for frame, recorded in zip(frames, episode.executed, strict=True):
+            request = PolicyRequest(player, frame, episode.header.instruction, executed)
+            predicted.append(policy.act([request])[0].action)
+            executed = recorded
+    finally:
+        player.close()
     return predicted
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +14,79 @@ from recorder import (
     ActionColumns,
     CaptureError,
     Episode,
+    Skipped,
     detect_format,
     export_lerobot,
+    find_episodes,
     import_captions,
     import_lerobot,
     import_vpt,
-    open_episodes,
+    inspect_captures,
+    open_readable,
     recover,
-    validate,
 )
 
+export_logger = logging.getLogger("iafm.export")
+Progress = Callable[[int, int], None]
+Row = dict[str, Any]
 
-def manage_episodes(action: str, path: Path) -> list[dict[str, Any]]:
-    """One row per episode (list, show, validate, recover) or per task (stats)."""
+
+@dataclass(frozen=True)
+class EpisodeRows:
+    """A row per episode, task or step; `skipped` names the captures that have none because they cannot be read."""
+
+    rows: list[Row]
+    skipped: tuple[Skipped, ...] = ()
+    has_problems: bool = False
+    """Whether anything was skipped, or has problems by its row."""
+
+
+def manage_episodes(
+    action: str, path: Path, *, strict: bool = False, progress: Progress | None = None
+) -> EpisodeRows:
+    """Rows of the actions list, show, stats, validate and recover.
+
+    Raises `CaptureError` where there is no episode, and with `strict` at the first that cannot be read, or has
+    problems.
+    """
     match action:
         case "recover":
-            return [
-                {"capture": r.folder.name, "outcome": r.outcome, "steps": r.steps}
-                for r in recover(path)
-            ]
-        case "show":
-            return [row for episode in open_episodes(path) for row in _steps(episode)]
+            return EpisodeRows(
+                [
+                    {"capture": r.folder.name, "outcome": r.outcome, "steps": r.steps}
+                    for r in recover(path)
+                ]
+            )
         case "validate":
-            return [{"id": e.id, "problems": validate(e)} for e in open_episodes(path)]
+            return _validated(path, strict, progress)
+    episodes = open_readable(path, strict=strict, progress=progress)
+    match action:
+        case "show":
+            rows = [row for episode in episodes for row in _steps(episode)]
         case "stats":
-            return _stats(list(open_episodes(path)))
-    return [
-        {"id": e.id, "task": e.header.task, "actor": e.header.actor, "steps": len(e), "success": e.header.success,
-         "instruction": e.header.instruction}
-        for e in open_episodes(path)
-    ]  # fmt: skip
+            rows = _stats([_record(e) for e in episodes])
+        case _:
+            rows = [_record(e) for e in episodes]
+    return EpisodeRows(rows, episodes.skipped, bool(episodes.skipped))
 
 
 def export_episodes(
-    path: Path, out: Path, progress: Callable[[int, int], None] | None = None
+    path: Path, out: Path, progress: Progress | None = None, *, strict: bool = False
 ) -> dict[str, Any]:
-    """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet."""
-    report = export_lerobot(open_episodes(path), out, progress=progress)
-    return {"added": report.added, "episodes": len(open_episodes(out)), "out": str(out)}
+    """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet.
+
+    Those that cannot be read are `skipped`, and logged; with `strict` the first of them raises `CaptureError`.
+    """
+    episodes = open_readable(path, strict=strict)
+    for each in episodes.skipped:
+        export_logger.warning("skipped %s: %s", each.source, each.why)
+    report = export_lerobot(episodes, out, strict=strict, progress=progress)
+    return {
+        "added": report.added,
+        "skipped": skipped_records((*episodes.skipped, *report.skipped)),
+        "episodes": len(find_episodes(out)),
+        "out": str(out),
+    }
 
 
 def import_episodes(
@@ -57,59 +95,107 @@ def import_episodes(
     game: str | None,
     camera: str = "",
     columns: ActionColumns | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    *,
+    strict: bool = False,
 ) -> dict[str, Any]:
-    """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's format, or clips with captions."""
-    report: dict[str, Any] = {"added": 0, "episodes": 0, "out": str(out)}
+    """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's format, or clips with captions.
+
+    What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
+    """
     match detect_format(path):
         case "captions":
             spec = load(game or "clips").spec
-            report["added"] = import_captions(path, out, spec, progress=progress).added
+            report = import_captions(path, out, spec, strict=strict, progress=progress)
         case "vpt":
-            imported = import_vpt(path, out, load(game or "minecraft").spec, progress=progress)
-            report |= {"added": imported.added, "clipped": imported.clipped}
-            skipped = [{"source": s.source, "why": s.why} for s in imported.skipped]
-            report |= {"dropped": imported.dropped, "skipped": skipped}
+            spec = load(game or "minecraft").spec
+            report = import_vpt(path, out, spec, strict=strict, progress=progress)
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
-            target = load(game)
-            converted = import_lerobot(
-                path, out, target, camera=camera, columns=columns, progress=progress
-            )
-            report |= {"added": converted.added, "clipped": converted.clipped}
-    return report | {"episodes": len(open_episodes(out))}
+            report = import_lerobot(
+                path, out, load(game), camera=camera, columns=columns, strict=strict, progress=progress
+            )  # fmt: skip
+    return {
+        "added": report.added,
+        "held": report.held,
+        "skipped": skipped_records(report.skipped),
+        "dropped": report.dropped,
+        "clipped": report.clipped,
+        "episodes": len(find_episodes(out)),
+        "out": str(out),
+    }
 
 
-def _steps(episode: Episode) -> list[dict[str, Any]]:
+def skipped_records(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    """What was left out, as records."""
+    return [asdict(each) for each in skipped]
+
+
+def _validated(path: Path, strict: bool, progress: Progress | None) -> EpisodeRows:
+    rows = []
+    for each in inspect_captures(path, strict=strict, progress=progress):
+        note = "being written, not checked" if each.is_being_written else ""
+        rows.append(
+            {"id": each.name, "problems": list(each.problems), "steps": each.steps,
+             "dropped": each.dropped, "note": note}
+        )  # fmt: skip
+    return EpisodeRows(rows, has_problems=any(row["problems"] for row in rows))
+
+
+def _record(episode: Episode) -> Row:
+    header = episode.header
+    began = datetime.fromtimestamp(episode.manifest.start_wall_ns / 1e9, UTC)
+    return {
+        "id": episode.id,
+        "date": began.isoformat(timespec="seconds"),
+        "game": episode.spec.name,
+        "task": header.task,
+        "actor": header.actor,
+        "steps": len(episode),
+        "seconds": round(len(episode) / episode.spec.step_hz, 2),
+        "bytes": episode.size_bytes,
+        "success": header.success,
+        "instruction": header.instruction,
+    }
+
+
+def _steps(episode: Episode) -> list[Row]:
     """An episode in words: a row whenever action, thought or caption changes."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     previous: tuple[str, ...] = ()
     names = ("action", "thought", "caption")
     steps = zip(episode.executed, episode.thoughts, episode.captions, strict=True)
     for i, (action, thought, caption) in enumerate(steps):
         texts = (episode.spec.to_words(action), thought, caption)
         if texts != previous:
-            rows.append({"id": episode.id, "step": i, **dict(zip(names, texts, strict=True))})
+            seconds = round(i / episode.spec.step_hz, 2)
+            named = dict(zip(names, texts, strict=True))
+            rows.append({"id": episode.id, "step": i, "seconds": seconds, **named})
         previous = texts
     return rows
 
 
-def _stats(episodes: list[Episode]) -> list[dict[str, Any]]:
+def _stats(records: list[Row]) -> list[Row]:
+    """A row per task of each game."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for record in records:
+        groups.setdefault((record["game"], record["task"]), []).append(record)
     rows = []
-    for task in sorted({e.header.task for e in episodes}):
-        of_task = [e for e in episodes if e.header.task == task]
-        steps = sum(len(e) for e in of_task)
-        judged = [e.header.success for e in of_task if e.header.success is not None]
-        rate = round(sum(judged) / len(judged), 3) if judged else None
-        minutes = round(sum(len(e) / e.spec.step_hz for e in of_task) / 60, 1)
+    for (game, task), of_task in sorted(groups.items()):
+        seconds = sum(record["seconds"] for record in of_task)
+        judged = [record["success"] for record in of_task if record["success"] is not None]
         rows.append(
             {
+                "game": game,
                 "task": task,
                 "episodes": len(of_task),
-                "steps": steps,
-                "minutes": minutes,
-                "success": rate,
+                "steps": sum(record["steps"] for record in of_task),
+                "minutes": round(seconds / 60, 1),
+                "seconds": round(seconds, 2),
+                "bytes": sum(record["bytes"] for record in of_task),
+                "success": round(sum(judged) / len(judged), 3) if judged else None,
+                "judged": len(judged),
             }
         )
     return rows

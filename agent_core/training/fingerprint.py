@@ -23,8 +23,9 @@ from recorder.format.atomic import current_or_old
 
 _TITLES = {"iafm": "an IAFM", "cnn-gru": "a CNN+GRU"}
 _TRAIN_SETTINGS = ("batch", "seed", "init_from", "clip_weights", "opt_weights")
-_FREE_DATA_SETTINGS = ("episodes", "cache", "cache_format")
-"""Where episodes lie and how their frames are cached; the episodes themselves are compared by content."""
+_FREE_DATA_SETTINGS = ("episodes", "cache", "cache_format", "strict")
+"""Where episodes lie, how their frames are cached and what is done with damaged ones; the episodes themselves are
+compared by content."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def _of_dataset(dataset: WindowDataset) -> str:
     tables = (
         dataset.target_actions,
         dataset.executed,
+        dataset.episode_start,
         dataset.episode_index,
+        dataset.is_target,
         dataset.texts,
         dataset.thought,
         dataset.thoughts,

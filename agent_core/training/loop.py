@@ -164,6 +164,7 @@ class TrainingLoop:
             parameters=sum(p.numel() for p in self.learner.state.model.parameters()),
             signal=number,
             rank=self.group.rank,
+            skipped=self.corpus.skipped,
         )
         if is_main and not number:
             for line in report.warnings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_core.training.resume import RunProgress
+from recorder import Skipped
 
 FEW_STEPS = 1000
 """Optimizer steps below which even the smallest model is far from converged."""
@@ -42,9 +43,11 @@ class TrainReport:
     parameters: int
     interrupted: bool = False
     exit_code: int = 0
-    """130 after Ctrl-C, 143 after SIGTERM."""
+    """130 after Ctrl-C, 143 after SIGTERM, else 1 where episodes were skipped."""
     rank: int = 0
     """Of the process; all but 0 have nothing to add."""
+    skipped: tuple[Skipped, ...] = ()
+    """Episodes that could not be read, and were left out."""
 
     @property
     def warnings(self) -> list[str]:
@@ -73,6 +76,7 @@ def make_report(
     parameters: int,
     signal: int,
     rank: int,
+    skipped: tuple[Skipped, ...] = (),
 ) -> TrainReport:
     """The report of a run that stands at `progress`; `signal` is what ended it, 0 where nothing did."""
     best, windows = progress.best, progress.step * batch
@@ -97,6 +101,7 @@ def make_report(
         steps_per_s * batch,
         parameters,
         bool(signal),
-        128 + signal if signal else 0,
+        128 + signal if signal else int(bool(skipped)),
         rank,
+        skipped,
     )

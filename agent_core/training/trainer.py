@@ -42,6 +42,7 @@ from agent_core.training.run_dir import clear_run, locked_run_dir, write_guard
 from agent_core.training.sharding import full_state_dict, full_tensor, grad_sync, shard, wrap_ddp
 from agent_core.training.validation import IafmScorer, WindowScorer, scores_by_game
 from agent_core.weights.checkpoint import Header, make_header
+from recorder import Skipped
 
 
 def train(
@@ -56,10 +57,10 @@ def train(
     with locked_run_dir(run_dir, group.is_main):
         refuse_other_network(run_dir, "iafm")
         try:
-            splits, frames = group.main_first(lambda: load_splits(config, run_dir))
+            splits, frames, skipped = group.main_first(lambda: load_splits(config, run_dir))
         except OSError as error:
             raise TrainError(f"cannot read the episodes, or keep their frames: {error}") from None
-        return _train(config, run_dir, splits, frames, resume, prefetch)
+        return _train(config, run_dir, splits, frames, skipped, resume, prefetch)
 
 
 def train_on(
@@ -74,7 +75,7 @@ def train_on(
     """Train on opened episodes: `splits` has "train" and "validation", `frames` all their frames in that order."""
     group = ProcessGroup.init(config.train.device)
     with locked_run_dir(run_dir, group.is_main):
-        return _train(config, run_dir, splits, frames, resume, prefetch)
+        return _train(config, run_dir, splits, frames, (), resume, prefetch)
 
 
 def _train(
@@ -82,11 +83,12 @@ def _train(
     run_dir: Path,
     splits: Mapping[str, Sequence[EpisodeLike]],
     frames: Frames,
+    skipped: tuple[Skipped, ...],
     resume: bool,
     prefetch: bool | None,
 ) -> TrainReport:
     keep_freed_memory()
-    corpus = build_training_data(config, splits, frames)
+    corpus = build_training_data(config, splits, frames, skipped)
     del frames
     trainer = Trainer(config, corpus)
     loop = TrainingLoop(config, run_dir, corpus, trainer, trainer.group)

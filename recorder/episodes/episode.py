@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from games import Action, GameSpec
-from games.validation_error import first_error
-from recorder.format.actions import action_of, read_action_rows
+from recorder.format.actions import Step, read_steps
+from recorder.format.frames import read_frame_rows
 from recorder.format.manifest import (
+    ACTIONS,
     FRAMES,
-    TEXT,
     VIDEO,
     CaptureError,
     CaptureInfo,
@@ -26,14 +27,35 @@ from recorder.format.manifest import (
     Skipped,
     Style,
     TextSpan,
-    read_lines,
     read_manifest,
+    read_texts,
 )
 from recorder.format.video import VideoSlice, frame_rate
 
 
+@dataclass
+class StepColumns:
+    """The steps of an episode, a list per key."""
+
+    actions: list[Action] = field(default_factory=list)
+    executed: list[Action] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
+    observed: list[bool] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+    def append(self, step: Step) -> None:
+        self.actions.append(step.action)
+        self.executed.append(step.executed)
+        self.by.append(step.by)
+        self.observed.append(step.observed)
+        self.rewards.append(step.reward)
+
+
 class Episode:
-    """One recorded episode; files are read when first asked for."""
+    """One recorded episode; files are read when first asked for.
+
+    Whatever a file holds, reading it succeeds or raises `CaptureError` with the names of the file and the line.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
@@ -61,50 +83,65 @@ class Episode:
         """Where the frames are."""
         return VideoSlice(self.folder / VIDEO, frame_rate(self.spec), self.spec.frame.shape)
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of its files on the disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
     def __len__(self) -> int:
-        return self.manifest.steps if self.manifest.steps is not None else len(self._rows)
+        return self.manifest.steps if self.manifest.steps is not None else len(self._steps.actions)
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
-        rows = read_action_rows(self.folder, self.header.actor)
-        if self.manifest.steps is not None and len(rows) < self.manifest.steps:
-            raise CaptureError(
-                f"{self.folder}: {len(rows)} actions for {self.manifest.steps} steps"
-            )
-        return rows
+    def _steps(self) -> StepColumns:
+        steps = self.manifest.steps
+        rows = read_steps(self.folder, self.spec, self.header.actor)
+        columns = StepColumns()
+        for row in islice(rows, steps):
+            columns.append(row)
+        if steps is not None and len(columns.actions) < steps:
+            count = len(columns.actions)
+            raise CaptureError(f"{self.folder / ACTIONS}: {count} actions for {steps} steps")
+        return columns
 
-    @cached_property
+    @property
     def actions(self) -> list[Action]:
-        """What the player or expert wanted at each step: the targets of training."""
-        return [action_of(row, "action", self.spec) for row in self._rows[: len(self)]]
+        """What the player or expert wanted at each step: the targets of training.
 
-    @cached_property
+        Equal ones are one object, here and in `executed`: they are not to be changed.
+        """
+        return self._steps.actions
+
+    @property
     def executed(self) -> list[Action]:
         """What the game did at each step."""
-        return [
-            action if row["executed"] is None else action_of(row, "executed", self.spec)
-            for action, row in zip(self.actions, self._rows, strict=False)
-        ]
+        return self._steps.executed
 
-    @cached_property
+    @property
     def by(self) -> list[str]:
-        """Who acted at each step: human, agent, expert, …"""
-        return [row["by"] for row in self._rows[: len(self)]]
+        """Who acted at each step: human, agent, expert, nobody, …"""
+        return self._steps.by
 
-    @cached_property
+    @property
     def rewards(self) -> list[float]:
-        return [float(row.get("reward", 0.0)) for row in self._rows[: len(self)]]
+        """The reward of each step, finite."""
+        return self._steps.rewards
 
-    @cached_property
+    @property
     def observed(self) -> list[bool]:
         """Whether each step's action was observed; False where it was guessed afterwards."""
-        return [bool(row.get("observed", True)) for row in self._rows[: len(self)]]
+        return self._steps.observed
 
     @cached_property
     def dropped_before(self) -> dict[int, int]:
         """Steps of the game missing before a step, by step; empty for an unbroken episode."""
-        rows = read_lines(self.folder / FRAMES)[: len(self)]
-        return {i: row["dropped_before"] for i, row in enumerate(rows) if row["dropped_before"]}
+        dropped, count = {}, 0
+        for i, row in enumerate(islice(read_frame_rows(self.folder), len(self))):
+            count += 1
+            if row.dropped_before:
+                dropped[i] = row.dropped_before
+        if count < len(self):
+            raise CaptureError(f"{self.folder / FRAMES}: {count} frames for {len(self)} steps")
+        return dropped
 
     @cached_property
     def texts(self) -> tuple[TextSpan, ...]:
@@ -114,10 +151,7 @@ class Episode:
     @cached_property
     def all_texts(self) -> tuple[TextSpan, ...]:
         """All texts about this episode, in the order they were written."""
-        try:
-            return tuple(TextSpan.model_validate(row) for row in read_lines(self.folder / TEXT))
-        except ValidationError as error:
-            raise CaptureError(f"{self.folder / TEXT}: {first_error(error)}") from None
+        return tuple(read_texts(self.folder))
 
     @cached_property
     def thoughts(self) -> list[str]:

@@ -11,7 +11,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,10 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from games.resize import resize_frame
-from recorder.episodes.episode import EpisodeSet
+from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.format.atomic import replaced_file, write_atomic
 from recorder.format.manifest import CaptureError
 from recorder.format.video import VideoSlice
+
+
+class BrokenVideosError(CaptureError):
+    """Videos that do not decode; `reasons` has why, by the episode's place among those that were asked for."""
+
+    def __init__(self, episodes: Sequence[Episode], reasons: Mapping[int, str]) -> None:
+        self.reasons = dict(reasons)
+        lines = "; ".join(f"{episodes[i].id}: {why}" for i, why in self.reasons.items())
+        super().__init__(f"{len(self.reasons)} of {len(episodes)} videos do not decode: {lines}")
+
 
 Progress = Callable[[int, int], None]
 Job = TypeVar("Job")
@@ -51,8 +61,8 @@ def decode_cache(
 
     Frames of another size than `size` (height, width; the first episode's where None) are resized to it by
     `games.resize`, as in play. The file is rebuilt when the episodes changed, and takes height x width x 3 bytes
-    per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode; raises
-    `CaptureError` where a frame is missing.
+    per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode. Raises
+    `BrokenVideosError` where a video does not decode; there is no cache then.
     """
     path, shape = path.with_suffix(RAW), shape_of(episodes, size)
 
@@ -126,8 +136,8 @@ def resized_frames(
     video: VideoSlice, length: int, shape: tuple[int, ...], chunk: int = CHUNK
 ) -> Iterator[NDArray[np.uint8]]:
     """An episode's first `length` frames, each (H, W, 3) as `shape` says; `chunk` of them are in memory at once."""
-    for begin in range(0, length, chunk):
-        for frame in video.read(range(begin, min(begin + chunk, length))):
+    for frames in video.chunks(length, chunk):
+        for frame in frames:
             yield resize_frame(frame, *shape[:2])
 
 
@@ -147,14 +157,24 @@ def _decode(
             (episode.video, len(episode), draft, start, cache_shape)
             for episode, start in zip(episodes, starts, strict=False)
         ]
+        broken = {}
         decoded = map_in_processes(_decode_one, jobs, workers, episodes.steps)
-        for number, _ in enumerate(decoded, start=1):
+        for number, reason in enumerate(decoded):
+            if reason:
+                broken[number] = reason
             if progress:
-                progress(number, len(jobs))
+                progress(number + 1, len(jobs))
+        if broken:
+            raise BrokenVideosError(episodes, broken)
 
 
-def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> None:
+def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> str:
+    """Write an episode's frames to their place; returns why that cannot be done, empty where it can."""
     video, length, draft, start, shape = job
     out = np.memmap(draft, np.uint8, "r+", shape=shape)
-    for i, frame in enumerate(resized_frames(video, length, shape[1:]), start):
-        out[i] = frame
+    try:
+        for i, frame in enumerate(resized_frames(video, length, shape[1:]), start):
+            out[i] = frame
+    except CaptureError as error:
+        return str(error)
+    return ""

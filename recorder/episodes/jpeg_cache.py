@@ -22,6 +22,7 @@ from recorder.episodes.episode import EpisodeSet
 from recorder.episodes.frame_cache import (
     JPEGS,
     OFFSETS,
+    BrokenVideosError,
     Progress,
     check_free_space,
     fingerprint,
@@ -131,17 +132,23 @@ def _encode(
     parts = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(episodes))]
     jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
     sizes: list[int] = []
+    broken: dict[int, str] = {}
     try:
         with replaced_file(path, temp_path(path)) as draft:
             encoded = map_in_processes(_encode_one, jobs, workers, episodes.steps)
-            for number, (part, part_sizes) in enumerate(zip(parts, encoded, strict=True), start=1):
-                _append_part(draft, part)
-                sizes += part_sizes
-                check_free_space(
-                    path.parent, (episodes.steps - len(sizes)) * sum(sizes) / len(sizes)
-                )
+            for number, (part, part_sizes) in enumerate(zip(parts, encoded, strict=True)):
+                if isinstance(part_sizes, str):
+                    broken[number] = part_sizes
+                elif not broken:
+                    sizes += part_sizes
+                    left = episodes.steps - len(sizes)
+                    check_free_space(path.parent, left * sum(sizes) / len(sizes))
+                    _append_part(draft, part)
+                part.unlink()
                 if progress:
-                    progress(number, len(jobs))
+                    progress(number + 1, len(jobs))
+            if broken:
+                raise BrokenVideosError(episodes, broken)
             _write_offsets(path.with_suffix(OFFSETS), sizes)
     finally:
         for part in parts:
@@ -158,16 +165,18 @@ def _write_offsets(path: Path, sizes: Sequence[int]) -> None:
 def _append_part(cache: Path, part: Path) -> None:
     with cache.open("ab") as target, part.open("rb") as source:
         shutil.copyfileobj(source, target)
-    part.unlink()
 
 
-def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list[int]:
-    """Write an episode's JPEGs one after the other; returns the size of each in bytes."""
+def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list[int] | str:
+    """Write an episode's JPEGs one after the other; returns the size of each in bytes, or why that cannot be done."""
     video, length, part, shape = job
     sizes = []
-    with part.open("wb") as file:
-        for jpeg in map(_jpeg, resized_frames(video, length, shape)):
-            sizes.append(file.write(jpeg))
+    try:
+        with part.open("wb") as file:
+            for jpeg in map(_jpeg, resized_frames(video, length, shape)):
+                sizes.append(file.write(jpeg))
+    except CaptureError as error:
+        return str(error)
     return sizes
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from games import GameSpec
 from games.validation_error import first_error
@@ -26,6 +26,8 @@ MANIFEST, FRAMES, ACTIONS, EVENTS, TEXT = (
     "text.jsonl",
 )
 VIDEO = "video/main.mp4"
+MAX_LINE = 256 << 20
+"""Bytes of the longest line of a line file that is read."""
 
 Style = Literal["instruction", "thought", "correction", "caption", "quick_tag"]
 Clock = Literal["lockstep", "wallclock"]
@@ -47,6 +49,14 @@ class Skipped:
 
     source: str
     why: str
+
+
+OnError = Callable[[CaptureError], None]
+
+
+def raise_error(error: CaptureError) -> None:
+    """What is done with an error where nothing else is: raise it."""
+    raise error
 
 
 class ImportSource(BaseModel):
@@ -92,9 +102,9 @@ class Manifest(BaseModel):
     status: Status = "recording"
     writer: int = 0
     writer_started: int | None = None
-    start_wall_ns: int
-    start_t_ns: int
-    steps: int | None = None
+    start_wall_ns: int = Field(ge=0, lt=1 << 63)
+    start_t_ns: int = Field(ge=0, lt=1 << 63)
+    steps: int | None = Field(default=None, ge=0)
     pixel_format: str = "yuv420p"
 
     @model_validator(mode="before")
@@ -154,17 +164,27 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a capture; raises `CaptureError` with one line where it is missing or broken."""
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = _parsed(path.read_bytes())
     except FileNotFoundError:
         raise CaptureError(f"{folder} is no capture: it has no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
-        raise CaptureError(f"{path} is damaged: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CaptureError(f"{path} is damaged: {_first_line(error)}") from None
     if isinstance(raw, dict) and raw.get("format", FORMAT) not in (1, FORMAT):
         raise CaptureError(f"{folder}: format {raw['format']}, this version reads 1 and {FORMAT}")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         raise CaptureError(f"{path} is damaged: {first_error(error)}") from None
+
+
+def read_texts(folder: Path, on_error: OnError = raise_error) -> Iterator[TextSpan]:
+    """The texts of a capture in the order they were written; a line that is none is passed to `on_error`."""
+    path = folder / TEXT
+    for number, row in iter_lines(path, on_error):
+        try:
+            yield TextSpan.model_validate(row)
+        except ValidationError as error:
+            on_error(CaptureError(f"{path}: line {number}: {first_error(error)}"))
 
 
 def process_state(process: int) -> tuple[str, int] | None:
@@ -178,21 +198,70 @@ def process_state(process: int) -> tuple[str, int] | None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a line file; a torn last line is skipped, a missing file is empty."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    try:
-        rows = json.loads(b"[" + b",".join(lines) + b"]")  # at once: a third of the time
-    except ValueError:
-        rows = [_object(line, number, path) for number, line in enumerate(lines, start=1)]
-    if len(rows) != len(lines) or not all(isinstance(row, dict) for row in rows):
-        raise CaptureError(f"{path}: every line must be one JSON object")
-    return cast(list[dict[str, Any]], rows)
+    """The JSON objects of a line file, as `iter_lines` has them; raises `CaptureError` for a line that is none."""
+    return [row for _, row in iter_lines(path)]
 
 
-def _object(line: bytes, number: int, path: Path) -> Any:
+def iter_lines(path: Path, on_error: OnError = raise_error) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a line file with the numbers of their lines, from 1 on; the file is read as a stream.
+
+    A torn last line is skipped, a missing file is empty. A line that is no JSON object is passed to `on_error`, and
+    left out where that returns.
+    """
     try:
-        return json.loads(line)
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(MAX_LINE), b"")
+            for number, line in enumerate(lines, start=1):
+                if line.endswith(b"\n"):
+                    try:
+                        row = _object(line)
+                    except (ValueError, RecursionError) as error:
+                        on_error(CaptureError(f"{path}: line {number} {_first_line(error)}"))
+                    else:
+                        yield number, row
+                elif len(line) == MAX_LINE:
+                    raise CaptureError(f"{path}: line {number} has more than {MAX_LINE} bytes")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def iter_steps(path: Path, on_error: OnError = raise_error) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file with a line per step, as `iter_lines`; `i` must count the steps from 0 on."""
+    expected = 0
+    for number, row in iter_lines(path, on_error):
+        i = row.get("i")
+        if type(i) is not int or i != expected:
+            on_error(CaptureError(f"{path}: line {number} is about step {i}, not {expected}"))
+        expected = i + 1 if type(i) is int else expected + 1
+        yield number, row
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        row = _parsed(line)
     except ValueError as error:
-        raise CaptureError(f"{path}: line {number} is no JSON: {error}") from None
+        raise ValueError(f"is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError("is no JSON object")
+    return row
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON text as a value; raises `ValueError` also for NaN and infinity, and for half of a surrogate pair."""
+    value = _DECODER.decode(content.decode("utf-8"))
+    if b"\\u" in content:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -25,8 +25,11 @@ def test_captures_without_a_step_are_skipped(tmp_path: Path) -> None:
     assert len(open_episodes(folder)) == 1
 
 
-def test_an_unfinished_capture_is_named(tmp_path: Path) -> None:
+def test_a_capture_under_way_is_left_out(tmp_path: Path) -> None:
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         capture.step(np.zeros(SPEC.frame.shape, np.uint8), {})
-        with pytest.raises(CaptureError, match="1 unfinished: run `iafm episodes recover`"):
+        with pytest.raises(CaptureError, match=r"no episodes .*what is being recorded"):
             open_episodes(tmp_path)
+        folder = record(tmp_path, 1)
+        episodes = open_episodes(tmp_path)
+    assert ([e.folder for e in episodes], episodes.skipped) == ([folder], ())

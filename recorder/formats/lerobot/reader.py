@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from games import Action, GameSpec
 from recorder.episodes.episode import Episode, EpisodeSet, drop_superseded
+from recorder.episodes.readable import pictures_size
 from recorder.format.manifest import CaptureError, Skipped, TextSpan
 from recorder.format.video import VideoSlice, frame_rate
 from recorder.formats.lerobot.damage import damage_of
@@ -64,6 +65,11 @@ class ExportedEpisode(Episode):
     def video(self) -> VideoSlice:
         path = self.folder / video_file(self._row.video_file)
         return VideoSlice(path, frame_rate(self.spec), self.spec.frame.shape, self._first_frame)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its pictures: the rest is shared with others, and small."""
+        return pictures_size(self.video, len(self))
 
     def __len__(self) -> int:
         return self._row.length

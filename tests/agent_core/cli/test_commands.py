@@ -61,7 +61,7 @@ def test_completion_knows_commands_options_and_choices(
         (["paly"], "no command 'paly'; did you mean 'play'?"),
         (["play", "--episods", "2"], "unknown argument '--episods'; did you mean '--episodes'?"),
         (["ask", "wy"], "no choice 'wy'; did you mean 'why'?"),
-        (["bench", "xyz"], "there are play, infer, train, env, wire"),
+        (["bench", "xyz"], "there are play, infer, train, env, wire, episodes"),
         (["serve", "--polcy", "random"], "did you mean '--policy'?"),
         ([], "COMMAND"),
         (["play", "minecraft"], "attach it over a bridge"),
@@ -256,7 +256,7 @@ def test_recording_goes_on_where_it_stopped(
     for added in (2, 0):
         assert main(["episodes", "export", str(tmp_path), "--out", str(exported), "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
-        assert report == {"added": added, "episodes": 2, "out": str(exported)}
+        assert report == {"added": added, "skipped": [], "episodes": 2, "out": str(exported)}
     assert main(["episodes", "validate", str(exported), "--json"]) == 0
     assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
 

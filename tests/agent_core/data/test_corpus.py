@@ -96,7 +96,7 @@ def test_instructions_beyond_the_models_room_are_warned_of(
     settings = config(data, "raw")
     narrow = settings.model.model_copy(update={"max_text_tokens": 4, "text_vocab_size": 272})
     settings = settings.model_copy(update={"model": narrow})
-    splits, frames = load_splits(settings, tmp_path)
+    splits, frames, _ = load_splits(settings, tmp_path)
     build_training_data(config(data, "raw"), splits, frames)
     assert "instructions are cut" not in caplog.text
     vocabulary = build_training_data(settings, splits, frames).vocabulary

@@ -175,9 +175,9 @@ def test_what_cannot_be_imported_is_said(
     error = capsys.readouterr().err
     assert f"{tmp_path} holds nothing to import: no captions.jsonl" in error
     (tmp_path / "a.jsonl").write_text("")
-    assert main(["episodes", "import", str(tmp_path), "--out", out]) == 2
-    assert "has no NAME.mp4 with a NAME.jsonl" in capsys.readouterr().err
-    play(tmp_path, "b")
+    assert main(["episodes", "import", str(tmp_path), "--out", out]) == 1
+    assert "a.mp4 beside the other file" in capsys.readouterr().err
+    play(tmp_path, "b-000001")
     assert main(["episodes", "import", str(tmp_path), "--game", "calvin", "--out", out]) == 2
     assert "calvin-v0 lacks controls" in capsys.readouterr().err
     assert main(["episodes", "import", str(arm(tmp_path / "arm", 2)), "--out", out]) == 2

@@ -76,7 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
 
 
 def test_frames_of_both_sizes_come_to_the_models(run: tuple[RunConfig, Path]) -> None:
-    parts, frames = load_splits(*run)
+    parts, frames, _ = load_splits(*run)
     assert isinstance(frames, np.ndarray)
     episodes = [e for part in parts.values() for e in part]
     assert {e.spec.frame.shape for e in episodes} == {(72, 128, 3), (105, 80, 3)}

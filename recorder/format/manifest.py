@@ -229,8 +229,12 @@ def iter_lines(path: Path, on_error: OnError = raise_error) -> Iterator[tuple[in
 
 def iter_steps(path: Path, on_error: OnError = raise_error) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a file with a line per step, as `iter_lines`; `i` must count the steps from 0 on."""
-    expected = 0
+    expected = before = 0
     for number, row in iter_lines(path, on_error):
+        expected, before = (
+            expected + number - before - 1,
+            number,
+        )  # a line that was left out is a step too
         i = row.get("i")
         if type(i) is not int or i != expected:
             on_error(CaptureError(f"{path}: line {number} is about step {i}, not {expected}"))

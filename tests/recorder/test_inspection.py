@@ -121,3 +121,4 @@ def test_each_track_is_read_to_its_end(tmp_path: Path) -> None:
         "events.jsonl: line 2 is no JSON object", "main.mp4",
     ):  # fmt: skip
         assert part in problems
+    assert "is about step 2" not in problems  # the damaged line stands for step 1

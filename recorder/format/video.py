@@ -6,6 +6,7 @@ writer dies. At the end `remux` turns it into an ordinary MP4 with its index in 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,8 +21,10 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from games import Frame, GameSpec
+from recorder.format.append_file import AppendFile
 from recorder.format.atomic import replaced_file
-from recorder.format.manifest import CaptureError
+from recorder.format.fragments import fragment
+from recorder.format.manifest import CaptureError, disk_errors
 
 CRF_STEP = 6
 """Added to crf by each lowering of quality: roughly half the bits."""
@@ -59,52 +62,82 @@ def frame_rate(spec: GameSpec) -> int:
 
 
 class VideoWriter:
-    """Writes frames 0, 1, 2, … of one capture, each on disk when `write` returns."""
+    """Writes frames 0, 1, 2, … of one capture, each in the file when `write` returns; a growing file is continued.
+
+    `write` raises `DiskFullError`, and `CaptureError` where the encoder fails, with nothing written.
+    """
 
     def __init__(self, path: Path, spec: GameSpec, profile: VideoProfile) -> None:
         self._spec = spec
         self.profile = profile
-        self._container: Any = av.open(
-            str(path),
-            "w",
-            format="mp4",
-            options={
-                "movflags": "frag_every_frame+empty_moov+default_base_moof",
-                "flush_packets": "1",
-            },
-        )
-        self._stream: Any = self._container.add_stream("libx264", rate=frame_rate(spec))
-        self._encoder: Any = self._stream
-        _configure(self._stream, spec, profile)
+        self._encoder = _encoder(spec, profile)
+        header, self._time_base = _header(spec, profile)
+        self._file = AppendFile(path)
+        if self._file.size < len(header):
+            self._file.cut(0)
+            self._file.append(header)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
 
     def write(self, frame: Frame, number: int) -> None:
-        video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        video_frame.pts = number
-        video_frame.time_base = Fraction(1, frame_rate(self._spec))
-        self._mux(self._encoder.encode(video_frame))
+        ticks = Fraction(1, frame_rate(self._spec)) / self._time_base
+        duration = round(ticks)
+        try:
+            video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            video_frame.pts = number
+            video_frame.time_base = Fraction(1, frame_rate(self._spec))
+            (packet,) = self._encoder.encode(video_frame)
+        except (av.FFmpegError, MemoryError, ValueError) as error:
+            self._restart()
+            raise CaptureError(
+                f"{self._file.path}: frame {number} cannot be encoded: {error}"
+            ) from None
+        time = round(number * ticks)
+        self._file.append(fragment(number, time, duration, packet.is_keyframe, bytes(packet)))
+
+    def cut(self, size: int) -> None:
+        """Remove the newest frames: those behind the first `size` bytes. The next one is a keyframe."""
+        self._file.cut(size)
+        self._restart()
 
     def lower_quality(self) -> bool:
         """Encode with fewer bits per frame from now on, which takes less time; False where quality is at its lowest."""
         if self.profile.crf + CRF_STEP > CRF_MAX:
             return False
-        self._mux(self._encoder.encode(None))
         self.profile = replace(self.profile, crf=self.profile.crf + CRF_STEP)
-        encoder: Any = av.CodecContext.create("libx264", "w")
-        encoder.framerate = frame_rate(self._spec)
-        encoder.time_base = Fraction(1, frame_rate(self._spec))
-        encoder.flags |= int(av.codec.context.Flags.global_header)
-        _configure(encoder, self._spec, self.profile)
-        self._encoder = encoder
+        self._restart()
         return True
 
     def close(self) -> None:
-        self._mux(self._encoder.encode(None))
-        self._container.close()
+        """Close the file; safe to call twice."""
+        self._file.close()
 
-    def _mux(self, packets: list[Any]) -> None:
-        for packet in packets:
-            packet.stream = self._stream
-            self._container.mux(packet)
+    def _restart(self) -> None:
+        self._encoder = _encoder(self._spec, self.profile)
+
+
+def _encoder(spec: GameSpec, profile: VideoProfile) -> Any:
+    """An encoder that gives a packet for each frame at once, the first a keyframe."""
+    encoder: Any = av.CodecContext.create("libx264", "w")
+    encoder.framerate = frame_rate(spec)
+    encoder.time_base = Fraction(1, frame_rate(spec))
+    encoder.flags |= int(av.codec.context.Flags.global_header)
+    _configure(encoder, spec, profile)
+    return encoder
+
+
+def _header(spec: GameSpec, profile: VideoProfile) -> tuple[bytes, Fraction]:
+    """The boxes before the first fragment, the same for every crf, and the seconds of a tick of the track."""
+    file = io.BytesIO()
+    options = {"movflags": "frag_custom+empty_moov+default_base_moof"}
+    with av.open(file, "w", format="mp4", options=options) as container:
+        stream: Any = container.add_stream("libx264", rate=frame_rate(spec))
+        _configure(stream, spec, profile)
+        container.start_encoding()
+        return file.getvalue(), stream.time_base
 
 
 def _configure(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
@@ -261,14 +294,34 @@ def count_frames(path: Path, rate: int) -> int:
 
 
 def remux(path: Path, frames: int) -> None:
-    """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically."""
+    """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically.
+
+    Raises `DiskFullError` where there is no room for both, `CaptureError` where it has fewer frames; it stays then.
+    """
+    with replaced_file(path) as draft, disk_errors(path.parent):
+        _copy_packets(path, draft, frames)
+        with reading(
+            draft
+        ) as written:  # what a full disk cut off is not always an error of the muxer
+            copied = sum(1 for _ in intact_packets(written))
+        if copied != frames:
+            raise CaptureError(f"{path}: {copied} of {frames} frames could be copied")
+
+
+def _copy_packets(path: Path, draft: Path, frames: int) -> None:
     options = {"movflags": "faststart"}
-    with (
-        replaced_file(path) as draft,
-        reading(path) as source,
-        av.open(str(draft), "w", format="mp4", options=options) as target,
-    ):
+    with reading(path) as source, writing(draft, options) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in islice(intact_packets(source), frames):
             packet.stream = stream
             target.mux(packet)
+
+
+@contextmanager
+def writing(path: Path, options: dict[str, str]) -> Iterator[Any]:
+    """A new MP4; errors of the muxer are raised as `OSError` with their number."""
+    try:
+        with av.open(str(path), "w", format="mp4", options=options) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error

@@ -24,7 +24,7 @@ SPEC = GameSpec(
 
 @pytest.fixture
 def abandoned(tmp_path: Path) -> Path:
-    """A capture of 45 steps as a killed writer leaves it: the newest frame is not in the file yet."""
+    """A capture of 45 steps as a killed writer leaves it."""
     root = tmp_path / "captures"
     capture = CaptureWriter.create(root, SPEC, CaptureInfo(seed=1))
     for i in range(45):
@@ -43,7 +43,7 @@ def abandoned(tmp_path: Path) -> Path:
 
 def test_recovery_is_whole_and_happens_once(abandoned: Path) -> None:
     (report,) = recover(abandoned.parent)
-    assert (report.outcome, report.steps) == ("recovered", 44)
+    assert (report.outcome, report.steps) == ("recovered", 45)
     before = {p: p.read_bytes() for p in abandoned.rglob("*") if p.is_file()}
     assert recover(abandoned.parent) == []
     assert {p: p.read_bytes() for p in abandoned.rglob("*") if p.is_file()} == before
@@ -59,7 +59,7 @@ def test_a_video_cut_off_anywhere_is_kept_up_to_there(abandoned: Path, share: fl
     video.write_bytes(content[: int(len(content) * share)])
     (report,) = recover(abandoned.parent)
     assert report.outcome == "recovered"
-    assert 0 < report.steps < 44
+    assert 0 < report.steps < 45
     assert validate(abandoned) == []
     (episode,) = open_episodes(abandoned.parent)
     means = [int(frame.mean()) for frame in episode.frames()]

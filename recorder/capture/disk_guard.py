@@ -7,10 +7,6 @@ from pathlib import Path
 
 from recorder.format.manifest import DiskFullError
 
-DISK_NEEDED = 2 << 30
-"""Free bytes without which no capture is started."""
-DISK_PAUSE = 500 << 20
-"""Free bytes below which steps are dropped (and counted) until there is room again."""
 DISK_CHECK_STEPS = 20
 """Steps between two checks of the free space."""
 

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from games import Frame, GameSpec
-from recorder.capture.disk_guard import DISK_NEEDED, DISK_PAUSE, DiskGuard
+from recorder.capture.disk_guard import DiskGuard
 from recorder.capture.notes import NoteWriter
 from recorder.capture.recording_process import RecordingProcess
 from recorder.capture.spool import Spool
+from recorder.capture.writer import DISK_NEEDED, DISK_PAUSE
 from recorder.format.manifest import CaptureError, CaptureInfo, DiskFullError, Style
 from recorder.format.video import VideoProfile
 

@@ -11,8 +11,8 @@ import re
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from recorder.capture.spool import SPOOL, Spool
 from recorder.capture.writer import CaptureWriter
 from recorder.format.actions import as_format_2
 from recorder.format.atomic import DRAFT, replaced_file
-from recorder.format.fragments import fragment_ends
 from recorder.format.manifest import (
     ACTIONS,
     EVENTS,
@@ -35,9 +34,10 @@ from recorder.format.manifest import (
     read_manifest,
     write_manifest,
 )
-from recorder.format.video import count_frames, frame_rate, profile_for, remux
+from recorder.format.video import count_frames, frame_rate, growing_frames, profile_for, remux
 
 Row = dict[str, Any]
+LINES_AT_ONCE = 1000
 _CAPTURE_NAME = re.compile(r"\d{8}T\d{6}_[a-z0-9_-]+_[0-9a-f]{8}")
 
 
@@ -93,19 +93,19 @@ def _recover_one(folder: Path) -> Recovered | None:
 
 def _complete(folder: Path, manifest: Manifest) -> int:
     """Bring all files to the same steps and the video to its final form; returns the number of steps."""
-    steps = min(
-        count_frames(folder / VIDEO, frame_rate(manifest.spec)) if _has_header(folder) else 0,
-        _intact_lines(folder / ACTIONS),
-        _intact_lines(folder / FRAMES),
-    )
-    if (folder / SPOOL).exists():
-        steps = _write_spooled(folder, manifest, steps)
+    rate = frame_rate(manifest.spec)
+    ends = growing_frames(folder / VIDEO, rate) if _has_header(folder) else [0]
+    frames = len(ends) - 1 if ends else count_frames(folder / VIDEO, rate)
+    steps = min(frames, _intact_lines(folder / ACTIONS), _intact_lines(folder / FRAMES))
+    if ends and (folder / SPOOL).exists():
+        steps = _write_spooled(folder, manifest, steps, ends[steps])
     if not steps:
         return 0
-    _rewrite(folder / ACTIONS, steps, lambda row: as_format_2(row, manifest.info.actor))
-    _rewrite(folder / FRAMES, steps)
-    _rewrite(folder / EVENTS)
-    _rewrite(folder / TEXT, change=lambda row: _moved_before(row, steps))
+    _cut_lines(folder / ACTIONS, steps)
+    _cut_lines(folder / FRAMES, steps)
+    _rewrite(folder / ACTIONS, lambda row: as_format_2(row, manifest.info.actor))
+    _rewrite(folder / EVENTS, lambda row: row)
+    _rewrite(folder / TEXT, lambda row: _moved_before(row, steps))
     remux(folder / VIDEO, steps)
     (folder / SPOOL).unlink(missing_ok=True)
     for draft in folder.rglob("*" + DRAFT):
@@ -117,11 +117,15 @@ def _has_header(folder: Path) -> bool:
     return (folder / VIDEO).exists() and (folder / VIDEO).stat().st_size > 0
 
 
-def _write_spooled(folder: Path, manifest: Manifest, steps: int) -> int:
+def _write_spooled(folder: Path, manifest: Manifest, steps: int, video_end: int) -> int:
     """Write the steps that the recording process had not come to; returns how many steps there are then."""
     spool = Spool.open(folder, manifest.spec.frame.shape)
     try:
-        if steps < spool.counted <= steps + spool.slots and _cut(folder, steps):
+        if steps < spool.counted <= steps + spool.slots:
+            if _has_header(folder):
+                os.truncate(folder / VIDEO, video_end)
+            _cut_lines(folder / ACTIONS, steps)
+            _cut_lines(folder / FRAMES, steps)
             return _write_rest(folder, manifest, steps, spool)
         return steps
     finally:
@@ -145,59 +149,64 @@ def _write_rest(folder: Path, manifest: Manifest, steps: int, spool: Spool) -> i
     return capture.steps
 
 
-def _cut(folder: Path, steps: int) -> bool:
-    """Cut the growing files to whole steps, so that more can be appended; False where the video grows no more."""
-    video = folder / VIDEO
-    ends = fragment_ends(video) if _has_header(folder) else [0]
-    if steps >= len(ends):
-        return False
-    if video.exists():
-        os.truncate(video, ends[steps])
-    for name in (ACTIONS, FRAMES):
-        _rewrite(folder / name, steps)
-    return True
-
-
 def _moved_before(row: Row, steps: int) -> Row:
     """A text about steps that are cut off, moved to the end: nothing typed is lost."""
     ends = {name: min(row[name], steps) for name in ("i0", "i1") if isinstance(row.get(name), int)}
     return {**row, **ends}
 
 
-def _rewrite(
-    path: Path, lines: int | None = None, change: Callable[[Row], Row] | None = None
-) -> None:
-    """Keep the intact lines, at most the first `lines`, each as `change` makes it; atomic, line by line."""
-    if not path.exists():
+def _cut_lines(path: Path, lines: int) -> None:
+    """Keep the first `lines` lines of a file."""
+    if path.exists():
+        with path.open("rb") as file:
+            size = sum(map(len, islice(file, lines)))
+        os.truncate(path, size)
+
+
+def _rewrite(path: Path, change: Callable[[Row], Row]) -> None:
+    """Replace a line file by its intact lines, each as `change` makes it, where that makes a difference."""
+    if not path.exists() or all(row is not None and change(row) == row for row in _lines(path)):
         return
     with replaced_file(path) as draft, draft.open("w", encoding="utf-8") as file:
-        for number, row in enumerate(_rows(path)):
-            if number == lines:
-                break
-            kept = change(row) if change else row
-            file.write(json.dumps(kept, separators=(",", ":"), allow_nan=False) + "\n")
+        for row in _rows(path):
+            line = json.dumps(change(row), separators=(",", ":"), allow_nan=False)
+            file.write(line + "\n")
 
 
 def _intact_lines(path: Path) -> int:
     """Number of intact lines from the start on whose "i" counts up."""
     count = 0
-    for row in _rows(path):
-        if row.get("i") != count:
+    for row in _lines(path):
+        if row is None or row.get("i") != count:
             break
         count += 1
     return count
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """The objects of a line file, without lines that are torn or hold no JSON object."""
+    return (row for row in _lines(path) if row is not None)
+
+
+def _lines(path: Path) -> Iterator[Row | None]:
+    """The objects of a line file, None for a line that is torn or holds no JSON object."""
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
-            with suppress(ValueError):
-                row = json.loads(line) if line.endswith(b"\n") else None
-                if isinstance(row, dict):
-                    yield row
+        while lines := list(islice(file, LINES_AT_ONCE)):
+            try:
+                rows = json.loads(b"[" + b",".join(lines) + b"]")  # at once: a third of the time
+            except ValueError:
+                rows = []
+            if len(rows) != len(lines) or not lines[-1].endswith(b"\n"):
+                rows = map(_object, lines)
+            yield from (row if isinstance(row, dict) else None for row in rows)
+
+
+def _object(line: bytes) -> Any:
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
 
 
 def is_being_written(manifest: Manifest) -> bool:

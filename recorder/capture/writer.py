@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from games import Action, Frame, GameSpec
-from recorder.capture.disk_guard import DISK_NEEDED, DISK_PAUSE, DiskGuard, require_room
+from recorder.capture.disk_guard import DiskGuard, require_room
 from recorder.capture.notes import NoteWriter
 from recorder.capture.spool import SPOOL, Spool
 from recorder.format.actions import action_row
@@ -40,6 +40,11 @@ from recorder.format.manifest import (
     write_manifest,
 )
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
+
+DISK_NEEDED = 2 << 30
+"""Free bytes without which no capture is started."""
+DISK_PAUSE = 500 << 20
+"""Free bytes below which steps are dropped (and counted) until there is room again."""
 
 
 class CaptureWriter:
@@ -189,9 +194,8 @@ class CaptureWriter:
 
     def _cut_to_whole_steps(self) -> None:
         """Remove what was written of a step that is not whole."""
-        for track, size in zip(
-            (self._video, self._frames, self._actions), self._whole[1], strict=True
-        ):
+        tracks: tuple[VideoWriter | AppendFile, ...] = (self._video, self._frames, self._actions)
+        for track, size in zip(tracks, self._whole[1], strict=True):
             if track.size > size:
                 track.cut(size)
 

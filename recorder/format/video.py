@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from games import Frame, GameSpec
 from recorder.format.append_file import AppendFile
 from recorder.format.atomic import replaced_file
-from recorder.format.fragments import fragment
+from recorder.format.fragments import fragment, fragment_ends
 from recorder.format.manifest import CaptureError, disk_errors
 
 CRF_STEP = 6
@@ -291,6 +291,29 @@ def count_frames(path: Path, rate: int) -> int:
         for decoded in container.decode(stream):
             count += round((decoded.pts or 0) * tick) >= last
     return last + count
+
+
+def growing_frames(path: Path, rate: int) -> list[int]:
+    """The byte at which the header of a growing file ends, then each frame that can be decoded from the start on.
+
+    Empty for a file that does not grow: an ordinary MP4, or no video at all. Only the newest frames are decoded: a file
+    is cut off at its end.
+    """
+    ends = fragment_ends(path)
+    first = max(0, len(ends) - 1 - 2 * rate)  # at least one group of pictures
+    if len(ends) < 2:
+        return ends
+    with path.open("rb") as file:
+        newest = file.read(ends[0])
+        file.seek(ends[first])
+        newest += file.read(ends[-1] - ends[first])
+    frames = 0
+    with suppress(av.FFmpegError), av.open(io.BytesIO(newest)) as container:
+        packets = intact_packets(container)
+        for packet in dropwhile(lambda packet: not packet.is_keyframe, packets):
+            for decoded in packet.decode():
+                frames = round((decoded.pts or 0) * float(packet.time_base) * rate) + 1
+    return ends[: frames + 1]
 
 
 def remux(path: Path, frames: int) -> None:

@@ -95,7 +95,13 @@ class LiveRecorder:
         })  # fmt: skip
 
     def restart(self) -> LiveRecorder:
-        """A new capture with the same settings, where this one's recording process has ended."""
+        """A new capture with the same settings; this one is closed, or left to `recover` where that cannot be."""
+        if self._report is None:
+            with suppress(CaptureError):
+                self.close(interrupted=True)
+            self._report = self._report or LiveReport(
+                self._spool.counted, self.dropped, self._lowered, self._queued
+            )
         return LiveRecorder(self._settings)
 
     @property
@@ -160,6 +166,7 @@ class LiveRecorder:
         except DiskFullError:
             if self._lockstep:
                 raise
+            self._guard.paused = True  # until the disk is looked at again
             self._drop()
             return
         self._unwritten = 0

@@ -79,7 +79,11 @@ def _recover_one(folder: Path) -> Recovered | None:
             return Recovered(folder, "still recording")
         steps = _complete(folder, manifest)
         if steps == 0:
-            return Recovered(folder, f"no complete step was written; {_delete(folder)}")
+            texts = sum(1 for _ in _rows(folder / TEXT))
+            lost = (
+                f"no complete step was written, {texts} texts" if texts else "no step was written"
+            )
+            return Recovered(folder, f"{lost}; {_delete(folder)}")
         done = manifest.model_copy(
             update={"status": "recovered", "writer": 0, "writer_started": None, "steps": steps}
         )
@@ -96,13 +100,16 @@ def _complete(folder: Path, manifest: Manifest) -> int:
     rate = frame_rate(manifest.spec)
     ends = growing_frames(folder / VIDEO, rate) if _has_header(folder) else [0]
     frames = len(ends) - 1 if ends else count_frames(folder / VIDEO, rate)
-    steps = min(frames, _intact_lines(folder / ACTIONS), _intact_lines(folder / FRAMES))
-    if ends and (folder / SPOOL).exists():
-        steps = _write_spooled(folder, manifest, steps, ends[steps])
+    tracks = (frames, _intact_lines(folder / ACTIONS), _intact_lines(folder / FRAMES))
+    steps, has_spool = min(tracks), (folder / SPOOL).exists()
+    if not steps and max(tracks) > 1:  # a kill leaves a difference of one
+        raise CaptureError("no step is whole: {} frames, {} actions, {} times".format(*tracks))
+    if steps or has_spool:
+        _cut(folder, steps, ends)
+    if ends and has_spool:
+        steps = _write_spooled(folder, manifest, steps)
     if not steps:
         return 0
-    _cut_lines(folder / ACTIONS, steps)
-    _cut_lines(folder / FRAMES, steps)
     _rewrite(folder / ACTIONS, lambda row: as_format_2(row, manifest.info.actor))
     _rewrite(folder / EVENTS, lambda row: row)
     _rewrite(folder / TEXT, lambda row: _moved_before(row, steps))
@@ -117,15 +124,19 @@ def _has_header(folder: Path) -> bool:
     return (folder / VIDEO).exists() and (folder / VIDEO).stat().st_size > 0
 
 
-def _write_spooled(folder: Path, manifest: Manifest, steps: int, video_end: int) -> int:
+def _cut(folder: Path, steps: int, ends: list[int]) -> None:
+    """Cut the files to whole steps. FFmpeg opens no growing video that ends in a part of a fragment's head."""
+    for name in (ACTIONS, FRAMES):
+        _cut_lines(folder / name, steps)
+    if ends and _has_header(folder):
+        os.truncate(folder / VIDEO, ends[steps])
+
+
+def _write_spooled(folder: Path, manifest: Manifest, steps: int) -> int:
     """Write the steps that the recording process had not come to; returns how many steps there are then."""
     spool = Spool.open(folder, manifest.spec.frame.shape)
     try:
         if steps < spool.counted <= steps + spool.slots:
-            if _has_header(folder):
-                os.truncate(folder / VIDEO, video_end)
-            _cut_lines(folder / ACTIONS, steps)
-            _cut_lines(folder / FRAMES, steps)
             return _write_rest(folder, manifest, steps, spool)
         return steps
     finally:

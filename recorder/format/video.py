@@ -31,6 +31,9 @@ CRF_STEP = 6
 CRF_MAX = 40
 """The highest crf: beyond it frames are no longer useful."""
 
+NEWEST_BYTES = 1 << 30
+"""The largest part of a growing file, its two newest groups of pictures, that is read into memory."""
+
 
 @dataclass(frozen=True)
 class VideoProfile:
@@ -84,19 +87,27 @@ class VideoWriter:
 
     def write(self, frame: Frame, number: int) -> None:
         ticks = Fraction(1, frame_rate(self._spec)) / self._time_base
-        duration = round(ticks)
+        try:
+            packet = self._encode(frame, number)
+            content = fragment(
+                number, round(number * ticks), round(ticks), packet.is_keyframe, bytes(packet)
+            )
+            self._file.append(content)
+        except BaseException:
+            self._restart()  # the encoder counts on a frame that is not in the file
+            raise
+
+    def _encode(self, frame: Frame, number: int) -> Any:
         try:
             video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
             video_frame.pts = number
             video_frame.time_base = Fraction(1, frame_rate(self._spec))
             (packet,) = self._encoder.encode(video_frame)
+            return packet
         except (av.FFmpegError, MemoryError, ValueError) as error:
-            self._restart()
             raise CaptureError(
                 f"{self._file.path}: frame {number} cannot be encoded: {error}"
             ) from None
-        time = round(number * ticks)
-        self._file.append(fragment(number, time, duration, packet.is_keyframe, bytes(packet)))
 
     def cut(self, size: int) -> None:
         """Remove the newest frames: those behind the first `size` bytes. The next one is a keyframe."""
@@ -303,6 +314,10 @@ def growing_frames(path: Path, rate: int) -> list[int]:
     first = max(0, len(ends) - 1 - 2 * rate)  # at least one group of pictures
     if len(ends) < 2:
         return ends
+    if ends[-1] - ends[first] > NEWEST_BYTES:
+        raise CaptureError(
+            f"{path} is damaged: {2 * rate} frames of {ends[-1] - ends[first]:,} bytes"
+        )
     with path.open("rb") as file:
         newest = file.read(ends[0])
         file.seek(ends[first])
@@ -321,11 +336,9 @@ def remux(path: Path, frames: int) -> None:
 
     Raises `DiskFullError` where there is no room for both, `CaptureError` where it has fewer frames; it stays then.
     """
-    with replaced_file(path) as draft, disk_errors(path.parent):
+    with disk_errors(path.parent), replaced_file(path) as draft:
         _copy_packets(path, draft, frames)
-        with reading(
-            draft
-        ) as written:  # what a full disk cut off is not always an error of the muxer
+        with reading(draft) as written:  # the muxer does not report every error of a full disk
             copied = sum(1 for _ in intact_packets(written))
         if copied != frames:
             raise CaptureError(f"{path}: {copied} of {frames} frames could be copied")
@@ -333,7 +346,7 @@ def remux(path: Path, frames: int) -> None:
 
 def _copy_packets(path: Path, draft: Path, frames: int) -> None:
     options = {"movflags": "faststart"}
-    with reading(path) as source, writing(draft, options) as target:
+    with reading(path) as source, disk_errors(path.parent), writing(draft, options) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in islice(intact_packets(source), frames):
             packet.stream = stream

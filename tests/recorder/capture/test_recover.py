@@ -11,7 +11,8 @@ import pytest
 
 from games import Button, FrameSize, GameSpec
 from recorder import CaptureInfo, CaptureWriter, open_episodes, recover, validate
-from recorder.format.manifest import process_state, read_manifest, write_manifest
+from recorder.format.fragments import fragment_ends
+from recorder.format.manifest import process_state, read_lines, read_manifest, write_manifest
 
 SPEC = GameSpec(
     id="toy-v0",
@@ -123,3 +124,141 @@ def test_only_the_writer_itself_counts_as_alive(abandoned: Path) -> None:
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, not yet fetched
     assert outcome(writer=other.pid, writer_started=started) == "recovered"
     other.wait()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.83])
+def test_every_byte_of_the_last_fragment_may_be_the_last(abandoned: Path, share: float) -> None:
+    video = abandoned / "video/main.mp4"
+    *_, before, end = fragment_ends(video)
+    os.truncate(video, before + round(share * (end - before)))
+    (report,) = recover(abandoned.parent)
+    assert (report.outcome, report.steps) == ("recovered", 44)
+    assert validate(abandoned) == []
+
+
+def test_a_damaged_line_costs_itself_where_lines_are_not_numbered(abandoned: Path) -> None:
+    texts = abandoned / "text.jsonl"
+    line = texts.read_text()
+    texts.write_text('{"id": 1, "te\n' + line)
+    (abandoned / "events.jsonl").write_text('{"kind": "a"}\n[]\n{"kind": "b"}\n{"kind"')
+    assert recover(abandoned.parent)[0].outcome == "recovered"
+    assert texts.read_text() == line
+    assert [e["kind"] for e in read_lines(abandoned / "events.jsonl")] == ["a", "b"]
+    assert validate(abandoned) == []
+
+
+def test_what_was_killed_before_its_first_step_can_be_deleted(tmp_path: Path) -> None:
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
+        capture.text(style="thought", text="hop")
+        shutil.copytree(capture.folder, tmp_path / "copy")
+    shutil.rmtree(capture.folder)
+    folder = (tmp_path / "copy").rename(capture.folder)
+    write_manifest(folder, read_manifest(folder).model_copy(update={"writer": 0}))
+    (report,) = recover(tmp_path)
+    assert report.outcome == f"no complete step was written, 1 texts; delete it: rm -r {folder}"
+    begun = tmp_path / "20260101T000000_toy_01234567"
+    (begun / "video").mkdir(parents=True)
+    (begun / "manifest.json.draft").write_text("{")
+    foreign = tmp_path / "20260101T000000_toy_89abcdef"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("")
+    outcomes = {report.folder: report.outcome for report in recover(tmp_path)}
+    assert outcomes[begun].endswith(f"delete it: rm -r {begun}")
+    assert "rm" not in outcomes[foreign]
+
+
+def test_what_no_kill_leaves_is_not_deleted_or_cut(abandoned: Path) -> None:
+    (abandoned / "actions.jsonl").write_text("")
+    before = (abandoned / "video/main.mp4").read_bytes()
+    (report,) = recover(abandoned.parent)
+    assert report.outcome == "no step is whole: 45 frames, 0 actions, 45 times"
+    assert (abandoned / "video/main.mp4").read_bytes() == before
+
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+import numpy as np
+from games import GameSpec
+from recorder import CaptureInfo, CaptureWriter, recover, validate
+from recorder.capture.spool import Spool
+from recorder.format.manifest import read_manifest
+
+spec, root = GameSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2])
+CHANGES = {"os.rename", "os.truncate", "os.remove", "os.mkdir"}
+
+def frame(i):
+    return np.full(spec.frame.shape, 20 * i, np.uint8)
+
+def write(place):
+    with CaptureWriter.create(place, spec, CaptureInfo()) as capture:
+        for i in range(6):
+            capture.step(frame(i), {"jump": i % 2})
+        capture.text(style="thought", text="hop", i0=3)
+
+def abandon(place):
+    capture = CaptureWriter.create(place, spec, CaptureInfo())
+    spool = Spool.create(capture.folder, spec.frame.shape, 4)
+    for i in range(6):
+        values = dict(action={"jump": i % 2}, executed=None, by=None, reward=0.0, t_ns=i, observed=True, dropped=0)
+        spool.put(frame(i), values)
+        if i < 3:
+            capture.write_spooled(spool)
+    capture.text(style="thought", text="hop", i0=3)
+    (capture.folder / "actions.jsonl").open("a").write('{"i": 3')
+
+def child(work, kill_at):
+    count = 0
+    def hook(event, args):
+        nonlocal count
+        if event in CHANGES or (event == "open" and "w" in str(args[1])):
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+    process = os.fork()
+    if process == 0:
+        if kill_at:
+            sys.addaudithook(hook)
+        work()
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(process, 0)[1])
+
+def rounds(name, prepare, work):
+    for kill_at in range(1, 99):
+        place = root / f"{name}-{kill_at}"
+        prepare(place)
+        was_killed = child(lambda: work(place), kill_at)
+        recover(place)
+        for folder in place.iterdir():
+            outcomes = [r.outcome for r in recover(place)]
+            is_there = (folder / "manifest.json").exists() and read_manifest(folder).steps
+            steps = read_manifest(folder).steps if is_there else 0
+            left = [p.name for p in folder.rglob("*") if p.suffix in (".draft", ".bin")]
+            print(name, kill_at, steps, outcomes, validate(folder) if steps else [], left if steps else [], sep="|")
+        if not was_killed:
+            return
+
+rounds("write", lambda place: place.mkdir(), write)
+rounds("recover", lambda place: child(lambda: abandon(place), 0), recover)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX processes")
+def test_a_kill_between_any_two_changes_of_files_costs_nothing(tmp_path: Path) -> None:
+    """The writer loses what it had not written; recovery, killed and repeated, nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, SPEC.model_dump_json(), str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines()]
+    assert len(rows) >= 15
+    for name, _, steps, outcomes, problems, left in rows:
+        assert (problems, left) == ("[]", "[]")
+        if steps == "6":
+            assert outcomes == "[]"
+        else:
+            assert name == "write"
+            assert steps == "0"
+            assert "delete it: rm -r" in outcomes
+    assert {name for name, _, steps, *_ in rows if steps == "6"} == {"write", "recover"}

@@ -121,7 +121,8 @@ def test_a_bad_capture_is_named_and_the_others_are_not_recorded_again(
     lamp: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "data"
-    main(command(lamp, "press", out, 3))
+    for seed in range(3):
+        record_one(RecordingPlan(out, 1, tasks=("press",), game=lamp), seed)
     bad = next(e for e in open_episodes(out) if e.header.seed == 1)
     (bad.folder / "manifest.json").write_text("{")
     capfd.readouterr()

@@ -104,7 +104,7 @@ def record_expert(
     game.expert()
     make(plan.game).close()
     delete_abandoned(plan.out)
-    recorded = _seeds_in(plan.out, game.spec)
+    recorded = recorded_seeds(plan.out, game.spec)
     seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
     missing = [seed for seed in seeds if seed not in recorded]
     results: list[Recorded] = []
@@ -307,7 +307,7 @@ def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) ->
     return (float(rng.choice(pitches)), float(rng.choice(control.yaw_bins)))
 
 
-def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
+def recorded_seeds(folder: Path, spec: GameSpec) -> set[int | None]:
     """Seeds of the game's episodes in a folder; captures that cannot be read are named on the log."""
     try:
         episodes = open_episodes(folder)

@@ -145,6 +145,7 @@ class LiveRecorder:
             "by": by,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
+            "wall_ns": time.time_ns(),
             "observed": observed,
             "dropped": self._unwritten,
         }
@@ -230,6 +231,7 @@ class LiveRecorder:
                 if self._unwritten:
                     with suppress(DiskFullError):
                         self._event("dropped_at_end", steps=self._unwritten)
+                    self._unwritten = 0
                 end = self._process.end(
                     {"do": "close", "success": success, "interrupted": interrupted}
                 )

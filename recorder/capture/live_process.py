@@ -43,7 +43,7 @@ class SpoolWorker:
             if waiting > self._spool.slots // 2 and self._has_cooled_down():
                 self._lowered += self._capture.lower_quality()
                 self._lowered_at = self._capture.steps
-            self._capture.write_spooled(self._spool)
+            self._capture.write_spooled(*self._spool.read(self._capture.steps))
             self._answer({"written": self._capture.steps, "lowered": self._lowered})
 
     def _has_cooled_down(self) -> bool:

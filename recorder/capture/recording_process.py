@@ -70,7 +70,7 @@ class RecordingProcess:
     def end(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send the last message and wait for the process to finish; returns its report."""
         try:
-            if self._end is None:
+            if self._end is None and not self._to.closed:
                 self.send(message)
             self._to.close()
             while self._end is None:

@@ -6,6 +6,7 @@ Every step of it can be repeated: after a kill the next run does the same again,
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from games import Frame
 from recorder.capture.spool import SPOOL, Spool
 from recorder.capture.writer import CaptureWriter
 from recorder.format.actions import as_format_2
@@ -28,7 +30,6 @@ from recorder.format.manifest import (
     TEXT,
     VIDEO,
     CaptureError,
-    DiskFullError,
     Manifest,
     process_state,
     read_manifest,
@@ -36,6 +37,7 @@ from recorder.format.manifest import (
 )
 from recorder.format.video import count_frames, frame_rate, growing_frames, profile_for, remux
 
+logger = logging.getLogger("iafm.record")
 Row = dict[str, Any]
 LINES_AT_ONCE = 1000
 _CAPTURE_NAME = re.compile(r"\d{8}T\d{6}_[a-z0-9_-]+_[0-9a-f]{8}")
@@ -149,15 +151,19 @@ def _write_rest(folder: Path, manifest: Manifest, steps: int, spool: Spool) -> i
     profile = replace(profile_for(manifest.spec), pixel_format=manifest.pixel_format)
     capture = CaptureWriter(folder, manifest, profile, disk_pause=0, steps=steps, dropped=dropped)
     try:
-        while capture.steps < spool.counted:
-            capture.write_spooled(spool)
-    except DiskFullError:
-        raise
-    except CaptureError:  # a damaged step: what is before it is kept
-        pass
+        while capture.steps < spool.counted and (step := _intact(spool, capture.steps)):
+            capture.write_spooled(*step)
     finally:
         capture.close_files()
     return capture.steps
+
+
+def _intact(spool: Spool, number: int) -> tuple[Frame, Row] | None:
+    try:
+        return spool.read(number)
+    except CaptureError as error:
+        logger.warning("%s: it and the %d after it are left out", error, spool.counted - number - 1)
+        return None
 
 
 def _moved_before(row: Row, steps: int) -> Row:

@@ -22,7 +22,7 @@ import numpy as np
 from games import Action, Frame, GameSpec
 from recorder.capture.disk_guard import DiskGuard, require_room
 from recorder.capture.notes import NoteWriter
-from recorder.capture.spool import SPOOL, Spool
+from recorder.capture.spool import SPOOL
 from recorder.format.actions import action_row
 from recorder.format.append_file import AppendFile
 from recorder.format.manifest import (
@@ -136,6 +136,7 @@ class CaptureWriter:
         by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
+        wall_ns: int | None = None,
         observed: bool = True,
     ) -> int:
         """Write frame i and the action active after it; returns i.
@@ -168,19 +169,21 @@ class CaptureWriter:
             reward=reward,
         )  # fmt: skip
         try:
-            self._write_step(frame, i, t_ns, row)
+            self._write_step(frame, i, t_ns, wall_ns, row)
         except BaseException:
             self._cut_to_whole_steps()
             raise
         self._unwritten = 0
         return i
 
-    def _write_step(self, frame: Frame, i: int, t_ns: int | None, row: dict[str, Any]) -> None:
+    def _write_step(
+        self, frame: Frame, i: int, t_ns: int | None, wall_ns: int | None, row: dict[str, Any]
+    ) -> None:
         line = {
             "i": i,
             "pts": i,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
-            "wall_ns": time.time_ns(),
+            "wall_ns": time.time_ns() if wall_ns is None else wall_ns,
             "game_tick": i + self.dropped,
             "dropped_before": self._unwritten,
         }
@@ -199,12 +202,12 @@ class CaptureWriter:
             if track.size > size:
                 track.cut(size)
 
-    def write_spooled(self, spool: Spool) -> None:
-        """Write the next step of a live game from its spool."""
-        frame, values = spool.read(self.steps)
-        if dropped := values.pop("dropped"):
+    def write_spooled(self, frame: Frame, values: dict[str, Any]) -> None:
+        """Write a step of a live game as its `Spool` has it."""
+        step = dict(values)
+        if dropped := step.pop("dropped"):
             self.count_dropped(dropped)
-        self.step(frame, **values)
+        self.step(frame, **step)
 
     def count_dropped(self, steps: int = 1) -> None:
         """Count steps of the game that could not be written; the next frame's line carries the count."""

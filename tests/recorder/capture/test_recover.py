@@ -11,6 +11,7 @@ import pytest
 
 from games import Button, FrameSize, GameSpec
 from recorder import CaptureInfo, CaptureWriter, open_episodes, recover, validate
+from recorder.capture.spool import SPOOL, Spool
 from recorder.format.fragments import fragment_ends
 from recorder.format.manifest import process_state, read_lines, read_manifest, write_manifest
 
@@ -126,6 +127,36 @@ def test_only_the_writer_itself_counts_as_alive(abandoned: Path) -> None:
     other.wait()
 
 
+def test_the_rest_of_a_spool_is_written_up_to_a_damaged_step(
+    abandoned: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool.create(abandoned, SPEC.frame.shape, 16)
+    for i in range(50):
+        values = {
+            "action": {"jump": i % 2}, "executed": None, "by": "agent", "reward": 0.5, "t_ns": 10**18 + i,
+            "wall_ns": i, "observed": False, "dropped": 3 if i == 46 else 0,
+        }  # fmt: skip
+        spool.put(np.full(SPEC.frame.shape, 5 * i, np.uint8), values if i != 48 else {})
+    spool.close()
+    (report,) = recover(abandoned.parent)
+    assert (report.outcome, report.steps) == ("recovered", 48)
+    assert "step 48 is damaged" in caplog.messages[0]
+    assert "the 1 after it are left out" in caplog.messages[0]
+    (episode,) = open_episodes(abandoned.parent)
+    means = [int(frame.mean()) for frame in episode.frames()]
+    assert means == pytest.approx([5 * i for i in range(48)], abs=3)
+    assert [a["jump"] for a in episode.actions] == [0, 1] * 24
+    assert (episode.by[44:], episode.observed[44:]) == (
+        ["human", "agent", "agent", "agent"],
+        [True, False, False, False],
+    )
+    assert episode.dropped_before == {46: 3}
+    times = read_lines(abandoned / "frames.jsonl")[45:]
+    assert [(row["wall_ns"], row["game_tick"]) for row in times] == [(45, 45), (46, 49), (47, 50)]
+    assert validate(abandoned) == []
+    assert not (abandoned / SPOOL).exists()
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.83])
 def test_every_byte_of_the_last_fragment_may_be_the_last(abandoned: Path, share: float) -> None:
     video = abandoned / "video/main.mp4"
@@ -200,10 +231,11 @@ def abandon(place):
     capture = CaptureWriter.create(place, spec, CaptureInfo())
     spool = Spool.create(capture.folder, spec.frame.shape, 4)
     for i in range(6):
-        values = dict(action={"jump": i % 2}, executed=None, by=None, reward=0.0, t_ns=i, observed=True, dropped=0)
+        values = dict(action={"jump": i % 2}, executed=None, by=None, reward=0.0)
+        values |= dict(t_ns=i, wall_ns=i, observed=True, dropped=0)
         spool.put(frame(i), values)
         if i < 3:
-            capture.write_spooled(spool)
+            capture.write_spooled(*spool.read(i))
     capture.text(style="thought", text="hop", i0=3)
     (capture.folder / "actions.jsonl").open("a").write('{"i": 3')
 

@@ -1,6 +1,7 @@
 """Recorder: captures of play, written crash-safe, episodes read back, and foreign formats."""
 
 from recorder.capture.live import LiveRecorder, LiveReport
+from recorder.capture.recording_process import RecordingEndedError
 from recorder.capture.recover import Recovered, recover
 from recorder.capture.writer import CaptureWriter
 from recorder.episodes.broken_videos import without_broken
@@ -47,6 +48,7 @@ __all__ = [
     "LiveRecorder",
     "LiveReport",
     "Manifest",
+    "RecordingEndedError",
     "Recovered",
     "Skipped",
     "TextSpan",

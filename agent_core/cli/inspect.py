@@ -12,6 +12,7 @@ from agent_core.cli.arguments import (
     non_negative_int,
     positive_int,
     positive_number,
+    seed,
     words,
 )
 from agent_core.cli.output import answer, fields, plain, remark, say, table
@@ -57,16 +58,17 @@ def _add_bench(commands: Any) -> None:
     bench = add_command(
         commands,
         "bench",
-        "measure speed on this machine",
+        "measure speed on this machine, or what crashes cost",
         run_bench,
         "iafm bench infer --threads 2\niafm bench infer --preset paper --threads 2 --precision int8\n"
-        "iafm bench play --pace-hz 20",
+        "iafm bench play --pace-hz 20\niafm bench crash --kills 50",
     )
     bench.add_argument(
         "what",
-        choices=("play", "infer", "train", "env", "wire", "episodes"),
+        choices=("play", "infer", "train", "env", "wire", "episodes", "crash"),
         help="play over the wire, the model alone, its training, the game, many players on one server, memory and "
-        "time of what looks after episodes",
+        "time of what looks after episodes; crash: what recordings and imports lose when they are killed, or run "
+        "into a full disk",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -79,7 +81,21 @@ def _add_bench(commands: Any) -> None:
         "--minutes", type=positive_number, default=5.0, help="episodes: length of the play"
     )
     _add_bench_model(bench)
+    _add_bench_crash(bench)
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_bench_crash(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument(
+        "--kills", type=positive_int, default=50, help="crash: rounds with a kill -9"
+    )
+    bench.add_argument("--seed", type=seed, help="crash: of the first round (default: drawn)")
+    bench.add_argument(
+        "--scenarios",
+        nargs="+",
+        choices=("kill", "disk", "sigstop", "encoder", "signal", "import"),
+        help="crash: only these (default: all)",
+    )
 
 
 def _add_bench_model(bench: argparse.ArgumentParser) -> None:
@@ -183,6 +199,8 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def run_bench(args: argparse.Namespace) -> int:
+    if args.what == "crash":
+        return _run_bench_crash(args)
     from agent_core.bench import play as bench
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
@@ -202,6 +220,15 @@ def run_bench(args: argparse.Namespace) -> int:
             report = bench.bench_env(args.seconds)
     remark(plain(bench.machine()))
     return answer(report, args.json, lambda: _show_speeds(report))
+
+
+def _run_bench_crash(args: argparse.Namespace) -> int:
+    from agent_core.bench.crash.report import SCENARIOS, bench_crash
+    from agent_core.training.progress_bar import ProgressBar
+
+    with ProgressBar("crashing") as update:
+        report = bench_crash(args.kills, args.seed, args.scenarios or SCENARIOS, update)
+    return answer(report, args.json, lambda: fields(report)) or int(bool(report["failed"]))
 
 
 def _bench_wire(seconds: float) -> dict[str, Any]:

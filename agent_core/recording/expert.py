@@ -8,7 +8,6 @@ to recover (DART, Laskey et al. 2017). With a checkpoint as behaviour policy the
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +29,9 @@ from bridges.serving.random_policy import random_action
 from games import Action, Button, Camera, Control, Env, Expert, Game, GameSpec, Observation
 from games.registry import load, make
 from recorder import CaptureError, CaptureInfo, CaptureWriter, open_episodes
+from recorder.capture.staging import delete_abandoned, staged
+from recorder.capture.writer import DISK_NEEDED
+from recorder.format.manifest import MANIFEST
 
 logger = logging.getLogger("iafm.record")
 SEED_LIMIT = 1_000_000
@@ -89,10 +91,11 @@ class Behaviour(Protocol):
 def record_expert(
     plan: RecordingPlan, workers: int, on_episode: Callable[[Recorded], None] | None = None
 ) -> list[Recorded]:
-    """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C.
+    """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C, others are deleted.
 
-    Episodes in which the expert or the game raised are among the results, with their `error`. Raises `CaptureError` for
-    seeds kept for evaluation and where a worker process dies, `UnplayableError` where the game lacks what is needed.
+    Episodes in which the expert or the game raised are among the results, with their `error`. Raises `DiskFullError`
+    where the disk is nearly full, `CaptureError` for seeds kept for evaluation and where a worker process dies,
+    `UnplayableError` where the game lacks what is needed.
     """
     if plan.first_seed + plan.episodes > SEED_LIMIT:
         raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
@@ -100,7 +103,8 @@ def record_expert(
     game.select_tasks(plan.tasks)
     game.expert()
     make(plan.game).close()
-    recorded = _seeds_in(plan.out, game.spec)
+    delete_abandoned(plan.out)
+    recorded = recorded_seeds(plan.out, game.spec)
     seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
     missing = [seed for seed in seeds if seed not in recorded]
     results: list[Recorded] = []
@@ -167,7 +171,7 @@ def _record(
     actor: str,
     is_idle: bool,
 ) -> Recorded:
-    """One episode into a capture, which is removed where it fails; an idle one succeeds whatever happens."""
+    """One episode into a capture, which is there once it is complete; an idle one succeeds whatever happens."""
     with _failing("reset()"):
         observation, info = env.reset(seed=seed, options={"task": task})
     instruction = observation["instruction"]
@@ -176,13 +180,8 @@ def _record(
     about = CaptureInfo(
         instruction=instruction, task=task, seed=seed, actor=actor, author="scripted"
     )
-    with CaptureWriter.create(out, game.spec, about) as capture:
-        try:
-            info = _play(env, expert, behaviour, capture, observation, info, max_steps)
-        except _EpisodeFailedError:
-            capture.close(interrupted=True)
-            shutil.rmtree(capture.folder, ignore_errors=True)
-            raise
+    with staged(out, game.spec, about, disk_needed=DISK_NEEDED) as capture:
+        info = _play(env, expert, behaviour, capture, observation, info, max_steps)
         success = bool(info["success"]) or is_idle
         capture.close(success=success)
     return Recorded(seed, task, capture.steps, success, instruction)
@@ -308,11 +307,17 @@ def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) ->
     return (float(rng.choice(pitches)), float(rng.choice(control.yaw_bins)))
 
 
-def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
+def recorded_seeds(folder: Path, spec: GameSpec) -> set[int | None]:
+    """Seeds of the game's episodes in a folder; captures that cannot be read are named on the log."""
     try:
-        return {e.header.seed for e in open_episodes(folder) if e.spec.id == spec.id}
-    except CaptureError:
+        episodes = open_episodes(folder)
+    except CaptureError as error:
+        if any(folder.glob(f"*/{MANIFEST}")):
+            logger.warning("%s", error)
         return set()
+    for capture in episodes.skipped:
+        logger.warning("skipped %s: %s; its seed is recorded again", capture.source, capture.why)
+    return {e.header.seed for e in episodes if e.spec.id == spec.id}
 
 
 def success_rates(recorded: Sequence[Recorded]) -> dict[str, float]:

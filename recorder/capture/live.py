@@ -1,38 +1,39 @@
 """Live recorder: a separate process that encodes and writes, so that recording never holds up the game.
 
-The game's process sends steps through a pipe. A thread of the recording process reads them at once, so that they
-outlive the game, and puts them into a bounded queue before the encoder. When that queue fills up, the encoder lowers
-its quality. When it is full, a lockstep game waits; of any other game the step is dropped and counted: the next frame's
-line carries `dropped_before`, and events.jsonl the action. Ctrl-C reaches only the game. When the game ends, also by
-`kill -9`, the recording process writes what it has received and closes the capture as "interrupted".
+The game's process decides what is recorded: it numbers the steps, puts them into the spool (a file of the capture) and
+writes texts and events itself. All of that is on disk when the call returns, and survives a kill of the game, of the
+recording process or of both. The recording process takes the steps from the spool and encodes them. When the spool
+fills up, the encoder lowers its quality. When it is full, a lockstep game waits; of any other game the step is dropped
+and counted: the next frame's line carries `dropped_before`, and events.jsonl the action. Signals to the process group
+end only the game. When the game ends, also by `kill -9`, the recording process writes what is in the spool and closes
+the capture as "interrupted".
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import bisect
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from games import Frame, GameSpec
-from recorder.capture.pipe import write_message
+from recorder.capture.disk_guard import DiskGuard
+from recorder.capture.notes import NoteWriter
+from recorder.capture.recording_process import RecordingProcess
+from recorder.capture.spool import Spool
 from recorder.capture.writer import DISK_NEEDED, DISK_PAUSE
-from recorder.format.manifest import CaptureError, CaptureInfo, Style
+from recorder.format.manifest import CaptureError, CaptureInfo, DiskFullError, Style
 from recorder.format.video import VideoProfile
 
 QUEUE = 64
-"""Steps that may wait before the encoder: 3 s at 20 Hz."""
-CLOSE_TIMEOUT_S = 120.0
-"""Seconds that `close` waits for the recording process to finish its file."""
+"""Steps that may wait before the encoder: 3 s at 20 Hz. Fewer where the frames are large (`SPOOL_BYTES`)."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,34 @@ class LiveReport:
 
 
 class LiveRecorder:
-    """`CaptureWriter`'s step, text, event and close in another process.
+    """`CaptureWriter`'s step, text, event, close and discard, with another process that encodes.
 
     Steps are numbered by the game: `step` returns the game's number, and `text` takes such numbers, also where steps in
-    between were dropped. Not thread-safe.
+    between were dropped. Every call raises `RecordingEndedError` where the recording process has ended, `DiskFullError`
+    where it met a full disk; `restart` goes on in a new capture. Not thread-safe.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], spec: GameSpec) -> None:
-        self._process = process
-        self._spec = spec
-        self._pipe = _pipe(process.stdin)
-        self._answers = _pipe(process.stdout)
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._spec: GameSpec = settings["spec"]
+        self._lockstep = settings["info"].clock == "lockstep"
+        self._process = RecordingProcess({
+            "root": str(settings["root"].resolve()),
+            "spec": self._spec.model_dump(mode="json"),
+            "info": settings["info"].model_dump(mode="json"),
+            "profile": settings["profile"] and asdict(settings["profile"]),
+            "queue": settings["queue"],
+            "disk_needed": settings["disk_needed"],
+        })  # fmt: skip
+        self.folder = self._process.folder
+        self._spool = Spool.open(self.folder, self._spec.frame.shape)
+        self._notes = NoteWriter(self.folder)
+        self._guard = DiskGuard(self.folder, settings["disk_pause"])
+        self._dropped_ticks: list[int] = []
+        self._unwritten = self._queued = self._lowered = 0
         self._report: LiveReport | None = None
-        self._broken = False
-        self._texts = 0
         self.steps = 0
-        self.folder = Path(self._answer()["folder"])
+        """Steps of the game so far, with the dropped ones."""
 
     @classmethod
     def create(
@@ -76,27 +89,35 @@ class LiveRecorder:
         disk_pause: int = DISK_PAUSE,
     ) -> LiveRecorder:
         """Start a recording process and a capture under `root`; raises `CaptureError` as `CaptureWriter` does."""
-        package_root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(
-            part for part in (package_root, os.environ.get("PYTHONPATH")) if part
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "recorder.capture.live_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        start = {
-            "root": str(root.resolve()),
-            "spec": spec.model_dump(mode="json"),
-            "info": info.model_dump(mode="json"),
-            "profile": None if profile is None else asdict(profile),
-            "queue": queue,
-            "disk_needed": disk_needed,
-            "disk_pause": disk_pause,
-        }
-        write_message(_pipe(process.stdin), start)
-        return cls(process, spec)
+        return cls({
+            "root": root, "spec": spec, "info": info, "profile": profile, "queue": queue,
+            "disk_needed": disk_needed, "disk_pause": disk_pause,
+        })  # fmt: skip
+
+    def restart(self) -> LiveRecorder:
+        """A new capture with the same settings; this one is closed, or left to `recover` where that cannot be."""
+        if self._report is None:
+            with suppress(CaptureError):
+                self.close(interrupted=True)
+            self._report = self._report or LiveReport(
+                self._spool.counted, self.dropped, self._lowered, self._queued
+            )
+        return LiveRecorder(self._settings)
+
+    @property
+    def paused(self) -> bool:
+        """Whether steps are being dropped because the disk is nearly full."""
+        return self._guard.paused
+
+    @property
+    def dropped(self) -> int:
+        """Steps that were not recorded so far: the disk was nearly full, or the queue was full."""
+        return len(self._dropped_ticks)
+
+    @property
+    def queued(self) -> int:
+        """Steps that wait for the encoder, as of the last call."""
+        return self._spool.counted - self._process.written
 
     def step(
         self,
@@ -109,22 +130,66 @@ class LiveRecorder:
         t_ns: int | None = None,
         observed: bool = True,
     ) -> int:
-        """Send the game's next frame and the action active after it; returns the step's number."""
+        """Record the game's next frame and the action active after it; returns the step's number.
+
+        Returns at once, unless the game is a lockstep one and the queue is full.
+        """
         if frame.shape != self._spec.frame.shape or frame.dtype != np.uint8:
             raise CaptureError(
                 f"{self._spec.id} has uint8 frames of {self._spec.frame.shape}, got {frame.dtype} {frame.shape}"
             )
+        wanted = self._spec.normalize(action)
         values = {
-            "action": self._spec.normalize(action),
+            "action": wanted,
             "executed": None if executed is None else self._spec.normalize(executed),
             "by": by,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
+            "wall_ns": time.time_ns(),
             "observed": observed,
+            "dropped": self._unwritten,
         }
-        self._send({"do": "step", "tick": self.steps, "values": values}, frame.tobytes())
+        self._hear()
+        if self._disk_is_full():
+            self._drop()
+        elif self._has_room():
+            self._put(frame, values)
+        else:
+            with suppress(DiskFullError):  # counted all the same
+                self._event("dropped", tick=self.steps, action=wanted)
+            self._drop()
         self.steps += 1
         return self.steps - 1
+
+    def _put(self, frame: Frame, values: dict[str, Any]) -> None:
+        try:
+            self._spool.put(frame, values)
+        except DiskFullError:
+            if self._lockstep:
+                raise
+            self._guard.paused = True  # until the disk is looked at again
+            self._drop()
+            return
+        self._unwritten = 0
+        self._queued = max(self._queued, self.queued)
+        self._process.send({"do": "step"})
+
+    def _drop(self) -> None:
+        self._dropped_ticks.append(self.steps)
+        self._unwritten += 1
+
+    def _has_room(self) -> bool:
+        while self.queued >= self._spool.slots:
+            if not self._lockstep:
+                return False
+            self._hear(wait=True)
+        return True
+
+    def _disk_is_full(self) -> bool:
+        if self._guard.has_changed(self.steps):
+            with suppress(DiskFullError):
+                self._event("paused" if self.paused else "resumed", why="disk")
+        return self.paused
 
     def text(
         self,
@@ -139,53 +204,64 @@ class LiveRecorder:
         author: str = "",
         supersedes: int | None = None,
     ) -> int:
-        """Send a text about the steps from `i0` (now where None; earlier to back-date); returns the text's id."""
-        values = {
-            "style": style, "text": text, "i0": self.steps if i0 is None else i0, "i1": i1,
-            "t0_ns": time.monotonic_ns() if t0_ns is None else t0_ns, "t1_ns": t1_ns,
-            "source": source, "author": author, "supersedes": supersedes,
-        }  # fmt: skip
-        self._send({"do": "text", "values": values})
-        self._texts += 1
-        return self._texts - 1
+        """Write a text about the steps from `i0` (now where None; earlier to back-date); returns the text's id."""
+        self._hear()
+        return self._notes.text(
+            style=style, text=text, i0=self._frame_index(self.steps if i0 is None else i0),
+            i1=None if i1 is None else self._frame_index(i1), t0_ns=t0_ns, t1_ns=t1_ns, source=source,
+            author=author, supersedes=supersedes,
+        )  # fmt: skip
 
     def event(self, kind: str, **values: Any) -> None:
-        """Send a raw input or game event."""
-        self._send({"do": "event", "kind": kind, "values": values})
+        """Write a raw input or game event."""
+        self._hear()
+        self._event(kind, **values)
+
+    def _event(self, kind: str, **values: Any) -> None:
+        self._notes.event(kind, self._frame_index(self.steps), values)
+
+    def _frame_index(self, tick: int) -> int:
+        """The first frame that is not before the game's step."""
+        return tick - bisect.bisect_left(self._dropped_ticks, tick)
 
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
         """Have everything written and the capture closed; a second call returns the same report."""
         if self._report is None:
-            if not self._broken:  # else the end of the pipe means interrupted
-                self._send({"do": "close", "success": success, "interrupted": interrupted})
-            with suppress(OSError):
-                self._pipe.close()
-            self._report = LiveReport(**self._answer())
-            self._answers.close()
-            self._process.wait(CLOSE_TIMEOUT_S)
+            try:
+                if self._unwritten:
+                    with suppress(DiskFullError):
+                        self._event("dropped_at_end", steps=self._unwritten)
+                    self._unwritten = 0
+                end = self._process.end(
+                    {"do": "close", "success": success, "interrupted": interrupted}
+                )
+            finally:
+                self._close_files()
+            self._report = LiveReport(
+                end["steps"], self.dropped, self._process.lowered, self._queued
+            )
         return self._report
 
-    def _send(self, message: dict[str, Any], blob: bytes = b"") -> None:
-        self._broken = True  # until all of it is in the pipe: Ctrl-C may come in between
-        try:
-            write_message(self._pipe, message, blob)
-            self._broken = False
-        except (OSError, ValueError):
-            raise CaptureError(
-                f"the process recording {self.folder} ended (exit {self._process.poll()}); "
-                "what it received is on disk: run `iafm episodes recover`"
-            ) from None
+    def discard(self) -> None:
+        """Delete the capture instead of closing it, also where the recording process has ended."""
+        if self._report is None:
+            with suppress(CaptureError):
+                self._process.end({"do": "discard"})
+            self._close_files()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._report = LiveReport(0, self.dropped, self._process.lowered, self._queued)
 
-    def _answer(self) -> dict[str, Any]:
-        line = b"" if self._answers.closed else self._answers.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": ""}
-        if "error" in answer:
-            with suppress(OSError):
-                self._pipe.close()
-            self._answers.close()
-            ended = f"the recording process ended early (exit {self._process.wait()})"
-            raise CaptureError(answer["error"] or ended)
-        return answer
+    def _hear(self, *, wait: bool = False) -> None:
+        """Take in the recording process's answers, at least one with `wait`."""
+        self._process.hear(wait=wait)
+        while self._lowered < self._process.lowered:
+            self._lowered += 1
+            with suppress(DiskFullError):
+                self._event("lower_quality", times=self._lowered)
+
+    def _close_files(self) -> None:
+        self._spool.close()
+        self._notes.close()
 
     def __enter__(self) -> LiveRecorder:
         return self
@@ -197,8 +273,3 @@ class LiveRecorder:
         trace: TracebackType | None,
     ) -> None:
         self.close(interrupted=kind is not None)
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None, "the process was started with pipes"
-    return stream

@@ -1,161 +1,123 @@
-"""Recording process: `python -m recorder.capture.live_process`, started by `LiveRecorder`."""
+"""Recording process: `python -m recorder.capture.live_process`, started by `LiveRecorder`.
+
+It ends with the game: signals meant for the process group (Ctrl-C, SIGTERM, a closed terminal) are ignored, and the
+end of the pipe means that the game is gone.
+"""
 
 from __future__ import annotations
 
-import bisect
 import json
+import os
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from queue import Queue
-from threading import Thread
-from typing import IO, Any
-
-import numpy as np
+from typing import Any
 
 from games import GameSpec
-from recorder.capture.pipe import read_message
+from recorder.capture.spool import Spool
 from recorder.capture.writer import CaptureWriter
-from recorder.format.manifest import CaptureError, CaptureInfo
+from recorder.format.manifest import CaptureError, CaptureInfo, DiskFullError
 from recorder.format.video import VideoProfile
 
-Item = tuple[dict[str, Any], bytes]
 QUALITY_COOLDOWN = 40
 """Steps to wait after one lowering of quality before the next."""
 
 
-class PipeReader:
-    """Reads messages from the pipe at once and queues them; the only place where a step is dropped."""
+class SpoolWorker:
+    """Writes the steps of a spool into a capture; `answer` hears of each."""
 
-    def __init__(self, pipe: IO[bytes], queue_max: int, lockstep: bool) -> None:
-        self.queue_max = queue_max
-        self.queue: Queue[Item | None] = Queue()
-        self._pipe = pipe
-        self._lockstep = lockstep
-        self._waiting = Queue[None](queue_max)
-
-    def run(self) -> None:
-        while (item := read_message(self._pipe)) is not None:
-            message, blob = item
-            if message["do"] == "step":
-                if self._waiting.full() and not self._lockstep:
-                    message, blob = {**message, "do": "drop"}, b""
-                else:
-                    self._waiting.put(None)
-            self.queue.put((message, blob))
-        self.queue.put(None)
-
-    @property
-    def steps_waiting(self) -> int:
-        return self._waiting.qsize()
-
-    def step_taken(self) -> None:
-        self._waiting.get_nowait()
-
-
-class CaptureWorker:
-    """Writes the queued messages into a capture."""
-
-    def __init__(self, capture: CaptureWriter, reader: PipeReader, spec: GameSpec) -> None:
+    def __init__(
+        self, capture: CaptureWriter, spool: Spool, answer: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._capture = capture
-        self._reader = reader
-        self._shape = spec.frame.shape
-        self._ticks: list[int] = []  # the game's number of each written frame
-        self._lowered = self._queued = 0
+        self._spool = spool
+        self._answer = answer
+        self._lowered = 0
         self._lowered_at = -QUALITY_COOLDOWN
 
-    def run(self) -> dict[str, int]:
-        """Write until the game closes the capture or ends; returns the report."""
-        end: dict[str, Any] = {"success": None, "interrupted": True}
-        while (item := self._reader.queue.get()) is not None:
-            message, blob = item
-            match message["do"]:
-                case "step":
-                    self._step(message, blob)
-                case "drop":
-                    self._capture.count_dropped()
-                    self._capture.event(
-                        "dropped", tick=message["tick"], action=message["values"]["action"]
-                    )
-                case "text":
-                    values = message["values"]
-                    self._capture.text(
-                        **values
-                        | {
-                            "i0": self._frame_index(values["i0"]),
-                            "i1": self._frame_index(values["i1"]),
-                        }
-                    )
-                case "event":
-                    self._capture.event(message["kind"], **message["values"])
-                case "close":
-                    end = {key: message[key] for key in ("success", "interrupted")}
-        self._capture.close(**end)
-        return {
-            "steps": self._capture.steps,
-            "dropped": self._capture.dropped,
-            "lowered": self._lowered,
-            "queued": self._queued,
-        }
-
-    def _step(self, message: dict[str, Any], blob: bytes) -> None:
-        waiting = self._reader.steps_waiting
-        self._queued = max(self._queued, waiting)
-        if (
-            waiting > self._reader.queue_max // 2
-            and self._has_cooled_down()
-            and self._capture.lower_quality()
-        ):
-            self._lowered += 1
-            self._lowered_at = self._capture.steps
-        before = self._capture.steps
-        frame = np.frombuffer(blob, np.uint8).reshape(self._shape)
-        self._capture.step(frame, **message["values"])
-        self._reader.step_taken()
-        if self._capture.steps > before:
-            self._ticks.append(message["tick"])
+    def write_all(self) -> None:
+        """Write every step that the game has put so far."""
+        while (waiting := self._spool.update() - self._capture.steps) > 0:
+            if waiting > self._spool.slots // 2 and self._has_cooled_down():
+                self._lowered += self._capture.lower_quality()
+                self._lowered_at = self._capture.steps
+            self._capture.write_spooled(*self._spool.read(self._capture.steps))
+            self._answer({"written": self._capture.steps, "lowered": self._lowered})
 
     def _has_cooled_down(self) -> bool:
         return self._capture.steps - self._lowered_at >= QUALITY_COOLDOWN
 
-    def _frame_index(self, tick: int | None) -> int | None:
-        """The first written frame that is not before the game's step."""
-        return None if tick is None else bisect.bisect_left(self._ticks, tick)
-
 
 def main() -> int:
-    for name in ("SIGINT", "SIGHUP"):  # Ctrl-C is meant for the game, whose end ends this process
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
-    first = read_message(sys.stdin.buffer)
-    if first is None:
+    first = sys.stdin.buffer.readline()
+    if not first.endswith(b"\n"):  # the game was killed before it had begun
         return 0
-    start, _ = first
-    spec = GameSpec.model_validate(start["spec"])
-    info = CaptureInfo.model_validate(start["info"])
-    profile = start["profile"] and VideoProfile(**start["profile"])
-    guard = {key: start[key] for key in ("disk_needed", "disk_pause")}
     try:
-        capture = CaptureWriter.create(Path(start["root"]), spec, info, profile=profile, **guard)
+        capture, spool = _start(json.loads(first))
     except (CaptureError, OSError) as error:
-        _answer({"error": str(error)})
+        _answer_error(str(error), error)
         return 2
     _answer({"folder": str(capture.folder)})
-    reader = PipeReader(sys.stdin.buffer, start["queue"], info.clock == "lockstep")
-    Thread(target=reader.run, daemon=True).start()
     try:
-        _answer(CaptureWorker(capture, reader, spec).run())
-    except (CaptureError, OSError, ValueError) as error:
-        _answer({"error": f"recording {capture.folder} failed: {error}"})
+        _record(capture, spool)
+    except Exception as error:  # the encoder may raise anything; what was written stays
+        _answer_error(_failure(capture, error), error)
         return 2
     return 0
 
 
-def _answer(answer: dict[str, Any]) -> None:
+def _start(start: dict[str, Any]) -> tuple[CaptureWriter, Spool]:
+    spec = GameSpec.model_validate(start["spec"])
+    info = CaptureInfo.model_validate(start["info"])
+    capture = CaptureWriter.create(
+        Path(start["root"]), spec, info,
+        profile=start["profile"] and VideoProfile(**start["profile"]),
+        disk_needed=start["disk_needed"], disk_pause=0,  # the game's process looks at the disk
+    )  # fmt: skip
     try:
-        print(json.dumps(answer), flush=True)
-    except BrokenPipeError:  # the game has ended; the capture is closed all the same
-        sys.stdout = None
+        return capture, Spool.create(capture.folder, spec.frame.shape, start["queue"])
+    except BaseException:
+        capture.discard()
+        raise
+
+
+def _record(capture: CaptureWriter, spool: Spool) -> None:
+    """Write until the game closes or discards the capture, or ends."""
+    worker = SpoolWorker(capture, spool, _answer)
+    end: dict[str, Any] = {"do": "close", "success": None, "interrupted": True}
+    for line in iter(sys.stdin.buffer.readline, b""):
+        message = json.loads(line)
+        if message["do"] != "step":
+            end = message
+            break
+        worker.write_all()
+    if end.pop("do") == "discard":
+        capture.discard()
+    else:
+        worker.write_all()
+        capture.close(**end)
+    _answer({"steps": capture.steps})
+
+
+def _failure(capture: CaptureWriter, error: Exception) -> str:
+    return (
+        f"recording {capture.folder} failed: {error}; all steps, texts and events until then are on disk: "
+        "run `iafm episodes recover`"
+    )
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # the game has ended; the capture is closed all the same
+        os.write(1, json.dumps(answer).encode() + b"\n")
+
+
+def _answer_error(text: str, error: Exception) -> None:
+    _answer({"error": text, "disk_full": isinstance(error, DiskFullError)})
 
 
 if __name__ == "__main__":

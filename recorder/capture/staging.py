@@ -1,8 +1,9 @@
-"""Staging of imported captures: written beside the others, moved among them once complete.
+"""Staging of captures that can be made again: written beside the others, moved among them once complete.
 
-A played game cannot be repeated, so an interrupted capture is kept. An import can be repeated, so what an interrupted
-one wrote is deleted: the repeated one would write it a second time. Each importing process has a folder of its own in
-`.importing`, named by its number and start, so that the folders of dead ones are known.
+What a person played cannot be repeated, so an interrupted capture of it is kept. An import can be repeated and so can
+a scripted expert's episode: what an interrupted one wrote is deleted, or the repeated one would write it a second
+time. Each writing process has a folder of its own in `.importing`, named by its number and start, so that the folders
+of dead ones are known.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from games import GameSpec
 from recorder.capture.recover import is_running
@@ -20,6 +22,8 @@ from recorder.format.manifest import CaptureInfo, process_state
 
 STAGING = ".importing"
 """Folder beside the captures, which readers of captures ignore."""
+
+CREATE_TRIES = 20
 
 
 @contextmanager
@@ -32,9 +36,7 @@ def staged(
     """
     folder = out / STAGING / _process_name()
     try:
-        capture = CaptureWriter.create(
-            folder, spec, info, disk_needed=disk_needed, stop_when_full=True
-        )
+        capture = _created(folder, spec, info, disk_needed)
         try:
             yield capture
             capture.close()
@@ -46,8 +48,16 @@ def staged(
         _remove_empty(folder)
 
 
+def _created(folder: Path, spec: GameSpec, info: CaptureInfo, disk_needed: int) -> CaptureWriter:
+    options: dict[str, Any] = {"disk_needed": disk_needed, "stop_when_full": True}
+    for _ in range(CREATE_TRIES):
+        with suppress(FileNotFoundError):  # another process has just removed the empty folder
+            return CaptureWriter.create(folder, spec, info, **options)
+    return CaptureWriter.create(folder, spec, info, **options)
+
+
 def delete_abandoned(out: Path) -> None:
-    """Delete what killed imports left in the staging folder."""
+    """Delete what killed processes left in the staging folder."""
     for folder in (out / STAGING).glob("*"):
         number, _, started = folder.name.partition(".")
         if not (number.isdecimal() and is_running(int(number), int(started or 0) or None)):

@@ -1,12 +1,12 @@
-"""Capture writer: one episode on disk, of which a crash loses at most one frame.
+"""Capture writer: one episode on disk, of which a kill loses nothing that was written.
 
-Every step is flushed: the video as one fragment per frame, the rest as one JSON line. What the operating system has
-survives `kill -9`; `recorder.capture.recover` closes what a dead writer left open.
+Every step is in the files when `step` returns: the video as one fragment per frame, the rest as one JSON line. What
+the operating system has survives `kill -9`; `recorder.capture.recover` closes what a dead writer left open. A step is
+written whole or not at all, also on a full disk and at Ctrl-C.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -15,19 +15,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-import av
 import numpy as np
 
 from games import Action, Frame, GameSpec
+from recorder.capture.disk_guard import DiskGuard, require_room
+from recorder.capture.notes import NoteWriter
+from recorder.capture.spool import SPOOL
 from recorder.format.actions import action_row
-from recorder.format.atomic import write_atomic
+from recorder.format.append_file import AppendFile
 from recorder.format.manifest import (
     ACTIONS,
-    EVENTS,
     FRAMES,
-    TEXT,
     VIDEO,
     CaptureError,
     CaptureInfo,
@@ -35,7 +35,6 @@ from recorder.format.manifest import (
     Manifest,
     Status,
     Style,
-    TextSpan,
     disk_errors,
     process_state,
     write_manifest,
@@ -46,8 +45,6 @@ DISK_NEEDED = 2 << 30
 """Free bytes without which no capture is started."""
 DISK_PAUSE = 500 << 20
 """Free bytes below which steps are dropped (and counted) until there is room again."""
-DISK_CHECK_STEPS = 20
-"""Steps between two checks of the free space."""
 
 
 class CaptureWriter:
@@ -64,23 +61,30 @@ class CaptureWriter:
         profile: VideoProfile,
         disk_pause: int = DISK_PAUSE,
         stop_when_full: bool = False,
+        steps: int = 0,
+        dropped: int = 0,
     ) -> None:
         self.folder = folder
-        self.steps = 0
-        self.dropped = 0
+        self.dropped = dropped
         """Steps that were not written so far; frames.jsonl has where."""
-        self.paused = False
-        """Whether steps are being dropped because the disk is nearly full."""
         self._manifest = manifest
-        self._disk_pause = disk_pause
+        self._guard = DiskGuard(folder, disk_pause)
         self._stop_when_full = stop_when_full
         self._unwritten = 0
-        self._texts = 0
-        self._files: dict[str, IO[str]] = {
-            name: (folder / name).open("w", encoding="utf-8")
-            for name in (FRAMES, ACTIONS, EVENTS, TEXT)
-        }
+        self._notes = NoteWriter(folder)
         self._video = VideoWriter(folder / VIDEO, manifest.spec, profile)
+        self._frames, self._actions = AppendFile(folder / FRAMES), AppendFile(folder / ACTIONS)
+        self._whole = (steps, self._sizes())
+
+    @property
+    def steps(self) -> int:
+        """Frames written so far."""
+        return self._whole[0]
+
+    @property
+    def paused(self) -> bool:
+        """Whether steps are being dropped because the disk is nearly full."""
+        return self._guard.paused
 
     @classmethod
     def create(
@@ -100,14 +104,10 @@ class CaptureWriter:
         dropping steps.
         """
         root.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(root).free) < disk_needed:
-            raise DiskFullError(
-                f"{root} has {free / 1e9:.1f} GB free, {disk_needed / 1e9:.1f} GB are needed: make room first"
-            )
+        require_room(root, disk_needed)
         profile = profile_for(spec, profile)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         folder = root / f"{stamp}_{spec.name}_{uuid.uuid4().hex[:8]}"
-        (folder / VIDEO).parent.mkdir(parents=True)
         manifest = Manifest(
             id=folder.name,
             spec=spec,
@@ -118,8 +118,14 @@ class CaptureWriter:
             start_t_ns=time.monotonic_ns(),
             pixel_format=profile.pixel_format,
         )
-        write_manifest(folder, manifest)
-        return cls(folder, manifest, profile, disk_pause, stop_when_full)
+        try:
+            with disk_errors(root):
+                (folder / VIDEO).parent.mkdir(parents=True)
+                write_manifest(folder, manifest)
+                return cls(folder, manifest, profile, disk_pause, stop_when_full)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def step(
         self,
@@ -130,6 +136,7 @@ class CaptureWriter:
         by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
+        wall_ns: int | None = None,
         observed: bool = True,
     ) -> int:
         """Write frame i and the action active after it; returns i.
@@ -137,7 +144,8 @@ class CaptureWriter:
         `action` is what the player (or expert) wanted, `executed` what the game did where that differs; `by` names
         who acted (human, agent, expert, …), the header's actor where None.
         While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come; with
-        `stop_when_full`, and where the disk is full to the last byte, `DiskFullError` is raised.
+        `stop_when_full`, and where the disk is full to the last byte, `DiskFullError` is raised. `CaptureError` is
+        raised where the encoder fails. A step that raised is not in the capture.
         """
         spec = self._manifest.spec
         if frame.shape != spec.frame.shape or frame.dtype != np.uint8:
@@ -156,27 +164,50 @@ class CaptureWriter:
                 )
             self.count_dropped()
             return i
-        with disk_errors(self.folder.parent):
-            self._write_step(frame, i, t_ns, action_row(
-                spec, i, wanted, done, by=self._manifest.info.actor if by is None else by,
-                observed=observed, reward=reward,
-            ))  # fmt: skip
+        row = action_row(
+            spec, i, wanted, done, by=self._manifest.info.actor if by is None else by, observed=observed,
+            reward=reward,
+        )  # fmt: skip
+        try:
+            self._write_step(frame, i, t_ns, wall_ns, row)
+        except BaseException:
+            self._cut_to_whole_steps()
+            raise
         self._unwritten = 0
-        self.steps += 1
         return i
 
-    def _write_step(self, frame: Frame, i: int, t_ns: int | None, row: dict[str, Any]) -> None:
-        self._video.write(frame, i)
+    def _write_step(
+        self, frame: Frame, i: int, t_ns: int | None, wall_ns: int | None, row: dict[str, Any]
+    ) -> None:
         line = {
             "i": i,
             "pts": i,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
-            "wall_ns": time.time_ns(),
+            "wall_ns": time.time_ns() if wall_ns is None else wall_ns,
             "game_tick": i + self.dropped,
             "dropped_before": self._unwritten,
         }
-        self._write(FRAMES, line)
-        self._write(ACTIONS, row)
+        self._video.write(frame, i)
+        self._frames.append_line(line)
+        self._actions.append_line(row)
+        self._whole = (i + 1, self._sizes())
+
+    def _sizes(self) -> tuple[int, int, int]:
+        return self._video.size, self._frames.size, self._actions.size
+
+    def _cut_to_whole_steps(self) -> None:
+        """Remove what was written of a step that is not whole."""
+        tracks: tuple[VideoWriter | AppendFile, ...] = (self._video, self._frames, self._actions)
+        for track, size in zip(tracks, self._whole[1], strict=True):
+            if track.size > size:
+                track.cut(size)
+
+    def write_spooled(self, frame: Frame, values: dict[str, Any]) -> None:
+        """Write a step of a live game as its `Spool` has it."""
+        step = dict(values)
+        if dropped := step.pop("dropped"):
+            self.count_dropped(dropped)
+        self.step(frame, **step)
 
     def count_dropped(self, steps: int = 1) -> None:
         """Count steps of the game that could not be written; the next frame's line carries the count."""
@@ -185,10 +216,7 @@ class CaptureWriter:
 
     def lower_quality(self) -> bool:
         """Encode with fewer bits and less time per frame from now on; False where quality is at its lowest."""
-        lowered = self._video.lower_quality()
-        if lowered:
-            self.event("lower_quality", crf=self._video.profile.crf)
-        return lowered
+        return self._video.lower_quality()
 
     def text(
         self,
@@ -205,67 +233,61 @@ class CaptureWriter:
     ) -> int:
         """Write a text about the steps from `i0` (now where None; earlier to back-date); returns the text's id.
 
-        `supersedes` is the id of an earlier text that this one replaces.
+        `supersedes` is the id of an earlier text that this one replaces. Raises `DiskFullError`.
         """
-        span = TextSpan(
-            id=self._texts, t0_ns=time.monotonic_ns() if t0_ns is None else t0_ns, t1_ns=t1_ns,
-            i0=self.steps if i0 is None else i0, i1=i1,
-            text=text, style=style, source=source, author=author, supersedes=supersedes,
+        return self._notes.text(
+            style=style, text=text, i0=self.steps if i0 is None else i0, i1=i1, t0_ns=t0_ns, t1_ns=t1_ns,
+            source=source, author=author, supersedes=supersedes,
         )  # fmt: skip
-        self._write(TEXT, span.model_dump())
-        self._texts += 1
-        return span.id
 
     def event(self, kind: str, **values: Any) -> None:
-        """Write a raw input or game event."""
-        self._write(EVENTS, {"t_ns": time.monotonic_ns(), "i": self.steps, "kind": kind, **values})
+        """Write a raw input or game event; raises `DiskFullError`."""
+        self._notes.event(kind, self.steps, values)
 
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> None:
-        """Finish the video and mark the capture closed; safe to call twice."""
+        """Finish the video and mark the capture closed; safe to call twice.
+
+        Raises `DiskFullError` where there is no room to finish it: every step stays, and a second call or `recover`
+        finishes it once there is room.
+        """
         if self._manifest.status == "recording":
             with disk_errors(self.folder.parent):
                 self._close(success, interrupted)
 
     def discard(self) -> None:
         """Delete the capture instead of closing it."""
-        with suppress(OSError, av.FFmpegError):  # what is deleted need not be complete
-            self._video.close()
-        for file in self._files.values():
-            with suppress(OSError):
-                file.close()
+        self.close_files()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close_files(self) -> None:
+        """Close the files and leave the capture open, for `recover`."""
+        for file in (self._video, self._frames, self._actions, self._notes):
+            file.close()
 
     def _close(self, success: bool | None, interrupted: bool) -> None:
         if self._unwritten:
             self.event("dropped_at_end", steps=self._unwritten)
-        self._video.close()
-        for file in self._files.values():
-            file.close()
-        if interrupted:
-            truncate_lines(self.folder / FRAMES, self.steps)
+            self._unwritten = 0
+        self._cut_to_whole_steps()
+        self.close_files()
         if self.steps:
             remux(self.folder / VIDEO, self.steps)
+        (self.folder / SPOOL).unlink(missing_ok=True)
         info = self._manifest.info
         if success is not None:
             info = info.model_copy(update={"success": success})
         status: Status = "interrupted" if interrupted else "closed"
-        self._manifest = self._manifest.model_copy(
+        done = self._manifest.model_copy(
             update={"status": status, "writer": 0, "writer_started": None, "steps": self.steps, "info": info}
         )  # fmt: skip
-        write_manifest(self.folder, self._manifest)
+        write_manifest(self.folder, done)
+        self._manifest = done
 
     def _disk_is_full(self) -> bool:
-        if (self.steps + self.dropped) % DISK_CHECK_STEPS == 0:
-            full = shutil.disk_usage(self.folder).free < self._disk_pause
-            if full != self.paused:
-                self.paused = full
-                self.event("paused" if full else "resumed", why="disk")
+        if self._guard.has_changed(self.steps + self.dropped):
+            with suppress(DiskFullError):
+                self.event("paused" if self.paused else "resumed", why="disk")
         return self.paused
-
-    def _write(self, name: str, row: dict[str, Any]) -> None:
-        file = self._files[name]
-        file.write(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n")
-        file.flush()
 
     def __enter__(self) -> CaptureWriter:
         return self
@@ -277,9 +299,3 @@ class CaptureWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close(interrupted=kind is not None)
-
-
-def truncate_lines(path: Path, lines: int) -> None:
-    """Keep the first `lines` lines of a file, atomically."""
-    first_lines = path.read_bytes().split(b"\n")[:lines]
-    write_atomic(path, "".join(line.decode() + "\n" for line in first_lines))

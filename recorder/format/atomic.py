@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DRAFT = ".draft"
+"""Ending of a file or folder that has not taken its place yet; a kill may leave one."""
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file (text as UTF-8); where that fails, the old one stays and no draft is left."""
@@ -29,7 +32,7 @@ def replaced_file(path: Path, draft: Path | None = None) -> Iterator[Path]:
 
     Give a `draft` where several processes may write the same file at once.
     """
-    draft = draft or path.with_name(path.name + ".draft")
+    draft = draft or path.with_name(path.name + DRAFT)
     try:
         yield draft
         _flush(draft)
@@ -41,7 +44,7 @@ def replaced_file(path: Path, draft: Path | None = None) -> Iterator[Path]:
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """An empty folder to write to, which takes the place of `path` at the block's end, as `replaced_file`."""
-    draft = path.with_name(path.name + ".draft")
+    draft = path.with_name(path.name + DRAFT)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:

@@ -6,11 +6,12 @@ writer dies. At the end `remux` turns it into an ordinary MP4 with its index in 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,18 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from games import Frame, GameSpec
+from recorder.format.append_file import AppendFile
 from recorder.format.atomic import replaced_file
-from recorder.format.manifest import CaptureError
+from recorder.format.fragments import fragment, fragment_ends
+from recorder.format.manifest import CaptureError, disk_errors
 
 CRF_STEP = 6
 """Added to crf by each lowering of quality: roughly half the bits."""
 CRF_MAX = 40
 """The highest crf: beyond it frames are no longer useful."""
+
+NEWEST_BYTES = 1 << 30
+"""The largest part of a growing file, its two newest groups of pictures, that is read into memory."""
 
 
 @dataclass(frozen=True)
@@ -59,52 +65,90 @@ def frame_rate(spec: GameSpec) -> int:
 
 
 class VideoWriter:
-    """Writes frames 0, 1, 2, … of one capture, each on disk when `write` returns."""
+    """Writes frames 0, 1, 2, … of one capture, each in the file when `write` returns; a growing file is continued.
+
+    `write` raises `DiskFullError`, and `CaptureError` where the encoder fails, with nothing written.
+    """
 
     def __init__(self, path: Path, spec: GameSpec, profile: VideoProfile) -> None:
         self._spec = spec
         self.profile = profile
-        self._container: Any = av.open(
-            str(path),
-            "w",
-            format="mp4",
-            options={
-                "movflags": "frag_every_frame+empty_moov+default_base_moof",
-                "flush_packets": "1",
-            },
-        )
-        self._stream: Any = self._container.add_stream("libx264", rate=frame_rate(spec))
-        self._encoder: Any = self._stream
-        _configure(self._stream, spec, profile)
+        self._encoder = _encoder(spec, profile)
+        header, self._time_base = _header(spec, profile)
+        self._file = AppendFile(path)
+        if self._file.size < len(header):
+            self._file.cut(0)
+            self._file.append(header)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
 
     def write(self, frame: Frame, number: int) -> None:
-        video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        video_frame.pts = number
-        video_frame.time_base = Fraction(1, frame_rate(self._spec))
-        self._mux(self._encoder.encode(video_frame))
+        ticks = Fraction(1, frame_rate(self._spec)) / self._time_base
+        try:
+            packet = self._encode(frame, number)
+            content = fragment(
+                number, round(number * ticks), round(ticks), packet.is_keyframe, bytes(packet)
+            )
+            self._file.append(content)
+        except BaseException:
+            self._restart()  # the encoder counts on a frame that is not in the file
+            raise
+
+    def _encode(self, frame: Frame, number: int) -> Any:
+        try:
+            video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            video_frame.pts = number
+            video_frame.time_base = Fraction(1, frame_rate(self._spec))
+            (packet,) = self._encoder.encode(video_frame)
+            return packet
+        except (av.FFmpegError, MemoryError, ValueError) as error:
+            raise CaptureError(
+                f"{self._file.path}: frame {number} cannot be encoded: {error}"
+            ) from None
+
+    def cut(self, size: int) -> None:
+        """Remove the newest frames: those behind the first `size` bytes. The next one is a keyframe."""
+        self._file.cut(size)
+        self._restart()
 
     def lower_quality(self) -> bool:
         """Encode with fewer bits per frame from now on, which takes less time; False where quality is at its lowest."""
         if self.profile.crf + CRF_STEP > CRF_MAX:
             return False
-        self._mux(self._encoder.encode(None))
         self.profile = replace(self.profile, crf=self.profile.crf + CRF_STEP)
-        encoder: Any = av.CodecContext.create("libx264", "w")
-        encoder.framerate = frame_rate(self._spec)
-        encoder.time_base = Fraction(1, frame_rate(self._spec))
-        encoder.flags |= int(av.codec.context.Flags.global_header)
-        _configure(encoder, self._spec, self.profile)
-        self._encoder = encoder
+        self._restart()
         return True
 
     def close(self) -> None:
-        self._mux(self._encoder.encode(None))
-        self._container.close()
+        """Close the file; safe to call twice."""
+        self._file.close()
 
-    def _mux(self, packets: list[Any]) -> None:
-        for packet in packets:
-            packet.stream = self._stream
-            self._container.mux(packet)
+    def _restart(self) -> None:
+        self._encoder = _encoder(self._spec, self.profile)
+
+
+def _encoder(spec: GameSpec, profile: VideoProfile) -> Any:
+    """An encoder that gives a packet for each frame at once, the first a keyframe."""
+    encoder: Any = av.CodecContext.create("libx264", "w")
+    encoder.framerate = frame_rate(spec)
+    encoder.time_base = Fraction(1, frame_rate(spec))
+    encoder.flags |= int(av.codec.context.Flags.global_header)
+    _configure(encoder, spec, profile)
+    return encoder
+
+
+def _header(spec: GameSpec, profile: VideoProfile) -> tuple[bytes, Fraction]:
+    """The boxes before the first fragment, the same for every crf, and the seconds of a tick of the track."""
+    file = io.BytesIO()
+    options = {"movflags": "frag_custom+empty_moov+default_base_moof"}
+    with av.open(file, "w", format="mp4", options=options) as container:
+        stream: Any = container.add_stream("libx264", rate=frame_rate(spec))
+        _configure(stream, spec, profile)
+        container.start_encoding()
+        return file.getvalue(), stream.time_base
 
 
 def _configure(encoder: Any, spec: GameSpec, profile: VideoProfile) -> None:
@@ -260,15 +304,60 @@ def count_frames(path: Path, rate: int) -> int:
     return last + count
 
 
+def growing_frames(path: Path, rate: int) -> list[int]:
+    """The byte at which the header of a growing file ends, then each frame that can be decoded from the start on.
+
+    Empty for a file that does not grow: an ordinary MP4, or no video at all. Only the newest frames are decoded: a file
+    is cut off at its end.
+    """
+    ends = fragment_ends(path)
+    first = max(0, len(ends) - 1 - 2 * rate)  # at least one group of pictures
+    if len(ends) < 2:
+        return ends
+    if ends[-1] - ends[first] > NEWEST_BYTES:
+        raise CaptureError(
+            f"{path} is damaged: {2 * rate} frames of {ends[-1] - ends[first]:,} bytes"
+        )
+    with path.open("rb") as file:
+        newest = file.read(ends[0])
+        file.seek(ends[first])
+        newest += file.read(ends[-1] - ends[first])
+    frames = 0
+    with suppress(av.FFmpegError), av.open(io.BytesIO(newest)) as container:
+        packets = intact_packets(container)
+        for packet in dropwhile(lambda packet: not packet.is_keyframe, packets):
+            for decoded in packet.decode():
+                frames = round((decoded.pts or 0) * float(packet.time_base) * rate) + 1
+    return ends[: frames + 1]
+
+
 def remux(path: Path, frames: int) -> None:
-    """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically."""
+    """Rewrite a fragmented file as an ordinary MP4 of its first `frames` frames, atomically.
+
+    Raises `DiskFullError` where there is no room for both, `CaptureError` where it has fewer frames; it stays then.
+    """
+    with disk_errors(path.parent), replaced_file(path) as draft:
+        _copy_packets(path, draft, frames)
+        with reading(draft) as written:  # the muxer does not report every error of a full disk
+            copied = sum(1 for _ in intact_packets(written))
+        if copied != frames:
+            raise CaptureError(f"{path}: {copied} of {frames} frames could be copied")
+
+
+def _copy_packets(path: Path, draft: Path, frames: int) -> None:
     options = {"movflags": "faststart"}
-    with (
-        replaced_file(path) as draft,
-        reading(path) as source,
-        av.open(str(draft), "w", format="mp4", options=options) as target,
-    ):
+    with reading(path) as source, disk_errors(path.parent), writing(draft, options) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in islice(intact_packets(source), frames):
             packet.stream = stream
             target.mux(packet)
+
+
+@contextmanager
+def writing(path: Path, options: dict[str, str]) -> Iterator[Any]:
+    """A new MP4; errors of the muxer are raised as `OSError` with their number."""
+    try:
+        with av.open(str(path), "w", format="mp4", options=options) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from bridges.policy import Decision, PolicyRequest
 from games import GameSpec
 from games.check import check_expert
 from games.registry import load
-from recorder import open_episodes
+from recorder import DiskFullError, open_episodes
 
 GAME = """
 import numpy as np
@@ -114,6 +115,32 @@ def test_an_instruction_beyond_the_room_is_said_when_recorded(
     main(command(lamp, "press_long", tmp_path / "long", 2))
     (line,) = caplog.messages
     assert "has at least 40 tokens, a model reads the first 30" in line
+
+
+def test_a_bad_capture_is_named_and_the_others_are_not_recorded_again(
+    lamp: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "data"
+    for seed in range(3):
+        record_one(RecordingPlan(out, 1, tasks=("press",), game=lamp), seed)
+    bad = next(e for e in open_episodes(out) if e.header.seed == 1)
+    (bad.folder / "manifest.json").write_text("{")
+    capfd.readouterr()
+    assert main(command(lamp, "press", out, 3)) == 0
+    assert json.loads(capfd.readouterr().out)["episodes"] == 1
+    assert bad.id in caplog.messages[0]
+    assert sorted(str(e.header.seed) for e in open_episodes(out)) == ["0", "1", "2"]
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_leaves_no_half_episode(
+    lamp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    free = iter([10**12, 10**6])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=next(free)))
+    with pytest.raises(DiskFullError, match="make room first"):
+        record_one(RecordingPlan(tmp_path / "data", 1, tasks=("press",), game=lamp), 0)
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 @dataclass

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from types import TracebackType
 from typing import IO, Any
 
@@ -61,6 +63,12 @@ class LiveRecorder:
         self._broken = False
         self._texts = 0
         self.steps = 0
+        self.dropped = 0
+        """Steps that were not written so far, as last heard."""
+        self.paused = False
+        """Whether steps are being dropped because the disk is nearly full, as last heard."""
+        self._heard: Queue[dict[str, Any]] = Queue()
+        Thread(target=self._hear, daemon=True).start()
         self.folder = Path(self._answer()["folder"])
 
     @classmethod
@@ -151,17 +159,24 @@ class LiveRecorder:
 
     def event(self, kind: str, **values: Any) -> None:
         """Send a raw input or game event."""
+        values = {"t_ns": time.monotonic_ns(), **values}
         self._send({"do": "event", "kind": kind, "values": values})
 
     def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
         """Have everything written and the capture closed; a second call returns the same report."""
+        return self._end({"do": "close", "success": success, "interrupted": interrupted})
+
+    def discard(self) -> None:
+        """Have the capture deleted instead of closed."""
+        self._end({"do": "discard"})
+
+    def _end(self, message: dict[str, Any]) -> LiveReport:
         if self._report is None:
             if not self._broken:  # else the end of the pipe means interrupted
-                self._send({"do": "close", "success": success, "interrupted": interrupted})
+                self._send(message)
             with suppress(OSError):
                 self._pipe.close()
             self._report = LiveReport(**self._answer())
-            self._answers.close()
             self._process.wait(CLOSE_TIMEOUT_S)
         return self._report
 
@@ -177,15 +192,25 @@ class LiveRecorder:
             ) from None
 
     def _answer(self) -> dict[str, Any]:
-        line = b"" if self._answers.closed else self._answers.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": ""}
+        answer = self._heard.get()
         if "error" in answer:
+            self._heard.put(answer)
             with suppress(OSError):
                 self._pipe.close()
-            self._answers.close()
             ended = f"the recording process ended early (exit {self._process.wait()})"
             raise CaptureError(answer["error"] or ended)
         return answer
+
+    def _hear(self) -> None:
+        """Read the process's answers until it ends."""
+        with self._answers:
+            for line in self._answers:
+                answer = json.loads(line)
+                if "paused" in answer:
+                    self.dropped, self.paused = answer["dropped"], answer["paused"]
+                else:
+                    self._heard.put(answer)
+        self._heard.put({"error": ""})
 
     def __enter__(self) -> LiveRecorder:
         return self

@@ -63,6 +63,7 @@ class CaptureWorker:
         self._ticks: list[int] = []  # the game's number of each written frame
         self._lowered = self._queued = 0
         self._lowered_at = -QUALITY_COOLDOWN
+        self._told: dict[str, Any] = {"dropped": 0, "paused": False}
 
     def run(self) -> dict[str, int]:
         """Write until the game closes the capture or ends; returns the report."""
@@ -88,9 +89,23 @@ class CaptureWorker:
                     )
                 case "event":
                     self._capture.event(message["kind"], **message["values"])
+                case "discard":
+                    self._capture.discard()
+                    return self._report()
                 case "close":
                     end = {key: message[key] for key in ("success", "interrupted")}
+            self._tell()
         self._capture.close(**end)
+        return self._report()
+
+    def _tell(self) -> None:
+        """Answer what has changed of the steps that are dropped."""
+        state = {"dropped": self._capture.dropped, "paused": self._capture.paused}
+        if state != self._told:
+            self._told = state
+            _answer(state)
+
+    def _report(self) -> dict[str, int]:
         return {
             "steps": self._capture.steps,
             "dropped": self._capture.dropped,

@@ -100,7 +100,7 @@ def record_expert(
     game.select_tasks(plan.tasks)
     game.expert()
     make(plan.game).close()
-    recorded = _seeds_in(plan.out, game.spec)
+    recorded = recorded_seeds(plan.out, game.spec)
     seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
     missing = [seed for seed in seeds if seed not in recorded]
     results: list[Recorded] = []
@@ -308,7 +308,8 @@ def _random_value(spec: GameSpec, control: Control, rng: np.random.Generator) ->
     return (float(rng.choice(pitches)), float(rng.choice(control.yaw_bins)))
 
 
-def _seeds_in(folder: Path, spec: GameSpec) -> set[int | None]:
+def recorded_seeds(folder: Path, spec: GameSpec) -> set[int | None]:
+    """The seeds of a game's episodes in a folder; none where there is no folder yet."""
     try:
         return {e.header.seed for e in open_episodes(folder) if e.spec.id == spec.id}
     except CaptureError:

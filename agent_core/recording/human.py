@@ -80,13 +80,13 @@ class HumanEpisodeRecorder:
         capture, self.capture = self.capture, None
         if capture is None:
             return
-        is_short = capture.steps < MIN_SECONDS * SPEC.step_hz
+        is_short = capture.steps - capture.dropped < MIN_SECONDS * SPEC.step_hz
         if is_short and not success and not self._has_text:
             self.left_out += capture.steps > 0
             capture.discard()
             return
         report = capture.close(success=success, interrupted=interrupted)
-        self.episodes += 1
+        self.episodes += report.steps > 0
         self.steps += report.steps
         self.dropped += report.dropped
         self.idle_steps += self._idle_steps

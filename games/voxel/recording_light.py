@@ -67,7 +67,7 @@ class RecordingLight:
             self._notice, self._notice_until = "left out: too short", now + NOTICE_SECONDS
         notice = self._notice if now < self._notice_until else ""
         state = "paused" if paused else "idle" if idle else "REC"
-        self.color = GREY if paused or idle else RED
+        self.color = GREY if paused or idle else AMBER if status.disk_full else RED
         rate = "–" if self.rate is None else f"{self.rate:.1f}"
         parts = (state, f"{status.steps} steps", f"{rate} of {self._hz:g} Hz")
         self.text = "   ".join(filter(None, (*parts, f"{status.saved} saved", notice)))

@@ -49,7 +49,7 @@ PLACES = {
     pygame.KSCAN_D: pygame.K_d, pygame.KSCAN_T: pygame.K_t, pygame.KSCAN_R: pygame.K_r,
 }  # fmt: skip
 """Keys by their place, for keyboards that have other letters there."""
-VIEW_SIZES = ((216, 384), (144, 256), (108, 192))
+VIEW_SIZES: tuple[tuple[int, int], ...] = ((216, 384), (144, 256), (108, 192))
 """Height and width of the person's view before it is stretched to the window."""
 SLOW = 0.95
 """Share of the game's rate below which the view gets smaller."""

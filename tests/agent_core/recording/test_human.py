@@ -171,6 +171,19 @@ def test_an_episode_without_a_step_is_not_counted(captures: list[Capture]) -> No
     assert (recorder.report()["episodes"], recorder.report()["left_out"]) == (0, 0)
 
 
+def test_an_episode_that_was_dropped_whole_is_not_counted(captures: list[Capture]) -> None:
+    recorder = HumanEpisodeRecorder(Path("out"), "")
+    play(recorder, 30)
+    captures[0].dropped = 30
+    recorder.end(None)
+    play(recorder, 30)
+    captures[1].dropped = 30
+    recorder.text("the disk is full", 5)
+    recorder.end(None)
+    assert [capture.end for capture in captures] == ["discarded", (None, False)]
+    assert (recorder.report()["episodes"], recorder.report()["left_out"]) == (0, 1)
+
+
 def test_the_status_is_that_of_the_capture(captures: list[Capture]) -> None:
     recorder = HumanEpisodeRecorder(Path("out"), "", episodes=2)
     play(recorder, 30)

@@ -3,6 +3,7 @@
 import pytest
 
 from games.voxel.recording_light import (
+    AMBER,
     GREY,
     NOTICE_SECONDS,
     RED,
@@ -45,7 +46,7 @@ def test_it_is_grey_while_nobody_plays() -> None:
 def test_what_is_not_recorded_is_said() -> None:
     light = RecordingLight(20)
     light.update(RecordingStatus(dropped=3, disk_full=True), 0.0, idle=False, paused=False)
-    assert light.warning == "NOT RECORDING: disk full"
+    assert (light.warning, light.color) == ("NOT RECORDING: disk full", AMBER)
     light.update(RecordingStatus(dropped=3), 0.0, idle=False, paused=False)
     assert light.warning == "3 steps lost: the recorder is too slow"
     light.update(RecordingStatus(), 0.0, idle=False, paused=False)

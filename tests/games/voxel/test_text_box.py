@@ -7,7 +7,6 @@ from games.voxel import text_box
 from games.voxel.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
 
 Event = pygame.event.Event
-BACKSPACE = {"key": pygame.K_BACKSPACE}
 
 
 def box_of(text: str) -> TextBox:
@@ -30,14 +29,14 @@ def test_a_line_is_accepted_or_dropped() -> None:
 
 def test_backspace_repeats_while_it_is_held() -> None:
     box = box_of("abcdef")
-    box.handle(Event(pygame.KEYDOWN, **BACKSPACE))
+    box.handle(Event(pygame.KEYDOWN, key=pygame.K_BACKSPACE))
     for _ in range(REPEAT_FRAMES):
         box.tick()
     assert box.text == "abcde"
     box.tick()
     box.tick()
     assert box.text == "abc"
-    box.handle(Event(pygame.KEYUP, **BACKSPACE))
+    box.handle(Event(pygame.KEYUP, key=pygame.K_BACKSPACE))
     box.tick()
     assert box.text == "abc"
 

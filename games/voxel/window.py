@@ -97,7 +97,7 @@ def play_human(
     """
     try:
         screen = open_window(size, "iafm – voxel", headless=headless)
-        _Window(env, recorder, worlds, screen).run(max_steps)
+        _Window(env, recorder, worlds, screen).run(max_steps, needs_focus=not headless)
     finally:
         pygame.quit()
 
@@ -121,7 +121,7 @@ class _Window:
         self.banner: tuple[str, int] = ("", 0)
         self.running = True
 
-    def run(self, max_steps: int | None) -> None:
+    def run(self, max_steps: int | None, *, needs_focus: bool) -> None:
         clock = pygame.time.Clock()
         self._grab(True)
         self._next_world()
@@ -133,6 +133,8 @@ class _Window:
             if self.running and self.box is None and not self.paused:
                 self._step()
                 steps += 1
+                if steps == SPEC.step_hz and needs_focus and not pygame.key.get_focused():
+                    self._lose_focus()  # the system never gave it
             self._draw()
             clock.tick(SPEC.step_hz)
         self.recorder.end(self._outcome())
@@ -152,6 +154,7 @@ class _Window:
         self.hands.restate()
         self.recorder.begin(self.observation["instruction"], self.info["task"], seed)
         self.light.pause()
+        pygame.event.clear(pygame.MOUSEMOTION)  # of the time that this took
 
     def _outcome(self) -> bool | None:
         """Of an episode that the person leaves: reached, or not known."""

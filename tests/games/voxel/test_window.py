@@ -257,6 +257,31 @@ def test_without_focus_nothing_is_recorded(play: Any) -> None:
     assert log.texts == []
 
 
+@pytest.mark.parametrize("focused", [True, False])
+def test_a_window_that_never_gets_the_focus_waits(
+    focused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pygame.key, "get_focused", lambda: focused)
+    monkeypatch.setattr("games.voxel.display.UNSEEN", ())
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    script(monkeypatch, [[]] * 40)
+    log = Log()
+    play_human(StillEnv(), log, worlds())
+    assert len(log.frames) == (40 if focused else 20)
+    assert log.kinds == ([] if focused else ["focus_lost"])
+
+
+def test_mouse_movement_while_a_world_is_made_turns_nothing(play: Any) -> None:
+    class Slow(Log):
+        def begin(self, instruction: str, task: str, seed: int) -> None:
+            super().begin(instruction, task, seed)
+            pygame.event.post(moved(300, 0))
+
+    log = play([[], ENTER, []], log=Slow())
+    assert len(log.begun) == 2
+    assert all(action["camera"] == (0, 0) for action in log.actions)
+
+
 def test_focus_lost_while_typing_keeps_the_text(play: Any) -> None:
     log = play([OPEN, typed("on"), [LOST], [GAINED], typed("ward"), ENTER, []])
     assert log.texts == ["onward"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.capture.recover import is_being_written
+from recorder.capture.spool import SPOOL, Spool
 from recorder.episodes.episode import Episode
 from recorder.episodes.validate import examine
 from recorder.format.manifest import ACTIONS, FRAMES, MANIFEST, VIDEO, CaptureError, iter_lines
@@ -89,10 +91,21 @@ def _inspect_open(capture: Episode) -> Inspected:
     name, manifest = capture.folder.name, capture.manifest
     if is_being_written(manifest):
         return Inspected(name, is_being_written=True)
-    steps = min(_lines(capture.folder / name) for name in (ACTIONS, FRAMES))
+    steps = _steps_left(capture)
     if not steps:
         return Inspected(name, (f"left open before its first picture: {NO_STEP}",))
     return Inspected(name, ("left open: run `iafm episodes recover`",), steps)
+
+
+def _steps_left(capture: Episode) -> int:
+    """Steps in the files of a capture that was left open, or in the spool that they are completed from."""
+    steps = min(_lines(capture.folder / name) for name in (ACTIONS, FRAMES))
+    if (capture.folder / SPOOL).exists():
+        with suppress(CaptureError):
+            spool = Spool.open(capture.folder, capture.spec.frame.shape)
+            spool.close()
+            steps = max(steps, spool.counted)
+    return steps
 
 
 def _lines(path: Path) -> int:

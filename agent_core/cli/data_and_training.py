@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.cli.arguments import (
+    UsageError,
     add_command,
     non_negative_int,
     non_negative_number,
@@ -38,27 +39,35 @@ def _add_record(commands: Any) -> None:
         "record",
         "record play as episodes: your own, or the scripted expert's",
         run_record,
-        "iafm record voxel --author you\niafm record voxel --expert --episodes 1100 --out data/voxel",
+        "iafm record voxel --author you --tasks chop_tree dig_down --episodes 10\n"
+        "iafm record voxel --expert --episodes 1100 --out data/voxel",
     )
     record.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
     record.add_argument("--out", type=Path, help="folder (default: data/ and the game's name)")
     record.add_argument(
         "--expert", action="store_true", help="the scripted expert plays instead of you"
     )
-    record.add_argument("--episodes", type=positive_int, default=100, help="expert: how many")
-    record.add_argument("--workers", type=positive_int, default=2, help="expert: processes")
     record.add_argument(
-        "--seed", type=seed, default=0, help="first world; recorded seeds are skipped"
+        "--episodes",
+        type=positive_int,
+        help="how many to keep (default: yours, until you close the window; the expert's, 100)",
+    )
+    record.add_argument("--workers", type=positive_int, help="processes of the expert (default: 2)")
+    record.add_argument(
+        "--seed",
+        type=seed,
+        help="first world; others are skipped where recorded (default: the first not recorded)",
     )
     record.add_argument(
         "--noise-prob",
         type=probability,
-        default=0.02,
-        help="expert: chance per step that random actions are injected",
+        help="chance per step that random actions are injected into the expert's (default: 0.02)",
     )
     record.add_argument("--tasks", nargs="+", type=words, help="only these tasks (default: all)")
     record.add_argument(
-        "--agent", type=Path, help="this checkpoint plays, the expert says what was right (DAgger)"
+        "--agent",
+        type=Path,
+        help="with --expert: this checkpoint plays, the expert says what was right (DAgger)",
     )
     record.add_argument("--author", type=words, default="", help="your name in the episodes")
     record.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -178,30 +187,61 @@ def run_record(args: argparse.Namespace) -> int:
     from games import UnplayableError
     from games.registry import load
 
+    _check_record(args)
     game = load(args.game)
     out_dir = args.out or Path("data") / game.spec.name
     if not args.expert and game.spec.name != "voxel":
         raise UnplayableError(f"{args.game} has no window for people, only voxel has; use --expert")
-    writable_folder(out_dir)
+    _check_folder(out_dir)
     if args.expert:
         report = _record_expert(args, out_dir)
     else:
         from agent_core.recording.human import record_human
 
-        report = record_human(out_dir, args.seed, args.author)
+        report = record_human(
+            out_dir,
+            author=args.author,
+            seed=args.seed,
+            tasks=args.tasks or (),
+            episodes=args.episodes,
+        )
     return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
+
+
+def _check_record(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for an option that means nothing to the one who plays."""
+    experts = {"--noise-prob": args.noise_prob, "--agent": args.agent, "--workers": args.workers}
+    unused = {"--author": args.author or None} if args.expert else experts
+    for option, value in unused.items():
+        if value is not None:
+            cure = "leave it or --expert out" if args.expert else "add --expert or leave it out"
+            whose = "a person's" if args.expert else "the scripted expert's"
+            raise UsageError(f"record: {option} is {whose} option; {cure}")
+    if args.agent is not None and args.noise_prob is not None:
+        raise UsageError("record: --noise-prob has no effect where --agent plays; leave it out")
+
+
+def _check_folder(out_dir: Path) -> None:
+    from recorder import CaptureError
+    from recorder.formats.lerobot.reader import is_dataset
+
+    writable_folder(out_dir)
+    if is_dataset(out_dir):
+        raise CaptureError(f"{out_dir} is a LeRobot dataset; name a folder for captures with --out")
 
 
 def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
     from agent_core.recording.expert import RecordingPlan, record_expert, success_rates
 
     tasks, finished = tuple(args.tasks or ()), itertools.count(1)
+    episodes = 100 if args.episodes is None else args.episodes
+    noise_prob = 0.02 if args.noise_prob is None else args.noise_prob
     plan = RecordingPlan(
-        out_dir, args.episodes, args.seed, args.noise_prob, tasks, args.agent, game=args.game
+        out_dir, episodes, args.seed or 0, noise_prob, tasks, args.agent, game=args.game
     )
     with ProgressBar("recording") as update:
         recorded = record_expert(
-            plan, args.workers, lambda _: update(next(finished), args.episodes)
+            plan, args.workers or 2, lambda _: update(next(finished), episodes)
         )
     failed = [episode for episode in recorded if episode.error]
     for episode in failed:

@@ -3,71 +3,150 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent_core.config import ModelConfig
+from agent_core.recording.expert import SEED_LIMIT, recorded_seeds
 from agent_core.tokens.instruction_room import sure_cut_warning
 from games import Action, Frame
-from games.voxel import SPEC, VoxelEnv
-from games.voxel.window import play_human
-from recorder import CaptureInfo, LiveRecorder
+from games.voxel import GAME, SPEC, VoxelEnv
+from games.voxel.recording_light import RecordingStatus
+from games.voxel.window import BY_NOBODY, World, play_human
+from recorder import CaptureError, CaptureInfo, LiveRecorder
 
 logger = logging.getLogger("iafm.record")
+MIN_SECONDS = 1.0
+"""Play shorter than this is no episode, unless a text was typed in it or its goal was reached."""
 
 
 class HumanEpisodeRecorder:
-    """The capture under way, written by a separate process; a new world closes it and opens the next."""
+    """The capture under way, written by a separate process; a new world closes it and opens the next.
 
-    def __init__(self, out: Path, author: str, env: VoxelEnv) -> None:
-        self.out, self.author, self.env = out, author, env
+    It is finished after `episodes` that were kept, never where that is None.
+    """
+
+    def __init__(self, out: Path, author: str, episodes: int | None = None) -> None:
+        self.out, self.author, self.wanted = out, author, episodes
         self.capture: LiveRecorder | None = None
-        self.success = False
-        self.episodes = self.steps = 0
+        self.episodes = self.left_out = self.steps = self.idle_steps = self.dropped = 0
+        self._has_text = False
+        self._idle_steps = 0
 
-    def begin(self, instruction: str) -> None:
-        self.end()
+    @property
+    def status(self) -> RecordingStatus:
+        capture = self.capture
+        return RecordingStatus(
+            steps=capture.steps if capture else 0,
+            dropped=capture.dropped if capture else 0,
+            disk_full=capture is not None and capture.paused,
+            saved=self.episodes,
+            left_out=self.left_out,
+            finished=self.wanted is not None and self.episodes >= self.wanted,
+        )
+
+    def begin(self, instruction: str, task: str, seed: int) -> None:
         if line := sure_cut_warning(instruction, ModelConfig().max_text_tokens):
             logger.warning(line)
-        seed = None if self.env.np_random_seed is None else int(self.env.np_random_seed)
         about = CaptureInfo(
-            instruction=instruction, task=self.env.goal.task, seed=seed, actor="human", author=self.author,
+            instruction=instruction, task=task, seed=seed, actor="human", author=self.author,
             clock="wallclock",
         )  # fmt: skip
         self.capture = LiveRecorder.create(self.out, SPEC, about)
+        self._has_text, self._idle_steps = False, 0
 
-    def step(self, frame: Frame, action: Action, reward: float, info: dict[str, Any]) -> None:
+    def step(self, frame: Frame, action: Action, reward: float, by: str | None) -> None:
         if self.capture is not None:
-            self.capture.step(frame, action, reward=reward)
-            self.steps += 1
-            self.success = bool(info["success"])
+            self.capture.step(frame, action, reward=reward, by=by)
+            self._idle_steps += by == BY_NOBODY
 
-    def text(self, line: str) -> None:
+    def text(self, line: str, t0_ns: int) -> None:
         if self.capture is not None:
             self.capture.text(
-                style="correction", text=line, source="human_live", author=self.author
+                style="correction", text=line, t0_ns=t0_ns, source="human_live", author=self.author
             )
+            self._has_text = True
 
-    def end(self) -> None:
+    def event(self, kind: str, **values: Any) -> None:
         if self.capture is not None:
-            self.capture.close(success=self.success)
-            self.episodes += 1
-            self.capture = None
+            self.capture.event(kind, **values)
+
+    def end(self, success: bool | None, *, interrupted: bool = False) -> None:
+        """Close the episode under way, or delete it where it is too short; nothing where there is none."""
+        capture, self.capture = self.capture, None
+        if capture is None:
+            return
+        is_short = capture.steps - capture.dropped < MIN_SECONDS * SPEC.step_hz
+        if is_short and not success and not self._has_text:
+            self.left_out += capture.steps > 0
+            capture.discard()
+            return
+        report = capture.close(success=success, interrupted=interrupted)
+        self.episodes += report.steps > 0
+        self.steps += report.steps
+        self.dropped += report.dropped
+        self.idle_steps += self._idle_steps
+
+    def report(self) -> dict[str, Any]:
+        """What was recorded so far."""
+        return {
+            "episodes": self.episodes,
+            "left_out": self.left_out,
+            "steps": self.steps,
+            "idle_steps": self.idle_steps,
+            "dropped": self.dropped,
+            "out": str(self.out),
+        }
 
 
-def record_human(out: Path, seed: int, author: str, max_steps: int | None = None) -> dict[str, Any]:
-    """Open the game window and record until it is closed; Ctrl-C keeps everything too."""
-    env = VoxelEnv()
-    recorder = HumanEpisodeRecorder(out, author, env)
+def record_human(
+    out: Path,
+    *,
+    author: str = "",
+    seed: int | None = None,
+    tasks: Sequence[str] = (),
+    episodes: int | None = None,
+    max_steps: int | None = None,
+    headless: bool = False,
+) -> dict[str, Any]:
+    """Open the game window and record until it is closed or `episodes` were kept; Ctrl-C keeps everything too.
+
+    The first world is `seed`, else the first that `out` does not hold yet. `headless` opens a window that nobody sees,
+    for tests. Raises `UnplayableError` where there is no display or no such task, `CaptureError` for a seed that is
+    kept for evaluation.
+    """
+    worlds = select_worlds(
+        recorded_seeds(out, SPEC), seed, GAME.select_tasks(tasks) if tasks else ()
+    )
+    recorder = HumanEpisodeRecorder(out, author, episodes)
     try:
-        play_human(
-            env,
-            on_reset=recorder.begin,
-            on_step=recorder.step,
-            on_text=recorder.text,
-            seed=seed,
-            max_steps=max_steps,
-        )
-    finally:
-        recorder.end()
-    return {"episodes": recorder.episodes, "steps": recorder.steps, "out": str(out)}
+        play_human(VoxelEnv(), recorder, worlds, max_steps=max_steps, headless=headless)
+    except BaseException:
+        recorder.end(None, interrupted=True)
+        raise
+    return recorder.report()
+
+
+def select_worlds(
+    recorded: set[int | None], first: int | None, tasks: Sequence[str]
+) -> Iterator[World]:
+    """Worlds whose seeds were not recorded yet, after `first`, which is played in any case.
+
+    Of several tasks each seed has a fixed one; of none it is the game's choice.
+    """
+    if first is not None and first >= SEED_LIMIT:
+        raise CaptureError(f"seeds from {SEED_LIMIT} on are kept for evaluation; use smaller ones")
+    chosen = () if first is None else (first,)
+    after = range(0 if first is None else first + 1, SEED_LIMIT)
+    seeds = chain(chosen, (seed for seed in after if seed not in recorded))
+    return ((seed, _reset_options(seed, tasks)) for seed in seeds)
+
+
+def _reset_options(seed: int, tasks: Sequence[str]) -> dict[str, Any]:
+    if not tasks:
+        return {}
+    return {"task": tasks[int(np.random.default_rng([seed, 77]).integers(len(tasks)))]}

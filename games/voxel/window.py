@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-from games.controls import Camera
-from games.env import Frame
-from games.spec import Action
-from games.voxel.env import VoxelEnv
-from games.voxel.spec import SPEC
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("SDL_IME_SHOW_UI", "1")  # the candidates of an input method
+os.environ.setdefault("SDL_MOUSE_FOCUS_CLICKTHROUGH", "1")  # one click goes on
 
-DEGREES_PER_PIXEL = 0.15
+import pygame
+
+from games.env import Frame
+from games.spec import Action
+from games.voxel.display import open_window
+from games.voxel.env import VoxelEnv
+from games.voxel.fonts import FONT_PACKAGES, FallbackFont
+from games.voxel.hands import Hands
+from games.voxel.recording_light import RecordingLight, RecordingStatus
+from games.voxel.spec import SPEC
+from games.voxel.text_box import Outcome, TextBox
+
 HELP = (
     "mouse  look",
     "W A S D  walk",
@@ -24,79 +31,73 @@ HELP = (
     "T  say what you think or correct yourself",
     "enter  next world    R  this world again    esc  quit",
 )
-_BANNER_STEPS = 40
+FONT_HELP = f"<U+…>  a character that no font has: install {FONT_PACKAGES}"
+BY_NOBODY = "nobody"
+"""Who acts where a person has not touched anything for long."""
+KEYS = {
+    pygame.K_w: "forward", pygame.K_s: "back", pygame.K_a: "left", pygame.K_d: "right",
+    pygame.K_SPACE: "jump", pygame.K_LSHIFT: "sprint", pygame.K_RSHIFT: "sprint",
+    pygame.K_LCTRL: "sneak", pygame.K_RCTRL: "sneak",
+}  # fmt: skip
+MODIFIERS = (pygame.K_LSHIFT, pygame.K_RSHIFT, pygame.K_LCTRL, pygame.K_RCTRL)
+ENTER = (pygame.K_RETURN, pygame.K_KP_ENTER)
+BUTTONS = {1: "attack", 3: "use"}
+BUTTON_NAMES = {1: "left", 2: "middle", 3: "right", 6: "x1", 7: "x2"}
+"""4 and 5 are the wheel once more."""
+PLACES = {
+    pygame.KSCAN_W: pygame.K_w, pygame.KSCAN_A: pygame.K_a, pygame.KSCAN_S: pygame.K_s,
+    pygame.KSCAN_D: pygame.K_d, pygame.KSCAN_T: pygame.K_t, pygame.KSCAN_R: pygame.K_r,
+}  # fmt: skip
+"""Keys by their place, for keyboards that have other letters there."""
+VIEW_SIZES: tuple[tuple[int, int], ...] = ((216, 384), (144, 256), (108, 192))
+"""Height and width of the person's view before it is stretched to the window."""
+SLOW = 0.95
+"""Share of the game's rate below which the view gets smaller."""
+_BANNER_FRAMES = 40
 
-OnStep = Callable[[Frame, Action, float, dict[str, Any]], None]
+World = tuple[int, dict[str, Any]]
+"""A seed and the options of the environment's `reset`."""
 
 
-@dataclass
-class Hands:
-    """Keys, buttons and mouse as one legal action per step.
+class PlayRecorder(Protocol):
+    """Records what a person plays; the window shows its status."""
 
-    Mouse movement is rounded down to the camera's bins; the rest is carried into the next step, so that the
-    recorded action is exactly the one executed and no movement is lost.
-    """
+    @property
+    def status(self) -> RecordingStatus: ...
 
-    down: set[str] = field(default_factory=set)
-    pitch_deg: float = 0.0
-    yaw_deg: float = 0.0
+    def begin(self, instruction: str, task: str, seed: int) -> None:
+        """An episode begins."""
 
-    def look(self, dx: int, dy: int) -> None:
-        """Add a mouse movement in pixels, right and down."""
-        self.yaw_deg += dx * DEGREES_PER_PIXEL
-        self.pitch_deg += dy * DEGREES_PER_PIXEL
+    def step(self, frame: Frame, action: Action, reward: float, by: str | None) -> None:
+        """`frame` is what an agent would get; `by` is None for the person."""
 
-    def action(self) -> Action:
-        """The action of this step."""
-        held = {name for name in self.down if not self._opposed(name)}
-        camera = SPEC.by_name["camera"]
-        assert isinstance(camera, Camera)
-        pitch = max(
-            (
-                b
-                for b in camera.pitch_bins
-                if abs(b) <= abs(self.pitch_deg) and b * self.pitch_deg >= 0
-            ),
-            key=abs,
-        )
-        yaw = max(
-            (b for b in camera.yaw_bins if abs(b) <= abs(self.yaw_deg) and b * self.yaw_deg >= 0),
-            key=abs,
-        )
-        self.pitch_deg -= pitch
-        self.yaw_deg -= yaw
-        return SPEC.normalize({**dict.fromkeys(held, 1), "camera": (pitch, yaw)})
+    def text(self, line: str, t0_ns: int) -> None:
+        """A line was typed; the box was opened at `t0_ns` of the monotonic clock."""
 
-    def release(self) -> None:
-        """Release all keys and forget the mouse movement."""
-        self.down.clear()
-        self.pitch_deg = self.yaw_deg = 0.0
+    def event(self, kind: str, **values: Any) -> None:
+        """A raw input, or something that happened to the window, before the next step."""
 
-    def _opposed(self, name: str) -> bool:
-        return any(name in group and self.down.issuperset(group) for group in SPEC.exclusive)
+    def end(self, success: bool | None) -> None:
+        """The episode has ended; None: the person left it."""
 
 
 def play_human(
     env: VoxelEnv,
+    recorder: PlayRecorder,
+    worlds: Iterator[World],
     *,
-    on_reset: Callable[[str], None],
-    on_step: OnStep,
-    on_text: Callable[[str], None],
-    seed: int = 0,
     size: tuple[int, int] = (960, 540),
     max_steps: int | None = None,
+    headless: bool = False,
 ) -> None:
-    """Open the window and play worlds from `seed` on until Esc; the game is paused while a text is typed.
+    """Open the window and play one world after another until Esc, or until the recorder is finished.
 
-    `on_reset(instruction)` begins an episode, `on_step(frame, action, reward, info)` follows each step, where
-    `frame` is what an agent would get; `on_text` gets a typed line.
+    The game is paused while a text is typed and while the window has no focus. `headless` opens a window that nobody
+    sees, for tests. Raises `UnplayableError` where there is no display.
     """
-    import pygame
-
-    pygame.display.init()
-    pygame.font.init()
     try:
-        _Window(env, on_reset, on_step, on_text, seed, size).run(max_steps)
+        screen = open_window(size, "iafm – voxel", headless=headless)
+        _Window(env, recorder, worlds, screen).run(max_steps, needs_focus=not headless)
     finally:
         pygame.quit()
 
@@ -105,123 +106,179 @@ class _Window:
     def __init__(
         self,
         env: VoxelEnv,
-        on_reset: Callable[[str], None],
-        on_step: OnStep,
-        on_text: Callable[[str], None],
-        seed: int,
-        size: tuple[int, int],
+        recorder: PlayRecorder,
+        worlds: Iterator[World],
+        screen: pygame.Surface,
     ) -> None:
-        import pygame
-
-        self.pygame = pygame
-        self.env, self.seed = env, seed
-        self.on_reset, self.on_step, self.on_text = on_reset, on_step, on_text
-        self.screen = pygame.display.set_mode(size, pygame.RESIZABLE)
-        pygame.display.set_caption("iafm – voxel")
-        self.font = pygame.font.Font(None, 26)
+        self.env, self.recorder, self.worlds, self.screen = env, recorder, worlds, screen
+        self.font = FallbackFont(18)
+        self.light = RecordingLight(SPEC.step_hz)
         self.hands = Hands()
-        self.typing: str | None = None
-        self.opening = False
+        self.box: TextBox | None = None
+        self.has_focus, self.paused = True, False
         self.help = True
+        self.view_sizes = VIEW_SIZES
         self.banner: tuple[str, int] = ("", 0)
         self.running = True
-        self.keys = {
-            pygame.K_w: "forward", pygame.K_s: "back", pygame.K_a: "left", pygame.K_d: "right",
-            pygame.K_SPACE: "jump", pygame.K_LSHIFT: "sprint", pygame.K_LCTRL: "sneak",
-        }  # fmt: skip
-        self.buttons = {1: "attack", 3: "use"}
 
-    def run(self, max_steps: int | None) -> None:
-        clock = self.pygame.time.Clock()
+    def run(self, max_steps: int | None, *, needs_focus: bool) -> None:
+        clock = pygame.time.Clock()
         self._grab(True)
-        self._start()
+        self._next_world()
         steps = 0
         while self.running and (max_steps is None or steps < max_steps):
-            for event in self.pygame.event.get():
-                self._handle(event)
-            if self.typing is None:
+            for event in pygame.event.get():
+                if self.running:
+                    self._handle(event)
+            if self.running and self.box is None and not self.paused:
                 self._step()
                 steps += 1
+                if steps == SPEC.step_hz and needs_focus and not pygame.key.get_focused():
+                    self._lose_focus()  # the system never gave it
             self._draw()
             clock.tick(SPEC.step_hz)
+        self.recorder.end(self._outcome())
 
-    def _start(self) -> None:
-        self.observation, self.info = self.env.reset(seed=self.seed)
-        self.hands.release()
-        self.on_reset(self.observation["instruction"])
+    def _next_world(self) -> None:
+        world = None if self.recorder.status.finished else next(self.worlds, None)
+        if world is None:
+            self.running = False
+        else:
+            self.world = world
+            self._begin()
+
+    def _begin(self) -> None:
+        seed, options = self.world
+        self.observation, self.info = self.env.reset(seed=seed, options=options)
+        self.reached = False
+        self.hands.restate()
+        self.recorder.begin(self.observation["instruction"], self.info["task"], seed)
+        self.light.pause()
+        pygame.event.clear(pygame.MOUSEMOTION)  # of the time that this took
+
+    def _outcome(self) -> bool | None:
+        """Of an episode that the person leaves: reached, or not known."""
+        return True if self.reached else None
 
     def _step(self) -> None:
         frame, action = self.observation["frame"], self.hands.action()
+        by = BY_NOBODY if self.hands.is_idle else None
+        self._write_inputs()
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
-        self.on_step(frame, action, reward, self.info)
+        self.reached |= bool(self.info["success"])
+        self.recorder.step(frame, action, reward, by)
+        self.light.step(time.monotonic())
         if terminated or truncated:
-            word = "Reached!" if self.info["success"] else "Not this time."
-            self.banner = (word, _BANNER_STEPS)
-            self.seed += 1
-            self._start()
+            self.banner = ("Reached!" if self.reached else "Not this time.", _BANNER_FRAMES)
+            self.recorder.end(self.reached)
+            self._next_world()
+            if self.hands.is_idle:  # worlds without anybody are no use
+                self._pause()
+
+    def _write_inputs(self) -> None:
+        for raw in self.hands.take_inputs():
+            self.recorder.event("input", device=raw.device, code=raw.code, value=raw.value)
 
     def _handle(self, event: Any) -> None:
-        pygame = self.pygame
         if event.type == pygame.QUIT:
             self.running = False
-        elif self.typing is not None:
-            self._type(event)
-        elif event.type == pygame.KEYDOWN:
-            self.help = event.key == pygame.K_F1 and not self.help
-            self._press(event.key)
+        elif event.type == pygame.WINDOWFOCUSLOST and self.has_focus:
+            self._lose_focus()
+        elif event.type == pygame.WINDOWFOCUSGAINED and not self.has_focus:
+            self.has_focus = True
+            self.recorder.event("focus_gained")
         elif event.type == pygame.KEYUP:
-            self.hands.down.discard(self.keys.get(event.key, ""))
-        elif event.type == pygame.MOUSEMOTION:
+            self.hands.lift("keyboard", _place(event))
+        elif event.type == pygame.MOUSEBUTTONUP:
+            self.hands.lift("mouse", event.button)
+        if self.box is not None:
+            self._type(self.box, event)
+        elif event.type == pygame.KEYDOWN:
+            self._press(event)
+        elif event.type == pygame.MOUSEBUTTONDOWN and self.paused:
+            self._resume()
+        elif event.type == pygame.MOUSEBUTTONDOWN:
+            self._click(event.button)
+        elif event.type == pygame.MOUSEMOTION and not self.paused:
             self.hands.look(*event.rel)
-        elif (
-            event.type in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP)
-            and event.button in self.buttons
-        ):
-            change = (
-                self.hands.down.add
-                if event.type == pygame.MOUSEBUTTONDOWN
-                else self.hands.down.discard
-            )
-            change(self.buttons[event.button])
+        elif event.type == pygame.MOUSEWHEEL:
+            self.hands.wheel(event.y)
 
-    def _press(self, key: int) -> None:
-        pygame = self.pygame
-        if key in self.keys:
-            self.hands.down.add(self.keys[key])
-        elif key == pygame.K_ESCAPE:
+    def _press(self, event: Any) -> None:
+        key = _key(event)
+        self.help = key == pygame.K_F1 and not self.help
+        self.hands.press("keyboard", _place(event), _name(event), KEYS.get(key, ""))
+        if key == pygame.K_ESCAPE:
             self.running = False
-        elif key == pygame.K_t:
-            self.typing, self.opening = "", True
-            self.hands.release()
-            self._grab(False)
-        elif key in (pygame.K_RETURN, pygame.K_r):
-            self.seed += key == pygame.K_RETURN
-            self._start()
+        elif not self.paused and key == pygame.K_t:
+            self._open_box(event.key)
+        elif not self.paused and (key in ENTER or key == pygame.K_r):
+            self.recorder.end(self._outcome())
+            if key == pygame.K_r and not self.recorder.status.finished:
+                self._begin()
+            else:
+                self._next_world()
 
-    def _type(self, event: Any) -> None:
-        """Handle an event of the text box: Enter accepts the line, Esc drops it."""
-        pygame = self.pygame
-        assert self.typing is not None
-        if event.type == pygame.TEXTINPUT and len(self.typing) < 200:
-            opening = self.opening and event.text == "t"  # the key that opened the box
-            self.typing += "" if opening else event.text
-            self.opening = False
-        elif event.type == pygame.KEYDOWN and event.key == pygame.K_BACKSPACE:
-            self.typing = self.typing[:-1]
-        elif event.type == pygame.KEYDOWN and event.key in (pygame.K_RETURN, pygame.K_ESCAPE):
-            line = self.typing.strip()
-            if line and event.key == pygame.K_RETURN:
-                self.on_text(line)
-            self.typing = None
-            self._grab(True)
+    def _click(self, button: int) -> None:
+        if button in BUTTON_NAMES:
+            self.hands.press("mouse", button, BUTTON_NAMES[button], BUTTONS.get(button, ""))
+
+    def _open_box(self, key: int) -> None:
+        self.box = TextBox(key)
+        self._write_inputs()
+        self.hands.mute()
+        self.recorder.event("typing_began")
+        self._grab(False)
+        self.light.pause()
+        pygame.key.start_text_input()
+        pygame.key.set_text_input_rect(pygame.Rect(16, self.screen.get_height() - 110, 600, 24))
+
+    def _type(self, box: TextBox, event: Any) -> None:
+        """Handle an event of the text box; keys that write nothing and buttons are held as in the game."""
+        if event.type == pygame.MOUSEBUTTONDOWN:
+            self._click(event.button)
+        elif event.type == pygame.KEYDOWN and event.key in MODIFIERS:
+            self.hands.press("keyboard", _place(event), _name(event), KEYS[event.key])
+        outcome = box.handle(event)
+        if outcome is Outcome.OPEN:
+            return
+        if outcome is Outcome.ACCEPTED:
+            self.recorder.text(box.text.strip(), box.opened_ns)
+        self.recorder.event("typing_ended", accepted=outcome is Outcome.ACCEPTED)
+        self.box = None
+        self.hands.unmute()
+        self._grab(True)
+
+    def _lose_focus(self) -> None:
+        self.has_focus = False
+        self.hands.release()
+        self._write_inputs()
+        self.recorder.event("focus_lost")
+        if self.box is None:  # else the game waits already
+            self._pause()
+
+    def _pause(self) -> None:
+        self.paused = True
+        self.hands.mute()
+        self.light.pause()
+        self._grab(False)
+
+    def _resume(self) -> None:
+        self.paused = False
+        self.hands.unmute()
+        self.hands.touch()
+        self._grab(True)
 
     def _grab(self, on: bool) -> None:
-        self.pygame.event.set_grab(on)
-        self.pygame.mouse.set_visible(not on)
+        """Give the mouse to the game, and keep the input method away from its keys; or give both back."""
+        pygame.event.set_grab(on)
+        pygame.mouse.set_visible(not on)
+        if on:
+            pygame.key.stop_text_input()
+            pygame.event.clear(pygame.MOUSEMOTION)  # the way to where the pointer is put
 
     def _draw(self) -> None:
-        pygame = self.pygame
-        frame = self.env.render_frame(216, 384).swapaxes(0, 1)  # pygame's surfaces are (W, H, 3)
+        frame = self.env.render_frame(*self._view_size()).swapaxes(0, 1)  # to (W, H, 3)
         pygame.transform.smoothscale(
             pygame.surfarray.make_surface(frame), self.screen.get_size(), self.screen
         )
@@ -231,17 +288,64 @@ class _Window:
         pygame.draw.rect(self.screen, (20, 24, 22), bar)
         pygame.draw.rect(self.screen, (95, 191, 134), (16, 42, int(240 * self.info["progress"]), 8))
         self._line("F1 help", width - 90, 14)
-        if self.banner[1]:
-            self._line(self.banner[0], width // 2 - 40, height // 3)
-            self.banner = (self.banner[0], self.banner[1] - 1)
+        self._draw_light(width)
+        self._draw_banner(width, height)
         if self.help:
-            for i, line in enumerate(HELP):
+            lines = (*HELP, FONT_HELP) if self.font.lacks_glyphs else HELP
+            for i, line in enumerate(lines):
                 self._line(line, 16, 70 + 26 * i)
-        if self.typing is not None:
-            self._line("> " + self.typing + "_", 16, height - 110)
+        if self.box is not None:
+            self._draw_box(self.box, width, height)
         pygame.display.flip()
 
+    def _view_size(self) -> tuple[int, int]:
+        """Smaller once the game runs slower than it should: drawing is most of the work."""
+        rate = self.light.rate
+        if rate is not None and rate < SLOW * SPEC.step_hz and len(self.view_sizes) > 1:
+            self.view_sizes = self.view_sizes[1:]
+            self.light.pause()
+        return self.view_sizes[0]
+
+    def _draw_light(self, width: int) -> None:
+        waits = self.paused or self.box is not None
+        self.light.update(
+            self.recorder.status, time.monotonic(), idle=self.hands.is_idle, paused=waits
+        )
+        self.light.draw(self.screen, self.font, width - 16, 40)
+
+    def _draw_banner(self, width: int, height: int) -> None:
+        text, frames = self.banner
+        if self.paused:
+            text = "paused: click to go on"
+        elif frames:
+            self.banner = (text, frames - 1)
+        else:
+            return
+        self._line(text, (width - self.font.width(text)) // 2, height // 3)
+
+    def _draw_box(self, box: TextBox, width: int, height: int) -> None:
+        box.tick()
+        end = f"[{box.composition}]_" if box.composition else "_"
+        full = "   (full)" if box.is_full else ""
+        line = self.font.tail(box.text + end + full, width - 60)
+        self._line("> " + line, 16, height - 110)
+
     def _line(self, text: str, x: int, y: int) -> None:
-        shadow = self.font.render(text, True, (0, 0, 0))
-        self.screen.blit(shadow, (x + 1, y + 1))
-        self.screen.blit(self.font.render(text, True, (250, 250, 250)), (x, y))
+        self.font.draw(self.screen, text, x, y)
+
+
+def _key(event: Any) -> int:
+    """A key by its letter; by its place where the keyboard's letter is none of the game's."""
+    key = int(event.key)
+    known = key in KEYS or key in PLACES.values()
+    return key if known else PLACES.get(getattr(event, "scancode", 0), key)
+
+
+def _place(event: Any) -> int:
+    """A key's place on the keyboard, its letter's number where that is not known."""
+    return int(getattr(event, "scancode", None) or -event.key)
+
+
+def _name(event: Any) -> str:
+    """A key's name in the recorded inputs."""
+    return pygame.key.name(event.key) or f"key {event.key}"

@@ -182,6 +182,8 @@ def reading(path: Path) -> Iterator[Any]:
     """An open video file; raises `CaptureError` with its name where it is broken."""
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise CaptureError(f"{path} has no video")
             if container.streams.video[0].codec_context is None:
                 raise CaptureError(f"{path} cannot be read: no codec of its frames is known")
             yield container

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from recorder import (
     open_episodes,
     validate,
 )
+from recorder.capture.spool import Spool
 from tests.recorder.damaged_captures import SPEC, STEPS, change, record, replace_line, spoil_picture
 
 DEAD_WRITER = """
@@ -122,3 +124,17 @@ def test_each_track_is_read_to_its_end(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert part in problems
     assert "is about step 2" not in problems  # the damaged line stands for step 1
+
+
+def test_steps_in_the_spool_count(tmp_path: Path) -> None:
+    """A recording process that was killed before it wrote anything leaves steps that `recover` completes."""
+    with CaptureWriter.create(tmp_path, SPEC, CaptureInfo(), disk_needed=0) as capture:
+        manifest = json.loads((capture.folder / "manifest.json").read_text())
+    (capture.folder / "manifest.json").write_text(json.dumps({**manifest, "writer": 2**22 + 1}))
+    spool = Spool.create(capture.folder, SPEC.frame.shape, 4)
+    assert "can be deleted" in inspect_captures(tmp_path)[0].problems[0]
+    step = {"action": {}, "executed": None, "by": None, "reward": 0.0, "t_ns": 1, "observed": True}
+    spool.put(np.zeros(SPEC.frame.shape, np.uint8), {**step, "dropped": 0})
+    spool.close()
+    (row,) = inspect_captures(tmp_path)
+    assert (row.problems, row.steps) == (("left open: run `iafm episodes recover`",), 1)

@@ -81,6 +81,13 @@ def test_completion_knows_commands_options_and_choices(
         ),
         (["record", "minecraft", "--expert"], "minecraft has no scripted expert"),
         (["record", "voxel", "--expert", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
+        (["record", "--agent", "x"], "--agent is the scripted expert's option; add --expert"),
+        (["record", "--workers", "2"], "--workers is the scripted expert's option"),
+        (["record", "--noise-prob", "0"], "--noise-prob is the scripted expert's option"),
+        (["record", "--expert", "--author", "me"], "--author is a person's option"),
+        (["record", "--expert", "--agent", "x", "--noise-prob", "0.1"], "where --agent plays"),
+        (["record", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
+        (["record", "--seed", "1000000"], "kept for evaluation"),
         (["record", "--out", "/dev/null"], "cannot write to /dev/null: Not a directory"),
         (["record", "--expert", "--out", "/dev/null/x"], "name another folder with --out"),
         (["record", "--expert", "--out", "x" * 300], "File name too long"),
@@ -222,6 +229,47 @@ def test_a_refused_run_leaves_the_settings_of_another(
     assert ["names no folder" in line for line in lines] == [True, True, False]
     assert "holds a CNN+GRU" in lines[2]
     assert (tmp_path / "config.toml").read_text() == "another's"
+
+
+def test_a_person_without_a_display_gets_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "offscreen")
+    assert main(["record", "--out", str(tmp_path / "mine")]) == 2
+    error = capsys.readouterr().err
+    assert "no display" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_person_has_tasks_episodes_and_a_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[dict[str, object]] = []
+
+    def record_human(out: Path, **options: object) -> dict[str, object]:
+        calls.append(options)
+        return {"episodes": 0, "left_out": 2}
+
+    monkeypatch.setattr("agent_core.recording.human.record_human", record_human)
+    assert main(["record", "--out", str(tmp_path)]) == 0
+    options = "--tasks dig_down hunt_cow --episodes 3 --seed 5 --author me --json"
+    assert main(["record", "--out", str(tmp_path), *options.split()]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["left_out"] == 2
+    assert calls == [
+        {"author": "", "seed": None, "tasks": (), "episodes": None},
+        {"author": "me", "seed": 5, "tasks": ["dig_down", "hunt_cow"], "episodes": 3},
+    ]
+
+
+def test_no_captures_are_put_into_a_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text('{"codebase_version": "v3.0"}')
+    for player in ([], ["--expert", "--episodes", "1"]):
+        assert main(["record", *player, "--out", str(tmp_path)]) == 2
+        assert "is a LeRobot dataset" in capsys.readouterr().err
 
 
 def test_games_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -229,6 +229,14 @@ def test_a_full_disk_is_said_before_the_start(tmp_path: Path) -> None:
         LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_needed=1 << 60)
 
 
+def test_a_discarded_capture_leaves_nothing(tmp_path: Path) -> None:
+    live = LiveRecorder.create(tmp_path, SMALL, CaptureInfo())
+    live.step(np.zeros(SMALL.frame.shape, np.uint8), {"jump": 1})
+    live.discard()
+    live.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_disk_guard_pauses_and_says_so(tmp_path: Path) -> None:
     with LiveRecorder.create(tmp_path, SMALL, CaptureInfo(), disk_pause=1 << 60) as live:
         for _ in range(5):
@@ -237,5 +245,6 @@ def test_the_disk_guard_pauses_and_says_so(tmp_path: Path) -> None:
         assert live.dropped == 5
         report = live.close()
     assert (report.steps, report.dropped) == (0, 5)
+    assert (live.paused, live.dropped) == (True, 5)
     events = (live.folder / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in events] == ["paused", "dropped_at_end"]

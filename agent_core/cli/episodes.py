@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent_core.cli.arguments import add_command, non_negative_int, writable_folder
+from agent_core.cli.arguments import add_command, non_negative_int, words, writable_folder
 from agent_core.cli.episode_tables import show_list, show_stats, show_steps, show_validation
 from agent_core.cli.output import answer, fields, records, remark, remarks
 from agent_core.training.progress_bar import ProgressBar
@@ -21,7 +21,8 @@ def add(commands: Any) -> None:
         "look after recorded episodes",
         run_episodes,
         "iafm episodes stats data/voxel\niafm episodes export data/voxel --out data/voxel-lerobot\n"
-        "iafm episodes import RECORDINGS --game minecraft --out data/minecraft",
+        "iafm episodes import RECORDINGS --game minecraft --out data/minecraft\n"
+        "iafm episodes import MineRLBasaltFindCave-v0 --instruction 'find a cave' --out data/caves",
     )
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
@@ -68,6 +69,24 @@ def _import_options(episodes: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         help="import: which numbers of that column are the game's, in its order (0 1)",
+    )
+    episodes.add_argument(
+        "--instruction",
+        default="",
+        help="import: what the player of Minecraft was told (default: by BASALT's folder)",
+    )
+    episodes.add_argument(
+        "--task",
+        type=words,
+        default="",
+        help="import: the task's name (default: by BASALT's folder)",
+    )
+    episodes.add_argument(
+        "--recorder-version",
+        type=words,
+        default="",
+        metavar="VERSION",
+        help="import: of Minecraft's recorder, such as 6.9 (default: by index file or folder)",
     )
 
 
@@ -117,12 +136,16 @@ def _export(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _import(args: argparse.Namespace) -> dict[str, Any]:
-    from agent_core.recording.episodes import import_episodes
+    from agent_core.recording.episodes import ImportOptions, import_episodes
     from recorder import ActionColumns
 
     target = writable_folder(args.out or Path("data") / args.path.name)
-    numbers = ActionColumns(args.action_column, tuple(args.numbers))
+    options = ImportOptions(
+        camera=args.camera,
+        columns=ActionColumns(args.action_column, tuple(args.numbers)),
+        instruction=args.instruction,
+        task=args.task,
+        recorder_version=args.recorder_version,
+    )
     with remarks("iafm.import"), ProgressBar("importing") as update:
-        return import_episodes(
-            args.path, target, args.game, args.camera, numbers, update, strict=args.strict
-        )
+        return import_episodes(args.path, target, args.game, options, update, strict=args.strict)

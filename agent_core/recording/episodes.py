@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,44 @@ def export_episodes(
     }
 
 
+@dataclass(frozen=True)
+class ImportOptions:
+    """What an import takes from the user rather than from the files; each counts for some formats only."""
+
+    camera: str = ""
+    columns: ActionColumns = field(default_factory=ActionColumns)
+    instruction: str = ""
+    task: str = ""
+    recorder_version: str = ""
+
+    def check(self, path: Path, kind: str) -> None:
+        """Raises `CaptureError` for an option that the files' format does not know."""
+        for name, option, of in _OPTIONS:
+            if of != kind and getattr(self, name) != getattr(ImportOptions(), name):
+                raise CaptureError(
+                    f"{path} holds {_KINDS[kind]}: {option} counts for {_KINDS[of]} only"
+                )
+
+
+_KINDS = {
+    "captions": "clips with captions",
+    "lerobot": "a LeRobot dataset",
+    "vpt": "recordings of Minecraft",
+}
+_OPTIONS = (
+    ("camera", "--camera", "lerobot"),
+    ("columns", "--action-column or --numbers", "lerobot"),
+    ("instruction", "--instruction", "vpt"),
+    ("task", "--task", "vpt"),
+    ("recorder_version", "--recorder-version", "vpt"),
+)
+
+
 def import_episodes(
     path: Path,
     out: Path,
     game: str | None,
-    camera: str = "",
-    columns: ActionColumns | None = None,
+    options: ImportOptions | None = None,
     progress: Progress | None = None,
     *,
     strict: bool = False,
@@ -103,18 +135,24 @@ def import_episodes(
 
     What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
     """
-    match detect_format(path):
+    kind, options = detect_format(path), options or ImportOptions()
+    options.check(path, kind)
+    match kind:
         case "captions":
             spec = load(game or "clips").spec
             report = import_captions(path, out, spec, strict=strict, progress=progress)
         case "vpt":
             spec = load(game or "minecraft").spec
-            report = import_vpt(path, out, spec, strict=strict, progress=progress)
+            report = import_vpt(
+                path, out, spec, instruction=options.instruction, task=options.task,
+                recorder_version=options.recorder_version, strict=strict, progress=progress,
+            )  # fmt: skip
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")
             report = import_lerobot(
-                path, out, load(game), camera=camera, columns=columns, strict=strict, progress=progress
+                path, out, load(game), camera=options.camera, columns=options.columns, strict=strict,
+                progress=progress,
             )  # fmt: skip
     return {
         "added": report.added,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from games import Action, Frame
 from games.voxel import GAME, SPEC, VoxelEnv
 from games.voxel.recording_light import RecordingStatus
 from games.voxel.window import BY_NOBODY, World, play_human
-from recorder import CaptureError, CaptureInfo, LiveRecorder
+from recorder import CaptureError, CaptureInfo, LiveRecorder, RecordingEndedError
 
 logger = logging.getLogger("iafm.record")
 MIN_SECONDS = 1.0
@@ -60,20 +60,30 @@ class HumanEpisodeRecorder:
         self._has_text, self._idle_steps = False, 0
 
     def step(self, frame: Frame, action: Action, reward: float, by: str | None) -> None:
-        if self.capture is not None:
-            self.capture.step(frame, action, reward=reward, by=by)
-            self._idle_steps += by == BY_NOBODY
+        self._record(lambda capture: capture.step(frame, action, reward=reward, by=by))
+        self._idle_steps += self.capture is not None and by == BY_NOBODY
 
     def text(self, line: str, t0_ns: int) -> None:
-        if self.capture is not None:
-            self.capture.text(
+        self._record(
+            lambda capture: capture.text(
                 style="correction", text=line, t0_ns=t0_ns, source="human_live", author=self.author
             )
-            self._has_text = True
+        )
+        self._has_text = self.capture is not None
 
     def event(self, kind: str, **values: Any) -> None:
-        if self.capture is not None:
-            self.capture.event(kind, **values)
+        self._record(lambda capture: capture.event(kind, **values))
+
+    def _record(self, write: Callable[[LiveRecorder], object]) -> None:
+        """Write to the episode under way; where its recording process has died, to a new one."""
+        if self.capture is None:
+            return
+        try:
+            write(self.capture)
+        except RecordingEndedError as error:
+            logger.warning("%s; recording goes on in another capture", error)
+            self.capture = self.capture.restart()
+            write(self.capture)
 
     def end(self, success: bool | None, *, interrupted: bool = False) -> None:
         """Close the episode under way, or delete it where it is too short; nothing where there is none."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,14 @@ def test_steps_in_the_spool_count(tmp_path: Path) -> None:
     (capture.folder / "manifest.json").write_text(json.dumps({**manifest, "writer": 2**22 + 1}))
     spool = Spool.create(capture.folder, SPEC.frame.shape, 4)
     assert "can be deleted" in inspect_captures(tmp_path)[0].problems[0]
-    step = {"action": {}, "executed": None, "by": None, "reward": 0.0, "t_ns": 1, "observed": True}
+    step: dict[str, Any] = {
+        "action": {},
+        "executed": None,
+        "by": None,
+        "reward": 0.0,
+        "t_ns": 1,
+        "observed": True,
+    }
     spool.put(np.zeros(SPEC.frame.shape, np.uint8), {**step, "dropped": 0})
     spool.close()
     (row,) = inspect_captures(tmp_path)

@@ -263,3 +263,21 @@ def test_durations_and_sizes_have_units() -> None:
     assert [size(n) for n in (0, 999, 1000, 12_345, 999_600, 3_210_000_000)] == [
         *("0 B", "999 B", "1.0 kB", "12 kB", "1.0 MB", "3.2 GB")
     ]
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--instruction", "find a cave"), "--instruction counts for recordings of Minecraft only"),
+        (("--task", "cave"), "--task counts for recordings of Minecraft only"),
+        (("--recorder-version", "6.9"), "--recorder-version counts for recordings of Minecraft"),
+        (("--numbers", "1"), "--action-column or --numbers counts for a LeRobot dataset only"),
+        (("--camera", "front"), "--camera counts for a LeRobot dataset only"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    tmp_path: Path, capsys: Capsys, option: tuple[str, str], reason: str
+) -> None:
+    (tmp_path / "captions.jsonl").write_text('{"video": "a.mp4", "text": "x"}\n')
+    assert main(["episodes", "import", str(tmp_path), "--out", str(tmp_path / "out"), *option]) == 2
+    assert reason in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Human recording: what a session keeps, where it goes on, and what it reports."""
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,7 +17,8 @@ from agent_core.recording import human
 from agent_core.recording.human import HumanEpisodeRecorder, record_human, select_worlds
 from games import UnplayableError
 from games.voxel import SPEC
-from recorder import CaptureError, LiveRecorder, LiveReport, open_episodes
+from recorder import CaptureError, LiveRecorder, LiveReport, open_episodes, recover
+from recorder.format.manifest import read_manifest
 
 Event = pygame.event.Event
 GET_EVENTS = pygame.event.get
@@ -213,3 +216,23 @@ def test_an_error_in_the_window_leaves_an_interrupted_capture(
     with pytest.raises(KeyboardInterrupt):
         record_human(tmp_path)
     assert captures[0].end == (None, True)
+
+
+def test_recording_goes_on_where_its_process_dies(tmp_path: Path) -> None:
+    recorder = HumanEpisodeRecorder(tmp_path, "a tester")
+    recorder.begin("chop a tree", "chop_tree", 5)
+    capture = recorder.capture
+    assert capture is not None
+    for _ in range(SECOND):
+        recorder.step(FRAME, {}, 0.0, None)
+    os.kill(read_manifest(capture.folder).writer, signal.SIGKILL)
+    while recorder.capture is capture:  # until the death is noticed
+        recorder.step(FRAME, {}, 0.0, None)
+    for _ in range(SECOND):
+        recorder.step(FRAME, {"forward": 1}, 0.0, None)
+    recorder.end(None)
+    assert [done.outcome for done in recover(tmp_path)] == ["recovered"]
+    first, second = open_episodes(tmp_path)
+    assert len(first) >= SECOND
+    assert len(second) == SECOND + 1
+    assert second.header.seed == 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def import_vpt(
 
     `instruction` and `task` come from the folder's name where they are not given and it is one of BASALT's, the
     `recorder_version` from an index file, or else from the folders' names. What cannot be read is skipped and named in
-    the report, or raises `CaptureError` with `strict`; `dropped` counts rows. Parts of one session share their seed, so
+    the report, or raises `CaptureError` with `strict`; `dropped` counts rows that are not imported, and ticks that lack
+    a row. Parts of one session share their seed, so
     that they are in one split. Raises `CaptureError` where there is no recording or the game does not fit,
     `DiskFullError` where the disk is full.
     """
@@ -147,27 +148,38 @@ class _Importer:
         """Write the certain rows; returns the degrees of each clipped movement."""
         actions, frames = ActionReader(self._camera, recording.version), _Frames(video, self._spec)
         clipped: list[float] = []
-        before, rows_left = -1, 0
-        placed = zip(alignment.pictures, alignment.ticks, strict=True)
-        for tick, (index, number) in zip(_ticks(recording.lines), placed, strict=False):
-            frame = frames.at(int(index), tick) if index >= 0 else None
-            if frame is None:
-                actions.skip(tick)
-                rows_left += 1
+        before, rows_left, absent = -1, 0, 0
+        ticks_left: set[int] = set()
+        placed = zip(alignment.pictures.tolist(), alignment.ticks.tolist(), strict=True)
+        for row in rows(recording.lines):
+            if row.tick is None:
+                ticks_left.add(-1 - len(ticks_left))  # of a tick that is not known
                 continue
-            missing = max(int(number) - before - 1, 0)
+            index, number = next(placed)
+            frame = frames.at(index, row.tick) if index >= 0 else None
+            if frame is None:
+                actions.skip(row.tick)
+                rows_left += 1
+                ticks_left.add(number)
+                continue
+            missing = max(number - before - 1, 0)
+            inside = sum(left < 0 or before < left < number for left in ticks_left)
+            absent += max(missing - inside, 0)
             capture.count_dropped(missing)
-            done = actions.read(tick, follows=not missing and capture.steps > 0)
+            done = actions.read(row.tick, follows=not missing and capture.steps > 0)
             capture.step(frame, done.action)
             if done.clipped_degrees:
                 clipped.append(done.clipped_degrees)
-            before, rows_left = int(number), 0
+            before, rows_left = number, 0
+            ticks_left.clear()
         capture.count_dropped(rows_left)
+        self._name_absent(recording, absent)
         return clipped
 
-
-def _ticks(lines: Path) -> Iterator[Tick]:
-    return (row.tick for row in rows(lines) if row.tick is not None)
+    def _name_absent(self, recording: Recording, ticks: int) -> None:
+        if ticks:
+            logger.warning("%s: %d ticks lack a row, and are gaps", recording.name, ticks)
+            self.job.drop(ticks)
 
 
 class _Frames:

@@ -95,7 +95,7 @@ def test_a_torn_last_line(made: Any, tick: Row) -> None:
 def test_two_torn_lines_in_one_shift_no_other(made: Any, tick: Row) -> None:
     lines = [json.dumps(tick(t)) for t in range(20)]
     made.add([*lines[:7], lines[7][:50] + lines[8], *lines[9:]], np.arange(20) / 20)
-    assert made.load().dropped == 1
+    assert made.load().dropped == 2  # the line, and the second tick in it
     assert made.pairs() == [(t, t) for t in range(20) if t not in (7, 8)]
 
 

@@ -11,7 +11,7 @@
     10      2     height in pixels
     12      4     observation number
     16      8     sender's clock in nanoseconds
-    24      4     bytes of JSON that follow the header; skipped, since no field of it is defined yet
+    24      4     bytes of JSON that follow the header: a `StepReport`, or none
     28      4     bytes of picture that follow the JSON
 
 Sizes are checked here and again in a JPEG's or PNG's own bytes before anything is decoded.
@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 from bridges.protocol.image_bytes import jpeg_pixels, jpeg_size, png_pixels, png_size
+from bridges.protocol.step_report import NO_REPORT, StepReport
 from games import Frame, FrameSize
 from games.spec import MAX_SIDE
 
@@ -74,6 +75,10 @@ class EncodedFrame:
     t_ns: int
     payload: bytes
     bottom_up: bool = False
+    meta: bytes = b""
+    """The JSON between header and picture, as it came."""
+    report: StepReport = NO_REPORT
+    """What of that JSON is right; the receiver sets it."""
 
     def decode(self) -> Frame:
         """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
@@ -117,11 +122,15 @@ def pack(
     codec: Codec = Codec.RGB,
     *,
     bottom_up: bool = False,
+    meta: bytes = b"",
 ) -> bytes:
-    """An RGB frame as a binary message; JPEG is written at quality 85.
+    """An RGB frame as a binary message, with `meta` as its JSON; JPEG is written at quality 85.
 
-    `bottom_up` says that the frame's first row is the lowest. Raises `FrameError` where the frame is too large.
+    `bottom_up` says that the frame's first row is the lowest. Raises `FrameError` where the frame or `meta` is too
+    large.
     """
+    if len(meta) > MAX_META:
+        raise FrameError(f"the JSON of a picture has at most {MAX_META} bytes, got {len(meta)}")
     height, width = frame.shape[:2]
     _check_size(width, height)
     match codec:
@@ -143,10 +152,10 @@ def pack(
         height,
         number & 0xFFFFFFFF,
         t_ns,
-        0,
+        len(meta),
         len(payload),
     )
-    return header + payload
+    return header + meta + payload
 
 
 def unpack(data: bytes) -> EncodedFrame:
@@ -172,7 +181,8 @@ def unpack(data: bytes) -> EncodedFrame:
     _check_size(width, height)
     if meta_size > MAX_META or HEADER.size + meta_size + size != len(data):
         raise FrameError("the header's sizes do not add up to the message", 4400)
-    codec, payload = Codec(number_of_codec), data[HEADER.size + meta_size :]
+    meta, payload = data[HEADER.size : HEADER.size + meta_size], data[HEADER.size + meta_size :]
+    codec = Codec(number_of_codec)
     if codec in _CHANNELS:
         if size != width * height * _CHANNELS[codec]:
             raise FrameError(
@@ -180,7 +190,8 @@ def unpack(data: bytes) -> EncodedFrame:
             )
     else:
         _check_inner_size(codec, payload, (width, height))
-    return EncodedFrame(codec, width, height, number, t_ns, payload, bool(flags & BOTTOM_UP))
+    bottom_up = bool(flags & BOTTOM_UP)
+    return EncodedFrame(codec, width, height, number, t_ns, payload, bottom_up, meta)
 
 
 def _check_size(width: int, height: int) -> None:

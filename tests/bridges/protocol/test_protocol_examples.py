@@ -19,8 +19,8 @@ from bridges.protocol.messages import (
     Hello,
     from_client,
     from_server,
-    schema,
 )
+from bridges.protocol.schema import schema
 from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -37,7 +37,8 @@ def test_the_example_is_a_message_without_unknown_fields(sender: str, example: s
 
 
 def test_every_message_has_an_example() -> None:
-    for sender, part in schema().items():
+    for sender in ("client", "server"):
+        part = schema()[sender]
         shown = {json.loads(example)["type"] for who, example in EXAMPLES if who == sender}
         types = set(part["discriminator"]["mapping"])
         shown_for_the_client = {"event", "bye"} if sender == "server" else set()

@@ -1,0 +1,91 @@
+"""Step report: the JSON of a picture, each field checked by itself and against the game's spec."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from bridges.protocol.messages import (
+    Message,
+    MessageError,
+    ReportedAction,
+    Reward,
+    parse_json,
+)
+from games import GameSpec
+from games.controls import ActionError
+from games.validation_error import first_error
+
+MAX_STATE = 16 << 10
+"""Bytes of `state` as compact JSON."""
+MAX_PROBLEM = 300
+"""Characters of a problem's text: it may repeat a value of the peer's."""
+ACTIONS = ("executed", "input")
+"""The fields that are actions."""
+
+
+class StepReport(Message):
+    """What happened in the step before a picture; each field is optional."""
+
+    executed: ReportedAction | None = None
+    """What the game did."""
+    input: ReportedAction | None = None
+    """What a person pressed; None where nobody did."""
+    reward: Reward | None = None
+    score: Reward | None = None
+    state: dict[str, Any] | None = None
+    """The game's state at the picture, of at most `MAX_STATE` bytes."""
+
+
+NO_REPORT = StepReport()
+
+
+def read_report(meta: bytes, spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
+    """The right fields of a picture's JSON, and a problem for each wrong one; unknown fields are ignored."""
+    if not meta:
+        return NO_REPORT, []
+    try:
+        value = parse_json(meta.decode())
+    except UnicodeDecodeError:
+        return NO_REPORT, [MessageError("a picture's JSON is UTF-8")]
+    except MessageError as error:
+        return NO_REPORT, [MessageError(f"a picture's JSON: {error}")]
+    if not isinstance(value, dict):
+        return NO_REPORT, [MessageError("a picture's JSON is an object")]
+    return right_fields(value, spec)
+
+
+def right_fields(values: dict[str, Any], spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
+    """As `read_report`, of values that are JSON already."""
+    fields: dict[str, Any] = {}
+    problems: list[MessageError] = []
+    for name in StepReport.model_fields.keys() & values.keys():
+        try:
+            fields[name] = _checked(name, values[name], spec)
+        except MessageError as problem:
+            problems.append(problem)
+    return StepReport.model_construct(**fields), problems
+
+
+def _checked(name: str, value: Any, spec: GameSpec) -> Any:
+    """A field's value, actions completed and on their bins; raises `MessageError`."""
+    try:
+        value = getattr(StepReport.model_validate({name: value}), name)
+        if name in ACTIONS and value is not None:
+            return spec.normalize(value)
+    except ValidationError as error:
+        first = first_error(error)
+        path = ".".join(first.path)
+        raise MessageError(f"{path}: {first.message}"[:MAX_PROBLEM], path[:MAX_PROBLEM]) from None
+    except ActionError as error:
+        raise MessageError(f"{name}: {error}"[:MAX_PROBLEM], name) from None
+    if name == "state" and value is not None and (size := _size(value)) > MAX_STATE:
+        raise MessageError(f"state: at most {MAX_STATE} bytes of JSON, got {size}", "state")
+    return value
+
+
+def _size(value: Any) -> int:
+    """Bytes of a value as compact JSON."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

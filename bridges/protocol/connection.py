@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections import Counter, deque
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
 from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.in_flight import InFlight
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
@@ -30,21 +31,29 @@ from bridges.protocol.messages import (
     Act,
     Answer,
     Bye,
+    Clock,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
     MessageError,
+    Owner,
     Query,
+    Say,
     Subscribe,
     Welcome,
 )
+from bridges.protocol.step_report import check_event, read_report
+from games import GameSpec
 
 log = logging.getLogger("iafm.bridge")
 MAX_REASON = 123
 """Bytes of UTF-8 that a websocket's close frame has room for."""
 MAX_UNKNOWN_NAMES = 10
-Received = Hello | EncodedFrame | Instruct | Event | Query | Subscribe
+FromPerson = Instruct | Control | Correct | Say
+Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe
 
 
 class ConnectionState(Enum):
@@ -62,10 +71,11 @@ _STATES = {
     "watch": ConnectionState.WATCHING,
     "query": ConnectionState.QUERYING,
 }
+_BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
-    ConnectionState.PLAYING: (Instruct, Event, Query, Bye),
-    ConnectionState.WATCHING: (Instruct, Subscribe, Query, Bye),
-    ConnectionState.QUERYING: (Instruct, Subscribe, Query, Bye),
+    ConnectionState.PLAYING: (Event, *_BY_ALL),
+    ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
+    ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
 
 
@@ -81,12 +91,12 @@ class Connection:
         self._outgoing: list[str | bytes] = []
         self._welcomed = False
         self._unknown_fields: list[str] = []
-        self._in_flight: deque[tuple[int, int]] = deque()
-        """Number and bytes of the lockstep observations without an answer."""
-        self._queries: Counter[int] = Counter()
+        self._in_flight = InFlight(limits)
         self._pictures = Lane("pictures", limits.pictures, now)
         self._texts = Lane("messages", limits.texts, now)
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
+        self._reports = Lane("reports", limits.reports, now)
+        self._bad_reports = Lane("mistaken reports", limits.mistakes, now)
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -97,7 +107,7 @@ class Connection:
     @property
     def in_flight(self) -> int:
         """Number of lockstep observations without an answer."""
-        return len(self._in_flight)
+        return self._in_flight.observations
 
     # --- from the peer ---
 
@@ -162,24 +172,51 @@ class Connection:
                 ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
             )
             return self._close_with(error.code, str(error))
-        return [encoded] if not lockstep or self._takes_off(encoded, len(data)) else []
+        if lockstep and not self._takes_off(encoded, len(data)):
+            return []
+        encoded = self._with_report(encoded, now)
+        return [] if self.is_closed else [encoded]
+
+    def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
+        """Read a picture's JSON, as far as the budgets go."""
+        if not encoded.meta or not self._may_report(len(encoded.meta), now):
+            return encoded
+        report, problems = read_report(encoded.meta, self._spec)
+        self._report_problems(problems, now, encoded.number)
+        return replace(encoded, report=report)
+
+    def _may_report(self, size: int, now: float) -> bool:
+        """Whether to check another report: not while mistaken ones come faster than they are answered."""
+        return self._within(self._reports, size, now) and self._bad_reports.left(now) > 0
+
+    def _report_problems(
+        self, problems: Iterable[MessageError], now: float, number: int | None = None
+    ) -> None:
+        """Name what was wrong beside a picture; that settles no picture."""
+        for problem in problems:
+            if self._bad_reports.spend(0, now) >= 0:
+                self._queue(
+                    ErrorMessage(
+                        code="bad_report",
+                        message=str(problem),
+                        path=problem.path,
+                        observation=number,
+                    )
+                )
+
+    @property
+    def _spec(self) -> GameSpec:
+        """The spec of a game."""
+        assert self.hello is not None
+        assert self.hello.spec is not None
+        return self.hello.spec
 
     def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
-        limits = self._limits
-        total = size + sum(waiting for _, waiting in self._in_flight)
-        if self._in_flight and (
-            len(self._in_flight) >= limits.max_in_flight or total > limits.max_in_flight_bytes
-        ):
-            reason = (
-                f"in lockstep at most {limits.max_in_flight} pictures or {limits.max_in_flight_bytes >> 20} MiB wait "
-                "for their answers"
-            )
+        if reason := self._in_flight.add_observation(encoded.number, size):
             self._queue(ErrorMessage(code="too_many", message=reason, observation=encoded.number))
             self.close(4429, reason)
-            return False
-        self._in_flight.append((encoded.number, size))
-        return True
+        return not reason
 
     def _receive_text(self, data: str, now: float) -> list[Received]:
         if not self._within(self._texts, len(data), now):
@@ -209,17 +246,34 @@ class Connection:
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
         if isinstance(message, Query):
-            if self._queries.total() >= self._limits.max_queries:
-                reason = f"{self._limits.max_queries} queries wait for their answers: ask again after one of them"
+            if reason := self._in_flight.add_query(message.id):
                 self._queue(ErrorMessage(code="too_many", message=reason, id=message.id))
                 return []
-            self._queries[message.id] += 1
+        elif isinstance(message, Clock):
+            self._queue(Clock(t0=message.t0, t1=1000 * now, t2=1000 * now))
+            return []
+        elif isinstance(message, Event) and (message.executed or message.input):
+            return self._receive_last_step(message, now)
         return [message]
+
+    def _receive_last_step(self, event: Event, now: float) -> list[Received]:
+        """An event with actions; those that are wrong, or beyond the budgets, are left out."""
+        if not self._may_report(0, now):
+            return [event.model_copy(update={"executed": None, "input": None})]
+        checked, problems = check_event(event, self._spec)
+        self._report_problems(problems, now)
+        return [checked]
 
     # --- to the peer ---
 
     def accept(
-        self, *, session: str, policy: str, instruction: str, warnings: Iterable[str]
+        self,
+        *,
+        session: str,
+        policy: str,
+        instruction: str,
+        warnings: Iterable[str],
+        owner: Owner = "agent",
     ) -> None:
         """Answer the hello with a welcome."""
         if self._welcomed or self.hello is None:
@@ -235,6 +289,7 @@ class Connection:
                 max_message=MAX_MESSAGE,
                 max_pixels=frames.MAX_PIXELS,
                 max_in_flight=self._limits.max_in_flight,
+                owner=owner,
             )
         )
 
@@ -249,12 +304,11 @@ class Connection:
             return
         match message:
             case Act(observation=number):
-                self._settle(number)
+                self._in_flight.settle(number)
             case Answer(id=query_id):
-                self._settle_query(query_id)
+                self._in_flight.settle(query_id=query_id)
             case ErrorMessage(observation=number, id=query_id):
-                self._settle(number)
-                self._settle_query(query_id)
+                self._in_flight.settle(number, query_id)
         self._queue(message)
 
     def _queue(self, message: Any) -> None:
@@ -273,7 +327,6 @@ class Connection:
         self.state, self.close_code = ConnectionState.CLOSED, code
         self.close_reason = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
         self._in_flight.clear()
-        self._queries.clear()
 
     # --- time ---
 
@@ -289,19 +342,7 @@ class Connection:
         """Whether to ping the peer now; then `liveness.pinged` and `liveness.ponged` follow."""
         return self._welcomed and not self.is_closed and self.liveness.ping_due(now)
 
-    # --- what belongs to what ---
-
-    def _settle(self, number: int | None) -> None:
-        """The oldest observation of this number has its answer."""
-        for entry in self._in_flight:
-            if entry[0] == number:
-                self._in_flight.remove(entry)
-                return
-
-    def _settle_query(self, query_id: int | None) -> None:
-        if query_id is not None and self._queries[query_id] > 0:
-            self._queries[query_id] -= 1
-        self._queries = +self._queries
+    # --- budgets ---
 
     def _within(self, lane: Lane, size: int, now: float) -> bool:
         """Count a message; the first one beyond the budget is answered, the rest ignored, and many end it."""

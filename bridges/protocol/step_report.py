@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridges.protocol.messages import (
+    Event,
     Message,
     MessageError,
     ReportedAction,
@@ -54,10 +55,17 @@ def read_report(meta: bytes, spec: GameSpec) -> tuple[StepReport, list[MessageEr
         return NO_REPORT, [MessageError(f"a picture's JSON: {error}")]
     if not isinstance(value, dict):
         return NO_REPORT, [MessageError("a picture's JSON is an object")]
-    return right_fields(value, spec)
+    return _right_fields(value, spec)
 
 
-def right_fields(values: dict[str, Any], spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
+def check_event(event: Event, spec: GameSpec) -> tuple[Event, list[MessageError]]:
+    """The event with its actions completed, those that are wrong left out, and a problem for each of them."""
+    actions = {name: getattr(event, name) for name in ACTIONS}
+    report, problems = _right_fields(actions, spec)
+    return event.model_copy(update={name: getattr(report, name) for name in ACTIONS}), problems
+
+
+def _right_fields(values: dict[str, Any], spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
     """As `read_report`, of values that are JSON already."""
     fields: dict[str, Any] = {}
     problems: list[MessageError] = []

@@ -12,15 +12,18 @@ from typing import Any
 from bridges.errors import PolicyError
 from bridges.policy import Policy
 from bridges.protocol.act import act_message
-from bridges.protocol.connection import Received
+from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
 from bridges.protocol.messages import (
     Answer,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
     Query,
+    Say,
     State,
     Subscribe,
 )
@@ -157,6 +160,8 @@ class Dispatcher:
             lockstep=hello.mode == "lockstep",
             instruction=hello.instruction,
             tasks=hello.tasks,
+            owner=hello.owner,
+            step_owner=hello.owner,
         )
         self.sessions.add(peer.session)
         self._changed = True
@@ -166,15 +171,20 @@ class Dispatcher:
             policy=self._policy.name,
             instruction=hello.instruction,
             warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            owner=hello.owner,
         )
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
             case EncodedFrame():
+                if session.take_over(message):
+                    session.peer.send(self._from_person(session, Control(owner="human")))
                 session.enqueue(message, now)
                 self._batcher.notify()
-            case Instruct(text=text):
-                self._instruct(session, text)
+            case Control():
+                session.peer.send(self._from_person(session, message))
+            case Instruct() | Correct() | Say():
+                self._from_person(session, message)
             case Event(terminated=terminated, truncated=truncated) if terminated or truncated:
                 self._end_episode(session, message)
 
@@ -186,22 +196,28 @@ class Dispatcher:
                     if name is not None:
                         self.sessions.find(name)
                     peer.watcher.session = name
-                case Instruct(text=text, session=name):
-                    session = self.sessions.find(name or peer.watcher.session)
-                    instruct = self._instruct(session, text)
-                    session.peer.send(instruct)
+                case Instruct() | Control() | Correct() | Say():
+                    session = self.sessions.find(message.session or peer.watcher.session)
+                    message = self._from_person(session, message)
+                    session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
-                        peer.send(instruct)
+                        peer.send(message)
         except UnknownSessionError as error:
             peer.send(ErrorMessage(code="no_session", message=str(error), path="session"))
 
     # --- sessions ---
 
-    def _instruct(self, session: Session, text: str) -> Instruct:
-        """Set an instruction, which counts from the next observation on; returns what the consoles got."""
-        session.instruction = text
-        self._changed = True
-        message = Instruct(text=text, session=session.name)
+    def _from_person(self, session: Session, message: FromPerson) -> FromPerson:
+        """Do what a person at the game or a console asks for; returns what the consoles got.
+
+        An instruction, or another owner, counts from the next observation on.
+        """
+        match message:
+            case Instruct(text=text):
+                session.instruction, self._changed = text, True
+            case Control(owner=owner):
+                session.owner, self._changed = owner, True
+        message = message.model_copy(update={"session": session.name})
         self.sessions.broadcast_of(session, message)
         return message
 
@@ -257,6 +273,7 @@ class Dispatcher:
             step_hz=session.player.spec.step_hz,
             latency=completed.latency(now),
             dropped=session.dropped,
+            owner=session.owner,
         )
         session.peer.send(act)
         session.answered(now)

@@ -58,6 +58,23 @@ def read_report(meta: bytes, spec: GameSpec) -> tuple[StepReport, list[MessageEr
     return _right_fields(value, spec)
 
 
+def pack_report(**fields: Any) -> bytes:
+    """The JSON of a picture from `StepReport`'s fields, without those that are None; raises `MessageError`."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    if not given:
+        return b""
+    try:
+        report = StepReport.model_validate(given)
+        text = json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        meta = text.encode()
+    except ValidationError as error:
+        raise _field_error(error) from None
+    except (TypeError, ValueError) as error:
+        raise MessageError(f"a picture's JSON: {error}") from None
+    _check_state(report.state)
+    return meta
+
+
 def check_event(event: Event, spec: GameSpec) -> tuple[Event, list[MessageError]]:
     """The event with its actions completed, those that are wrong left out, and a problem for each of them."""
     actions = {name: getattr(event, name) for name in ACTIONS}
@@ -84,16 +101,23 @@ def _checked(name: str, value: Any, spec: GameSpec) -> Any:
         if name in ACTIONS and value is not None:
             return spec.normalize(value)
     except ValidationError as error:
-        first = first_error(error)
-        path = ".".join(first.path)
-        raise MessageError(f"{path}: {first.message}"[:MAX_PROBLEM], path[:MAX_PROBLEM]) from None
+        raise _field_error(error) from None
     except ActionError as error:
         raise MessageError(f"{name}: {error}"[:MAX_PROBLEM], name) from None
-    if name == "state" and value is not None and (size := _size(value)) > MAX_STATE:
-        raise MessageError(f"state: at most {MAX_STATE} bytes of JSON, got {size}", "state")
+    if name == "state":
+        _check_state(value)
     return value
 
 
-def _size(value: Any) -> int:
-    """Bytes of a value as compact JSON."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+def _check_state(state: dict[str, Any] | None) -> None:
+    """Raises `MessageError` where it is too large."""
+    size = len(json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > MAX_STATE:
+        raise MessageError(f"state: at most {MAX_STATE} bytes of JSON, got {size}", "state")
+
+
+def _field_error(error: ValidationError) -> MessageError:
+    """The first wrong field."""
+    first = first_error(error)
+    path = ".".join(first.path)
+    return MessageError(f"{path}: {first.message}"[:MAX_PROBLEM], path[:MAX_PROBLEM])

@@ -55,38 +55,21 @@ def read_report(meta: bytes, spec: GameSpec) -> tuple[StepReport, list[MessageEr
         return NO_REPORT, [MessageError(f"a picture's JSON: {error}")]
     if not isinstance(value, dict):
         return NO_REPORT, [MessageError("a picture's JSON is an object")]
-    return _right_fields(value, spec)
-
-
-def pack_report(**fields: Any) -> bytes:
-    """The JSON of a picture from `StepReport`'s fields, without those that are None; raises `MessageError`."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    if not given:
-        return b""
-    try:
-        report = StepReport.model_validate(given)
-        text = json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        meta = text.encode()
-    except ValidationError as error:
-        raise _field_error(error) from None
-    except (TypeError, ValueError) as error:
-        raise MessageError(f"a picture's JSON: {error}") from None
-    _check_state(report.state)
-    return meta
+    return right_fields(value, spec)
 
 
 def check_event(event: Event, spec: GameSpec) -> tuple[Event, list[MessageError]]:
     """The event with its actions completed, those that are wrong left out, and a problem for each of them."""
     actions = {name: getattr(event, name) for name in ACTIONS}
-    report, problems = _right_fields(actions, spec)
+    report, problems = right_fields(actions, spec)
     return event.model_copy(update={name: getattr(report, name) for name in ACTIONS}), problems
 
 
-def _right_fields(values: dict[str, Any], spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
-    """As `read_report`, of values that are JSON already."""
+def right_fields(values: dict[str, Any], spec: GameSpec) -> tuple[StepReport, list[MessageError]]:
+    """As `read_report`, of values."""
     fields: dict[str, Any] = {}
     problems: list[MessageError] = []
-    for name in StepReport.model_fields.keys() & values.keys():
+    for name in (name for name in StepReport.model_fields if name in values):
         try:
             fields[name] = _checked(name, values[name], spec)
         except MessageError as problem:
@@ -101,7 +84,9 @@ def _checked(name: str, value: Any, spec: GameSpec) -> Any:
         if name in ACTIONS and value is not None:
             return spec.normalize(value)
     except ValidationError as error:
-        raise _field_error(error) from None
+        first = first_error(error)
+        path = ".".join(first.path)
+        raise MessageError(f"{path}: {first.message}"[:MAX_PROBLEM], path[:MAX_PROBLEM]) from None
     except ActionError as error:
         raise MessageError(f"{name}: {error}"[:MAX_PROBLEM], name) from None
     if name == "state":
@@ -110,14 +95,11 @@ def _checked(name: str, value: Any, spec: GameSpec) -> Any:
 
 
 def _check_state(state: dict[str, Any] | None) -> None:
-    """Raises `MessageError` where it is too large."""
-    size = len(json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode())
+    """Raises `MessageError` where it is too large, or no JSON."""
+    try:
+        text = json.dumps(state, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MessageError(f"state: {error}"[:MAX_PROBLEM], "state") from None
     if size > MAX_STATE:
         raise MessageError(f"state: at most {MAX_STATE} bytes of JSON, got {size}", "state")
-
-
-def _field_error(error: ValidationError) -> MessageError:
-    """The first wrong field."""
-    first = first_error(error)
-    path = ".".join(first.path)
-    return MessageError(f"{path}: {first.message}"[:MAX_PROBLEM], path[:MAX_PROBLEM])

@@ -16,7 +16,6 @@ from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.connection import Connection
 from bridges.protocol.frames import Codec, pack
 from bridges.protocol.messages import from_server
-from bridges.protocol.step_report import pack_report
 from bridges.serving.dispatcher import Dispatcher
 from bridges.serving.limits import ServerLimits
 from bridges.serving.peer import Peer
@@ -94,7 +93,8 @@ class MemoryClient:
     async def picture(
         self, number: int, frame: Any = PIXELS, codec: Codec = Codec.RGB, **report: Any
     ) -> None:
-        await self.send(pack(frame, number, 0, codec, meta=pack_report(**report)))
+        meta = json.dumps(report).encode() if report else b""
+        await self.send(pack(frame, number, 0, codec, meta=meta))
 
     @property
     def messages(self) -> list[Any]:

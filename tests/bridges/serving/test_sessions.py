@@ -119,7 +119,7 @@ def test_a_person_keeps_the_player_until_it_is_handed_back() -> None:
     assert game.take_over(reported(input={"jump": 1}))
     assert not game.take_over(reported())
     game.end_episode(success=False)
-    assert game.owner == "human"
+    assert game.state(0).owner == "human"
     game.owner = "shared"
     assert not game.take_over(reported(input={}))
     assert game.take_over(reported(input={"attack": 1}))

@@ -17,6 +17,7 @@ def act_message(
     latency: Latency,
     dropped: int,
     owner: Owner = "agent",
+    agent: int = 0,
 ) -> Act:
     """The decision for observation number `observation`; `dropped` counts the session's replaced ones."""
     step_ms = 1000 / step_hz
@@ -29,4 +30,5 @@ def act_message(
         latency=latency,
         dropped=dropped,
         owner=owner,
+        agent=agent,
     )

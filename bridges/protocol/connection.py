@@ -15,7 +15,6 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
@@ -45,8 +44,7 @@ from bridges.protocol.messages import (
     Subscribe,
     Welcome,
 )
-from bridges.protocol.step_report import check_event, read_report
-from games import GameSpec
+from bridges.protocol.report_reader import ReportReader, without_actions
 
 log = logging.getLogger("iafm.bridge")
 MAX_REASON = 123
@@ -95,8 +93,8 @@ class Connection:
         self._pictures = Lane("pictures", limits.pictures, now)
         self._texts = Lane("messages", limits.texts, now)
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
-        self._reports = Lane("reports", limits.reports, now)
-        self._bad_reports = Lane("mistaken reports", limits.mistakes, now)
+        self._reports: ReportReader | None = None
+        """Of a game."""
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -156,6 +154,8 @@ class Connection:
             )
         self._unknown_fields = sorted(set(value) - set(Hello.model_fields))[:MAX_UNKNOWN_NAMES]
         self.hello, self.state = hello, _STATES[hello.role]
+        if hello.spec is not None:
+            self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
         return [hello]
 
     def _receive_picture(self, data: bytes, now: float) -> list[Received]:
@@ -167,6 +167,7 @@ class Connection:
             return []
         try:
             encoded = frames.unpack(data)
+            self._check_agent(encoded)
         except FrameError as error:
             self._queue(
                 ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
@@ -177,44 +178,30 @@ class Connection:
         encoded = self._with_report(encoded, now)
         return [] if self.is_closed else [encoded]
 
+    def _check_agent(self, encoded: EncodedFrame) -> None:
+        """Raises `FrameError` for an agent that the hello did not announce."""
+        assert self.hello is not None
+        if encoded.agent >= (agents := self.hello.agents):
+            reason = f"the hello announced {agents} agent{'s' * (agents > 1)}"
+            raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
+
     def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
         """Read a picture's JSON, as far as the budgets go."""
-        if not encoded.meta or not self._may_report(len(encoded.meta), now):
+        assert self._reports is not None
+        if not encoded.meta or not self._within(self._reports.lane, len(encoded.meta), now):
             return encoded
-        report, problems = read_report(encoded.meta, self._spec)
-        self._report_problems(problems, now, encoded.number)
-        return replace(encoded, report=report)
-
-    def _may_report(self, size: int, now: float) -> bool:
-        """Whether to check another report: not while mistaken ones come faster than they are answered."""
-        return self._within(self._reports, size, now) and self._bad_reports.left(now) > 0
-
-    def _report_problems(
-        self, problems: Iterable[MessageError], now: float, number: int | None = None
-    ) -> None:
-        """Name what was wrong beside a picture; that settles no picture."""
-        for problem in problems:
-            if self._bad_reports.spend(0, now) >= 0:
-                self._queue(
-                    ErrorMessage(
-                        code="bad_report",
-                        message=str(problem),
-                        path=problem.path,
-                        observation=number,
-                    )
-                )
-
-    @property
-    def _spec(self) -> GameSpec:
-        """The spec of a game."""
-        assert self.hello is not None
-        assert self.hello.spec is not None
-        return self.hello.spec
+        encoded, errors = self._reports.read(encoded, now)
+        self._queue_all(errors)
+        return encoded
 
     def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
-        if reason := self._in_flight.add_observation(encoded.number, size):
-            self._queue(ErrorMessage(code="too_many", message=reason, observation=encoded.number))
+        if reason := self._in_flight.add_observation(encoded.number, size, encoded.agent):
+            self._queue(
+                ErrorMessage(
+                    code="too_many", message=reason, observation=encoded.number, agent=encoded.agent
+                )
+            )
             self.close(4429, reason)
         return not reason
 
@@ -245,6 +232,12 @@ class Connection:
             return self._mistake("not_allowed", reason, now, path="type")
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
+        assert self.hello is not None
+        agent = getattr(message, "agent", 0)
+        if agent >= self.hello.agents:
+            reason = f"{message.type}.agent: the hello announced {self.hello.agents}"
+            query_id = message.id if isinstance(message, Query) else None
+            return self._mistake("bad_message", reason, now, path="agent", id=query_id)
         if isinstance(message, Query):
             if reason := self._in_flight.add_query(message.id):
                 self._queue(ErrorMessage(code="too_many", message=reason, id=message.id))
@@ -258,11 +251,12 @@ class Connection:
 
     def _receive_last_step(self, event: Event, now: float) -> list[Received]:
         """An event with actions; those that are wrong, or beyond the budgets, are left out."""
-        if not self._may_report(0, now):
-            return [event.model_copy(update={"executed": None, "input": None})]
-        checked, problems = check_event(event, self._spec)
-        self._report_problems(problems, now)
-        return [checked]
+        assert self._reports is not None
+        if not self._within(self._reports.lane, 0, now):
+            return [] if self.is_closed else [without_actions(event)]
+        event, errors = self._reports.read_event(event, now)
+        self._queue_all(errors)
+        return [event]
 
     # --- to the peer ---
 
@@ -290,6 +284,7 @@ class Connection:
                 max_pixels=frames.MAX_PIXELS,
                 max_in_flight=self._limits.max_in_flight,
                 owner=owner,
+                agents=self.hello.agents,
             )
         )
 
@@ -303,17 +298,21 @@ class Connection:
         if self.is_closed:
             return
         match message:
-            case Act(observation=number):
-                self._in_flight.settle(number)
+            case Act(observation=number, agent=agent):
+                self._in_flight.settle(number, agent=agent)
             case Answer(id=query_id):
                 self._in_flight.settle(query_id=query_id)
-            case ErrorMessage(observation=number, id=query_id):
-                self._in_flight.settle(number, query_id)
+            case ErrorMessage(observation=number, id=query_id, agent=agent):
+                self._in_flight.settle(number, query_id, agent)
         self._queue(message)
 
     def _queue(self, message: Any) -> None:
         is_encoded = isinstance(message, str | bytes)
         self._outgoing.append(message if is_encoded else message.model_dump_json())
+
+    def _queue_all(self, messages: Iterable[ErrorMessage]) -> None:
+        for message in messages:
+            self._queue(message)
 
     def data_to_send(self) -> list[str | bytes]:
         """What to write since the last call, in order."""

@@ -6,7 +6,7 @@
     5       1     codec: 0 raw RGB, 1 raw RGBA, 2 raw BGRA, 3 raw gray, 4 JPEG, 5 PNG, 6 raw BGR;
                   + 128 where the rows begin at the bottom
     6       1     camera number, 0
-    7       1     agent number, 0
+    7       1     agent number, from 0
     8       2     width in pixels
     10      2     height in pixels
     12      4     observation number
@@ -79,6 +79,8 @@ class EncodedFrame:
     """The JSON between header and picture, as it came."""
     report: StepReport = NO_REPORT
     """What of that JSON is right; the receiver sets it."""
+    agent: int = 0
+    """Whose picture it is, where one connection plays several."""
 
     def decode(self) -> Frame:
         """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
@@ -123,6 +125,7 @@ def pack(
     *,
     bottom_up: bool = False,
     meta: bytes = b"",
+    agent: int = 0,
 ) -> bytes:
     """An RGB frame as a binary message, with `meta` as its JSON; JPEG is written at quality 85.
 
@@ -147,7 +150,7 @@ def pack(
         MAGIC,
         VERSION,
         codec | bottom_up * BOTTOM_UP,
-        0,
+        agent << 8,
         width,
         height,
         number & 0xFFFFFFFF,
@@ -164,17 +167,14 @@ def unpack(data: bytes) -> EncodedFrame:
         raise FrameError(
             f"a binary message has at least {HEADER.size} bytes, got {len(data)}", 4400
         )
-    magic, version, flags, reserved, width, height, number, t_ns, meta_size, size = (
+    magic, version, flags, numbers, width, height, number, t_ns, meta_size, size = (
         HEADER.unpack_from(data)
     )
     if magic != MAGIC or version != VERSION:
         raise FrameError("a binary message starts with the IAFM header, version 1", 4400)
-    if reserved:
-        raise FrameError(
-            "the header's bytes 6 (camera) and 7 (agent) are 0 in this version, "
-            f"got {reserved & 0xFF} and {reserved >> 8}",
-            4400,
-        )
+    agent, camera = divmod(numbers, 256)
+    if camera:
+        raise FrameError(f"the header's byte 6 (camera) is 0 in this version, got {camera}", 4400)
     if (number_of_codec := flags & ~BOTTOM_UP) not in _CODECS:
         known = ", ".join(f"{codec.value} {codec.name}" for codec in Codec)
         raise FrameError(f"no codec {number_of_codec}; known are {known}")
@@ -191,7 +191,7 @@ def unpack(data: bytes) -> EncodedFrame:
     else:
         _check_inner_size(codec, payload, (width, height))
     bottom_up = bool(flags & BOTTOM_UP)
-    return EncodedFrame(codec, width, height, number, t_ns, payload, bottom_up, meta)
+    return EncodedFrame(codec, width, height, number, t_ns, payload, bottom_up, meta, agent=agent)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -12,26 +12,25 @@ class InFlight:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._observations: deque[tuple[int, int]] = deque()
-        """Numbers and bytes, the oldest first."""
+        self._observations: deque[tuple[int, int, int]] = deque()
+        """Agents, numbers and bytes, the oldest first."""
         self._queries: Counter[int] = Counter()
 
     @property
     def observations(self) -> int:
         return len(self._observations)
 
-    def add_observation(self, number: int, size: int) -> str:
-        """Count an observation of `size` bytes; returns why not where there are too many."""
+    def add_observation(self, number: int, size: int, agent: int = 0) -> str:
+        """Count an agent's observation of `size` bytes; returns why not where there are too many."""
         limits = self._limits
-        total = size + sum(waiting for _, waiting in self._observations)
-        if self._observations and (
-            len(self._observations) >= limits.max_in_flight or total > limits.max_in_flight_bytes
-        ):
+        waiting = [waiting for whose, _, waiting in self._observations if whose == agent]
+        total = size + sum(waiting)
+        if waiting and (len(waiting) >= limits.max_in_flight or total > limits.max_in_flight_bytes):
             return (
                 f"in lockstep at most {limits.max_in_flight} pictures or {limits.max_in_flight_bytes >> 20} MiB wait "
                 "for their answers"
             )
-        self._observations.append((number, size))
+        self._observations.append((agent, number, size))
         return ""
 
     def add_query(self, query_id: int) -> str:
@@ -42,10 +41,12 @@ class InFlight:
         self._queries[query_id] += 1
         return ""
 
-    def settle(self, number: int | None = None, query_id: int | None = None) -> None:
-        """The oldest observation of this number and a query of this id have their answers."""
+    def settle(
+        self, number: int | None = None, query_id: int | None = None, agent: int = 0
+    ) -> None:
+        """The oldest observation of this agent's number and a query of this id have their answers."""
         for entry in self._observations:
-            if entry[0] == number:
+            if entry[:2] == (agent, number):
                 self._observations.remove(entry)
                 break
         if query_id is not None and self._queries[query_id] > 0:

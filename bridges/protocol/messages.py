@@ -54,6 +54,9 @@ ClockTime = Annotated[float, Field(ge=-1e15, le=1e15)]
 """Milliseconds of a clock that begins anywhere."""
 Owner = Literal["human", "agent", "shared"]
 """Whose actions the game applies: a person's, the agent's, or the agent's until a person presses something."""
+MAX_AGENTS = 16
+AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS)]
+"""Which of a connection's agents; a message that comes from a console names the session instead."""
 SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
@@ -90,6 +93,7 @@ class Hello(Message):
     tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
     seed: Count | None = None
     owner: Owner = "agent"
+    agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
 
 
 class Welcome(Message):
@@ -106,6 +110,7 @@ class Welcome(Message):
     max_in_flight: Count = 1
     """Lockstep observations that may wait for their answers."""
     owner: Owner = "agent"
+    agents: Count = 1
 
 
 class Instruct(Message):
@@ -114,6 +119,7 @@ class Instruct(Message):
     type: Literal["instruct"] = "instruct"
     text: InstructionText
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Control(Message):
@@ -122,6 +128,7 @@ class Control(Message):
     type: Literal["control"] = "control"
     owner: Owner
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Correct(Message):
@@ -130,6 +137,7 @@ class Correct(Message):
     type: Literal["correct"] = "correct"
     text: InstructionText = Field(min_length=1)
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Say(Message):
@@ -138,6 +146,7 @@ class Say(Message):
     type: Literal["say"] = "say"
     text: InstructionText = Field(min_length=1)
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Clock(Message):
@@ -166,6 +175,7 @@ class Event(Message):
     task: str = Field("", max_length=100)
     episode: Count = 0
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Subscribe(Message):
@@ -182,6 +192,7 @@ class Query(Message):
     id: Id = 0
     kind: QueryKind = "next_action"
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
 class Answer(Message):
@@ -247,6 +258,7 @@ class Act(Decision):
     """Observations of this session skipped so far because a newer one came."""
     owner: Owner = "agent"
     """Whose actions count; while it is a person, this one is advice."""
+    agent: AgentNumber = 0
 
     def at_step(self, steps: int) -> Act:
         """What is due `steps` whole steps later; the last planned action is held.
@@ -293,6 +305,7 @@ class ErrorMessage(Message):
     hint: str = ""
     observation: ObservationNumber | None = None
     id: Id | None = None
+    agent: AgentNumber = 0
 
 
 class Bye(Message):

@@ -27,6 +27,7 @@ from bridges.protocol.messages import (
     State,
     Subscribe,
 )
+from bridges.serving.agents import attach_agents, sessions_beside
 from bridges.serving.batcher import (
     Batcher,
     BusyError,
@@ -109,8 +110,8 @@ class Dispatcher:
             await self._open(peer, message, now)
         elif isinstance(message, Query):
             self._start(self._answer_query(peer, message))
-        elif peer.session is not None:
-            self._from_game(peer.session, message, now)
+        elif session := peer.session_of(getattr(message, "agent", 0)):
+            self._from_game(session, message, now)
         else:
             self._from_console(peer, message)
 
@@ -123,6 +124,9 @@ class Dispatcher:
             self._batcher.release(peer.session.player)
             self._changed = True
             log.info("%s left", peer.session.name)
+        for session in peer.others:
+            self.sessions.remove(session)
+            self._batcher.release(session.player)
 
     async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
         if hello.role == "play":
@@ -138,9 +142,13 @@ class Dispatcher:
         """A new session of the policy, or an error where it cannot play the game."""
         spec = hello.spec
         assert spec is not None
+        if len(self.sessions) + hello.agents > self._limits.sessions:
+            reason = f"at most {self._limits.sessions} agents are attached at once"
+            peer.refuse(ErrorMessage(code="too_many", message=reason), 4429)
+            return
         try:
-            player = await self._batcher.call(
-                lambda: self._policy.attach(spec, seed=hello.seed), is_wanted=peer.is_there
+            players = await self._batcher.call(
+                lambda: attach_agents(self._policy, spec, hello), is_wanted=peer.is_there
             )
         except PolicyError as error:
             hint = "declare meanings for the controls (see `iafm games voxel`)"
@@ -149,10 +157,11 @@ class Dispatcher:
         except BusyError as error:
             peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
             return
-        if player is None or not peer.is_there():
-            if player is not None:
+        if players is None or not peer.is_there():
+            for player in players or ():
                 self._batcher.release(player)
             return
+        player, *others = players
         peer.session = Session(
             name=uuid.uuid4().hex[:8],
             player=player,
@@ -164,6 +173,9 @@ class Dispatcher:
             step_owner=hello.owner,
         )
         self.sessions.add(peer.session)
+        peer.others = sessions_beside(peer.session, others)
+        for session in peer.others:
+            self.sessions.add(session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
         peer.connection.accept(
@@ -217,7 +229,7 @@ class Dispatcher:
                 session.instruction, self._changed = text, True
             case Control(owner=owner):
                 session.owner, self._changed = owner, True
-        message = message.model_copy(update={"session": session.name})
+        message = message.model_copy(update={"session": session.name, "agent": session.agent})
         self.sessions.broadcast_of(session, message)
         return message
 
@@ -228,7 +240,12 @@ class Dispatcher:
                 reason = "its episode ended before it was answered"
                 number = observation.encoded.number
                 session.peer.send(
-                    ErrorMessage(code="episode_over", message=reason, observation=number)
+                    ErrorMessage(
+                        code="episode_over",
+                        message=reason,
+                        observation=number,
+                        agent=session.agent,
+                    )
                 )
         self._changed = True
         self.sessions.broadcast_of(session, event.model_copy(update={"session": session.name}))
@@ -237,7 +254,7 @@ class Dispatcher:
         """Ask the policy, unless the peer is gone before its turn."""
         try:
             name = query.session or (peer.watcher.session if peer.watcher else None)
-            session = peer.session or self.sessions.find(name)
+            session = peer.session_of(query.agent) or self.sessions.find(name)
         except UnknownSessionError as error:
             problem = ErrorMessage(
                 code="no_session", message=str(error), path="session", id=query.id
@@ -274,6 +291,7 @@ class Dispatcher:
             latency=completed.latency(now),
             dropped=session.dropped,
             owner=session.owner,
+            agent=session.agent,
         )
         session.peer.send(act)
         session.answered(now)
@@ -308,7 +326,9 @@ class Dispatcher:
         code = "bad_picture" if is_damaged else "policy_failed"
         reason = str(error) if public else "the policy failed"
         number = failed.work.observation.encoded.number
-        session.peer.send(ErrorMessage(code=code, message=reason, observation=number))
+        session.peer.send(
+            ErrorMessage(code=code, message=reason, observation=number, agent=session.agent)
+        )
         if session.failures >= self._limits.max_failures:
             session.peer.close(4400, f"{session.failures} pictures in a row failed: {reason}")
 

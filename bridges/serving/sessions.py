@@ -79,6 +79,8 @@ class Session:
     """Times of the newest answers, in seconds of the monotonic clock."""
     reset_due: bool = False
     owner: Owner = "agent"
+    agent: int = 0
+    """Its number on its connection."""
     step_owner: Owner = "agent"
     """Who owned the player when the newest observation came."""
 

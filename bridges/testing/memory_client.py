@@ -113,9 +113,13 @@ class MemoryClient:
         return self.peer.session.name
 
 
-def run_dispatcher(play: Callable[[Dispatcher], Awaitable[None]], policy: Any = None) -> None:
+def run_dispatcher(
+    play: Callable[[Dispatcher], Awaitable[None]], policy: Any = None, limits: ServerLimits = LIMITS
+) -> None:
+    """Run `play` beside a dispatcher that answers."""
+
     async def run() -> None:
-        bridge = Dispatcher(policy or MirrorPolicy(), LIMITS)
+        bridge = Dispatcher(policy or MirrorPolicy(), limits)
         bridge.start()
         try:
             await play(bridge)

@@ -13,6 +13,7 @@ from bridges.protocol import act as acts
 from bridges.protocol.connection import MAX_REASON
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
 from bridges.protocol.messages import (
+    MAX_AGENTS,
     MAX_DEPTH,
     MAX_MESSAGE,
     MAX_TEXT,
@@ -134,6 +135,8 @@ def test_the_limits_are_the_codes() -> None:
     ):
         assert figure in PROSE
     assert f"{limits.connections} connections" in TEXT
+    assert f"at most {limits.sessions} agents at once" in PROSE
+    assert f"1 to {MAX_AGENTS} players" in PROSE
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
     assert f"at most {limits.watch_hz:.0f} a second" in PROSE

@@ -45,6 +45,7 @@ HELLO = {"type": "hello", "token": "right", "spec": SPEC.model_dump(mode="json")
 PICTURES = [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, codec) for codec in (Codec.RGB, Codec.JPEG)]
 REPORTS = ['{"executed":{"jump":1}}', '{"input":{"jmp":1},"reward":1}', "{", '{"state":[]}']
 PICTURES += [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, meta=report.encode()) for report in REPORTS]
+PICTURES.append(pack(np.zeros((2, 3, 3), np.uint8), 1, 0, agent=1))
 KNOWN = [
     "hello", "instruct", "event", "subscribe", "query", "bye", "act", "welcome", "x", "control", "correct", "say",
     "clock",
@@ -55,7 +56,7 @@ VALUES = st.one_of(
     st.just({"jump": 1}),
 )  # fmt: skip
 FIELDS = st.sampled_from([
-    "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed",
+    "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent",
 ])  # fmt: skip
 MESSAGES = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.agent import Agent
+from agent_core.agent import Agent, AgentPlayer
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ModelConfig
 from agent_core.cpu.capability import Precision, detect
@@ -21,6 +21,9 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
 from bridges.errors import PolicyError
 from bridges.policy import PolicyRequest
+from bridges.protocol.messages import Act
+from bridges.serving.dispatcher import Dispatcher
+from bridges.testing.memory_client import attach_game, run_dispatcher
 from games import Action, Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
 from recorder import CaptureInfo, CaptureWriter, decode_cache, open_episodes
@@ -169,6 +172,26 @@ def test_what_the_game_did_is_in_the_memory_of_an_agent_that_sees_actions(
     first, again, other = (memory_after(agent, (action,)) for action in (jump, jump, turn))
     assert torch.equal(first, again)
     assert torch.equal(first, other) != conditioned
+
+
+def test_it_gets_there_over_the_wire(tmp_path: Path) -> None:
+    """Three games see the same and are told the same; the last did something else at its first step."""
+    agent = random_agent(tmp_path / "random", condition_on_actions=True)
+
+    async def play(bridge: Dispatcher) -> None:
+        for action in ({"jump": 1}, {"jump": 1}, {"attack": 1}):
+            client = await attach_game(bridge, "chop a tree", mode="lockstep", seed=4)
+            await client.picture(1)
+            await client.hears(Act, 1)
+            await client.picture(2, executed=action)
+            await client.hears(Act, 2)
+        players = [cast(AgentPlayer, session.player) for session in bridge.sessions]
+        kv = agent._engine.kv_cache.kv
+        first, again, other = (kv[:, :, player.session.slot] for player in players)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+
+    run_dispatcher(play, agent)
 
 
 def test_a_caption_tells_what_the_game_did(agent: Agent) -> None:

@@ -25,6 +25,7 @@ from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
 from bridges.protocol.messages import (
+    MAX_INT,
     MAX_MESSAGE,
     VERSION,
     Act,
@@ -211,7 +212,7 @@ class Connection:
         query_id: int | None = None
         try:
             value = messages.read_object(data)
-            query_id = value["id"] if type(value.get("id")) is int else None
+            query_id = _query_id(value)
             message = messages.client_message(value)
         except MessageError as error:
             return self._mistake("bad_message", str(error), now, path=error.path, id=query_id)
@@ -369,6 +370,12 @@ class Connection:
     def _close_with(self, code: int, reason: str) -> list[Received]:
         self.close(code, reason)
         return []
+
+
+def _query_id(value: dict[str, Any]) -> int | None:
+    """The id in a message that may be wrong otherwise, where it is one."""
+    query_id = value.get("id")
+    return query_id if type(query_id) is int and abs(query_id) <= MAX_INT else None
 
 
 def _number(data: bytes) -> int | None:

@@ -65,8 +65,8 @@ def test_each_agent_has_its_own_session() -> None:
         for agent in range(3):
             await client.send(pack(PIXELS, 1, 0, agent=agent))
         acts = await client.hears(Act, 3)
-        found = sorted((act.agent, act.observation, act.words, act.owner) for act in acts)
-        assert found == [(0, 1, "go", "agent"), (1, 1, "dig", "agent"), (2, 1, "go", "human")]
+        answers = sorted((act.agent, act.observation, act.words, act.owner) for act in acts)
+        assert answers == [(0, 1, "go", "agent"), (1, 1, "dig", "agent"), (2, 1, "go", "human")]
         names = [session.session for session in bridge.state(0).sessions]
         assert len(set(names)) == 3
         assert {act.agent: act.session for act in acts} == dict(enumerate(names))

@@ -38,7 +38,7 @@ class AgentPlayer:
     session: Session
     engine: Engine
     recent: list[str] = field(default_factory=list)
-    """Its newest actions in words, the oldest first."""
+    """Its newest actions in words, the oldest first: what the game did, where it says so."""
 
     def reset(self) -> None:
         """Clear the KV cache: a new episode begins."""
@@ -124,6 +124,8 @@ class Agent:
         for player, request in zip(players, requests, strict=True):
             if request.instruction != player.session.instruction:
                 self._warn_of_cut(request.instruction)
+            if request.executed is not None and player.recent:
+                player.recent[-1] = player.spec.to_words(request.executed)
         samples = self._engine.act(
             [player.session for player in players],
             [resize_frame(request.frame, *size) for request in requests],

@@ -43,7 +43,8 @@ class PolicySession(Protocol):
 class PolicyRequest:
     """Newest observation of one session.
 
-    `frame` is RGB (height, width, 3) uint8; `executed` is the action of the step before, where the game reports it.
+    `frame` is RGB (height, width, 3) uint8; `executed` is what the game did in the step before it; None at the
+    first step, and where that was the action last decided.
     """
 
     player: PolicySession

@@ -171,6 +171,11 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="0 always takes the most probable action",
     )
+    parser.add_argument(
+        "--condition-on-actions",
+        action="store_true",
+        help="let the model see what the game did before, be it a person's actions",
+    )
 
 
 def _policy(args: argparse.Namespace) -> Policy:
@@ -187,6 +192,7 @@ def _policy(args: argparse.Namespace) -> Policy:
         precision=args.precision,
         threads=args.threads,
         temperature=args.temperature,
+        condition_on_actions=args.condition_on_actions,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridges.protocol.messages import Act, Decision, Latency
+from bridges.protocol.messages import Act, Decision, Latency, Owner
 
 VALID_STEPS = 6
 """Steps of the game for which an action is valid; of several planned actions, for which the last is."""
@@ -16,6 +16,8 @@ def act_message(
     step_hz: float,
     latency: Latency,
     dropped: int,
+    owner: Owner = "agent",
+    agent: int = 0,
 ) -> Act:
     """The decision for observation number `observation`; `dropped` counts the session's replaced ones."""
     step_ms = 1000 / step_hz
@@ -27,4 +29,6 @@ def act_message(
         valid_ms=(VALID_STEPS + len(decision.later)) * step_ms,
         latency=latency,
         dropped=dropped,
+        owner=owner,
+        agent=agent,
     )

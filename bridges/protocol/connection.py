@@ -14,37 +14,45 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
 from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.in_flight import InFlight
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
 from bridges.protocol.messages import (
+    MAX_INT,
     MAX_MESSAGE,
     VERSION,
     Act,
     Answer,
     Bye,
+    Clock,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
     MessageError,
+    Owner,
     Query,
+    Say,
     Subscribe,
     Welcome,
 )
+from bridges.protocol.report_reader import ReportReader, without_actions
 
 log = logging.getLogger("iafm.bridge")
 MAX_REASON = 123
 """Bytes of UTF-8 that a websocket's close frame has room for."""
 MAX_UNKNOWN_NAMES = 10
-Received = Hello | EncodedFrame | Instruct | Event | Query | Subscribe
+FromPerson = Instruct | Control | Correct | Say
+Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe
 
 
 class ConnectionState(Enum):
@@ -62,10 +70,11 @@ _STATES = {
     "watch": ConnectionState.WATCHING,
     "query": ConnectionState.QUERYING,
 }
+_BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
-    ConnectionState.PLAYING: (Instruct, Event, Query, Bye),
-    ConnectionState.WATCHING: (Instruct, Subscribe, Query, Bye),
-    ConnectionState.QUERYING: (Instruct, Subscribe, Query, Bye),
+    ConnectionState.PLAYING: (Event, *_BY_ALL),
+    ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
+    ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
 
 
@@ -81,12 +90,12 @@ class Connection:
         self._outgoing: list[str | bytes] = []
         self._welcomed = False
         self._unknown_fields: list[str] = []
-        self._in_flight: deque[tuple[int, int]] = deque()
-        """Number and bytes of the lockstep observations without an answer."""
-        self._queries: Counter[int] = Counter()
+        self._in_flight = InFlight(limits)
         self._pictures = Lane("pictures", limits.pictures, now)
         self._texts = Lane("messages", limits.texts, now)
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
+        self._reports: ReportReader | None = None
+        """Of a game."""
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -97,7 +106,7 @@ class Connection:
     @property
     def in_flight(self) -> int:
         """Number of lockstep observations without an answer."""
-        return len(self._in_flight)
+        return self._in_flight.observations
 
     # --- from the peer ---
 
@@ -146,6 +155,8 @@ class Connection:
             )
         self._unknown_fields = sorted(set(value) - set(Hello.model_fields))[:MAX_UNKNOWN_NAMES]
         self.hello, self.state = hello, _STATES[hello.role]
+        if hello.spec is not None:
+            self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
         return [hello]
 
     def _receive_picture(self, data: bytes, now: float) -> list[Received]:
@@ -157,29 +168,43 @@ class Connection:
             return []
         try:
             encoded = frames.unpack(data)
+            self._check_agent(encoded)
         except FrameError as error:
             self._queue(
                 ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
             )
             return self._close_with(error.code, str(error))
-        return [encoded] if not lockstep or self._takes_off(encoded, len(data)) else []
+        if lockstep and not self._takes_off(encoded, len(data)):
+            return []
+        encoded = self._with_report(encoded, now)
+        return [] if self.is_closed else [encoded]
+
+    def _check_agent(self, encoded: EncodedFrame) -> None:
+        """Raises `FrameError` for an agent that the hello did not announce."""
+        assert self.hello is not None
+        if encoded.agent >= (agents := self.hello.agents):
+            reason = f"the hello announced {agents} agent{'s' * (agents > 1)}"
+            raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
+
+    def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
+        """Read a picture's JSON, as far as the budgets go."""
+        assert self._reports is not None
+        if not encoded.meta or not self._within(self._reports.lane, len(encoded.meta), now):
+            return encoded
+        encoded, errors = self._reports.read(encoded, now)
+        self._queue_all(errors)
+        return encoded
 
     def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
-        limits = self._limits
-        total = size + sum(waiting for _, waiting in self._in_flight)
-        if self._in_flight and (
-            len(self._in_flight) >= limits.max_in_flight or total > limits.max_in_flight_bytes
-        ):
-            reason = (
-                f"in lockstep at most {limits.max_in_flight} pictures or {limits.max_in_flight_bytes >> 20} MiB wait "
-                "for their answers"
+        if reason := self._in_flight.add_observation(encoded.number, size, encoded.agent):
+            self._queue(
+                ErrorMessage(
+                    code="too_many", message=reason, observation=encoded.number, agent=encoded.agent
+                )
             )
-            self._queue(ErrorMessage(code="too_many", message=reason, observation=encoded.number))
             self.close(4429, reason)
-            return False
-        self._in_flight.append((encoded.number, size))
-        return True
+        return not reason
 
     def _receive_text(self, data: str, now: float) -> list[Received]:
         if not self._within(self._texts, len(data), now):
@@ -187,7 +212,7 @@ class Connection:
         query_id: int | None = None
         try:
             value = messages.read_object(data)
-            query_id = value["id"] if type(value.get("id")) is int else None
+            query_id = _query_id(value)
             message = messages.client_message(value)
         except MessageError as error:
             return self._mistake("bad_message", str(error), now, path=error.path, id=query_id)
@@ -208,18 +233,42 @@ class Connection:
             return self._mistake("not_allowed", reason, now, path="type")
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
+        assert self.hello is not None
+        agent = getattr(message, "agent", 0)
+        if agent >= self.hello.agents:
+            reason = f"{message.type}.agent: the hello announced {self.hello.agents}"
+            query_id = message.id if isinstance(message, Query) else None
+            return self._mistake("bad_message", reason, now, path="agent", id=query_id)
         if isinstance(message, Query):
-            if self._queries.total() >= self._limits.max_queries:
-                reason = f"{self._limits.max_queries} queries wait for their answers: ask again after one of them"
+            if reason := self._in_flight.add_query(message.id):
                 self._queue(ErrorMessage(code="too_many", message=reason, id=message.id))
                 return []
-            self._queries[message.id] += 1
+        elif isinstance(message, Clock):
+            self._queue(Clock(t0=message.t0, t1=1000 * now, t2=1000 * now))
+            return []
+        elif isinstance(message, Event) and (message.executed or message.input):
+            return self._receive_last_step(message, now)
         return [message]
+
+    def _receive_last_step(self, event: Event, now: float) -> list[Received]:
+        """An event with actions; those that are wrong, or beyond the budgets, are left out."""
+        assert self._reports is not None
+        if not self._within(self._reports.lane, 0, now):
+            return [] if self.is_closed else [without_actions(event)]
+        event, errors = self._reports.read_event(event, now)
+        self._queue_all(errors)
+        return [event]
 
     # --- to the peer ---
 
     def accept(
-        self, *, session: str, policy: str, instruction: str, warnings: Iterable[str]
+        self,
+        *,
+        session: str,
+        policy: str,
+        instruction: str,
+        warnings: Iterable[str],
+        owner: Owner = "agent",
     ) -> None:
         """Answer the hello with a welcome."""
         if self._welcomed or self.hello is None:
@@ -235,6 +284,8 @@ class Connection:
                 max_message=MAX_MESSAGE,
                 max_pixels=frames.MAX_PIXELS,
                 max_in_flight=self._limits.max_in_flight,
+                owner=owner,
+                agents=self.hello.agents,
             )
         )
 
@@ -248,18 +299,21 @@ class Connection:
         if self.is_closed:
             return
         match message:
-            case Act(observation=number):
-                self._settle(number)
+            case Act(observation=number, agent=agent):
+                self._in_flight.settle(number, agent=agent)
             case Answer(id=query_id):
-                self._settle_query(query_id)
-            case ErrorMessage(observation=number, id=query_id):
-                self._settle(number)
-                self._settle_query(query_id)
+                self._in_flight.settle(query_id=query_id)
+            case ErrorMessage(observation=number, id=query_id, agent=agent):
+                self._in_flight.settle(number, query_id, agent)
         self._queue(message)
 
     def _queue(self, message: Any) -> None:
         is_encoded = isinstance(message, str | bytes)
         self._outgoing.append(message if is_encoded else message.model_dump_json())
+
+    def _queue_all(self, messages: Iterable[ErrorMessage]) -> None:
+        for message in messages:
+            self._queue(message)
 
     def data_to_send(self) -> list[str | bytes]:
         """What to write since the last call, in order."""
@@ -273,7 +327,6 @@ class Connection:
         self.state, self.close_code = ConnectionState.CLOSED, code
         self.close_reason = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
         self._in_flight.clear()
-        self._queries.clear()
 
     # --- time ---
 
@@ -289,19 +342,7 @@ class Connection:
         """Whether to ping the peer now; then `liveness.pinged` and `liveness.ponged` follow."""
         return self._welcomed and not self.is_closed and self.liveness.ping_due(now)
 
-    # --- what belongs to what ---
-
-    def _settle(self, number: int | None) -> None:
-        """The oldest observation of this number has its answer."""
-        for entry in self._in_flight:
-            if entry[0] == number:
-                self._in_flight.remove(entry)
-                return
-
-    def _settle_query(self, query_id: int | None) -> None:
-        if query_id is not None and self._queries[query_id] > 0:
-            self._queries[query_id] -= 1
-        self._queries = +self._queries
+    # --- budgets ---
 
     def _within(self, lane: Lane, size: int, now: float) -> bool:
         """Count a message; the first one beyond the budget is answered, the rest ignored, and many end it."""
@@ -329,6 +370,12 @@ class Connection:
     def _close_with(self, code: int, reason: str) -> list[Received]:
         self.close(code, reason)
         return []
+
+
+def _query_id(value: dict[str, Any]) -> int | None:
+    """The id in a message that may be wrong otherwise, where it is one."""
+    query_id = value.get("id")
+    return query_id if type(query_id) is int and abs(query_id) <= MAX_INT else None
 
 
 def _number(data: bytes) -> int | None:

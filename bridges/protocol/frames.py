@@ -6,12 +6,12 @@
     5       1     codec: 0 raw RGB, 1 raw RGBA, 2 raw BGRA, 3 raw gray, 4 JPEG, 5 PNG, 6 raw BGR;
                   + 128 where the rows begin at the bottom
     6       1     camera number, 0
-    7       1     agent number, 0
+    7       1     agent number, from 0
     8       2     width in pixels
     10      2     height in pixels
     12      4     observation number
     16      8     sender's clock in nanoseconds
-    24      4     bytes of JSON that follow the header; skipped, since no field of it is defined yet
+    24      4     bytes of JSON that follow the header: a `StepReport`, or none
     28      4     bytes of picture that follow the JSON
 
 Sizes are checked here and again in a JPEG's or PNG's own bytes before anything is decoded.
@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 from bridges.protocol.image_bytes import jpeg_pixels, jpeg_size, png_pixels, png_size
+from bridges.protocol.step_report import NO_REPORT, StepReport
 from games import Frame, FrameSize
 from games.spec import MAX_SIDE
 
@@ -74,6 +75,12 @@ class EncodedFrame:
     t_ns: int
     payload: bytes
     bottom_up: bool = False
+    meta: bytes = b""
+    """The JSON between header and picture, as it came."""
+    report: StepReport = NO_REPORT
+    """What of that JSON is right; the receiver sets it."""
+    agent: int = 0
+    """Whose picture it is, where one connection plays several."""
 
     def decode(self) -> Frame:
         """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
@@ -117,11 +124,16 @@ def pack(
     codec: Codec = Codec.RGB,
     *,
     bottom_up: bool = False,
+    meta: bytes = b"",
+    agent: int = 0,
 ) -> bytes:
-    """An RGB frame as a binary message; JPEG is written at quality 85.
+    """An RGB frame as a binary message, with `meta` as its JSON; JPEG is written at quality 85.
 
-    `bottom_up` says that the frame's first row is the lowest. Raises `FrameError` where the frame is too large.
+    `bottom_up` says that the frame's first row is the lowest. Raises `FrameError` where the frame or `meta` is too
+    large.
     """
+    if len(meta) > MAX_META:
+        raise FrameError(f"the JSON of a picture has at most {MAX_META} bytes, got {len(meta)}")
     height, width = frame.shape[:2]
     _check_size(width, height)
     match codec:
@@ -138,15 +150,15 @@ def pack(
         MAGIC,
         VERSION,
         codec | bottom_up * BOTTOM_UP,
-        0,
+        agent << 8,
         width,
         height,
         number & 0xFFFFFFFF,
         t_ns,
-        0,
+        len(meta),
         len(payload),
     )
-    return header + payload
+    return header + meta + payload
 
 
 def unpack(data: bytes) -> EncodedFrame:
@@ -155,24 +167,22 @@ def unpack(data: bytes) -> EncodedFrame:
         raise FrameError(
             f"a binary message has at least {HEADER.size} bytes, got {len(data)}", 4400
         )
-    magic, version, flags, reserved, width, height, number, t_ns, meta_size, size = (
+    magic, version, flags, numbers, width, height, number, t_ns, meta_size, size = (
         HEADER.unpack_from(data)
     )
     if magic != MAGIC or version != VERSION:
         raise FrameError("a binary message starts with the IAFM header, version 1", 4400)
-    if reserved:
-        raise FrameError(
-            "the header's bytes 6 (camera) and 7 (agent) are 0 in this version, "
-            f"got {reserved & 0xFF} and {reserved >> 8}",
-            4400,
-        )
+    agent, camera = divmod(numbers, 256)
+    if camera:
+        raise FrameError(f"the header's byte 6 (camera) is 0 in this version, got {camera}", 4400)
     if (number_of_codec := flags & ~BOTTOM_UP) not in _CODECS:
         known = ", ".join(f"{codec.value} {codec.name}" for codec in Codec)
         raise FrameError(f"no codec {number_of_codec}; known are {known}")
     _check_size(width, height)
     if meta_size > MAX_META or HEADER.size + meta_size + size != len(data):
         raise FrameError("the header's sizes do not add up to the message", 4400)
-    codec, payload = Codec(number_of_codec), data[HEADER.size + meta_size :]
+    meta, payload = data[HEADER.size : HEADER.size + meta_size], data[HEADER.size + meta_size :]
+    codec = Codec(number_of_codec)
     if codec in _CHANNELS:
         if size != width * height * _CHANNELS[codec]:
             raise FrameError(
@@ -180,7 +190,8 @@ def unpack(data: bytes) -> EncodedFrame:
             )
     else:
         _check_inner_size(codec, payload, (width, height))
-    return EncodedFrame(codec, width, height, number, t_ns, payload, bool(flags & BOTTOM_UP))
+    bottom_up = bool(flags & BOTTOM_UP)
+    return EncodedFrame(codec, width, height, number, t_ns, payload, bottom_up, meta, agent=agent)
 
 
 def _check_size(width: int, height: int) -> None:

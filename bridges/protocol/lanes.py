@@ -45,6 +45,10 @@ class Lane:
         self.warned = self.warned and left < 0.5
         return left
 
+    def left(self, now: float) -> float:
+        """What is left, as `spend` returns it, without a message."""
+        return min(self._messages.spend(0, now), self._bytes.spend(0, now))
+
     def __str__(self) -> str:
         mib = self.budget.bytes_per_s / (1 << 20)
         return f"{self.budget.messages_per_s:g} {self.name} and {mib:g} MiB of them a second"

@@ -8,6 +8,7 @@ from bridges.protocol.lanes import Budget
 
 PICTURES = Budget(messages_per_s=1000, bytes_per_s=256 << 20)
 TEXTS = Budget(messages_per_s=1000, bytes_per_s=2 << 20)
+REPORTS = Budget(messages_per_s=300, bytes_per_s=4 << 20)
 MISTAKES = Budget(messages_per_s=20, bytes_per_s=2 << 20)
 CONTROL_FRAMES = Budget(messages_per_s=100, bytes_per_s=64 << 10)
 
@@ -19,9 +20,12 @@ class ConnectionLimits:
     hello_timeout_s: float = 5.0
     pictures: Budget = PICTURES
     """Of a realtime game; in lockstep `max_in_flight` holds instead."""
+    reports: Budget = REPORTS
+    """JSON of pictures."""
     texts: Budget = TEXTS
     mistakes: Budget = MISTAKES
-    """Messages that are answered with `bad_message`, `unknown_type` or `not_allowed`."""
+    """Messages that are answered with `bad_message`, `unknown_type` or `not_allowed`, and as much again with
+    `bad_report`."""
     control_frames: Budget = CONTROL_FRAMES
     """Pings and pongs."""
     max_in_flight: int = 16

@@ -33,7 +33,7 @@ MAX_DEPTH = 32
 MAX_INT = 2**53 - 1
 """Largest integer that every JSON reader takes exactly."""
 MAX_REWARD = 1e15
-"""Largest magnitude of a reward, so that the sum of an episode's stays finite."""
+"""Largest magnitude of a reward or score, so that the sum of an episode's stays finite."""
 
 InstructionText = Annotated[str, Field(max_length=500)]
 JsonFloat = Annotated[
@@ -42,11 +42,21 @@ JsonFloat = Annotated[
     AfterValidator(lambda value: value if isfinite(value) else 0.0),
 ]
 """A number; NaN and infinity, which JSON does not have, become 0."""
+Reward = Annotated[float, Field(ge=-MAX_REWARD, le=MAX_REWARD)]
+ReportedAction = Annotated[dict[Annotated[str, Field(max_length=48)], Any], Field(max_length=256)]
+"""An action, or a part of one, which the game's spec has yet to check."""
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Id = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 ObservationNumber = Annotated[int, Field(ge=0, lt=2**32)]
 """The number in a picture's header."""
 Milliseconds = Annotated[float, Field(ge=0)]
+ClockTime = Annotated[float, Field(ge=-1e15, le=1e15)]
+"""Milliseconds of a clock that begins anywhere."""
+Owner = Literal["human", "agent", "shared"]
+"""Whose actions the game applies: a person's, the agent's, or the agent's until a person presses something."""
+MAX_AGENTS = 16
+AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS)]
+"""Which of a connection's agents; a message that comes from a console names the session instead."""
 SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
@@ -60,14 +70,16 @@ class MessageError(ValueError):
         self.path = path
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """Frozen; unknown fields are ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-_M = TypeVar("_M", bound=_Message)
+_M = TypeVar("_M", bound=Message)
 
 
-class Hello(_Message):
+class Hello(Message):
     """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
@@ -80,9 +92,11 @@ class Hello(_Message):
     instruction: InstructionText = ""
     tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
     seed: Count | None = None
+    owner: Owner = "agent"
+    agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
 
 
-class Welcome(_Message):
+class Welcome(Message):
     """The server's answer; `warnings` names controls the model cannot map."""
 
     type: Literal["welcome"] = "welcome"
@@ -95,46 +109,93 @@ class Welcome(_Message):
     max_pixels: Count
     max_in_flight: Count = 1
     """Lockstep observations that may wait for their answers."""
+    owner: Owner = "agent"
+    agents: Count = 1
 
 
-class Instruct(_Message):
+class Instruct(Message):
     """A new instruction from the game or from a console (which names the session)."""
 
     type: Literal["instruct"] = "instruct"
     text: InstructionText
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
-class Event(_Message):
-    """Reward and end of an episode: `terminated` or `truncated` ends it."""
+class Control(Message):
+    """Who owns the player; from a game or console, and told to the game and its consoles."""
+
+    type: Literal["control"] = "control"
+    owner: Owner
+    session: SessionName | None = None
+    agent: AgentNumber = 0
+
+
+class Correct(Message):
+    """A person's words about what the agent should have done."""
+
+    type: Literal["correct"] = "correct"
+    text: InstructionText = Field(min_length=1)
+    session: SessionName | None = None
+    agent: AgentNumber = 0
+
+
+class Say(Message):
+    """A person's words about what happens, such as a thought while playing."""
+
+    type: Literal["say"] = "say"
+    text: InstructionText = Field(min_length=1)
+    session: SessionName | None = None
+    agent: AgentNumber = 0
+
+
+class Clock(Message):
+    """A question for the server's time; the answer repeats `t0` and has the times of receiving and answering."""
+
+    type: Literal["clock"] = "clock"
+    t0: ClockTime
+    t1: ClockTime | None = None
+    t2: ClockTime | None = None
+
+
+class Event(Message):
+    """Reward and end of an episode: `terminated` or `truncated` ends it.
+
+    `executed`, `input` and `score` are those of the episode's last step, which no picture follows.
+    """
 
     type: Literal["event"] = "event"
-    reward: Annotated[float, Field(ge=-MAX_REWARD, le=MAX_REWARD)] = 0.0
+    executed: ReportedAction | None = None
+    input: ReportedAction | None = None
+    score: Reward | None = None
+    reward: Reward = 0.0
     terminated: bool = False
     truncated: bool = False
     success: bool | None = None
     task: str = Field("", max_length=100)
     episode: Count = 0
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
-class Subscribe(_Message):
+class Subscribe(Message):
     """A watcher's choice of session; None follows the newest."""
 
     type: Literal["subscribe"] = "subscribe"
     session: SessionName | None = None
 
 
-class Query(_Message):
+class Query(Message):
     """A question about a session's newest observation."""
 
     type: Literal["query"] = "query"
     id: Id = 0
     kind: QueryKind = "next_action"
     session: SessionName | None = None
+    agent: AgentNumber = 0
 
 
-class Answer(_Message):
+class Answer(Message):
     """The whole answer to a query."""
 
     type: Literal["text.done"] = "text.done"
@@ -143,21 +204,21 @@ class Answer(_Message):
     text: str
 
 
-class ActionText(_Message):
+class ActionText(Message):
     """An action in words with its probability."""
 
     words: str
     probability: JsonFloat
 
 
-class PlannedAction(_Message):
+class PlannedAction(Message):
     """An action for a later step, valid unless a newer decision comes; also in words."""
 
     action: Action
     words: str
 
 
-class Decision(_Message):
+class Decision(Message):
     """An action of the game, in words, with its probability as a whole.
 
     `later` are the planned actions of the steps after it, in order, where the policy plans a chunk.
@@ -173,7 +234,7 @@ class Decision(_Message):
     later: tuple[PlannedAction, ...] = ()
 
 
-class Latency(_Message):
+class Latency(Message):
     """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
 
     queue_ms: Milliseconds
@@ -195,6 +256,9 @@ class Act(Decision):
     latency: Latency
     dropped: Count = 0
     """Observations of this session skipped so far because a newer one came."""
+    owner: Owner = "agent"
+    """Whose actions count; while it is a person, this one is advice."""
+    agent: AgentNumber = 0
 
     def at_step(self, steps: int) -> Act:
         """What is due `steps` whole steps later; the last planned action is held.
@@ -209,7 +273,7 @@ class Act(Decision):
         )
 
 
-class SessionState(_Message):
+class SessionState(Message):
     """One attached game, as watchers see it."""
 
     session: str
@@ -220,9 +284,10 @@ class SessionState(_Message):
     successes: Count
     hz: Annotated[float, Field(ge=0)]
     dropped: Count
+    owner: Owner = "agent"
 
 
-class State(_Message):
+class State(Message):
     """All attached games, in the order in which they came."""
 
     type: Literal["state"] = "state"
@@ -230,7 +295,7 @@ class State(_Message):
     sessions: tuple[SessionState, ...]
 
 
-class ErrorMessage(_Message):
+class ErrorMessage(Message):
     """A problem, with a stable code and the way out; it names the observation or the query that it answers."""
 
     type: Literal["error"] = "error"
@@ -240,19 +305,32 @@ class ErrorMessage(_Message):
     hint: str = ""
     observation: ObservationNumber | None = None
     id: Id | None = None
+    agent: AgentNumber = 0
 
 
-class Bye(_Message):
+class Bye(Message):
     """The polite end of a connection."""
 
     type: Literal["bye"] = "bye"
 
 
 FromClient = Annotated[
-    Hello | Instruct | Event | Subscribe | Query | Bye, Field(discriminator="type")
+    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Bye,
+    Field(discriminator="type"),
 ]
 FromServer = Annotated[
-    Welcome | Act | Instruct | Event | State | Answer | ErrorMessage | Bye,
+    Welcome
+    | Act
+    | Instruct
+    | Event
+    | Control
+    | Correct
+    | Say
+    | Clock
+    | State
+    | Answer
+    | ErrorMessage
+    | Bye,
     Field(discriminator="type"),
 ]
 _client: TypeAdapter[Any] = TypeAdapter(FromClient)
@@ -288,11 +366,6 @@ def build(model: type[_M], **values: Any) -> _M:
         return model.model_validate(values)
     except ValidationError as error:
         raise _field_error(first_error(error), model.model_fields["type"].default) from None
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of all messages, by sender."""
-    return {"client": _client.json_schema(), "server": _server.json_schema()}
 
 
 def _check(value: dict[str, Any], adapter: TypeAdapter[Any]) -> Any:

@@ -323,7 +323,9 @@ def _request(work: Work) -> PolicyRequest:
     if work.is_first:
         work.session.player.reset()
     frame = work.observation.encoded.decode()
-    return PolicyRequest(work.session.player, frame, work.observation.instruction)
+    observation = work.observation
+    executed = None if work.is_first else observation.executed
+    return PolicyRequest(work.session.player, frame, observation.instruction, executed)
 
 
 def _act(policy: Policy, requests: list[PolicyRequest]) -> list[Decision]:

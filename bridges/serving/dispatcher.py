@@ -12,18 +12,22 @@ from typing import Any
 from bridges.errors import PolicyError
 from bridges.policy import Policy
 from bridges.protocol.act import act_message
-from bridges.protocol.connection import Received
+from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
 from bridges.protocol.messages import (
     Answer,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
     Query,
+    Say,
     State,
     Subscribe,
 )
+from bridges.serving.agents import attach_agents, sessions_beside
 from bridges.serving.batcher import (
     Batcher,
     BusyError,
@@ -106,8 +110,8 @@ class Dispatcher:
             await self._open(peer, message, now)
         elif isinstance(message, Query):
             self._start(self._answer_query(peer, message))
-        elif peer.session is not None:
-            self._from_game(peer.session, message, now)
+        elif session := peer.session_of(getattr(message, "agent", 0)):
+            self._from_game(session, message, now)
         else:
             self._from_console(peer, message)
 
@@ -120,6 +124,9 @@ class Dispatcher:
             self._batcher.release(peer.session.player)
             self._changed = True
             log.info("%s left", peer.session.name)
+        for session in peer.others:
+            self.sessions.remove(session)
+            self._batcher.release(session.player)
 
     async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
         if hello.role == "play":
@@ -135,9 +142,13 @@ class Dispatcher:
         """A new session of the policy, or an error where it cannot play the game."""
         spec = hello.spec
         assert spec is not None
+        if len(self.sessions) + hello.agents > self._limits.sessions:
+            reason = f"at most {self._limits.sessions} agents are attached at once"
+            peer.refuse(ErrorMessage(code="too_many", message=reason), 4429)
+            return
         try:
-            player = await self._batcher.call(
-                lambda: self._policy.attach(spec, seed=hello.seed), is_wanted=peer.is_there
+            players = await self._batcher.call(
+                lambda: attach_agents(self._policy, spec, hello), is_wanted=peer.is_there
             )
         except PolicyError as error:
             hint = "declare meanings for the controls (see `iafm games voxel`)"
@@ -146,10 +157,11 @@ class Dispatcher:
         except BusyError as error:
             peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
             return
-        if player is None or not peer.is_there():
-            if player is not None:
+        if players is None or not peer.is_there():
+            for player in players or ():
                 self._batcher.release(player)
             return
+        player, *others = players
         peer.session = Session(
             name=uuid.uuid4().hex[:8],
             player=player,
@@ -157,8 +169,13 @@ class Dispatcher:
             lockstep=hello.mode == "lockstep",
             instruction=hello.instruction,
             tasks=hello.tasks,
+            owner=hello.owner,
+            step_owner=hello.owner,
         )
         self.sessions.add(peer.session)
+        peer.others = sessions_beside(peer.session, others)
+        for session in peer.others:
+            self.sessions.add(session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
         peer.connection.accept(
@@ -166,15 +183,20 @@ class Dispatcher:
             policy=self._policy.name,
             instruction=hello.instruction,
             warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            owner=hello.owner,
         )
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
             case EncodedFrame():
+                if session.take_over(message):
+                    session.peer.send(self._from_person(session, Control(owner="human")))
                 session.enqueue(message, now)
                 self._batcher.notify()
-            case Instruct(text=text):
-                self._instruct(session, text)
+            case Control():
+                session.peer.send(self._from_person(session, message))
+            case Instruct() | Correct() | Say():
+                self._from_person(session, message)
             case Event(terminated=terminated, truncated=truncated) if terminated or truncated:
                 self._end_episode(session, message)
 
@@ -186,22 +208,28 @@ class Dispatcher:
                     if name is not None:
                         self.sessions.find(name)
                     peer.watcher.session = name
-                case Instruct(text=text, session=name):
-                    session = self.sessions.find(name or peer.watcher.session)
-                    instruct = self._instruct(session, text)
-                    session.peer.send(instruct)
+                case Instruct() | Control() | Correct() | Say():
+                    session = self.sessions.find(message.session or peer.watcher.session)
+                    message = self._from_person(session, message)
+                    session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
-                        peer.send(instruct)
+                        peer.send(message)
         except UnknownSessionError as error:
             peer.send(ErrorMessage(code="no_session", message=str(error), path="session"))
 
     # --- sessions ---
 
-    def _instruct(self, session: Session, text: str) -> Instruct:
-        """Set an instruction, which counts from the next observation on; returns what the consoles got."""
-        session.instruction = text
-        self._changed = True
-        message = Instruct(text=text, session=session.name)
+    def _from_person(self, session: Session, message: FromPerson) -> FromPerson:
+        """Do what a person at the game or a console asks for; returns what the consoles got.
+
+        An instruction, or another owner, counts from the next observation on.
+        """
+        match message:
+            case Instruct(text=text):
+                session.instruction, self._changed = text, True
+            case Control(owner=owner):
+                session.owner, self._changed = owner, True
+        message = message.model_copy(update={"session": session.name, "agent": session.agent})
         self.sessions.broadcast_of(session, message)
         return message
 
@@ -212,7 +240,12 @@ class Dispatcher:
                 reason = "its episode ended before it was answered"
                 number = observation.encoded.number
                 session.peer.send(
-                    ErrorMessage(code="episode_over", message=reason, observation=number)
+                    ErrorMessage(
+                        code="episode_over",
+                        message=reason,
+                        observation=number,
+                        agent=session.agent,
+                    )
                 )
         self._changed = True
         self.sessions.broadcast_of(session, event.model_copy(update={"session": session.name}))
@@ -221,7 +254,7 @@ class Dispatcher:
         """Ask the policy, unless the peer is gone before its turn."""
         try:
             name = query.session or (peer.watcher.session if peer.watcher else None)
-            session = peer.session or self.sessions.find(name)
+            session = peer.session_of(query.agent) or self.sessions.find(name)
         except UnknownSessionError as error:
             problem = ErrorMessage(
                 code="no_session", message=str(error), path="session", id=query.id
@@ -257,6 +290,8 @@ class Dispatcher:
             step_hz=session.player.spec.step_hz,
             latency=completed.latency(now),
             dropped=session.dropped,
+            owner=session.owner,
+            agent=session.agent,
         )
         session.peer.send(act)
         session.answered(now)
@@ -291,7 +326,9 @@ class Dispatcher:
         code = "bad_picture" if is_damaged else "policy_failed"
         reason = str(error) if public else "the policy failed"
         number = failed.work.observation.encoded.number
-        session.peer.send(ErrorMessage(code=code, message=reason, observation=number))
+        session.peer.send(
+            ErrorMessage(code=code, message=reason, observation=number, agent=session.agent)
+        )
         if session.failures >= self._limits.max_failures:
             session.peer.close(4400, f"{session.failures} pictures in a row failed: {reason}")
 

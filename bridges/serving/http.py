@@ -14,7 +14,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from bridges.protocol.address import PATH
-from bridges.protocol.messages import schema
+from bridges.protocol.schema import schema
 from bridges.serving.origin import refusal
 
 _PAGES = {

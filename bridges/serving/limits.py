@@ -18,6 +18,8 @@ class ServerLimits(ConnectionLimits):
     hello_grace_s: float = 1.0
     close_s: float = 1.0
     """Time for a polite close of one connection; then it is aborted."""
+    sessions: int = 128
+    """Agents of all games together."""
     watch_hz: float = 12.0
     """Most pictures per second for each console."""
     watch_pixels: int = 640

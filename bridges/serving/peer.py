@@ -20,13 +20,21 @@ class Link(Protocol):
 
 
 class Peer:
-    """A game, a console or a tool; `session` or `watcher` is what it is in the registry."""
+    """A game, a console or a tool; `session` or `watcher` is what it is in the registry.
+
+    A game of several agents has `others` too, the sessions of its agents from 1 on.
+    """
 
     def __init__(self, connection: Connection, link: Link) -> None:
         self.connection = connection
         self.session: Session | None = None
+        self.others: list[Session] = []
         self.watcher: Watcher | None = None
         self._link = link
+
+    def session_of(self, agent: int) -> Session | None:
+        """The session of one of a game's agents; None where it is no game."""
+        return self.others[agent - 1] if agent and self.others else self.session
 
     def send(self, message: Any) -> None:
         """Send a message model, or text or bytes as they are."""

@@ -1,7 +1,8 @@
 """Session registry: the attached games and the consoles, without sockets and without a clock.
 
 It holds what waits (newest observation wins in realtime, all wait in lockstep), the tallies, and who sees what. An
-instruction belongs to the observations that come after it, and the end of an episode ends all that still wait.
+instruction belongs to the observations that come after it, and the end of an episode ends all that still wait. A
+person, the agent or both own a player; while they share it, whatever a person presses makes it the person's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, Protocol
 
 from bridges.policy import PolicySession
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.messages import SessionState
+from bridges.protocol.messages import Owner, SessionState
+from games import Action
 
 RATE_WINDOW = 100
 """Answers over which a session's rate is measured."""
@@ -42,6 +44,10 @@ class QueuedObservation:
     encoded: EncodedFrame
     instruction: str
     received: float
+    owner: Owner = "agent"
+    """Who owned the player when it came."""
+    executed: Action | None = None
+    """What the game did in the step before it; None where that was the answer's action."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,35 @@ class Session:
     answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
     """Times of the newest answers, in seconds of the monotonic clock."""
     reset_due: bool = False
+    owner: Owner = "agent"
+    agent: int = 0
+    """Its number on its connection."""
+    step_owner: Owner = "agent"
+    """Who owned the player when the newest observation came."""
+
+    def take_over(self, encoded: EncodedFrame) -> bool:
+        """Whether a person pressed something before this observation and so takes a shared player over."""
+        pressed = encoded.report.input
+        at_rest = pressed is None or pressed == self.player.spec.null_action()
+        if self.owner != "shared" or at_rest:
+            return False
+        self.owner = self.step_owner = "human"
+        return True
+
+    def _executed(self, encoded: EncodedFrame) -> Action | None:
+        """What was done in the step before: what the game says, or what a person who owned the player pressed."""
+        report = encoded.report
+        if report.executed is not None or self.step_owner != "human":
+            return report.executed
+        return self.player.spec.null_action() if report.input is None else report.input
 
     def enqueue(self, encoded: EncodedFrame, now: float) -> None:
         """Add an observation, for the instruction of now; in realtime it replaces the one still waiting."""
+        executed, self.step_owner = self._executed(encoded), self.owner
         if self.queue and not self.lockstep:
             self.queue.clear()
             self.dropped += 1
-        self.queue.append(QueuedObservation(encoded, self.instruction, now))
+        self.queue.append(QueuedObservation(encoded, self.instruction, now, self.owner, executed))
 
     def take(self) -> Work:
         """The oldest waiting observation."""
@@ -121,6 +149,7 @@ class Session:
             successes=self.successes,
             hz=round(self.hz(now), 1),
             dropped=self.dropped,
+            owner=self.owner,
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agent_core.__main__ import main
-from agent_core.agent import Agent
+from agent_core.agent import Agent, AgentPlayer
 from agent_core.bench.infer import expert_trace
 from agent_core.config import ModelConfig
 from agent_core.cpu.capability import Precision, detect
@@ -21,7 +21,10 @@ from agent_core.tokens.vocabulary import build_vocabulary
 from agent_core.weights.checkpoint import make_header, save
 from bridges.errors import PolicyError
 from bridges.policy import PolicyRequest
-from games import Button, FrameSize, GameSpec
+from bridges.protocol.messages import Act
+from bridges.serving.dispatcher import Dispatcher
+from bridges.testing.memory_client import attach_game, run_dispatcher
+from games import Action, Button, FrameSize, GameSpec
 from games.voxel.spec import SPEC
 from recorder import CaptureInfo, CaptureWriter, decode_cache, open_episodes
 
@@ -29,14 +32,14 @@ pytestmark = pytest.mark.processor
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
 
-def random_agent(path: Path, **changes: int) -> Agent:
+def random_agent(path: Path, *, condition_on_actions: bool = False, **changes: int) -> Agent:
     sizes = {"width": 32, "layers": 1, "heads": 2, "stem_widths": (8, 8, 16), "context_frames": 3}
     config = ModelConfig.model_validate({**sizes, **changes})
     vocabulary = build_vocabulary([SPEC], ["chop a tree"], 300)
     torch.manual_seed(0)
     model = IAFM(config, vocabulary.size)
     save(path, model.state_dict(), make_header(config, (SPEC,), vocabulary, {}))
-    return Agent.load(path, seed=3)
+    return Agent.load(path, seed=3, condition_on_actions=condition_on_actions)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +150,56 @@ def test_the_same_seed_plays_the_same(agent: Agent) -> None:
         )
         player.close()
     assert plays[0] == plays[1]
+
+
+def memory_after(agent: Agent, executed: tuple[Action | None, ...]) -> torch.Tensor:
+    """A new player's keys and values after frames that are always the same, one more than there are actions."""
+    player = agent.attach(SPEC, seed=4)
+    frame = np.full((72, 128, 3), 90, np.uint8)
+    for action in (None, *executed):
+        agent.act([PolicyRequest(player, frame, "chop a tree", action)])
+    memory = agent._engine.kv_cache.kv[:, :, player.session.slot].clone()
+    player.close()
+    return memory
+
+
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_what_the_game_did_is_in_the_memory_of_an_agent_that_sees_actions(
+    tmp_path: Path, conditioned: bool
+) -> None:
+    agent = random_agent(tmp_path / "random", condition_on_actions=conditioned)
+    jump, turn = {"jump": 1}, {"camera": (0.0, 9.0)}
+    first, again, other = (memory_after(agent, (action,)) for action in (jump, jump, turn))
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) != conditioned
+
+
+def test_it_gets_there_over_the_wire(tmp_path: Path) -> None:
+    """Three games see the same and are told the same; the last did something else at its first step."""
+    agent = random_agent(tmp_path / "random", condition_on_actions=True)
+
+    async def play(bridge: Dispatcher) -> None:
+        for action in ({"jump": 1}, {"jump": 1}, {"attack": 1}):
+            client = await attach_game(bridge, "chop a tree", mode="lockstep", seed=4)
+            await client.picture(1)
+            await client.hears(Act, 1)
+            await client.picture(2, executed=action)
+            await client.hears(Act, 2)
+        players = [cast(AgentPlayer, session.player) for session in bridge.sessions]
+        kv = agent._engine.kv_cache.kv
+        first, again, other = (kv[:, :, player.session.slot] for player in players)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+
+    run_dispatcher(play, agent)
+
+
+def test_a_caption_tells_what_the_game_did(agent: Agent) -> None:
+    player = agent.attach(SPEC, seed=4)
+    frame = np.full((72, 128, 3), 90, np.uint8)
+    for _ in range(8):
+        agent.act([PolicyRequest(player, frame, "chop a tree", {"jump": 1})])
+    assert "lately did: jump" in agent.ask(player, "caption")
 
 
 def test_what_cannot_be_played_is_refused(agent: Agent) -> None:

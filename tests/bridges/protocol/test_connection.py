@@ -222,7 +222,11 @@ def test_an_error_about_a_query_carries_its_id() -> None:
     peer = attached()
     peer.send({"type": "query", "id": 12, "kind": "poem"})
     peer.send({"type": "query", "id": True, "kind": "poem"})
-    assert [(error.path, error.id) for error in peer.errors()] == [("kind", 12), ("kind", None)]
+    peer.send({"type": "query", "id": 10**400, "kind": "why"})
+    peer.send({"type": "telepathy", "id": -(10**16)})
+    assert [(error.path, error.id) for error in peer.errors()] == [
+        ("kind", 12), ("kind", None), ("id", None), ("type", None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,15 +13,18 @@ from bridges.protocol import act as acts
 from bridges.protocol.connection import MAX_REASON
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
 from bridges.protocol.messages import (
+    MAX_AGENTS,
     MAX_DEPTH,
     MAX_MESSAGE,
     MAX_TEXT,
     Act,
     Hello,
+    Owner,
     from_client,
     from_server,
-    schema,
 )
+from bridges.protocol.schema import schema
+from bridges.protocol.step_report import MAX_STATE, StepReport, read_report
 from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -37,7 +41,8 @@ def test_the_example_is_a_message_without_unknown_fields(sender: str, example: s
 
 
 def test_every_message_has_an_example() -> None:
-    for sender, part in schema().items():
+    for sender in ("client", "server"):
+        part = schema()[sender]
         shown = {json.loads(example)["type"] for who, example in EXAMPLES if who == sender}
         types = set(part["discriminator"]["mapping"])
         shown_for_the_client = {"event", "bye"} if sender == "server" else set()
@@ -55,6 +60,25 @@ def test_the_example_act_is_legal_in_the_example_game() -> None:
     assert [hello.spec.normalize(then.action)["walk"] for then in act.later] == [1]
     assert act.step_ms == 1000 / hello.spec.step_hz
     assert act.valid_ms == (acts.VALID_STEPS + len(act.later)) * act.step_ms
+
+
+def test_the_example_of_a_pictures_json_is_right_and_complete() -> None:
+    (example,) = re.findall(r"```json picture\n(.*?)```", TEXT, re.DOTALL)
+    hello = next(
+        m for who, e in EXAMPLES if who == "client" and isinstance(m := from_client(e), Hello)
+    )
+    assert hello.spec is not None
+    report, problems = read_report(example.encode(), hello.spec)
+    assert not problems
+    assert set(json.loads(example)) == set(StepReport.model_fields)
+    assert report.executed == report.input == {"walk": 1, "hit": 0, "look": (0.0, 2.0)}
+    for field in StepReport.model_fields:
+        assert re.search(rf"^\| `{field}` \|", TEXT, re.MULTILINE)
+
+
+def test_every_owner_is_explained() -> None:
+    part = TEXT.partition("| owner |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) == set(get_args(Owner))
 
 
 def test_the_example_picture_is_these_bytes() -> None:
@@ -97,6 +121,9 @@ def test_the_limits_are_the_codes() -> None:
         f"{limits.texts.messages_per_s} messages and {int(limits.texts.bytes_per_s) >> 20} MiB of text",
         f"in realtime {limits.pictures.messages_per_s}",
         f"{int(limits.pictures.bytes_per_s) >> 20} MiB, {limits.control_frames.messages_per_s} pings",
+        f"{limits.reports.messages_per_s} pictures with JSON and {int(limits.reports.bytes_per_s) >> 20} MiB of it",
+        f"Beyond {limits.mistakes.messages_per_s} mistakes a second in the JSON",
+        f"a JSON object about the game at this picture, at most {MAX_STATE} bytes",
         f"{limits.mistakes.messages_per_s} messages that are answered with an error",
         f"pings every {limits.ping_s:.0f} seconds",
         f"sending for {limits.unread_s:.0f} seconds",
@@ -108,6 +135,8 @@ def test_the_limits_are_the_codes() -> None:
     ):
         assert figure in PROSE
     assert f"{limits.connections} connections" in TEXT
+    assert f"at most {limits.sessions} agents at once" in PROSE
+    assert f"1 to {MAX_AGENTS} players" in PROSE
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
     assert f"at most {limits.watch_hz:.0f} a second" in PROSE

@@ -21,12 +21,15 @@ from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.messages import (
     Act,
     Answer,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     Hello,
     Instruct,
     Latency,
     Query,
+    Say,
     Subscribe,
     Welcome,
     from_server,
@@ -40,12 +43,21 @@ LIMITS = ConnectionLimits(
 )  # fmt: skip
 HELLO = {"type": "hello", "token": "right", "spec": SPEC.model_dump(mode="json")}
 PICTURES = [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, codec) for codec in (Codec.RGB, Codec.JPEG)]
-KNOWN = ["hello", "instruct", "event", "subscribe", "query", "bye", "act", "welcome", "x"]
+REPORTS = ['{"executed":{"jump":1}}', '{"input":{"jmp":1},"reward":1}', "{", '{"state":[]}']
+PICTURES += [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, meta=report.encode()) for report in REPORTS]
+PICTURES.append(pack(np.zeros((2, 3, 3), np.uint8), 1, 0, agent=1))
+KNOWN = [
+    "hello", "instruct", "event", "subscribe", "query", "bye", "act", "welcome", "x", "control", "correct", "say",
+    "clock",
+]  # fmt: skip
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.just(10**400), st.text(max_size=5),
-    st.lists(st.integers(), max_size=2), st.sampled_from(["why", "caption", "play", "right"]),
+    st.lists(st.integers(), max_size=2), st.sampled_from(["why", "caption", "play", "right", "human"]),
+    st.just({"jump": 1}),
 )  # fmt: skip
-FIELDS = st.sampled_from(["text", "session", "id", "kind", "version", "terminated", "spec", "role"])
+FIELDS = st.sampled_from([
+    "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent",
+])  # fmt: skip
 MESSAGES = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}),
     st.sampled_from(KNOWN),
@@ -147,7 +159,7 @@ class RandomPeer(RuleBasedStateMachine):
             case Query():
                 self.texts += 1
                 self.queries.append(event.id)
-            case Instruct() | Event() | Subscribe():
+            case Instruct() | Event() | Subscribe() | Control() | Correct() | Say():
                 self.texts += 1
 
     def check_what_was_sent(self) -> None:

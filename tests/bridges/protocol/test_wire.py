@@ -20,8 +20,8 @@ from bridges.protocol.messages import (
     from_client,
     from_server,
     parse_json,
-    schema,
 )
+from bridges.protocol.schema import schema
 from games.voxel import SPEC
 
 FRAME = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
@@ -123,4 +123,4 @@ def test_an_act_of_one_action_stays_what_it_is() -> None:
 def test_a_hello_carries_its_spec() -> None:
     hello = Hello(spec=SPEC, instruction="go")
     assert from_client(hello.model_dump_json()) == hello
-    assert {"client", "server"} == set(schema())
+    assert {"client", "server", "picture"} == set(schema())

@@ -1,154 +1,42 @@
 """Dispatcher: what games, consoles and tools bring about, without a socket."""
 
 import asyncio
-import json
-import threading
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from bridges.errors import PolicyError
-from bridges.policy import Decision, PolicyRequest, PolicySession
-from bridges.protocol.connection import Connection
 from bridges.protocol.frames import Codec, pack
-from bridges.protocol.messages import Act, Answer, ErrorMessage, Instruct, State, from_server
+from bridges.protocol.messages import Act, Answer, ErrorMessage, Instruct, State
 from bridges.serving.dispatcher import Dispatcher
-from bridges.serving.limits import ServerLimits
-from bridges.serving.peer import Peer
-from bridges.serving.random_policy import RandomPolicy
-from games import GameSpec
+from bridges.testing.memory_client import (
+    LIMITS,
+    PIXELS,
+    MirrorPolicy,
+    attach_game,
+    open_console,
+    run_dispatcher,
+)
 from games.spec import MAX_SIDE
-from games.voxel import SPEC
-
-PIXELS = np.zeros((2, 3, 3), np.uint8)
-LIMITS = replace(ServerLimits(), max_failures=3, watch_hz=1e9)
-
-
-class Mirror:
-    """Answers with the instruction it got; fails for "fail", waits for `gate` at "wait"."""
-
-    name = "mirror"
-
-    def __init__(self) -> None:
-        self.gate, self.begun = threading.Event(), threading.Event()
-        self.asked: list[str] = []
-
-    def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
-        if seed == 13:
-            raise PolicyError("no luck")
-        return RandomPolicy().attach(spec)
-
-    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        self.begun.set()
-        instructions = [request.instruction for request in requests]
-        if "wait" in instructions:
-            assert self.gate.wait(60)
-        if "fail" in instructions:
-            raise RuntimeError("a secret")
-        return [Decision(action={}, words=words, probability=1) for words in instructions]
-
-    def ask(self, player: PolicySession, question: str) -> str:
-        self.asked.append(question)
-        if question == "caption":
-            raise PolicyError("nothing to see")
-        if question == "next_action":
-            raise RuntimeError("a secret")
-        return "because"
-
-
-class Wire:
-    """What was written to one peer."""
-
-    def __init__(self) -> None:
-        self.data: list[str | bytes] = []
-        self.ended: tuple[int, str] | None = None
-
-    def write(self, data: str | bytes) -> None:
-        self.data.append(data)
-
-    def end(self, code: int, reason: str) -> None:
-        self.ended = (code, reason)
-
-
-class Client:
-    """A peer of the dispatcher, and what it hears."""
-
-    def __init__(self, bridge: Dispatcher, limits: ServerLimits = LIMITS) -> None:
-        self.bridge, self.wire = bridge, Wire()
-        self.peer = Peer(Connection(limits, token=None, now=0), self.wire)
-
-    async def send(self, data: dict[str, Any] | bytes) -> None:
-        text = data if isinstance(data, bytes) else json.dumps(data)
-        for message in self.peer.connection.receive(text, 0):
-            await self.bridge.receive(self.peer, message, 0)
-        self.peer.flush()
-
-    async def picture(self, number: int, frame: Any = PIXELS, codec: Codec = Codec.RGB) -> None:
-        await self.send(pack(frame, number, 0, codec))
-
-    @property
-    def messages(self) -> list[Any]:
-        return [from_server(data) for data in self.wire.data if isinstance(data, str)]
-
-    async def hears(self, kind: type, count: int = 1) -> list[Any]:
-        """Wait for messages of a kind."""
-        async with asyncio.timeout(60):
-            while len(heard := [m for m in self.messages if isinstance(m, kind)]) < count:
-                await asyncio.sleep(0)
-        return heard
-
-    @property
-    def session(self) -> str:
-        assert self.peer.session is not None
-        return self.peer.session.name
-
-
-def playing(play: Callable[[Dispatcher], Awaitable[None]], policy: Any = None) -> None:
-    async def run() -> None:
-        bridge = Dispatcher(policy or Mirror(), LIMITS)
-        bridge.start()
-        try:
-            await play(bridge)
-        finally:
-            bridge.close()
-
-    asyncio.run(run())
-
-
-async def game(bridge: Dispatcher, instruction: str = "go", **hello: Any) -> Client:
-    client = Client(bridge)
-    spec = SPEC.model_dump(mode="json")
-    await client.send({"type": "hello", "spec": spec, "instruction": instruction, **hello})
-    return client
-
-
-async def console(bridge: Dispatcher, role: str = "watch") -> Client:
-    client = Client(bridge)
-    await client.send({"type": "hello", "role": role})
-    return client
 
 
 def test_an_instruction_counts_for_the_observations_after_it() -> None:
     async def play(bridge: Dispatcher) -> None:
-        client = await game(bridge, "first", mode="lockstep")
+        client = await attach_game(bridge, "first", mode="lockstep")
         await client.picture(1)
         await client.send({"type": "instruct", "text": "second"})
         await client.picture(2)
         acts = await client.hears(Act, 2)
         assert [(act.observation, act.words) for act in acts] == [(1, "first"), (2, "second")]
 
-    playing(play)
+    run_dispatcher(play)
 
 
 @pytest.mark.parametrize("mode", ["realtime", "lockstep"])
 def test_the_end_of_an_episode_ends_its_observations(mode: str) -> None:
-    policy = Mirror()
+    policy = MirrorPolicy()
 
     async def play(bridge: Dispatcher) -> None:
-        client = await game(bridge, "wait", mode=mode)
+        client = await attach_game(bridge, "wait", mode=mode)
         await client.picture(1)
         while not policy.begun.is_set():
             await asyncio.sleep(0)
@@ -165,12 +53,12 @@ def test_the_end_of_an_episode_ends_its_observations(mode: str) -> None:
         assert [(error.code, error.observation) for error in errors] == expected
         assert client.peer.connection.in_flight == 0
 
-    playing(play, policy)
+    run_dispatcher(play, policy)
 
 
 def test_a_session_that_fails_again_and_again_is_closed_and_no_other_suffers() -> None:
     async def play(bridge: Dispatcher) -> None:
-        guilty, honest = await game(bridge, "fail"), await game(bridge)
+        guilty, honest = await attach_game(bridge, "fail"), await attach_game(bridge)
         for number in range(3):
             await guilty.picture(number)
             await honest.picture(number)
@@ -184,12 +72,12 @@ def test_a_session_that_fails_again_and_again_is_closed_and_no_other_suffers() -
         assert honest.wire.ended is None
         assert not await honest.hears(ErrorMessage, 0)
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_a_damaged_picture_is_named() -> None:
     async def play(bridge: Dispatcher) -> None:
-        client = await game(bridge)
+        client = await attach_game(bridge)
         await client.send(pack(PIXELS, 8, 0, Codec.PNG).replace(b"IDAT", b"JUNK"))
         (error,) = await client.hears(ErrorMessage)
         assert (error.code, error.observation) == ("bad_picture", 8)
@@ -197,12 +85,12 @@ def test_a_damaged_picture_is_named() -> None:
         (act,) = (await client.hears(Act, 1))[-1:]
         assert act.observation == 9
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_queries_are_answered_with_their_id_whatever_happens() -> None:
     async def play(bridge: Dispatcher) -> None:
-        client, tool = await game(bridge), await console(bridge, "query")
+        client, tool = await attach_game(bridge), await open_console(bridge, "query")
         for number, kind in enumerate(("why", "caption", "next_action")):
             await client.send({"type": "query", "id": number, "kind": kind})
         await tool.send({"type": "query", "id": 9, "kind": "why"})
@@ -219,18 +107,18 @@ def test_queries_are_answered_with_their_id_whatever_happens() -> None:
         assert (error.code, error.id) == ("no_session", 10)
         assert bridge.health(0).errors == 2
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_nobody_is_asked_for_a_peer_that_is_gone() -> None:
-    policy = Mirror()
+    policy = MirrorPolicy()
 
     async def play(bridge: Dispatcher) -> None:
-        client = await game(bridge, "wait")
+        client = await attach_game(bridge, "wait")
         await client.picture(1)
         while not policy.begun.is_set():
             await asyncio.sleep(0)
-        tool = await console(bridge, "query")
+        tool = await open_console(bridge, "query")
         await tool.send({"type": "query", "kind": "why"})
         await asyncio.sleep(0)
         tool.peer.close(1001, "gone")
@@ -239,24 +127,24 @@ def test_nobody_is_asked_for_a_peer_that_is_gone() -> None:
         await client.hears(ErrorMessage)
         assert policy.asked == ["caption"]
 
-    playing(play, policy)
+    run_dispatcher(play, policy)
 
 
 def test_a_game_that_cannot_be_played_hears_why() -> None:
     async def play(bridge: Dispatcher) -> None:
-        client = await game(bridge, seed=13)
+        client = await attach_game(bridge, seed=13)
         (error,) = await client.hears(ErrorMessage)
         assert (error.code, error.message) == ("unplayable", "no luck")
         assert client.wire.ended == (4400, "no luck")
         assert len(bridge.sessions) == 0
 
-    playing(play)
+    run_dispatcher(play)
 
 
 @pytest.mark.parametrize("shape", [(1, MAX_SIDE, 3), (2, 3, 3)])
 def test_a_console_sees_pictures_of_any_legal_shape(shape: tuple[int, int, int]) -> None:
     async def play(bridge: Dispatcher) -> None:
-        viewer, client = await console(bridge), await game(bridge)
+        viewer, client = await open_console(bridge), await attach_game(bridge)
         await client.picture(1, np.zeros(shape, np.uint8))
         await viewer.hears(Act)
         async with asyncio.timeout(60):
@@ -266,7 +154,7 @@ def test_a_console_sees_pictures_of_any_legal_shape(shape: tuple[int, int, int])
         await client.hears(Act, 2)
         assert bridge.health(0).errors == 0
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_a_picture_that_cannot_be_encoded_costs_the_game_nothing(
@@ -277,7 +165,7 @@ def test_a_picture_that_cannot_be_encoded_costs_the_game_nothing(
             raise ValueError("no JPEG")
 
         monkeypatch.setattr(bridge._pictures, "encode", encode)
-        viewer, client = await console(bridge), await game(bridge)
+        viewer, client = await open_console(bridge), await attach_game(bridge)
         for number in range(3):
             await client.picture(number)
             await client.hears(Act, number + 1)
@@ -287,7 +175,7 @@ def test_a_picture_that_cannot_be_encoded_costs_the_game_nothing(
                 await asyncio.sleep(0)
         assert bridge.health(0).status == "ok"
 
-    playing(play)
+    run_dispatcher(play)
     assert "background work failed" in caplog.text
 
 
@@ -302,10 +190,10 @@ def test_pictures_are_encoded_only_for_consoles_that_are_there(
             return b"picture"
 
         monkeypatch.setattr(bridge._pictures, "encode", encode)
-        client = await game(bridge)
+        client = await attach_game(bridge)
         await client.picture(1)
         await client.hears(Act)
-        viewers = [await console(bridge) for _ in range(3)]
+        viewers = [await open_console(bridge) for _ in range(3)]
         await client.picture(2)
         await viewers[2].hears(Act)
         while b"picture" not in viewers[2].wire.data:
@@ -317,15 +205,15 @@ def test_pictures_are_encoded_only_for_consoles_that_are_there(
         await client.hears(Act, 3)
         assert encoded == [2]
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_a_goal_from_a_console_reaches_game_and_consoles() -> None:
     async def play(bridge: Dispatcher) -> None:
         client, viewer, tool = (
-            await game(bridge),
-            await console(bridge),
-            await console(bridge, "query"),
+            await attach_game(bridge),
+            await open_console(bridge),
+            await open_console(bridge, "query"),
         )
         await tool.send({"type": "instruct", "text": "dig"})
         for peer in (client, viewer, tool):
@@ -336,17 +224,17 @@ def test_a_goal_from_a_console_reaches_game_and_consoles() -> None:
         await client.picture(1)
         assert (await client.hears(Act))[0].words == "dig"
 
-    playing(play)
+    run_dispatcher(play)
 
 
 def test_figures_go_to_consoles_when_something_changed_or_it_is_time() -> None:
     async def play(bridge: Dispatcher) -> None:
-        viewer = await console(bridge)
+        viewer = await open_console(bridge)
         bridge.report(0.0)
         states = len(await viewer.hears(State))
         bridge.report(0.1)
         assert len(await viewer.hears(State)) == states
-        client = await game(bridge)
+        client = await attach_game(bridge)
         bridge.report(0.2)
         assert len((await viewer.hears(State, states + 1))[-1].sessions) == 1
         bridge.report(0.3)
@@ -356,4 +244,4 @@ def test_figures_go_to_consoles_when_something_changed_or_it_is_time() -> None:
         bridge.report(1.3)
         assert (await viewer.hears(State, states + 3))[-1].sessions == ()
 
-    playing(play)
+    run_dispatcher(play)

@@ -1,11 +1,15 @@
 """Session registry: newest wins, lockstep keeps all, an episode's end empties, and who sees what."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bridges.protocol.frames import EncodedFrame, pack, unpack
+from bridges.protocol.messages import Owner
+from bridges.protocol.step_report import read_report
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.sessions import Session, SessionRegistry, UnknownSessionError, Watcher
 from games.voxel import SPEC
@@ -33,6 +37,13 @@ def session(name: str = "a", *, lockstep: bool = False) -> Session:
 
 def picture(number: int) -> EncodedFrame:
     return unpack(pack(PIXELS, number, 0))
+
+
+def reported(**fields: Any) -> EncodedFrame:
+    """A picture with what happened before it."""
+    report, problems = read_report(json.dumps(fields).encode(), SPEC)
+    assert not problems
+    return replace(picture(1), report=report)
 
 
 def waiting(session: Session) -> list[int]:
@@ -75,6 +86,81 @@ def test_the_end_of_an_episode_ends_what_waits(lockstep: bool) -> None:
     assert game.take().is_first
     game.enqueue(picture(4), now=0)
     assert not game.take().is_first
+
+
+AT_REST = SPEC.null_action()
+JUMP, ATTACK = {**AT_REST, "jump": 1}, {**AT_REST, "attack": 1}
+
+
+@pytest.mark.parametrize(
+    ("owner", "pressed", "after"),
+    [
+        ("shared", {"jump": 1}, "human"),
+        ("shared", {}, "shared"),
+        ("shared", None, "shared"),
+        ("agent", {"jump": 1}, "agent"),
+        ("human", {}, "human"),
+    ],
+)
+def test_any_input_takes_a_shared_player_over(
+    owner: Owner, pressed: dict[str, int] | None, after: Owner
+) -> None:
+    game = session()
+    game.owner = game.step_owner = owner
+    frame = reported(input=pressed)
+    assert game.take_over(frame) == (after != owner)
+    game.enqueue(frame, now=0)
+    assert game.owner == game.take().observation.owner == game.state(0).owner == after
+
+
+def test_a_person_keeps_the_player_until_it_is_handed_back() -> None:
+    game = session()
+    game.owner = "shared"
+    assert game.take_over(reported(input={"jump": 1}))
+    assert not game.take_over(reported())
+    game.end_episode(success=False)
+    assert game.state(0).owner == "human"
+    game.owner = "shared"
+    assert not game.take_over(reported(input={}))
+    assert game.take_over(reported(input={"attack": 1}))
+
+
+@pytest.mark.parametrize(
+    ("owner", "fields", "executed"),
+    [
+        ("agent", {}, None),
+        ("agent", {"input": {"jump": 1}}, None),
+        ("agent", {"executed": {"jump": 1}}, JUMP),
+        ("human", {}, AT_REST),
+        ("human", {"input": {"jump": 1}}, JUMP),
+        ("human", {"input": {"jump": 1}, "executed": {"attack": 1}}, ATTACK),
+        ("shared", {}, None),
+        ("shared", {"input": {"jump": 1}}, JUMP),
+        ("shared", {"input": {"jump": 1}, "executed": {"attack": 1}}, ATTACK),
+    ],
+)
+def test_what_the_game_did_is_what_it_says_or_what_its_owner_pressed(
+    owner: Owner, fields: dict[str, Any], executed: dict[str, Any] | None
+) -> None:
+    game = session()
+    game.owner = game.step_owner = owner
+    frame = reported(**fields)
+    game.take_over(frame)
+    game.enqueue(frame, now=0)
+    assert game.take().observation.executed == executed
+
+
+def test_the_step_before_a_change_of_owner_was_the_former_owners() -> None:
+    game = session(lockstep=True)
+    game.enqueue(reported(), now=0)
+    game.owner = "human"
+    game.enqueue(reported(input={"jump": 1}), now=0)
+    game.owner = "agent"
+    game.enqueue(reported(input={"jump": 1}), now=0)
+    game.enqueue(reported(), now=0)
+    steps = [game.take().observation for _ in range(4)]
+    assert [step.owner for step in steps] == ["agent", "human", "agent", "agent"]
+    assert [step.executed for step in steps] == [None, None, JUMP, None]
 
 
 def test_a_batch_takes_one_observation_of_every_session_that_has_one() -> None:

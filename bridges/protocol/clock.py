@@ -1,0 +1,46 @@
+"""Clock offset: how far the server's clock is ahead of ours, by exchanges of four timestamps."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+EXCHANGES = 16
+"""Newest exchanges of which the best counts, so that a drift of the clocks is followed."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One question and its answer, in milliseconds: sent and received by our clock, `t1` and `t2` by the server's."""
+
+    t0: float
+    t1: float
+    t2: float
+    t3: float
+
+    @property
+    def round_trip_ms(self) -> float:
+        """Time on the way, both ways together."""
+        return (self.t3 - self.t0) - (self.t2 - self.t1)
+
+    @property
+    def offset_ms(self) -> float:
+        """The server's clock minus ours, as if both ways took equally long; half a round trip more or less."""
+        return ((self.t1 - self.t0) + (self.t2 - self.t3)) / 2
+
+
+class ClockOffset:
+    """Estimate from several exchanges: the one with the shortest round trip."""
+
+    def __init__(self) -> None:
+        self._exchanges: deque[Exchange] = deque(maxlen=EXCHANGES)
+
+    def add(self, exchange: Exchange) -> None:
+        """Take an exchange in; one that would have taken less than no time is left out."""
+        if exchange.t3 >= exchange.t0 and exchange.t2 >= exchange.t1:
+            self._exchanges.append(exchange)
+
+    @property
+    def best(self) -> Exchange | None:
+        """The exchange with the shortest round trip among the newest; None before the first."""
+        return min(self._exchanges, key=lambda exchange: exchange.round_trip_ms, default=None)

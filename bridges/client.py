@@ -57,7 +57,9 @@ class BridgeClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.welcome = welcome
-        self.instruction = welcome.instruction
+        self.console_instruction: str | None = None
+        """What a console asks for, until it is released."""
+        self._own_instruction = welcome.instruction
         self._exit_stack = exit_stack
         self._connection = connection
         self._clock = clock
@@ -116,10 +118,16 @@ class BridgeClient:
             age_ms = 1000 * (now - self._act_frame_sent_at)
             return act.at_step(int(age_ms / act.step_ms) if act.step_ms else 0)
 
+    @property
+    def instruction(self) -> str:
+        """What counts now: a console's instruction, else this game's."""
+        console = self.console_instruction
+        return self._own_instruction if console is None else console
+
     def instruct(self, text: str) -> None:
-        """Change the instruction."""
+        """Change the game's instruction; one from a console goes before it until it is released there."""
         message = build(Instruct, text=text)
-        self.instruction = text
+        self._own_instruction = text
         self._transmit(message.model_dump_json())
 
     def event(self, **values: Any) -> None:
@@ -178,7 +186,7 @@ class BridgeClient:
             case Act():
                 self._store_act(message)
             case Instruct():
-                self.instruction = message.text
+                self.console_instruction = None if message.release else message.text
             case Answer():
                 self._answers[message.id] = message.text
             case ErrorMessage():
@@ -238,12 +246,19 @@ def ask(url: str, kind: str, *, session: str | None = None, token: str | None = 
     raise BridgeError("the server closed the connection")
 
 
-def instruct(url: str, text: str, *, session: str | None = None, token: str | None = None) -> str:
+def instruct(
+    url: str,
+    text: str = "",
+    *,
+    release: bool = False,
+    session: str | None = None,
+    token: str | None = None,
+) -> str:
     """Set the instruction of a session (None: the newest); returns its name once the instruction counts.
 
-    Raises `BridgeError` where the server refuses.
+    It stays, whatever the game asks for, until `release`. Raises `BridgeError` where the server refuses.
     """
-    message = build(Instruct, text=text, session=session)
+    message = build(Instruct, text=text, release=release, session=session)
     with _attached(url, "query", token) as connection:
         connection.send(message.model_dump_json())
         for reply in receive(connection, REPLY_TIMEOUT_S):

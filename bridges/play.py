@@ -21,6 +21,8 @@ class PlayReport:
 
     episodes: int = 0
     successes: int = 0
+    unjudged: int = 0
+    """Episodes without a verdict: their goal was changed at a console, or the game gives none."""
     steps: int = 0
     seconds: float = 0.0
     first_action_s: float | None = None
@@ -46,6 +48,7 @@ class PlayReport:
         return {
             "episodes": self.episodes,
             "successes": self.successes,
+            "unjudged": self.unjudged,
             "hz": round(self.hz, 1),
             "age_ms": _percentiles(self.age_ms),
             "infer_ms": _percentiles(self.infer_ms),
@@ -72,13 +75,15 @@ def play(
     tasks: tuple[str, ...] = (),
     on_step: Callable[[Act | None, dict[str, Any]], None] | None = None,
     on_episode: Callable[[dict[str, Any], PlayReport], None] | None = None,
-    on_instruct: Callable[[str], None] | None = None,
+    on_instruct: Callable[[str | None], bool] = lambda text: False,
     stop: Callable[[PlayReport], bool] = lambda report: False,
 ) -> PlayReport:
     """Play one episode per start; Ctrl-C returns the report so far. Raises `BridgeError`.
 
     `pace_hz` None steps as fast as it can. `on_step` gets the answer and the step's info, `on_episode` the last info of
-    an episode, `on_instruct` an instruction that came from a console.
+    an episode (`success` None: without a verdict). `on_instruct` gets a console's instruction, again in every episode
+    until it is released, and then None; it returns whether the game now judges by what counts. Where it does not, the
+    episode has no verdict.
     """
     started = time.monotonic()
     with connect(url, env.game, mode=mode, token=token, tasks=tasks) as client:
@@ -109,13 +114,16 @@ class _Rollout:
         lockstep: bool,
         pace_hz: float | None,
         on_step: Callable[[Act | None, dict[str, Any]], None] | None,
-        on_instruct: Callable[[str], None] | None,
+        on_instruct: Callable[[str | None], bool],
         stop: Callable[[PlayReport], bool],
     ) -> None:
         self.report = PlayReport()
         self._env, self._client, self._started = env, client, started
         self._lockstep, self._period_s = lockstep, 1 / pace_hz if pace_hz else 0.0
         self._on_step, self._on_instruct, self._stop = on_step, on_instruct, stop
+        self._console_instruction: str | None = None
+        """What the running episode was changed to."""
+        self._is_judged = True
 
     @property
     def elapsed_s(self) -> float:
@@ -124,31 +132,38 @@ class _Rollout:
     def run_episode(self, start: Start) -> dict[str, Any] | None:
         """One episode; returns its last info, None where it was stopped."""
         observation, _ = self._env.reset(seed=start.seed, options=start.options)
-        instruction, due = observation["instruction"], time.monotonic()
-        self._client.instruct(instruction)
+        due = time.monotonic()
+        self._client.instruct(observation["instruction"])
+        self._console_instruction, self._is_judged = None, True
+        self._follow_console()
         while True:
             act = self._answer(observation["frame"], due)
+            self._follow_console()
             if act is not None:
                 self.report.add(act, self.elapsed_s)
             observation, _, terminated, truncated, info = self._env.step(self._action(act))
             self.report.steps += 1
-            if self._client.instruction != instruction:
-                instruction = self._client.instruction
-                if self._on_instruct:
-                    self._on_instruct(instruction)
             if self._on_step:
                 self._on_step(act, info)
             if terminated or truncated:
-                return info
+                return info if self._is_judged else {**info, "success": None, "task": ""}
             if self._stop(self.report):
                 return None
             due = self._wait_for_step(due)
 
+    def _follow_console(self) -> None:
+        """Take up an instruction that came from a console, or that was released there."""
+        instruction = self._client.console_instruction
+        if instruction != self._console_instruction:
+            self._console_instruction = instruction
+            self._is_judged = self._on_instruct(instruction)
+
     def end_episode(self, info: dict[str, Any], number: int) -> None:
         """Count the episode and report its end to the server."""
-        success = bool(info.get("success"))
+        success = None if info.get("success") is None else bool(info["success"])
         self.report.episodes += 1
-        self.report.successes += success
+        self.report.successes += success is True
+        self.report.unjudged += success is None
         self._client.event(
             terminated=True, success=success, task=str(info.get("task", "")), episode=number
         )

@@ -31,6 +31,7 @@ def test_the_wheel_holds_four_packages_with_their_data(tmp_path: Path) -> None:
         "bridges/PROTOCOL.md",
         "bridges/console/index.html",
         "bridges/console/console.js",
+        "bridges/console/connection.js",
     ):
         assert needed in names
     assert wheel.stat().st_size < 12_000_000

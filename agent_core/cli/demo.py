@@ -42,6 +42,8 @@ class DemoReport:
 
     episodes: int
     successes: int
+    unjudged: int
+    """Episodes under a typed goal that the game cannot judge."""
     hz: float
     url: str
     first_action_s: float | None
@@ -82,7 +84,7 @@ def _start_game(url: str, demo: Demo) -> tuple[SpawnProcess, Connection]:
 
 async def _follow(pipe: Connection, report: Callable[[str], None]) -> dict[str, Any]:
     """Report news until the game ends or Ctrl-C; returns the last figures."""
-    figures: dict[str, Any] = {"episodes": 0, "successes": 0, "hz": 0.0, "first_action_s": None}
+    figures = _figures(PlayReport())
     begun = time.monotonic()
     with contextlib.suppress(EOFError, asyncio.CancelledError, KeyboardInterrupt):
         while True:
@@ -100,6 +102,7 @@ def _game(
 ) -> None:
     """The game's own process: no torch here, only the environment and the client."""
     env = VoxelEnv()
+    goals = DemoGoals(env)
     first = {"started": False}
 
     def on_step(act: object, info: dict[str, Any]) -> None:
@@ -108,8 +111,9 @@ def _game(
             pipe.send({"started": True})
 
     def on_episode(info: dict[str, Any], report: PlayReport) -> None:
-        mark = "reached" if info.get("success") else "missed"
-        note = f"{mark}: {env.goal.instruction!r}  ({report.successes} of {report.episodes}, {report.hz:.0f} Hz)"
+        mark = {True: "reached", False: "missed", None: "not judged"}[info.get("success")]
+        judged = report.episodes - report.unjudged
+        note = f"{mark}: {env.goal.instruction!r}  ({report.successes} of {judged}, {report.hz:.0f} Hz)"
         pipe.send({**_figures(report), "note": note})
 
     def orphaned(report: PlayReport) -> bool:
@@ -124,7 +128,7 @@ def _game(
             tasks=examples(),
             on_step=on_step,
             on_episode=on_episode,
-            on_instruct=lambda text: env.set_goal(goal_of(text)),
+            on_instruct=goals.follow,
             stop=orphaned,
         )
         pipe.send(_figures(report))
@@ -136,6 +140,7 @@ def _figures(report: PlayReport) -> dict[str, Any]:
     return {
         "episodes": report.episodes,
         "successes": report.successes,
+        "unjudged": report.unjudged,
         "hz": round(report.hz, 1),
         "first_action_s": None if first is None else round(first, 2),
     }
@@ -150,6 +155,22 @@ def starts(episodes: int | None) -> Iterator[Start]:
 def examples() -> tuple[str, ...]:
     """One sentence for every task and variant, for the console's chips."""
     return tuple(s[0] for task in TASKS.values() for s in task.paraphrases.values())[:12]
+
+
+class DemoGoals:
+    """The goal of each episode: the demo's own, or a typed one until it is released."""
+
+    def __init__(self, env: VoxelEnv) -> None:
+        self._env = env
+        self._own, self._typed = env.goal, env.goal
+
+    def follow(self, text: str | None) -> bool:
+        """Take up a typed goal, or the episode's own again (None); returns whether the game can judge it."""
+        if self._env.goal is not self._typed:
+            self._own = self._env.goal
+        self._typed = self._own if text is None else goal_of(text)
+        self._env.set_goal(self._typed)
+        return self._typed.task != FREE
 
 
 def goal_of(text: str) -> Goal:

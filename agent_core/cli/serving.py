@@ -132,9 +132,14 @@ def _add_instruct(commands: Any) -> None:
         "instruct",
         "give a running player another goal",
         run_instruct,
-        'iafm instruct "chop a tree"\niafm instruct "hunt the cow" --session 5f0c2a91',
+        'iafm instruct "chop a tree"\niafm instruct "hunt the cow" --session 5f0c2a91\n'
+        "iafm instruct --release",
     )
-    instructing.add_argument("text", type=words, help="the goal in words")
+    goal = instructing.add_mutually_exclusive_group(required=True)
+    goal.add_argument("text", nargs="?", type=words, help="the goal in words")
+    goal.add_argument(
+        "--release", action="store_true", help="give the goal back: the game's own counts again"
+    )
     _session_option(instructing)
     _connection_options(instructing)
 
@@ -202,7 +207,8 @@ def run_demo(args: argparse.Namespace) -> int:
     logging.getLogger("iafm").setLevel(logging.WARNING)
     demo = Demo(args.port, args.episodes, None if args.fast else 20.0, not args.headless)
     report = play_demo(_policy(args), demo, remark).summary()
-    line = f"{report['successes']} of {report['episodes']} goals reached at {report['hz']} Hz"
+    judged = report["episodes"] - report["unjudged"]
+    line = f"{report['successes']} of {judged} goals reached at {report['hz']} Hz"
     return answer(report, args.json, lambda: say(line))
 
 
@@ -267,9 +273,13 @@ def run_ask(args: argparse.Namespace) -> int:
 def run_instruct(args: argparse.Namespace) -> int:
     from bridges.client import instruct
 
-    session = instruct(args.url, args.text, session=args.session, token=_token(args.token_file))
+    session = instruct(
+        args.url, args.text or "", release=args.release, session=args.session,
+        token=_token(args.token_file),
+    )  # fmt: skip
     report = {"session": session, "text": args.text}
-    return answer(report, args.json, lambda: say(f"{session}: {args.text}"))
+    line = "back to the game's goals" if args.release else args.text
+    return answer(report, args.json, lambda: say(f"{session}: {line}"))
 
 
 def run_watch(args: argparse.Namespace) -> int:

@@ -1,218 +1,319 @@
 // Console: what the policy sees and does, from messages of one websocket (PROTOCOL.md).
-"use strict";
+//
+// One game is watched. It changes only when the person says so, or when it has left and the person had not chosen it,
+// by the picker, a typed goal or a question. Every message that concerns a game names its session.
 
-const HEADER = 32;
-const at = (id) => document.getElementById(id);
-const state = { socket: null, session: null, current: null, token: null, wait: 500, ages: [], asked: 0, picture: null, edited: false, listed: "" };
+import { Connection } from "./connection.js";
+import { clearDecision, showDecision } from "./decision.js";
+import { at, button, element, item, prepend, reconcile, setText } from "./elements.js";
+import { notify, notifyError, withdraw } from "./notices.js";
+import { clearPicture, showPicture, updateAge } from "./picture.js";
 
-function connect() {
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}/v1`, ["iafm.bridge.v1"]);
-  socket.binaryType = "arraybuffer";
-  state.socket = socket;
-  socket.onopen = () => send({ type: "hello", version: 1, role: "watch", sdk: "iafm-console", token: state.token });
-  socket.onmessage = (event) => (typeof event.data === "string" ? read(JSON.parse(event.data)) : show(event.data));
-  socket.onclose = (event) => {
-    if (event.code === 4401) return at("login").showModal();
-    link("lost", `disconnected${event.reason ? `: ${event.reason}` : ""} – trying again`);
-    forget();
-    setTimeout(connect, state.wait);
-    state.wait = Math.min(state.wait * 2, 8000);
-  };
+const ROWS = 6; // of episodes and answers
+const QUESTIONS = { why: "why", next_action: "next", caption: "doing" };
+const VERDICTS = { true: "reached", false: "missed", null: "not judged" };
+const drafts = new Map(); // typed but not sent, by session
+
+let games = []; // those attached, as the newest `state` says
+let watched = null; // the watched one as last seen; it may have left
+let pinned = false; // whether the person chose it
+let connected = false;
+let known = null; // sessions of the state before; null right after connecting
+let retryAt = null;
+let questions = 0;
+
+const attached = () => connected && games.some((game) => game.session === watched?.session);
+
+/** A game's title, with its session where the title alone does not tell it apart. */
+function nameOf(game) {
+  const title = game.title || game.game;
+  const same = [...games, ...(watched ? [watched] : [])].filter(
+    (other) => (other.title || other.game) === title && other.session !== game.session,
+  );
+  return same.length ? `${title} · ${game.session}` : title;
 }
 
-function send(message) {
-  if (state.socket?.readyState === WebSocket.OPEN) state.socket.send(JSON.stringify(message));
-}
+// --- connection ---
 
-function link(kind, text) {
-  at("link").className = kind;
-  at("link").textContent = text;
-}
+const connection = new Connection({
+  status(kind, text, until = null) {
+    connected = kind === "live";
+    retryAt = until;
+    if (!connected) {
+      known = null;
+      clearDecision();
+      for (const row of document.querySelectorAll("#answers .pending")) row.remove();
+    }
+    at("link").className = kind;
+    setText(at("link"), text);
+    at("retry").hidden = kind !== "lost";
+    showGame();
+    tick();
+  },
+  message: (message) => readers[message.type]?.(message),
+  picture(session, jpeg) {
+    if (attached() && session === watched.session) showPicture(jpeg);
+  },
+  token(wrong) {
+    setText(at("tokenerror"), wrong ? "This token is wrong. Look for typing errors, or ask whoever runs the server." : "");
+    at("token").value = "";
+    if (!at("login").open) at("login").showModal();
+    at("token").focus();
+  },
+});
 
 const readers = {
-  welcome(message) {
-    state.wait = 500;
-    link("live", "connected");
-    at("policy").textContent = message.policy;
-    state.subscribed = false; // a session may have ended while we were away: the next state tells
-  },
+  welcome: (message) => setText(at("policy"), message.policy),
   state(message) {
-    at("policy").textContent = message.policy;
-    const names = message.sessions.map((s) => s.session);
-    if (state.session && !names.includes(state.session)) {
-      state.session = null;
-      send({ type: "subscribe", session: null });
-    } else if (state.session && !state.subscribed) {
-      send({ type: "subscribe", session: state.session });
-    }
-    state.subscribed = true;
-    state.current = message.sessions.find((s) => s.session === state.session) ?? message.sessions.at(-1) ?? null;
-    sessions(message.sessions);
-    attached();
+    setText(at("policy"), message.policy);
+    const before = known;
+    games = message.sessions;
+    known = games.map((game) => game.session);
+    connected = true;
+    announce(before);
+    choose(before === null);
+    showLink();
+    showGame();
   },
   act(message) {
-    at("words").textContent = message.words;
-    at("later").textContent = message.later.map((step) => `then ${step.words}`).join("; ");
-    bars(message);
-    at("age").textContent = `${message.latency.age_ms.toFixed(1)} ms`;
-    at("infer").textContent = `${message.latency.infer_ms.toFixed(1)} ms`;
-    at("queue").textContent = `${message.latency.queue_ms.toFixed(1)} ms`;
-    at("entropy").textContent = `${message.entropy.toFixed(2)} nat`;
-    at("dropped").textContent = message.dropped;
-    state.ages.push(message.latency.age_ms);
-    if (state.ages.length > 120) state.ages.shift();
-    spark();
+    if (attached() && message.session === watched.session) showDecision(message);
   },
   event(message) {
-    const word = message.success ? "reached" : "missed";
-    const row = item([word, word], ["", ` ${(message.task || "goal").replaceAll("_", " ")}`]);
-    at("episodes").prepend(row);
-    while (at("episodes").children.length > 6) at("episodes").lastChild.remove();
+    if (message.session !== watched?.session) return;
+    const verdict = VERDICTS[message.success];
+    const what = (message.task || watched.instruction || "free play").replaceAll("_", " ");
+    prepend(at("episodes"), item([verdict.replace(" ", "-"), verdict], ["", what]), ROWS);
   },
   instruct(message) {
-    if (state.current) state.current.instruction = message.text;
-    attached();
+    if (message.session !== watched?.session) return;
+    watched.instruction = message.text;
+    if (message.release) watched.instructed_by = "game";
+    showGame();
   },
+  control(message) {
+    if (message.session !== watched?.session) return;
+    watched.owner = message.owner;
+    showGame();
+  },
+  correct: (message) => showWords("correction", message),
+  say: (message) => showWords("a person", message),
   "text.done"(message) {
-    const kinds = { why: "why", next_action: "next", caption: "doing" };
-    at("answers").prepend(item(["kind", kinds[message.kind] ?? message.kind], ["", message.text]));
-    while (at("answers").children.length > 6) at("answers").lastChild.remove();
+    settle(message.id, ["kind", QUESTIONS[message.kind] ?? message.kind], ["", message.text]);
   },
   error(message) {
-    at("answers").prepend(item(["kind", message.code], ["", message.message]));
+    if (message.id !== null && message.id !== undefined) settle(message.id);
+    notifyError(message);
   },
 };
 
-function read(message) {
-  readers[message.type]?.(message);
-}
+// --- which game is watched ---
 
-function show(buffer) {
-  const view = new DataView(buffer);
-  const meta = view.getUint32(24, true);
-  const url = URL.createObjectURL(new Blob([new Uint8Array(buffer, HEADER + meta)], { type: "image/jpeg" }));
-  at("frame").src = url;
-  if (state.picture) URL.revokeObjectURL(state.picture);
-  state.picture = url;
-}
-
-function forget() {
-  at("words").textContent = "–";
-  at("later").textContent = "";
-  at("bars").replaceChildren();
-  for (const id of ["hz", "age", "infer", "queue", "entropy", "dropped"]) at(id).textContent = "–";
-  state.ages = [];
-  spark();
-}
-
-function item(...parts) {
-  const row = document.createElement("li");
-  for (const [name, text] of parts) {
-    const span = document.createElement("span");
-    span.className = name;
-    span.textContent = text;
-    row.append(span);
+/** Say who came and who left since the state before. */
+function announce(before) {
+  if (before === null) {
+    if (watched && !known.includes(watched.session)) announceDeparture();
+    return;
   }
-  return row;
+  for (const game of games.filter((game) => !before.includes(game.session))) {
+    if (!watched) continue;
+    notify(`${nameOf(game)} has attached.`, { key: `attached ${game.session}`, actions: [["Watch it", () => watch(game.session)]] });
+  }
+  for (const session of before.filter((session) => !known.includes(session))) {
+    withdraw(`attached ${session}`);
+    if (session === watched?.session) announceDeparture();
+  }
 }
 
-function bars(message) {
-  const options = message.alternatives.length ? message.alternatives : [{ words: message.words, probability: message.probability }];
-  at("bars").replaceChildren(
-    ...options.slice(0, 4).map((option) => {
-      const row = item(["what", option.words], ["share", `${Math.round(100 * option.probability)} %`]);
-      const bar = document.createElement("progress");
-      bar.className = "bar";
-      bar.max = 1;
-      bar.value = option.probability;
-      row.append(bar);
-      return row;
-    }),
-  );
+function announceDeparture() {
+  const actions = games.map((game) => [`Watch ${nameOf(game)}`, () => watch(game.session)]);
+  notify(`${nameOf(watched)} has left.`, { key: `left ${watched.session}`, actions: pinned ? actions : [] });
 }
 
-function sessions(list) {
-  const listed = JSON.stringify([state.current?.session, ...list.map((s) => s.session)]);
-  if (listed === state.listed) return;
-  state.listed = listed;
-  state.sessions = list;
-  at("picker").hidden = list.length < 2;
-  at("session").replaceChildren(
-    ...list.map((s) => {
-      const option = document.createElement("option");
-      option.value = s.session;
-      option.textContent = `${s.game} · ${s.session}`;
-      option.selected = s.session === state.current?.session;
-      return option;
-    }),
-  );
+/** Watch the newest game where none is watched, or where the watched one left and was not chosen. */
+function choose(subscribe) {
+  const current = games.find((game) => game.session === watched?.session);
+  if (current) {
+    watched = current;
+    if (subscribe) sendSubscription();
+  } else if (games.length && !(watched && pinned)) {
+    const left = watched;
+    show(games.at(-1));
+    if (left) notify(`Now watching ${nameOf(watched)}.`, { key: `watching ${watched.session}` });
+  } else if (watched) {
+    clearDecision();
+  }
 }
 
-function attached() {
-  const now = state.current;
-  at("waiting").hidden = Boolean(now);
-  if (!now) return;
+/** Watch the game that the person chose. */
+function watch(session) {
+  const game = games.find((game) => game.session === session);
+  if (!game) return;
+  pinned = true;
+  if (session !== watched?.session) show(game);
+  showLink();
+  showGame();
+}
+
+function show(game) {
+  if (watched) drafts.set(watched.session, isTyping() ? at("instruction").value : null);
+  watched = game;
+  withdraw(`attached ${game.session}`);
+  at("instruction").value = drafts.get(game.session) ?? game.instruction;
+  at("instruction").dataset.typed = String(typeof drafts.get(game.session) === "string");
+  clearDecision();
+  clearPicture();
+  at("episodes").replaceChildren();
+  at("answers").replaceChildren();
+  sendSubscription();
+}
+
+/** Say which game is watched, and that a hidden page needs no pictures. */
+function sendSubscription() {
+  if (watched) connection.send({ type: "subscribe", session: watched.session, pictures: !document.hidden });
+}
+
+// --- the watched game ---
+
+function showLink() {
+  if (!connected) return;
+  const here = attached();
+  const left = watched && !here ? `${nameOf(watched)} has left` : "no game attached";
+  at("link").className = here ? "live" : "idle";
+  setText(at("link"), here ? "connected" : `connected · ${left}`);
+  at("retry").hidden = true;
+  retryAt = null;
+}
+
+function showGame() {
+  const here = attached();
+  showPicker(here);
+  updateAge(here);
+  at("waiting").hidden = !connected || games.length > 0;
   const box = at("instruction");
-  if (!state.edited) box.value = now.instruction;
-  at("hz").textContent = `${now.hz.toFixed(1)} Hz`;
-  const share = now.episodes ? ` (${Math.round((100 * now.successes) / now.episodes)} %)` : "";
-  at("tally").textContent = `${now.successes} of ${now.episodes} episodes${share}`;
-  const chips = JSON.stringify([now.tasks, now.instruction]);
-  if (chips === state.chips) return;
-  state.chips = chips;
-  at("chips").replaceChildren(
-    ...now.tasks.map((task) => {
-      const chip = document.createElement("button");
-      chip.type = "button";
-      chip.textContent = task;
-      chip.setAttribute("aria-pressed", String(task === now.instruction));
-      chip.onclick = () => instruct(task);
-      return chip;
-    }),
+  if (!isTyping()) box.value = watched?.instruction ?? "";
+  setText(at("hz"), here ? `${watched.hz.toFixed(1)} Hz` : "–");
+  showTally();
+  showOrigin(here);
+  at("owner").disabled = !here;
+  if (watched) at("owner").value = watched.owner;
+  const tasks = here ? [...new Set(watched.tasks)] : [];
+  const chip = (task) => button(task, () => instruct(task));
+  reconcile(at("chips"), tasks, chip, (made, task) =>
+    made.setAttribute("aria-pressed", String(task === watched.instruction)),
   );
+}
+
+function showWords(kind, message) {
+  if (message.session === watched?.session) prepend(at("answers"), item(["kind", kind], ["", message.text]), ROWS);
+}
+
+function showTally() {
+  if (!watched) return setText(at("tally"), "–");
+  const { episodes, successes, unjudged } = watched;
+  const judged = episodes - unjudged;
+  const share = judged ? ` (${Math.round((100 * successes) / judged)} %)` : "";
+  const rest = unjudged ? `, ${unjudged} not judged` : "";
+  setText(at("tally"), `${successes} of ${judged} episodes${share}${rest}`);
+}
+
+function showOrigin(here) {
+  const typed = here && watched.instructed_by === "console";
+  setText(at("goal_origin"), typed ? "Set at a console; it stays until it is given back." : "");
+  const release = at("release");
+  if (release === document.activeElement && !typed) at("instruction").focus();
+  release.hidden = !typed;
+}
+
+function showPicker(here) {
+  const options = watched && connected && !here ? [...games, watched] : games;
+  at("picker").hidden = options.length < 2;
+  const make = (session) => new Option("", session);
+  reconcile(at("session"), options.map((game) => game.session), make, (option, session) => {
+    const game = options.find((game) => game.session === session);
+    const left = !games.includes(game) && game === watched && !here;
+    option.disabled = left;
+    setText(option, left ? `${nameOf(game)} (left)` : nameOf(game));
+  });
+  if (watched && at("session").value !== watched.session) at("session").value = watched.session;
+}
+
+// --- what the person does ---
+
+const isTyping = () => at("instruction").dataset.typed === "true";
+
+/** Whether a message can reach the watched game; says so where it cannot. */
+function reachable(what) {
+  if (attached()) return true;
+  const why = connected ? (watched ? `${nameOf(watched)} has left` : "no game is attached") : "there is no connection";
+  notify(`${what}: ${why}.`, { kind: "problem" });
+  return false;
 }
 
 function instruct(text) {
-  state.edited = false;
-  send({ type: "instruct", text, session: state.current?.session ?? null });
+  if (!reachable("The goal was not set")) return;
+  pinned = true;
+  at("instruction").dataset.typed = "false";
+  Object.assign(watched, { instruction: text, instructed_by: "console" });
+  connection.send({ type: "instruct", text, session: watched.session });
+  showGame();
 }
 
-function spark() {
-  const canvas = at("spark");
-  const draw = canvas.getContext("2d");
-  const top = Math.max(20, ...state.ages);
-  draw.clearRect(0, 0, canvas.width, canvas.height);
-  draw.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
-  draw.lineWidth = 2;
-  draw.beginPath();
-  state.ages.forEach((age, i) => draw.lineTo((i / 119) * canvas.width, canvas.height - 3 - (age / top) * (canvas.height - 8)));
-  draw.stroke();
+function ask(kind) {
+  if (!reachable("The question was not asked")) return;
+  pinned = true;
+  const row = item(["kind", QUESTIONS[kind]], ["", "…"]);
+  row.className = "pending";
+  row.dataset.id = ++questions;
+  prepend(at("answers"), row, ROWS);
+  connection.send({ type: "query", id: questions, kind, session: watched.session });
+}
+
+/** Put the answer in its question's row; without one the row goes. */
+function settle(id, ...parts) {
+  const row = at("answers").querySelector(`[data-id="${Number(id)}"]`);
+  if (!row) return;
+  if (!parts.length) return row.remove();
+  row.className = "";
+  row.replaceChildren(...parts.flatMap(([name, text]) => [element("span", name, text), " "]));
 }
 
 at("goal").addEventListener("submit", (event) => {
   event.preventDefault();
   instruct(at("instruction").value.trim());
-  state.edited = false;
 });
 at("instruction").addEventListener("input", () => {
-  state.edited = true;
+  at("instruction").dataset.typed = "true";
+  pinned = pinned || watched !== null;
 });
-at("session").addEventListener("change", (event) => {
-  state.session = event.target.value;
-  state.current = state.sessions.find((s) => s.session === state.session) ?? null;
-  state.edited = false;
-  send({ type: "subscribe", session: state.session });
-  forget();
-  attached();
+at("instruction").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  at("instruction").dataset.typed = "false";
+  showGame();
 });
-for (const button of document.querySelectorAll("[data-ask]")) {
-  button.addEventListener("click", () =>
-    send({ type: "query", id: ++state.asked, kind: button.dataset.ask, session: state.current?.session ?? null }),
-  );
-}
+at("release").addEventListener("click", () => {
+  at("instruction").dataset.typed = "false";
+  if (reachable("The goal was not given back")) connection.send({ type: "instruct", text: "", release: true, session: watched.session });
+});
+at("owner").addEventListener("change", (event) => {
+  const owner = event.target.value;
+  if (reachable("Who plays was not changed")) connection.send({ type: "control", owner, session: watched.session });
+  pinned = pinned || watched !== null;
+  showGame();
+});
+at("session").addEventListener("change", (event) => watch(event.target.value));
+for (const asking of document.querySelectorAll("[data-ask]")) asking.addEventListener("click", () => ask(asking.dataset.ask));
+at("retry").addEventListener("click", () => connection.open());
 at("tokenform").addEventListener("submit", () => {
-  state.token = at("token").value;
-  connect();
+  connection.token = at("token").value;
+  connection.open();
 });
-connect();
+document.addEventListener("visibilitychange", sendSubscription);
+
+/** Once a second: ages and waiting times grow. */
+function tick() {
+  updateAge(attached());
+  const wait = retryAt === null ? "" : `trying again in ${Math.max(1, Math.ceil((retryAt - performance.now()) / 1000))} s`;
+  setText(at("countdown"), wait);
+}
+setInterval(tick, 1000);
+connection.open();

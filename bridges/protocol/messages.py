@@ -114,10 +114,11 @@ class Welcome(Message):
 
 
 class Instruct(Message):
-    """A new instruction from the game or from a console (which names the session)."""
+    """A new instruction; a console's, which names the session, goes before the game's own until `release`."""
 
     type: Literal["instruct"] = "instruct"
     text: InstructionText
+    release: bool = False
     session: SessionName | None = None
     agent: AgentNumber = 0
 
@@ -179,10 +180,11 @@ class Event(Message):
 
 
 class Subscribe(Message):
-    """A watcher's choice of session; None follows the newest."""
+    """A watcher's choice of session (None follows the newest), and whether somebody sees its pictures."""
 
     type: Literal["subscribe"] = "subscribe"
     session: SessionName | None = None
+    pictures: bool = True
 
 
 class Query(Message):
@@ -278,10 +280,14 @@ class SessionState(Message):
 
     session: str
     game: str
+    title: str = ""
     instruction: str
+    instructed_by: Literal["game", "console"] = "game"
     tasks: tuple[str, ...]
     episodes: Count
     successes: Count
+    unjudged: Count = 0
+    """Episodes that ended without a verdict, such as one whose goal was changed."""
     hz: Annotated[float, Field(ge=0)]
     dropped: Count
     owner: Owner = "agent"

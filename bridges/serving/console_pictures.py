@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -19,19 +20,21 @@ class PictureEncoder:
         self._longest_side = longest_side
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="console pictures")
 
-    async def encode(self, frame: Frame, number: int, t_ns: int) -> bytes:
+    async def encode(self, frame: Frame, number: int, t_ns: int, session: str) -> bytes:
         """As `console_picture`."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._worker, console_picture, frame, number, t_ns, self._longest_side
+            self._worker, console_picture, frame, number, t_ns, session, self._longest_side
         )
 
     def close(self) -> None:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 
-def console_picture(frame: Frame, number: int, t_ns: int, longest_side: int) -> bytes:
-    """The frame (H, W, 3) as a binary message, with no side above `longest_side`."""
-    return frames.pack(downscaled(frame, longest_side), number, t_ns, frames.Codec.JPEG)
+def console_picture(frame: Frame, number: int, t_ns: int, session: str, longest_side: int) -> bytes:
+    """The frame (H, W, 3) as a binary message that names its session, with no side above `longest_side`."""
+    meta = json.dumps({"session": session}).encode()
+    small = downscaled(frame, longest_side)
+    return frames.pack(small, number, t_ns, frames.Codec.JPEG, meta=meta)
 
 
 def downscaled(frame: Frame, longest_side: int) -> Frame:

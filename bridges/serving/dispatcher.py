@@ -204,13 +204,13 @@ class Dispatcher:
         assert peer.watcher is not None
         try:
             match message:
-                case Subscribe(session=name):
+                case Subscribe(session=name, pictures=pictures):
                     if name is not None:
                         self.sessions.find(name)
-                    peer.watcher.session = name
+                    peer.watcher.session, peer.watcher.pictures = name, pictures
                 case Instruct() | Control() | Correct() | Say():
                     session = self.sessions.find(message.session or peer.watcher.session)
-                    message = self._from_person(session, message)
+                    message = self._from_person(session, message, from_console=True)
                     session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
                         peer.send(message)
@@ -219,14 +219,18 @@ class Dispatcher:
 
     # --- sessions ---
 
-    def _from_person(self, session: Session, message: FromPerson) -> FromPerson:
+    def _from_person(
+        self, session: Session, message: FromPerson, *, from_console: bool = False
+    ) -> FromPerson:
         """Do what a person at the game or a console asks for; returns what the consoles got.
 
         An instruction, or another owner, counts from the next observation on.
         """
         match message:
-            case Instruct(text=text):
-                session.instruction, self._changed = text, True
+            case Instruct(text=text, release=release):
+                session.instruct(text, from_console=from_console, release=release)
+                self._changed = True
+                message = message.model_copy(update={"text": session.current_instruction})
             case Control(owner=owner):
                 session.owner, self._changed = owner, True
         message = message.model_copy(update={"session": session.name, "agent": session.agent})
@@ -235,7 +239,7 @@ class Dispatcher:
 
     def _end_episode(self, session: Session, event: Event) -> None:
         """Count it; in lockstep, what still waited is answered with an error."""
-        for observation in session.end_episode(success=bool(event.success)):
+        for observation in session.end_episode(success=event.success):
             if session.lockstep:
                 reason = "its episode ended before it was answered"
                 number = observation.encoded.number
@@ -303,19 +307,21 @@ class Dispatcher:
         """Send consoles the answer, and its picture where one is due."""
         session = completed.session
         self.sessions.broadcast_of(session, act)
-        if session in self._encoding:
+        if session in self._encoding or not self.sessions.viewers_of(session):
             return
-        if due := self.sessions.take_due_watchers(session, now, self._limits.watch_hz):
+        if session.take_picture_due(now, self._limits.watch_hz):
             self._encoding.add(session)
-            self._start(self._show_picture(completed, due))
+            self._start(self._show_picture(completed))
 
-    async def _show_picture(self, completed: CompletedObservation, due: list[Watcher]) -> None:
+    async def _show_picture(self, completed: CompletedObservation) -> None:
+        """Encode a picture once for all consoles that see its game."""
         try:
             encoded = completed.observation.encoded
-            data = await self._pictures.encode(completed.frame, encoded.number, encoded.t_ns)
-            for watcher in due:
-                if watcher in self.sessions.watchers:
-                    watcher.peer.send(data)
+            data = await self._pictures.encode(
+                completed.frame, encoded.number, encoded.t_ns, completed.session.name
+            )
+            for watcher in self.sessions.viewers_of(completed.session):
+                watcher.peer.send(data)
         finally:
             self._encoding.discard(completed.session)
 

@@ -17,10 +17,13 @@ from bridges.protocol.address import PATH
 from bridges.protocol.schema import schema
 from bridges.serving.origin import refusal
 
+_MODULES = (
+    "console.js", "connection.js", "decision.js", "elements.js", "notices.js", "picture.js",
+)  # fmt: skip
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/console.js": ("console.js", "text/javascript; charset=utf-8"),
     "/console.css": ("console.css", "text/css; charset=utf-8"),
+    **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in _MODULES},
 }
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; "

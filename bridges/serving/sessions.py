@@ -68,21 +68,41 @@ class Session:
     peer: Outbox
     lockstep: bool
     instruction: str
+    """What the game asks for."""
     tasks: tuple[str, ...] = ()
     queue: deque[QueuedObservation] = field(default_factory=deque)
     dropped: int = 0
     episodes: int = 0
     successes: int = 0
+    unjudged: int = 0
+    """Episodes that ended without a verdict."""
     failures: int = 0
     """Observations in a row that failed."""
     answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
     """Times of the newest answers, in seconds of the monotonic clock."""
     reset_due: bool = False
+    shown_at: float = float("-inf")
+    """Time of the newest picture for consoles, in seconds of the monotonic clock."""
+    console_instruction: str | None = None
+    """What a console asks for instead, until it is released."""
     owner: Owner = "agent"
     agent: int = 0
     """Its number on its connection."""
     step_owner: Owner = "agent"
     """Who owned the player when the newest observation came."""
+
+    @property
+    def current_instruction(self) -> str:
+        """What the next observations are for."""
+        console = self.console_instruction
+        return self.instruction if console is None else console
+
+    def instruct(self, text: str, *, from_console: bool, release: bool = False) -> None:
+        """Set the game's own instruction, or a console's, which goes before it until `release`."""
+        if not from_console:
+            self.instruction = text
+        if from_console or release:
+            self.console_instruction = None if release else text
 
     def take_over(self, encoded: EncodedFrame) -> bool:
         """Whether a person pressed something before this observation and so takes a shared player over."""
@@ -106,7 +126,9 @@ class Session:
         if self.queue and not self.lockstep:
             self.queue.clear()
             self.dropped += 1
-        self.queue.append(QueuedObservation(encoded, self.instruction, now, self.owner, executed))
+        self.queue.append(
+            QueuedObservation(encoded, self.current_instruction, now, self.owner, executed)
+        )
 
     def take(self) -> Work:
         """The oldest waiting observation."""
@@ -117,10 +139,11 @@ class Session:
         due, self.reset_due = self.reset_due, False
         return due
 
-    def end_episode(self, *, success: bool) -> list[QueuedObservation]:
-        """Count an episode; returns the observations that will not be answered any more."""
+    def end_episode(self, *, success: bool | None) -> list[QueuedObservation]:
+        """Count an episode (None: without a verdict); returns the observations that will not be answered any more."""
         self.episodes += 1
-        self.successes += success
+        self.successes += success is True
+        self.unjudged += success is None
         self.reset_due = True
         ended = list(self.queue)
         self.queue.clear()
@@ -131,6 +154,13 @@ class Session:
         """Count an answer."""
         self.failures = 0
         self.answered_at.append(now)
+
+    def take_picture_due(self, now: float, hz: float) -> bool:
+        """Whether consoles have had no picture for `1 / hz` seconds; asking settles it."""
+        if now - self.shown_at < 1 / hz:
+            return False
+        self.shown_at = now
+        return True
 
     def hz(self, now: float) -> float:
         """Answers per second over the newest ones; 0 after two seconds without one."""
@@ -143,10 +173,13 @@ class Session:
         return SessionState(
             session=self.name,
             game=self.player.spec.id,
-            instruction=self.instruction,
+            title=self.player.spec.title,
+            instruction=self.current_instruction,
+            instructed_by="game" if self.console_instruction is None else "console",
             tasks=self.tasks,
             episodes=self.episodes,
             successes=self.successes,
+            unjudged=self.unjudged,
             hz=round(self.hz(now), 1),
             dropped=self.dropped,
             owner=self.owner,
@@ -159,8 +192,8 @@ class Watcher:
 
     peer: Outbox
     session: str | None = None
-    last_frame_at: float = float("-inf")
-    """Time of its last picture, in seconds of the monotonic clock."""
+    pictures: bool = True
+    """Whether somebody sees its pictures."""
 
 
 class SessionRegistry:
@@ -212,12 +245,9 @@ class SessionRegistry:
         """The consoles that watch one game."""
         return [watcher for watcher in self.watchers if self.get(watcher.session) is session]
 
-    def take_due_watchers(self, session: Session, now: float, hz: float) -> list[Watcher]:
-        """The consoles of a game that have had no picture for a `1 / hz`; they get one now."""
-        due = [w for w in self.watchers_of(session) if now - w.last_frame_at >= 1 / hz]
-        for watcher in due:
-            watcher.last_frame_at = now
-        return due
+    def viewers_of(self, session: Session) -> list[Watcher]:
+        """Those consoles of a game whose pictures somebody sees."""
+        return [watcher for watcher in self.watchers_of(session) if watcher.pictures]
 
     def broadcast(self, message: Any) -> None:
         """Send to all consoles."""

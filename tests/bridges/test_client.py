@@ -137,6 +137,19 @@ def test_an_instruction_reaches_the_named_session_only(server: BridgeServer) -> 
         assert (first.instruction, second.instruction) == ("ring", "wait")
 
 
+def test_an_instruction_of_the_game_waits_behind_one_from_a_console(server: BridgeServer) -> None:
+    with connect(server.url, SPEC, instruction="ring") as game:
+        instruct(server.url, "wait")
+        game.instruct("knock")
+        game.act(FRAME)
+        assert (game.instruction, game.console_instruction) == ("wait", "wait")
+        assert server.state().sessions[0].instruction == "wait"
+        assert instruct(server.url, release=True) == game.welcome.session
+        game.act(FRAME)
+        assert (game.instruction, game.console_instruction) == ("knock", None)
+        assert server.state().sessions[0].instruction == "knock"
+
+
 @pytest.mark.parametrize("subscribed", [None, "other"])
 def test_a_console_gets_its_instruction_back_once(
     server: BridgeServer, subscribed: str | None

@@ -1,14 +1,16 @@
 """Rollouts over the wire: an environment is played to the end of its episodes, or stopped."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from gymnasium import spaces
+from websockets.sync.client import connect as raw_connect
 
-from bridges.client import instruct
 from bridges.play import Start, play
-from bridges.protocol.messages import Act
+from bridges.policy import Decision, PolicyRequest
+from bridges.protocol.messages import Act, Hello, Instruct, from_server
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Action, FrameSize, GameSpec, action_space, observation_space
@@ -59,24 +61,65 @@ def test_play_drives_an_environment(mode: str) -> None:
         assert report.summary()["age_ms"]["p95"] > 0
 
 
-def test_a_stopped_rollout_reports_a_console_instruction() -> None:
-    received: list[str] = []
-    steps: list[Act | None] = []
-    with background_server(RandomPolicy()) as server:
+class Person:
+    """A person at a console who types `text` at the first step and hands the goal back after `release_after`."""
 
-        def on_step(act: Act | None, info: dict[str, Any]) -> None:
-            steps.append(act)
-            if len(steps) == 1:
-                instruct(server.url, "switch off")
+    def __init__(self, url: str, text: str, release_after: int | None = None) -> None:
+        self.url, self.text, self.release_after = url, text, release_after
+        self.words: list[str] = []
+        self.steps = 0
 
+    def on_step(self, act: Act | None, info: dict[str, Any]) -> None:
+        assert act is not None
+        self.words.append(act.words)
+        self.steps += 1
+        with raw_connect(self.url) as console:
+            console.send(Hello(role="query").model_dump_json())
+            if self.steps == 1:
+                console.send(Instruct(text=self.text).model_dump_json())
+            elif self.steps == self.release_after:
+                console.send(Instruct(text="", release=True).model_dump_json())
+            else:
+                return
+            while not isinstance(from_server(str(console.recv())), Instruct):
+                pass
+
+
+class Parrot(RandomPolicy):
+    """Presses "on" and says the instruction."""
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        return [Decision(action={"on": 1}, words=r.instruction, probability=1) for r in requests]
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_a_typed_goal_counts_in_every_episode_until_it_is_released(is_judged: bool) -> None:
+    typed: list[str | None] = []
+
+    def on_instruct(text: str | None) -> bool:
+        typed.append(text)
+        return is_judged
+
+    infos: list[dict[str, Any]] = []
+    with background_server(Parrot()) as server:
+        person = Person(server.url, "switch off", release_after=5)
         report = play(
-            Lamp(lit_after=10**9),
-            server.url,
-            [Start(0), Start(1)],
-            on_step=on_step,
-            on_instruct=received.append,
-            stop=lambda report: bool(received),
+            Lamp(), server.url, [Start(n) for n in range(3)], on_step=person.on_step,
+            on_instruct=on_instruct, on_episode=lambda info, _: infos.append(info),
+        )  # fmt: skip
+    assert person.words == ["switch on"] + ["switch off"] * 4 + ["switch on"] * 4
+    assert typed == ["switch off", "switch off", None]
+    verdicts: list[bool | None] = [True, True, True] if is_judged else [None, None, True]
+    assert [info["success"] for info in infos] == verdicts
+    assert [info["task"] for info in infos] == ["lamp" if v else "" for v in verdicts]
+    assert (report.episodes, report.unjudged) == (3, verdicts.count(None))
+    assert report.successes == verdicts.count(True)
+
+
+def test_a_stopped_rollout_has_no_verdict() -> None:
+    with background_server(RandomPolicy()) as server:
+        report = play(
+            Lamp(lit_after=10**9), server.url, [Start(0), Start(1)], stop=lambda r: r.steps >= 3
         )
-    assert received == ["switch off"]
-    assert (report.episodes, report.steps) == (0, len(steps))
+    assert (report.episodes, report.steps) == (0, 3)
     assert report.first_action_s is not None

@@ -13,8 +13,9 @@ import torch
 
 from agent_core.__main__ import main, parser
 from agent_core.cli.arguments import subparsers
-from agent_core.cli.demo import goal_of
+from agent_core.cli.demo import DemoGoals, goal_of
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
+from games.voxel import VoxelEnv
 from recorder import open_episodes
 
 
@@ -356,6 +357,20 @@ def test_typed_goals_find_their_task() -> None:
     assert goal_of("Hunt the cow").task == "hunt_cow"
     assert goal_of("get beef, then wood").items == ("beef", "wood")
     assert goal_of("sing a song").task == "free"
+
+
+def test_the_demo_judges_by_a_typed_goal_until_it_is_released() -> None:
+    env = VoxelEnv()
+    goals = DemoGoals(env)
+    for seed in range(2):  # a typed goal is taken up again in the next episode
+        env.reset(seed=seed, options={"task": "dig_down"})
+        own = env.goal
+        assert goals.follow("hunt the cow")
+        assert env.goal.task == "hunt_cow"
+        assert not goals.follow("sing a song")
+        assert (env.goal.task, env.goal.instruction) == ("free", "sing a song")
+    assert goals.follow(None)
+    assert env.goal == own
 
 
 def test_speeds_come_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:

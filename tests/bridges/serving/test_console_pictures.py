@@ -22,7 +22,8 @@ def test_no_side_is_longer_than_a_console_shows(
     size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     frame = np.full((*size, 3), (200, 100, 50), np.uint8)
-    picture = unpack(console_picture(frame, 7, 9, longest_side=640))
+    picture = unpack(console_picture(frame, 7, 9, "5f0c2a91", longest_side=640))
     assert (picture.height, picture.width) == shown
     assert (picture.number, picture.t_ns) == (7, 9)
+    assert picture.meta == b'{"session": "5f0c2a91"}'
     assert np.abs(picture.decode().astype(int) - (200, 100, 50)).max() < 12

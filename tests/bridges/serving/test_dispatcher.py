@@ -179,13 +179,13 @@ def test_a_picture_that_cannot_be_encoded_costs_the_game_nothing(
     assert "background work failed" in caplog.text
 
 
-def test_pictures_are_encoded_only_for_consoles_that_are_there(
+def test_pictures_are_encoded_only_for_consoles_that_somebody_sees(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def play(bridge: Dispatcher) -> None:
         encoded: list[int] = []
 
-        async def encode(frame: object, number: int, t_ns: int) -> bytes:
+        async def encode(frame: object, number: int, t_ns: int, session: str) -> bytes:
             encoded.append(number)
             return b"picture"
 
@@ -200,10 +200,19 @@ def test_pictures_are_encoded_only_for_consoles_that_are_there(
             await asyncio.sleep(0)
         for viewer in viewers:
             assert viewer.wire.data.count(b"picture") == 1
-            bridge.leave(viewer.peer)
+            await viewer.send({"type": "subscribe", "pictures": False})
         await client.picture(3)
-        await client.hears(Act, 3)
-        assert encoded == [2]
+        await viewers[0].hears(Act, 2)
+        await viewers[1].send({"type": "subscribe"})
+        await client.picture(4)
+        await viewers[1].hears(Act, 3)
+        while b"picture" not in viewers[1].wire.data[-2:]:
+            await asyncio.sleep(0)
+        assert [v.wire.data.count(b"picture") for v in viewers] == [1, 2, 1]
+        bridge.leave(viewers[1].peer)
+        await client.picture(5)
+        await client.hears(Act, 5)
+        assert encoded == [2, 4]
 
     run_dispatcher(play)
 

@@ -69,9 +69,29 @@ def test_lockstep_drops_nothing() -> None:
 def test_an_instruction_belongs_to_the_observations_after_it() -> None:
     game = session(lockstep=True)
     game.enqueue(picture(1), now=0)
-    game.instruction = "go"
+    game.instruct("go", from_console=False)
     game.enqueue(picture(2), now=0)
     assert [game.take().observation.instruction for _ in range(2)] == ["wait", "go"]
+
+
+def test_a_console_instruction_stays_until_it_is_released() -> None:
+    game = session()
+    game.instruct("hunt", from_console=True)
+    game.instruct("chop", from_console=False)
+    assert (game.current_instruction, game.state(0).instructed_by) == ("hunt", "console")
+    game.instruct("", from_console=True, release=True)
+    assert (game.current_instruction, game.state(0).instructed_by) == ("chop", "game")
+    game.instruct("hunt", from_console=True)
+    game.instruct("dig", from_console=False, release=True)
+    assert (game.current_instruction, game.state(0).instructed_by) == ("dig", "game")
+
+
+def test_an_episode_without_a_verdict_is_neither_reached_nor_missed() -> None:
+    game = session()
+    for success in (True, False, None):
+        game.end_episode(success=success)
+    state = game.state(0)
+    assert (state.episodes, state.successes, state.unjudged) == (3, 1, 1)
 
 
 @pytest.mark.parametrize("lockstep", [False, True])
@@ -218,13 +238,17 @@ def test_consoles_see_the_game_that_they_chose_or_the_newest() -> None:
     assert chooser.peer.messages == ["one game", "the older", "everybody"]  # type: ignore[attr-defined]
 
 
-def test_a_picture_is_due_to_each_console_at_its_own_time() -> None:
+def test_a_picture_is_due_at_the_pace_of_the_consoles() -> None:
+    game = session()
+    times = (0.0, 0.05, 0.1, 0.15, 0.25)
+    assert [now for now in times if game.take_picture_due(now, hz=10)] == [0.0, 0.1, 0.25]
+
+
+def test_only_consoles_that_somebody_sees_are_viewers() -> None:
     registry = SessionRegistry()
     game = session()
     registry.add(game)
-    early, late = Watcher(Inbox()), Watcher(Inbox())
-    registry.watchers.add(early)
-    assert registry.take_due_watchers(game, 0.0, hz=10) == [early]
-    registry.watchers.add(late)
-    assert registry.take_due_watchers(game, 0.05, hz=10) == [late]
-    assert registry.take_due_watchers(game, 0.1, hz=10) == [early]
+    seen, hidden = Watcher(Inbox()), Watcher(Inbox(), pictures=False)
+    registry.watchers |= {seen, hidden}
+    assert registry.viewers_of(game) == [seen]
+    assert set(registry.watchers_of(game)) == {seen, hidden}

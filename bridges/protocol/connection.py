@@ -24,10 +24,12 @@ from bridges.protocol.in_flight import InFlight
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
+from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
     MAX_INT,
     MAX_MESSAGE,
     VERSION,
+    Ack,
     Act,
     Answer,
     Bye,
@@ -72,7 +74,7 @@ _STATES = {
 }
 _BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
-    ConnectionState.PLAYING: (Event, *_BY_ALL),
+    ConnectionState.PLAYING: (Event, Ack, *_BY_ALL),
     ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
     ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
@@ -89,6 +91,7 @@ class Connection:
         self._limits, self._token, self._opened = limits, token, now
         self._outgoing: list[str | bytes] = []
         self._welcomed = False
+        self._mailbox = Mailbox(lockstep=False, capacity=0)
         self._unknown_fields: list[str] = []
         self._in_flight = InFlight(limits)
         self._pictures = Lane("pictures", limits.pictures, now)
@@ -213,6 +216,11 @@ class Connection:
         try:
             value = messages.read_object(data)
             query_id = _query_id(value)
+            is_new = self._mailbox.receive(value)
+            if (seq := self._mailbox.take_ack()) is not None:
+                self._queue(Ack(received=seq))
+            if not is_new:
+                return []
             message = messages.client_message(value)
         except MessageError as error:
             return self._mistake("bad_message", str(error), now, path=error.path, id=query_id)
@@ -233,6 +241,9 @@ class Connection:
             return self._mistake("not_allowed", reason, now, path="type")
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
+        if isinstance(message, Ack):
+            self._mailbox.settle(message.received)
+            return []
         assert self.hello is not None
         agent = getattr(message, "agent", 0)
         if agent >= self.hello.agents:
@@ -269,15 +280,20 @@ class Connection:
         instruction: str,
         warnings: Iterable[str],
         owner: Owner = "agent",
+        resume: Resumption | None = None,
     ) -> None:
-        """Answer the hello with a welcome."""
+        """Answer the hello with a welcome; to a resumed session, what it did not acknowledge follows."""
         if self._welcomed or self.hello is None:
             raise RuntimeError("a welcome answers a hello, once")
         self._welcomed = True
+        resume = resume or Resumption("", self._mailbox)
+        if resume.resumed:
+            resume.mailbox.settle(self.hello.received)
         ignored = (f"hello.{name[:50]} is not known here: ignored" for name in self._unknown_fields)
-        self.send(
+        self._queue(
             Welcome(
                 session=session,
+                **resume.fields(),
                 policy=policy,
                 instruction=instruction,
                 warnings=(*warnings, *ignored),
@@ -288,6 +304,8 @@ class Connection:
                 agents=self.hello.agents,
             )
         )
+        self._mailbox = resume.mailbox
+        self._outgoing += self._mailbox.waiting()
 
     def refuse(self, error: ErrorMessage, code: int = 4400) -> None:
         """Send an error and close."""
@@ -309,7 +327,7 @@ class Connection:
 
     def _queue(self, message: Any) -> None:
         is_encoded = isinstance(message, str | bytes)
-        self._outgoing.append(message if is_encoded else message.model_dump_json())
+        self._outgoing.append(message if is_encoded else self._mailbox.encode(message))
 
     def _queue_all(self, messages: Iterable[ErrorMessage]) -> None:
         for message in messages:

@@ -88,6 +88,12 @@ class Hello(Message):
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
+    resumable: bool = False
+    """Whether the session shall outlive its connection for a while."""
+    resume: str | None = Field(None, max_length=100, repr=False)
+    """Key of the session to go on with."""
+    received: Count = 0
+    """Number of the newest message that the client has from the session to go on with."""
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
     tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
@@ -102,6 +108,14 @@ class Welcome(Message):
     type: Literal["welcome"] = "welcome"
     version: Count = VERSION
     session: str
+    resume: str = Field("", repr=False)
+    """Key of a resumable session; empty where it is none."""
+    resumed: bool = False
+    """Whether it is the session of the hello's key."""
+    received: Count = 0
+    """Number of the newest message that the server has from a resumed session."""
+    observation: ObservationNumber | None = None
+    """Number of the newest observation that the server has from a resumed session in lockstep."""
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
@@ -285,6 +299,8 @@ class SessionState(Message):
     hz: Annotated[float, Field(ge=0)]
     dropped: Count
     owner: Owner = "agent"
+    connected: bool = True
+    """False while a lost session may still be resumed."""
 
 
 class State(Message):
@@ -308,6 +324,13 @@ class ErrorMessage(Message):
     agent: AgentNumber = 0
 
 
+class Ack(Message):
+    """All numbered messages up to this number have come."""
+
+    type: Literal["ack"] = "ack"
+    received: Count
+
+
 class Bye(Message):
     """The polite end of a connection."""
 
@@ -315,7 +338,7 @@ class Bye(Message):
 
 
 FromClient = Annotated[
-    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Bye,
+    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Ack | Bye,
     Field(discriminator="type"),
 ]
 FromServer = Annotated[
@@ -330,6 +353,7 @@ FromServer = Annotated[
     | State
     | Answer
     | ErrorMessage
+    | Ack
     | Bye,
     Field(discriminator="type"),
 ]
@@ -344,12 +368,17 @@ def from_client(text: str) -> FromClient | None:
 
 def from_server(text: str) -> FromServer | None:
     """Read a server's message; None for a type this version does not know."""
-    return _check(read_object(text), _server)  # type: ignore[no-any-return]
+    return server_message(read_object(text))
 
 
 def client_message(value: dict[str, Any]) -> FromClient | None:
     """As `from_client`, of an object that `read_object` read."""
     return _check(value, _client)  # type: ignore[no-any-return]
+
+
+def server_message(value: dict[str, Any]) -> FromServer | None:
+    """As `from_server`, of an object that `read_object` read."""
+    return _check(value, _server)  # type: ignore[no-any-return]
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from bridges.protocol.messages import (
 from games import GameSpec
 
 MAX_WAITING = 4096
-"""Texts that wait for the server; more are refused."""
+"""Messages that wait for the server; further texts are refused."""
 ACTS_PER_ACK = 8
 """In lockstep answers are acknowledged in groups, texts at once."""
 REMARKS = {"bad_report"}
@@ -167,7 +167,7 @@ class ClientSession:
 
     def send(self, message: Message) -> bool:
         """Send a text, now or over the next connection; False where too many wait."""
-        if self.waiting_texts >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             return False
         if isinstance(message, Instruct):
             self.instruction = message.text

@@ -313,8 +313,13 @@ class Connection:
         self.close(code, error.message)
 
     def send(self, message: Any) -> None:
-        """Queue a message model, or text or bytes as they are; an answer or error settles what it names."""
+        """Queue a message model, or text or bytes as they are; an answer or error settles what it names.
+
+        After the end, what must arrive waits for the connection that resumes the session.
+        """
         if self.is_closed:
+            if not isinstance(message, str | bytes):
+                self._mailbox.encode(message)
             return
         match message:
             case Act(observation=number, agent=agent):

@@ -194,9 +194,11 @@ class BridgeClient:
             while (result := take()) is None:
                 if self._connection.error:
                     raise self._connection.error
+                remaining_s = deadline - time.monotonic()
                 if not self._session.is_connected:
+                    self._connection.updated.wait(1)
                     deadline = time.monotonic() + timeout_s
-                if not self._connection.updated.wait(max(0.0, deadline - time.monotonic())):
+                elif not self._connection.updated.wait(max(0.0, remaining_s)):
                     raise BridgeError(f"no {what} within {timeout_s:g} s")
         if isinstance(result, AnswerError):
             raise result

@@ -21,7 +21,7 @@ class Backoff:
 
     def delay_s(self, attempt: int, jitter: float) -> float:
         """Seconds before a try; `jitter` of 0 to 1."""
-        return jitter * min(self.cap_s, self.first_s * 2 ** min(attempt, 30))
+        return jitter * min(self.cap_s, self.first_s * 2.0 ** min(attempt, 30))
 
     def is_over(self, waited_s: float) -> bool:
         """Whether a client that has waited so long gives up."""

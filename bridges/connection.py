@@ -129,4 +129,6 @@ def closed_error(error: ConnectionClosed) -> DisconnectedError:
     """A closed connection as an exception, with the server's code and reason."""
     close = error.rcvd
     reason = f"{close.code} {close.reason}" if close else "connection lost"
-    return DisconnectedError(f"the server ended the session: {reason}", close.code if close else None)
+    return DisconnectedError(
+        f"the server ended the session: {reason}", close.code if close else None
+    )

@@ -26,7 +26,6 @@ from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
 from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
-    MAX_INT,
     MAX_MESSAGE,
     VERSION,
     Ack,
@@ -174,7 +173,9 @@ class Connection:
             self._check_agent(encoded)
         except FrameError as error:
             self._queue(
-                ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
+                ErrorMessage(
+                    code="bad_picture", message=str(error), observation=frames.number_of(data)
+                )
             )
             return self._close_with(error.code, str(error))
         if lockstep and not self._takes_off(encoded, len(data)):
@@ -215,10 +216,9 @@ class Connection:
         query_id: int | None = None
         try:
             value = messages.read_object(data)
-            query_id = _query_id(value)
+            query_id = messages.query_id(value)
             is_new = self._mailbox.receive(value)
-            if (seq := self._mailbox.take_ack()) is not None:
-                self._queue(Ack(received=seq))
+            self._queue_all(self._mailbox.take_acks())
             if not is_new:
                 return []
             message = messages.client_message(value)
@@ -334,7 +334,7 @@ class Connection:
         is_encoded = isinstance(message, str | bytes)
         self._outgoing.append(message if is_encoded else self._mailbox.encode(message))
 
-    def _queue_all(self, messages: Iterable[ErrorMessage]) -> None:
+    def _queue_all(self, messages: Iterable[ErrorMessage | Ack]) -> None:
         for message in messages:
             self._queue(message)
 
@@ -393,14 +393,3 @@ class Connection:
     def _close_with(self, code: int, reason: str) -> list[Received]:
         self.close(code, reason)
         return []
-
-
-def _query_id(value: dict[str, Any]) -> int | None:
-    """The id in a message that may be wrong otherwise, where it is one."""
-    query_id = value.get("id")
-    return query_id if type(query_id) is int and abs(query_id) <= MAX_INT else None
-
-
-def _number(data: bytes) -> int | None:
-    """The observation number of a damaged message, where it has a header."""
-    return int.from_bytes(data[12:16], "little") if len(data) >= frames.HEADER.size else None

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from bridges.protocol.messages import Act, ErrorMessage
+from bridges.protocol.messages import Ack, Act, ErrorMessage
 
 CAPACITY = 256
 """Messages that wait for an acknowledgement; the oldest make room."""
@@ -57,12 +57,12 @@ class Mailbox:
         self.received = max(self.received, seq)
         return is_new
 
-    def take_ack(self) -> int | None:
-        """The number to acknowledge, once; None where nothing came since."""
+    def take_acks(self) -> list[Ack]:
+        """The acknowledgement of what came since the last call; none where nothing did."""
         if self._acknowledged >= self.received:
-            return None
+            return []
         self._acknowledged = self.received
-        return self.received
+        return [Ack(received=self.received)]
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,9 @@ def test_an_instruction_reaches_the_game(
     session = client.welcome.session
     assert main(["instruct", "dig", "--url", url, "--session", session, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"session": session, "text": "dig"}
-    with client._updated:
-        assert client._updated.wait_for(lambda: client.instruction == "dig", 10)
+    updated = client._connection.updated
+    with updated:
+        assert updated.wait_for(lambda: client.instruction == "dig", 10)
     assert main(["instruct", "x" * 100_000, "--url", url]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from bridges.protocol import frames, messages
 from bridges.protocol.frames import EncodedFrame, FrameError
-from bridges.protocol.in_flight import InFlight
+from bridges.protocol.in_flight import InFlight, query_id_of
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
@@ -216,7 +216,7 @@ class Connection:
         query_id: int | None = None
         try:
             value = messages.read_object(data)
-            query_id = messages.query_id(value)
+            query_id = query_id_of(value)
             is_new = self._mailbox.receive(value)
             self._queue_all(self._mailbox.take_acks())
             if not is_new:

@@ -389,12 +389,6 @@ def read_object(text: str) -> dict[str, Any]:
     return value
 
 
-def query_id(value: dict[str, Any]) -> int | None:
-    """The id in a message that may be wrong otherwise, where it is one."""
-    number = value.get("id")
-    return number if type(number) is int and abs(number) <= MAX_INT else None
-
-
 def build(model: type[_M], **values: Any) -> _M:
     """A message from values; raises `MessageError` with the first wrong field."""
     try:

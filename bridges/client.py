@@ -24,6 +24,7 @@ from bridges.errors import AnswerError, BridgeError
 from bridges.protocol import frames
 from bridges.protocol.backoff import Backoff
 from bridges.protocol.client_session import ClientSession, with_hint
+from bridges.protocol.fields import Message, Owner
 from bridges.protocol.messages import (
     Act,
     Answer,
@@ -34,8 +35,6 @@ from bridges.protocol.messages import (
     FromServer,
     Hello,
     Instruct,
-    Message,
-    Owner,
     Query,
     Say,
     State,

@@ -20,6 +20,7 @@ from bridges.errors import BridgeError, DisconnectedError
 from bridges.protocol import messages
 from bridges.protocol.address import websocket_url
 from bridges.protocol.client_session import with_hint
+from bridges.protocol.fields import Message
 from bridges.protocol.messages import (
     MAX_MESSAGE,
     SUBPROTOCOL,
@@ -32,7 +33,7 @@ from bridges.protocol.messages import (
 from bridges.protocol.wire_log import WIRE_LOG
 
 REPLY_TIMEOUT_S = 30.0
-_M = TypeVar("_M", bound=messages.Message)
+_M = TypeVar("_M", bound=Message)
 
 
 def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bridges.errors import AnswerError
 from bridges.protocol import messages
+from bridges.protocol.fields import Message
 from bridges.protocol.mailbox import number_of, with_number
 from bridges.protocol.messages import (
     Ack,
@@ -23,7 +24,6 @@ from bridges.protocol.messages import (
     FromServer,
     Hello,
     Instruct,
-    Message,
     Query,
     Welcome,
 )

@@ -19,6 +19,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
 from bridges.protocol.in_flight import InFlight, query_id_of
 from bridges.protocol.lanes import Lane
@@ -40,7 +41,6 @@ from bridges.protocol.messages import (
     Hello,
     Instruct,
     MessageError,
-    Owner,
     Query,
     Say,
     Subscribe,

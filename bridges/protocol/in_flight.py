@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any
 
+from bridges.protocol.fields import MAX_INT
 from bridges.protocol.limits import ConnectionLimits
-from bridges.protocol.messages import MAX_INT
 
 
 class InFlight:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bridges.policy import PolicySession
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.mailbox import Mailbox, Resumption
-from bridges.protocol.messages import Hello, Owner, SessionState
+from bridges.protocol.messages import Hello, SessionState
 from games import Action
 
 RATE_WINDOW = 100

@@ -7,6 +7,8 @@ import pytest
 
 from bridges.errors import AnswerError
 from bridges.protocol.client_session import MAX_WAITING, ClientSession
+from bridges.protocol.decision import Latency, PlannedAction
+from bridges.protocol.fields import Message
 from bridges.protocol.messages import (
     Ack,
     Act,
@@ -16,9 +18,6 @@ from bridges.protocol.messages import (
     Event,
     Hello,
     Instruct,
-    Latency,
-    Message,
-    PlannedAction,
     Query,
     Welcome,
 )

@@ -9,11 +9,19 @@ from hypothesis import strategies as st
 
 from bridges.protocol.client_session import ClientSession
 from bridges.protocol.connection import Connection
+from bridges.protocol.decision import Latency
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.frames import pack as pack_frame
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.mailbox import Mailbox, Resumption
-from bridges.protocol.messages import Act, Hello, Instruct, Latency, Say, Welcome, from_server
+from bridges.protocol.messages import (
+    Act,
+    Hello,
+    Instruct,
+    Say,
+    Welcome,
+    from_server,
+)
 from bridges.testing.scripted_peer import PIXELS
 from games.voxel import SPEC
 

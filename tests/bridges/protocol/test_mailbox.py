@@ -4,8 +4,16 @@ import json
 
 import pytest
 
+from bridges.protocol.decision import Latency
+from bridges.protocol.fields import Message
 from bridges.protocol.mailbox import Mailbox, must_arrive
-from bridges.protocol.messages import Ack, Act, Answer, ErrorMessage, Instruct, Latency, Message
+from bridges.protocol.messages import (
+    Ack,
+    Act,
+    Answer,
+    ErrorMessage,
+    Instruct,
+)
 
 ACT = Act(
     action={}, words="", probability=1, session="a", observation=1, valid_ms=1,

@@ -33,6 +33,9 @@ from bridges.protocol.messages import (
 from bridges.protocol.wire_log import WIRE_LOG
 
 REPLY_TIMEOUT_S = 30.0
+PING_S = 5.0
+"""A connection that has gone silent is noticed after this time and `PONG_S`."""
+PONG_S = 10.0
 _M = TypeVar("_M", bound=Message)
 
 
@@ -44,7 +47,8 @@ def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection
         connection = exit_stack.enter_context(
             connect(
                 url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
-                open_timeout=10, close_timeout=2, proxy=None, logger=WIRE_LOG,
+                open_timeout=10, close_timeout=2, proxy=None,
+                ping_interval=PING_S, ping_timeout=PONG_S, logger=WIRE_LOG,
             )
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake) as error:

@@ -314,3 +314,19 @@ def test_a_lost_connection_does_not_use_up_the_time_for_an_answer(
 
         monkeypatch.setattr(game._connection.updated, "wait", wait)
         assert game.act(FRAME).observation == 3
+
+
+def test_a_polite_close_ends_a_session_that_could_be_resumed() -> None:
+    with background_server(RandomPolicy()) as server:
+        exit_stack, connection, welcome = open_connection(
+            server.url, Hello(spec=SPEC, resumable=True)
+        )
+        with exit_stack:
+            assert welcome.resume
+            connection.close()
+        with closing(watch(server.url)) as messages:
+            for state in messages:
+                assert isinstance(state, State)
+                if not state.sessions:
+                    break
+                assert state.sessions[0].connected

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.cli.serving import announce, watched_actions
+from agent_core.cli.serving import announce, connection_remarks, watched_actions
 from bridges.client import BridgeClient, connect
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.messages import SessionState, State
@@ -203,3 +203,15 @@ def test_play_reports_a_table(
     text = capsys.readouterr().out
     assert "age_ms p95" in text
     assert "{" not in text
+
+
+def test_a_lost_connection_is_a_line_and_its_return_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    on_state = connection_remarks()
+    for state, detail in (
+        ("connecting", "ws://a"), ("playing", "attached"), ("reconnecting", "lost"),
+        ("playing", "resumed"), ("closed", "over"),
+    ):  # fmt: skip
+        on_state(state, detail)
+    assert capsys.readouterr().err.splitlines() == ["reconnecting: lost", "playing: resumed"]

@@ -20,7 +20,7 @@ from agent_core.tokens.vocabulary import CAPTION
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from bridges.errors import PolicyError
 from bridges.policy import ActionText, Decision, PlannedAction, PolicyRequest, PolicySession
-from bridges.protocol.messages import QUERY_KINDS
+from bridges.protocol.fields import QUERY_KINDS
 from games import GameSpec, did_you_mean
 from games.resize import resize_frame
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import random
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -20,25 +20,35 @@ from bridges.connection import (
     open_connection,
     receive,
 )
-from bridges.errors import BridgeError
+from bridges.errors import AnswerError, BridgeError
 from bridges.protocol import frames
+from bridges.protocol.backoff import Backoff
+from bridges.protocol.client_session import ClientSession, with_hint
+from bridges.protocol.fields import Message, Owner
 from bridges.protocol.messages import (
     Act,
     Answer,
+    Control,
+    Correct,
     ErrorMessage,
     Event,
     FromServer,
     Hello,
     Instruct,
     Query,
+    Say,
     State,
     Subscribe,
     Welcome,
 )
+from bridges.protocol.step_report import StepReport, right_fields
+from bridges.reconnect import ConnectionState, ReconnectingConnection
 from games import Frame, GameSpec
 
 MAX_RAW_BYTES = 64 << 10
 """Frames up to this size travel raw, larger ones as JPEG."""
+DEFAULT_BACKOFF = Backoff()
+_T = TypeVar("_T")
 WatchMessage = Act | Event | Instruct | State
 
 
@@ -46,158 +56,157 @@ class BridgeClient:
     """One game attached to a server; a thread receives, so an instruction typed elsewhere arrives at once.
 
     Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `current_action()` whenever a step is
-    due. `clock` returns seconds; only the age of an answer is measured by it.
+    due. A lost connection is opened again and the session resumed: texts wait for it, `act` and `ask` wait longer,
+    frames of realtime play are dropped. A method raises
+    `AnswerError` where only its own picture or query has no answer, and `BridgeError` once the session is over.
     """
 
-    def __init__(
-        self,
-        exit_stack: ExitStack,
-        connection: ClientConnection,
-        welcome: Welcome,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.welcome = welcome
-        self.console_instruction: str | None = None
-        """What a console asks for, until it is released."""
-        self._own_instruction = welcome.instruction
-        self._exit_stack = exit_stack
-        self._connection = connection
+    def __init__(self, connection: ReconnectingConnection, clock: Callable[[], float]) -> None:
+        self._connection, self._session = connection, connection.session
         self._clock = clock
-        self._number = 0
-        self._episode_end = 0
-        """Number of the last observation of the episode before."""
-        self._sent_at: dict[int, float] = {}
-        self._act: Act | None = None
-        self._act_received_at = self._act_frame_sent_at = 0.0
-        self._answers: dict[int, str] = {}
-        self._queries = 0
-        self._error: BridgeError | None = None
-        self._updated = threading.Condition()
-        self._thread = threading.Thread(target=self._receive, daemon=True)
-        self._thread.start()
 
-    def send(self, frame: Frame) -> int:
-        """Send an observation (H, W, 3) uint8 RGB; returns its number. Raises `BridgeError` for a frame too large."""
-        try:
-            data = frames.pack(frame, self._number + 1, time.monotonic_ns(), _codec(frame))
-        except frames.FrameError as error:
-            raise BridgeError(str(error)) from None
-        with self._updated:
-            self._number += 1
-            self._sent_at[self._number] = self._clock()
-        self._transmit(data)
-        return self._number
-
-    def act(self, frame: Frame, timeout_s: float = REPLY_TIMEOUT_S) -> Act:
-        """Send an observation and wait for its whole answer; raises `BridgeError` where none comes."""
-        number = self.send(frame)
-        with self._updated:
-            ready = self._updated.wait_for(
-                lambda: self._error or (self._act and self._act.observation == number), timeout_s
-            )
-            if self._error:
-                raise self._error
-            if not ready or self._act is None:
-                raise BridgeError(f"no action within {timeout_s:g} s")
-            return self._act
-
-    def current_action(self, step: int | None = None) -> Act | None:
-        """The action due now by the newest answer; None once its time has passed: then release all keys (the failsafe).
-
-        Of planned actions it is the one of this step, and the last is held. Steps are counted by the clock from when
-        the picture was sent; a game that sends one at every step can give the number of the picture of this step.
-        """
-        with self._updated:
-            if self._error:
-                raise self._error
-            act, now = self._act, self._clock()
-            if act is None or 1000 * (now - self._act_received_at) > act.valid_ms:
-                return None
-            if step is not None:
-                return act.at_step(step - act.observation)
-            age_ms = 1000 * (now - self._act_frame_sent_at)
-            return act.at_step(int(age_ms / act.step_ms) if act.step_ms else 0)
+    @property
+    def welcome(self) -> Welcome:
+        """The server's newest welcome."""
+        assert self._session.welcome is not None
+        return self._session.welcome
 
     @property
     def instruction(self) -> str:
         """What counts now: a console's instruction, else this game's."""
-        console = self.console_instruction
-        return self._own_instruction if console is None else console
+        return self._session.instruction
+
+    @property
+    def console_instruction(self) -> str | None:
+        """What a console asks for, until it is released."""
+        return self._session.console_instruction
+
+    @property
+    def owner(self) -> Owner:
+        """Whose actions count, also where a console decided it."""
+        return self._session.owner
+
+    @property
+    def is_connected(self) -> bool:
+        return self._session.is_connected
+
+    def send(self, frame: Frame, **report: Any) -> int:
+        """Send an observation (H, W, 3) uint8 RGB; returns its number. Raises `BridgeError` for a frame too large.
+
+        `report` tells of the step before it: `executed`, `input`, `reward`, `score`, `state` (see `StepReport`).
+        """
+        return self._observe(frame, report, awaited=False)
+
+    def act(self, frame: Frame, timeout_s: float = REPLY_TIMEOUT_S, **report: Any) -> Act:
+        """Send an observation and wait for its whole answer.
+
+        Raises `AnswerError` where this picture has none: play on with the null action. The time of a lost connection
+        does not count.
+        """
+        number = self._observe(frame, report, awaited=True)
+        try:
+            return self._wait_for(lambda: self._session.take_act(number), timeout_s, "action")
+        finally:
+            self._session.forget_act(number)
+
+    def current_action(self, step: int | None = None) -> Act | None:
+        """The action due now by the newest answer; None once its time has passed or the connection is lost: then
+        release all keys (the failsafe).
+
+        Of planned actions it is the one of this step, and the last is held. Steps are counted by the clock from when
+        the picture was sent; a game that sends one at every step can give the number of the picture of this step.
+        """
+        with self._connection.updated:
+            if self._connection.error:
+                raise self._connection.error
+            return self._session.action_due(self._clock(), step)
 
     def instruct(self, text: str) -> None:
         """Change the game's instruction; one from a console goes before it until it is released there."""
-        message = build(Instruct, text=text)
-        self._own_instruction = text
-        self._transmit(message.model_dump_json())
+        self._send_text(build(Instruct, text=text))
 
     def event(self, **values: Any) -> None:
         """Report reward, terminated, truncated, success (see `messages.Event`).
 
         After the end of an episode, `current_action` ignores answers to its observations.
         """
-        message = build(Event, **values)
-        if message.terminated or message.truncated:
-            with self._updated:
-                self._act, self._episode_end = None, self._number
-        self._transmit(message.model_dump_json())
+        self._send_text(build(Event, **values))
+
+    def control(self, owner: Owner) -> None:
+        """Say whose actions count: "human", "agent" or "shared"."""
+        self._send_text(build(Control, owner=owner))
+
+    def correct(self, text: str) -> None:
+        """A person's words about what the agent should have done."""
+        self._send_text(build(Correct, text=text))
+
+    def say(self, text: str) -> None:
+        """A person's words about what happens."""
+        self._send_text(build(Say, text=text))
 
     def ask(self, kind: str, timeout_s: float = REPLY_TIMEOUT_S) -> str:
-        """Ask "next_action", "why" or "caption" about the newest observation."""
-        number = self._queries + 1
-        query = build(Query, id=number, kind=kind)
-        self._queries = number
-        self._transmit(query.model_dump_json())
-        with self._updated:
-            if not self._updated.wait_for(
-                lambda: number in self._answers or self._error, timeout_s
-            ):
-                raise BridgeError(f"no answer within {timeout_s:g} s")
-            if number not in self._answers:
-                assert self._error is not None
-                raise self._error
-            return self._answers.pop(number)
+        """Ask "next_action", "why" or "caption" about the newest observation; raises `AnswerError`."""
+        with self._connection.updated:
+            number = self._session.next_query()
+        self._send_text(build(Query, id=number, kind=kind))
+        try:
+            return self._wait_for(lambda: self._session.take_answer(number), timeout_s, "answer")
+        finally:
+            self._session.forget_query(number)
 
     def close(self) -> None:
         """Close the connection and end the receiving thread."""
-        self._exit_stack.close()
-        self._thread.join(2)
+        self._connection.close()
 
-    def _transmit(self, data: str | bytes) -> None:
+    def _observe(self, frame: Frame, report: dict[str, Any], *, awaited: bool) -> int:
+        meta = self._step_report(report)
+
+        def observe() -> int:
+            number = self._session.number + 1
+            data = frames.pack(frame, number, time.monotonic_ns(), _codec(frame), meta=meta)
+            self._session.observe(data, self._clock(), awaited=awaited)
+            return number
+
         try:
-            self._connection.send(data)
-        except ConnectionClosed as closed:
-            raise closed_error(closed) from None
+            return self._connection.transact(observe)
+        except frames.FrameError as error:
+            raise BridgeError(str(error)) from None
 
-    def _receive(self) -> None:
-        error = BridgeError("the server closed the connection")
-        try:
-            for message in receive(self._connection):
-                with self._updated:
-                    self._apply(message)
-                    self._updated.notify_all()
-        except BridgeError as broken:
-            error = broken
-        with self._updated:
-            self._error = self._error or error
-            self._updated.notify_all()
+    def _step_report(self, values: dict[str, Any]) -> bytes:
+        """The JSON of a picture; raises `BridgeError` for a field that is unknown or wrong."""
+        if not values:
+            return b""
+        if unknown := sorted(values.keys() - StepReport.model_fields.keys()):
+            raise BridgeError(
+                f"{unknown[0]}: no such field; there are {', '.join(StepReport.model_fields)}"
+            )
+        report, problems = right_fields(values, self._session.spec)
+        if problems:
+            raise BridgeError(str(problems[0]))
+        return report.model_dump_json(exclude_none=True).encode()
 
-    def _apply(self, message: FromServer) -> None:
-        match message:
-            case Act():
-                self._store_act(message)
-            case Instruct():
-                self.console_instruction = None if message.release else message.text
-            case Answer():
-                self._answers[message.id] = message.text
-            case ErrorMessage():
-                self._error = error_of(message)
+    def _send_text(self, message: Message) -> None:
+        if not self._connection.transact(lambda: self._session.send(message)):
+            raise BridgeError("too many messages wait for the server: send less, or close")
 
-    def _store_act(self, act: Act) -> None:
-        if act.observation <= self._episode_end:
-            return
-        self._act, self._act_received_at = act, self._clock()
-        self._act_frame_sent_at = self._sent_at.get(act.observation, self._act_received_at)
-        self._sent_at = {n: at for n, at in self._sent_at.items() if n > act.observation}
+    def _wait_for(
+        self, take: Callable[[], _T | AnswerError | None], timeout_s: float, what: str
+    ) -> _T:
+        """What `take` returns once it is something; while there is no connection the time does not run."""
+        deadline = time.monotonic() + timeout_s
+        with self._connection.updated:
+            while (result := take()) is None:
+                if self._connection.error:
+                    raise self._connection.error
+                remaining_s = deadline - time.monotonic()
+                if not self._session.is_connected:
+                    self._connection.updated.wait(1)
+                    deadline = time.monotonic() + timeout_s
+                elif not self._connection.updated.wait(max(0.0, remaining_s)):
+                    raise BridgeError(f"no {what} within {timeout_s:g} s")
+        if isinstance(result, AnswerError):
+            raise result
+        return result
 
     def __enter__(self) -> BridgeClient:
         return self
@@ -220,17 +229,38 @@ def connect(
     token: str | None = None,
     tasks: tuple[str, ...] = (),
     seed: int | None = None,
+    owner: str = "agent",
+    on_state: Callable[[ConnectionState, str], None] = lambda state, detail: None,
+    on_error: Callable[[AnswerError], None] = lambda error: None,
+    on_message: Callable[[FromServer], None] = lambda message: None,
+    backoff: Backoff = DEFAULT_BACKOFF,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] | None = None,
+    jitter: Callable[[], float] = random.random,
 ) -> BridgeClient:
     """Attach a game; raises `BridgeError` with one line where the server is away or refuses.
 
     `url` is `ws://host:port/v1`, or any form that `protocol.address` accepts. `mode` is lockstep or realtime.
+    `on_state(state, detail)` gets connecting, playing, reconnecting and closed, `on_error` every error that the server
+    reports, `on_message` every message once; they are called in the receiving thread. Only the age of an answer and the
+    time of a lost connection are measured by `clock`, in seconds; `backoff`, `sleep` and `jitter` (0 to 1) say when to
+    try again.
     """
     hello = build(
         Hello, spec=spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed,
-        sdk="iafm-python",
+        owner=owner, sdk="iafm-python",
     )  # fmt: skip
-    return BridgeClient(*open_connection(url, hello), clock)
+
+    def receive(message: FromServer) -> None:
+        on_message(message)
+        if isinstance(message, ErrorMessage):
+            on_error(AnswerError(with_hint(message), message.code))
+
+    connection = ReconnectingConnection(
+        url, ClientSession(hello), backoff=backoff, clock=clock, sleep=sleep, jitter=jitter,
+        on_state=on_state, on_message=receive,
+    )  # fmt: skip
+    return BridgeClient(connection, clock)
 
 
 def ask(url: str, kind: str, *, session: str | None = None, token: str | None = None) -> str:

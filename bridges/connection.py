@@ -6,45 +6,56 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bridges.errors import BridgeError
+from bridges.errors import BridgeError, DisconnectedError
 from bridges.protocol import messages
 from bridges.protocol.address import websocket_url
+from bridges.protocol.client_session import with_hint
+from bridges.protocol.fields import Message
 from bridges.protocol.messages import (
     MAX_MESSAGE,
     SUBPROTOCOL,
     ErrorMessage,
-    Event,
     FromServer,
     Hello,
-    Instruct,
     MessageError,
-    Query,
-    Subscribe,
     Welcome,
 )
 from bridges.protocol.wire_log import WIRE_LOG
 
 REPLY_TIMEOUT_S = 30.0
-_M = TypeVar("_M", Event, Hello, Instruct, Query, Subscribe)
+PING_S = 5.0
+"""A connection that has gone silent is noticed after this time and `PONG_S`."""
+PONG_S = 10.0
+_M = TypeVar("_M", bound=Message)
 
 
 def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:
-    """A connection behind its handshake; raises `BridgeError`."""
+    """A connection behind its handshake; raises `BridgeError`, `DisconnectedError` where another try may succeed."""
     url = websocket_url(url)
     exit_stack = ExitStack()
     try:
         connection = exit_stack.enter_context(
             connect(
                 url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
-                open_timeout=10, close_timeout=2, proxy=None, logger=WIRE_LOG,
+                open_timeout=10, close_timeout=2, proxy=None,
+                ping_interval=PING_S, ping_timeout=PONG_S, logger=WIRE_LOG,
             )
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise BridgeError(f"no server at {url}: {error}; start one with `iafm serve`") from None
+        reason = f"no server at {url}: {error}; start one with `iafm serve`"
+        if isinstance(error, InvalidStatus) and error.response.status_code < 500:
+            raise BridgeError(reason) from None
+        raise DisconnectedError(reason) from None
     except (ValueError, InvalidURI) as error:
         raise BridgeError(f"{url} is no server's address: {error}") from None
     try:
@@ -56,37 +67,49 @@ def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection
 
 def _welcome(connection: ClientConnection, hello: Hello) -> Welcome:
     """The server's answer to the hello; raises `BridgeError` with its reason where it refuses."""
-    problem: BridgeError | None = None
+    problem: ErrorMessage | None = None
     try:
         connection.send(hello.model_dump_json())
         for message in receive(connection, REPLY_TIMEOUT_S):
             if isinstance(message, Welcome):
                 return message
             if isinstance(message, ErrorMessage):
-                problem = error_of(message)
+                problem = message
     except ConnectionClosed as closed:
         raise closed_error(closed) from None
-    except BridgeError as error:
-        raise problem or error from None
-    raise problem or BridgeError("the server closed the connection without a welcome")
+    except DisconnectedError as error:
+        if problem is not None:
+            raise DisconnectedError(with_hint(problem), error.code) from None
+        raise
+    raise DisconnectedError("the server closed the connection without a welcome", 1000)
 
 
 def receive(connection: ClientConnection, timeout_s: float | None = None) -> Iterator[FromServer]:
-    """The server's text messages until it closes; raises `BridgeError` where none comes within `timeout_s`."""
+    """As `receive_text`, as messages; those of unknown types are left out."""
+    for text in receive_text(connection, timeout_s):
+        try:
+            message = messages.from_server(text)
+        except MessageError as error:
+            raise foreign_error(error) from None
+        if message is not None:
+            yield message
+
+
+def receive_text(connection: ClientConnection, timeout_s: float | None = None) -> Iterator[str]:
+    """The server's text messages until it closes; raises `DisconnectedError`, also where none comes in time."""
     while True:
         try:
             data = connection.recv(timeout=timeout_s)
-            message = messages.from_server(data) if isinstance(data, str) else None
         except TimeoutError:
-            raise BridgeError(f"no answer within {timeout_s:g} s") from None
-        except ConnectionClosedOK:
-            return
+            raise DisconnectedError(f"no answer within {timeout_s:g} s") from None
+        except ConnectionClosedOK as closed:
+            if closed.rcvd is not None and closed.rcvd.code == 1000:
+                return
+            raise closed_error(closed) from None
         except ConnectionClosed as closed:
             raise closed_error(closed) from None
-        except MessageError as error:
-            raise BridgeError(f"the server does not speak {SUBPROTOCOL}: {error}") from None
-        if message is not None:
-            yield message
+        if isinstance(data, str):
+            yield data
 
 
 def build(model: type[_M], **values: Any) -> _M:
@@ -99,11 +122,18 @@ def build(model: type[_M], **values: Any) -> _M:
 
 def error_of(error: ErrorMessage) -> BridgeError:
     """The server's error as an exception, with its way out."""
-    return BridgeError(f"{error.message}; {error.hint}" if error.hint else error.message)
+    return BridgeError(with_hint(error))
 
 
-def closed_error(error: ConnectionClosed) -> BridgeError:
+def foreign_error(error: MessageError) -> BridgeError:
+    """A message that is none, as an exception."""
+    return BridgeError(f"the server does not speak {SUBPROTOCOL}: {error}")
+
+
+def closed_error(error: ConnectionClosed) -> DisconnectedError:
     """A closed connection as an exception, with the server's code and reason."""
     close = error.rcvd
     reason = f"{close.code} {close.reason}" if close else "connection lost"
-    return BridgeError(f"the server ended the session: {reason}")
+    return DisconnectedError(
+        f"the server ended the session: {reason}", close.code if close else None
+    )

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from bridges.client import BridgeClient, connect
+from bridges.errors import AnswerError
 from bridges.protocol.messages import Act
+from bridges.reconnect import ConnectionState
 from games import Action, Env, Frame
 
 
@@ -27,6 +29,8 @@ class PlayReport:
     seconds: float = 0.0
     first_action_s: float | None = None
     dropped: int = 0
+    failed: int = 0
+    """Pictures without an answer, at which the null action was played."""
     age_ms: list[float] = field(default_factory=list)
     infer_ms: list[float] = field(default_factory=list)
 
@@ -53,6 +57,7 @@ class PlayReport:
             "age_ms": _percentiles(self.age_ms),
             "infer_ms": _percentiles(self.infer_ms),
             "dropped": self.dropped,
+            "failed": self.failed,
         }
 
 
@@ -76,6 +81,8 @@ def play(
     on_step: Callable[[Act | None, dict[str, Any]], None] | None = None,
     on_episode: Callable[[dict[str, Any], PlayReport], None] | None = None,
     on_instruct: Callable[[str | None], bool] = lambda text: False,
+    on_state: Callable[[ConnectionState, str], None] = lambda state, detail: None,
+    on_error: Callable[[AnswerError], None] = lambda error: None,
     stop: Callable[[PlayReport], bool] = lambda report: False,
 ) -> PlayReport:
     """Play one episode per start; Ctrl-C returns the report so far. Raises `BridgeError`.
@@ -83,10 +90,13 @@ def play(
     `pace_hz` None steps as fast as it can. `on_step` gets the answer and the step's info, `on_episode` the last info of
     an episode (`success` None: without a verdict). `on_instruct` gets a console's instruction, again in every episode
     until it is released, and then None; it returns whether the game now judges by what counts. Where it does not, the
-    episode has no verdict.
+    episode has no verdict. Where a picture has no answer the null action is played; a server that was restarted is
+    waited for (`on_state` and `on_error` as in `connect`).
     """
     started = time.monotonic()
-    with connect(url, env.game, mode=mode, token=token, tasks=tasks) as client:
+    with connect(
+        url, env.game, mode=mode, token=token, tasks=tasks, on_state=on_state, on_error=on_error
+    ) as client:
         rollout = _Rollout(
             env, client, started, mode == "lockstep", pace_hz, on_step, on_instruct, stop
         )
@@ -172,7 +182,11 @@ class _Rollout:
     def _answer(self, frame: Frame, due: float) -> Act | None:
         """The answer to a frame; in real time whatever is due when the step ends."""
         if self._lockstep:
-            return self._client.act(frame)
+            try:
+                return self._client.act(frame)
+            except AnswerError:
+                self.report.failed += 1
+                return None
         number = self._client.send(frame)
         _wait_until(due + self._period_s)
         return self._client.current_action(number)  # the step is counted, not the time it took

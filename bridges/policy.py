@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridges.protocol.messages import ActionText, Decision, PlannedAction
+from bridges.protocol.decision import ActionText, Decision, PlannedAction
 from games import Action, Frame, GameSpec
 
 __all__ = [

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 from bridges.client import connect
+from bridges.errors import AnswerError
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from games import Button, FrameSize, GameSpec
@@ -33,11 +34,19 @@ def draw(x: int) -> np.ndarray:
     return frame
 
 
+def report(state: str, detail: str) -> None:
+    print(f"{state}: {detail}")  # also when the server is away, and when it is there again
+
+
 def play(url: str, steps: int) -> None:
     x = 2
-    with connect(url, SPEC, instruction="go to the middle") as agent:
+    with connect(url, SPEC, instruction="go to the middle", on_state=report) as agent:
         for step in range(steps):
-            act = agent.act(draw(x))
+            try:
+                act = agent.act(draw(x))
+            except AnswerError as error:  # this picture has no answer: press nothing, play on
+                print(error)
+                continue
             x = min(40, max(0, x + act.action["east"] - act.action["west"]))
             if step % 10 == 0:
                 print(f"step {step}: at {x}, next: {act.words}")

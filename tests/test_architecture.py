@@ -25,7 +25,7 @@ LAYERS: dict[str, list[set[str]]] = {
         *({"formats"}, {"__init__"}),
     ],
     "bridges": [
-        *({"errors"}, {"protocol"}, {"connection"}, {"client"}, {"play"}),
+        *({"errors"}, {"protocol"}, {"connection"}, {"reconnect"}, {"client"}, {"play"}),
         *({"policy"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }

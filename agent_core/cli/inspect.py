@@ -65,10 +65,10 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument(
         "what",
-        choices=("play", "infer", "train", "env", "wire", "episodes", "crash"),
+        choices=("play", "infer", "train", "env", "wire", "episodes", "crash", "cuts"),
         help="play over the wire, the model alone, its training, the game, many players on one server, memory and "
         "time of what looks after episodes; crash: what recordings and imports lose when they are killed, or run "
-        "into a full disk",
+        "into a full disk; cuts: a session whose connection is cut again and again",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -80,6 +80,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument(
         "--minutes", type=positive_number, default=5.0, help="episodes: length of the play"
     )
+    bench.add_argument("--cuts", type=positive_int, default=200, help="cuts: how many")
     _add_bench_model(bench)
     _add_bench_crash(bench)
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -214,6 +215,10 @@ def run_bench(args: argparse.Namespace) -> int:
             from agent_core.bench.episodes import bench_episodes
 
             report = bench_episodes(args.minutes)
+        case "cuts":
+            from bridges.testing.cuts import bench_cuts
+
+            report = bench_cuts(args.cuts)
         case "wire":
             report = _bench_wire(args.seconds)
         case _:

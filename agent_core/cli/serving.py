@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,8 +258,22 @@ def run_play(args: argparse.Namespace) -> int:
         report = play(
             env, args.url, starts, mode=mode, pace_hz=pace_hz, token=token,
             on_episode=lambda _, report: update(report.episodes, args.episodes),
+            on_state=connection_remarks(), on_error=lambda error: remark(f"{error.code}: {error}"),
         ).summary()  # fmt: skip
     return answer(report, args.json, lambda: fields(report))
+
+
+def connection_remarks() -> Callable[[str, str], None]:
+    """A remark when the connection is lost, and one when it is there again."""
+    lost = False
+
+    def on_state(state: str, detail: str) -> None:
+        nonlocal lost
+        if state == "reconnecting" or (state == "playing" and lost):
+            remark(f"{state}: {detail}")
+        lost = state == "reconnecting"
+
+    return on_state
 
 
 def run_ask(args: argparse.Namespace) -> int:

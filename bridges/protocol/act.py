@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bridges.protocol.messages import Act, Decision, Latency, Owner
+from bridges.protocol.decision import Decision, Latency
+from bridges.protocol.fields import Owner
+from bridges.protocol.messages import Act
 
 VALID_STEPS = 6
 """Steps of the game for which an action is valid; of several planned actions, for which the last is."""

@@ -19,15 +19,17 @@ from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
-from bridges.protocol.in_flight import InFlight
+from bridges.protocol.in_flight import InFlight, query_id_of
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.liveness import Liveness
+from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
-    MAX_INT,
     MAX_MESSAGE,
     VERSION,
+    Ack,
     Act,
     Answer,
     Bye,
@@ -39,7 +41,6 @@ from bridges.protocol.messages import (
     Hello,
     Instruct,
     MessageError,
-    Owner,
     Query,
     Say,
     Subscribe,
@@ -72,7 +73,7 @@ _STATES = {
 }
 _BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
-    ConnectionState.PLAYING: (Event, *_BY_ALL),
+    ConnectionState.PLAYING: (Event, Ack, *_BY_ALL),
     ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
     ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
@@ -89,6 +90,7 @@ class Connection:
         self._limits, self._token, self._opened = limits, token, now
         self._outgoing: list[str | bytes] = []
         self._welcomed = False
+        self._mailbox = Mailbox(lockstep=False, capacity=0)
         self._unknown_fields: list[str] = []
         self._in_flight = InFlight(limits)
         self._pictures = Lane("pictures", limits.pictures, now)
@@ -171,7 +173,9 @@ class Connection:
             self._check_agent(encoded)
         except FrameError as error:
             self._queue(
-                ErrorMessage(code="bad_picture", message=str(error), observation=_number(data))
+                ErrorMessage(
+                    code="bad_picture", message=str(error), observation=frames.number_of(data)
+                )
             )
             return self._close_with(error.code, str(error))
         if lockstep and not self._takes_off(encoded, len(data)):
@@ -212,7 +216,11 @@ class Connection:
         query_id: int | None = None
         try:
             value = messages.read_object(data)
-            query_id = _query_id(value)
+            query_id = query_id_of(value)
+            is_new = self._mailbox.receive(value)
+            self._queue_all(self._mailbox.take_acks())
+            if not is_new:
+                return []
             message = messages.client_message(value)
         except MessageError as error:
             return self._mistake("bad_message", str(error), now, path=error.path, id=query_id)
@@ -233,6 +241,9 @@ class Connection:
             return self._mistake("not_allowed", reason, now, path="type")
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
+        if isinstance(message, Ack):
+            self._mailbox.settle(message.received)
+            return []
         assert self.hello is not None
         agent = getattr(message, "agent", 0)
         if agent >= self.hello.agents:
@@ -269,15 +280,20 @@ class Connection:
         instruction: str,
         warnings: Iterable[str],
         owner: Owner = "agent",
+        resume: Resumption | None = None,
     ) -> None:
-        """Answer the hello with a welcome."""
+        """Answer the hello with a welcome; to a resumed session, what it did not acknowledge follows."""
         if self._welcomed or self.hello is None:
             raise RuntimeError("a welcome answers a hello, once")
         self._welcomed = True
+        resume = resume or Resumption("", self._mailbox)
+        if resume.resumed:
+            resume.mailbox.settle(self.hello.received)
         ignored = (f"hello.{name[:50]} is not known here: ignored" for name in self._unknown_fields)
-        self.send(
+        self._queue(
             Welcome(
                 session=session,
+                **resume.fields(),
                 policy=policy,
                 instruction=instruction,
                 warnings=(*warnings, *ignored),
@@ -288,6 +304,8 @@ class Connection:
                 agents=self.hello.agents,
             )
         )
+        self._mailbox = resume.mailbox
+        self._outgoing += self._mailbox.waiting()
 
     def refuse(self, error: ErrorMessage, code: int = 4400) -> None:
         """Send an error and close."""
@@ -295,8 +313,13 @@ class Connection:
         self.close(code, error.message)
 
     def send(self, message: Any) -> None:
-        """Queue a message model, or text or bytes as they are; an answer or error settles what it names."""
+        """Queue a message model, or text or bytes as they are; an answer or error settles what it names.
+
+        After the end, what must arrive waits for the connection that resumes the session.
+        """
         if self.is_closed:
+            if not isinstance(message, str | bytes):
+                self._mailbox.encode(message)
             return
         match message:
             case Act(observation=number, agent=agent):
@@ -309,9 +332,9 @@ class Connection:
 
     def _queue(self, message: Any) -> None:
         is_encoded = isinstance(message, str | bytes)
-        self._outgoing.append(message if is_encoded else message.model_dump_json())
+        self._outgoing.append(message if is_encoded else self._mailbox.encode(message))
 
-    def _queue_all(self, messages: Iterable[ErrorMessage]) -> None:
+    def _queue_all(self, messages: Iterable[ErrorMessage | Ack]) -> None:
         for message in messages:
             self._queue(message)
 
@@ -370,14 +393,3 @@ class Connection:
     def _close_with(self, code: int, reason: str) -> list[Received]:
         self.close(code, reason)
         return []
-
-
-def _query_id(value: dict[str, Any]) -> int | None:
-    """The id in a message that may be wrong otherwise, where it is one."""
-    query_id = value.get("id")
-    return query_id if type(query_id) is int and abs(query_id) <= MAX_INT else None
-
-
-def _number(data: bytes) -> int | None:
-    """The observation number of a damaged message, where it has a header."""
-    return int.from_bytes(data[12:16], "little") if len(data) >= frames.HEADER.size else None

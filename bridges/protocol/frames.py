@@ -161,6 +161,11 @@ def pack(
     return header + meta + payload
 
 
+def number_of(data: bytes) -> int | None:
+    """The observation number of a binary message that may be damaged, where it has a header."""
+    return int.from_bytes(data[12:16], "little") if len(data) >= HEADER.size else None
+
+
 def unpack(data: bytes) -> EncodedFrame:
     """Check a binary message without decoding it; raises `FrameError`."""
     if len(data) < HEADER.size:

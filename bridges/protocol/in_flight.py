@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import Any
 
+from bridges.protocol.fields import MAX_INT
 from bridges.protocol.limits import ConnectionLimits
 
 
@@ -56,3 +58,9 @@ class InFlight:
     def clear(self) -> None:
         self._observations.clear()
         self._queries.clear()
+
+
+def query_id_of(value: dict[str, Any]) -> int | None:
+    """The id in a message that may be wrong otherwise, where it is one."""
+    number = value.get("id")
+    return number if type(number) is int and abs(number) <= MAX_INT else None

@@ -5,13 +5,9 @@ Unknown fields are ignored (a newer peer may send more); wrong types are an erro
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     FailFast,
     Field,
     TypeAdapter,
@@ -19,7 +15,24 @@ from pydantic import (
 )
 
 from bridges.protocol import strict_json
-from games import Action, GameSpec
+from bridges.protocol.decision import Decision, Latency
+from bridges.protocol.fields import (
+    MAX_AGENTS,
+    AgentNumber,
+    ClockTime,
+    Count,
+    Id,
+    InstructionText,
+    Message,
+    Milliseconds,
+    ObservationNumber,
+    Owner,
+    QueryKind,
+    ReportedAction,
+    Reward,
+    SessionName,
+)
+from games import GameSpec
 from games.validation_error import FirstError, first_error
 
 SUBPROTOCOL = "iafm.bridge.v1"
@@ -30,36 +43,6 @@ MAX_TEXT = 256 << 10
 """Bytes of a text message."""
 MAX_DEPTH = 32
 """Levels of arrays and objects in a text message."""
-MAX_INT = 2**53 - 1
-"""Largest integer that every JSON reader takes exactly."""
-MAX_REWARD = 1e15
-"""Largest magnitude of a reward or score, so that the sum of an episode's stays finite."""
-
-InstructionText = Annotated[str, Field(max_length=500)]
-JsonFloat = Annotated[
-    float,
-    Field(allow_inf_nan=True),
-    AfterValidator(lambda value: value if isfinite(value) else 0.0),
-]
-"""A number; NaN and infinity, which JSON does not have, become 0."""
-Reward = Annotated[float, Field(ge=-MAX_REWARD, le=MAX_REWARD)]
-ReportedAction = Annotated[dict[Annotated[str, Field(max_length=48)], Any], Field(max_length=256)]
-"""An action, or a part of one, which the game's spec has yet to check."""
-Count = Annotated[int, Field(ge=0, le=MAX_INT)]
-Id = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
-ObservationNumber = Annotated[int, Field(ge=0, lt=2**32)]
-"""The number in a picture's header."""
-Milliseconds = Annotated[float, Field(ge=0)]
-ClockTime = Annotated[float, Field(ge=-1e15, le=1e15)]
-"""Milliseconds of a clock that begins anywhere."""
-Owner = Literal["human", "agent", "shared"]
-"""Whose actions the game applies: a person's, the agent's, or the agent's until a person presses something."""
-MAX_AGENTS = 16
-AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS)]
-"""Which of a connection's agents; a message that comes from a console names the session instead."""
-SessionName = Annotated[str, Field(max_length=100)]
-QueryKind = Literal["next_action", "why", "caption"]
-QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
 
 class MessageError(ValueError):
@@ -68,12 +51,6 @@ class MessageError(ValueError):
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
         self.path = path
-
-
-class Message(BaseModel):
-    """Frozen; unknown fields are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 _M = TypeVar("_M", bound=Message)
@@ -88,6 +65,12 @@ class Hello(Message):
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
+    resumable: bool = False
+    """Whether the session shall outlive its connection for a while."""
+    resume: str | None = Field(None, max_length=100, repr=False)
+    """Key of the session to go on with."""
+    received: Count = 0
+    """Number of the newest message that the client has from the session to go on with."""
     mode: Literal["realtime", "lockstep"] = "realtime"
     instruction: InstructionText = ""
     tasks: Annotated[tuple[InstructionText, ...], FailFast()] = Field((), max_length=100)
@@ -102,6 +85,14 @@ class Welcome(Message):
     type: Literal["welcome"] = "welcome"
     version: Count = VERSION
     session: str
+    resume: str = Field("", repr=False)
+    """Key of a resumable session; empty where it is none."""
+    resumed: bool = False
+    """Whether it is the session of the hello's key."""
+    received: Count = 0
+    """Number of the newest message that the server has from a resumed session."""
+    observation: ObservationNumber | None = None
+    """Number of the newest observation that the server has from a resumed session in lockstep."""
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
@@ -206,46 +197,6 @@ class Answer(Message):
     text: str
 
 
-class ActionText(Message):
-    """An action in words with its probability."""
-
-    words: str
-    probability: JsonFloat
-
-
-class PlannedAction(Message):
-    """An action for a later step, valid unless a newer decision comes; also in words."""
-
-    action: Action
-    words: str
-
-
-class Decision(Message):
-    """An action of the game, in words, with its probability as a whole.
-
-    `later` are the planned actions of the steps after it, in order, where the policy plans a chunk.
-    """
-
-    action: Action
-    words: str
-    probability: JsonFloat
-    alternatives: tuple[ActionText, ...] = ()
-    """Most probable actions, best first."""
-    entropy: JsonFloat = 0.0
-    """Of the first token's distribution, in nats."""
-    later: tuple[PlannedAction, ...] = ()
-
-
-class Latency(Message):
-    """Server time of one observation in milliseconds: waiting, inference, and all of it together."""
-
-    queue_ms: Milliseconds
-    infer_ms: Milliseconds
-    age_ms: Milliseconds
-    batch: Count = 1
-    """Observations answered in the same pass."""
-
-
 class Act(Decision):
     """The decision for one observation, with what the game needs to apply it."""
 
@@ -291,6 +242,8 @@ class SessionState(Message):
     hz: Annotated[float, Field(ge=0)]
     dropped: Count
     owner: Owner = "agent"
+    connected: bool = True
+    """False while a lost session may still be resumed."""
 
 
 class State(Message):
@@ -314,6 +267,13 @@ class ErrorMessage(Message):
     agent: AgentNumber = 0
 
 
+class Ack(Message):
+    """All numbered messages up to this number have come."""
+
+    type: Literal["ack"] = "ack"
+    received: Count
+
+
 class Bye(Message):
     """The polite end of a connection."""
 
@@ -321,7 +281,7 @@ class Bye(Message):
 
 
 FromClient = Annotated[
-    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Bye,
+    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Ack | Bye,
     Field(discriminator="type"),
 ]
 FromServer = Annotated[
@@ -336,6 +296,7 @@ FromServer = Annotated[
     | State
     | Answer
     | ErrorMessage
+    | Ack
     | Bye,
     Field(discriminator="type"),
 ]
@@ -350,12 +311,17 @@ def from_client(text: str) -> FromClient | None:
 
 def from_server(text: str) -> FromServer | None:
     """Read a server's message; None for a type this version does not know."""
-    return _check(read_object(text), _server)  # type: ignore[no-any-return]
+    return server_message(read_object(text))
 
 
 def client_message(value: dict[str, Any]) -> FromClient | None:
     """As `from_client`, of an object that `read_object` read."""
     return _check(value, _client)  # type: ignore[no-any-return]
+
+
+def server_message(value: dict[str, Any]) -> FromServer | None:
+    """As `from_server`, of an object that `read_object` read."""
+    return _check(value, _server)  # type: ignore[no-any-return]
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -7,12 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bridges.protocol.fields import Message, ReportedAction, Reward
 from bridges.protocol.messages import (
     Event,
-    Message,
     MessageError,
-    ReportedAction,
-    Reward,
     parse_json,
 )
 from games import GameSpec

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
-from bridges.protocol.messages import Latency
+from bridges.protocol.decision import Latency
 from bridges.serving.sessions import QueuedObservation, Session, SessionRegistry, Work
 from games import Frame
 

@@ -14,6 +14,7 @@ from bridges.policy import Policy
 from bridges.protocol.act import act_message
 from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
+from bridges.protocol.mailbox import Resumption
 from bridges.protocol.messages import (
     Answer,
     Control,
@@ -43,9 +44,12 @@ from bridges.serving.sessions import (
     SessionRegistry,
     UnknownSessionError,
     Watcher,
+    new_resumption,
 )
 
 log = logging.getLogger("iafm.bridge")
+LOST = {1006, 4504}
+"""How a connection ends whose session may be resumed."""
 
 
 class Dispatcher:
@@ -102,6 +106,13 @@ class Dispatcher:
             if self.sessions.watchers:
                 self.sessions.broadcast(self.state(now).model_dump_json())
 
+    def tick(self, now: float) -> None:
+        """End the sessions that nobody resumed in time."""
+        for session in self.sessions.take_expired(
+            now, self._limits.resume_s, self._limits.detached
+        ):
+            self._release(session)
+
     # --- peers ---
 
     async def receive(self, peer: Peer, message: Received, now: float) -> None:
@@ -116,21 +127,32 @@ class Dispatcher:
             self._from_console(peer, message)
 
     def leave(self, peer: Peer) -> None:
-        """The peer's connection is over."""
+        """The peer's connection is over; its session stays for a while where it can be resumed."""
         if peer.watcher is not None:
             self.sessions.watchers.discard(peer.watcher)
-        if peer.session is not None:
-            self.sessions.remove(peer.session)
-            self._batcher.release(peer.session.player)
+        session = peer.session
+        if session is None or session.peer is not peer:
+            return
+        if session.resumption is not None and peer.connection.close_code in LOST:
+            session.detach(time.monotonic())
             self._changed = True
-            log.info("%s left", peer.session.name)
-        for session in peer.others:
+            log.info("%s lost its connection", session.name)
+        else:
             self.sessions.remove(session)
-            self._batcher.release(session.player)
+            self._release(session)
+        for other in peer.others:
+            self.sessions.remove(other)
+            self._release(other)
+
+    def _release(self, session: Session) -> None:
+        self._batcher.release(session.player)
+        self._changed = True
+        log.info("%s left", session.name)
 
     async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
         if hello.role == "play":
-            await self._attach(peer, hello)
+            if not self._resume(peer, hello, now):
+                await self._attach(peer, hello, now)
             return
         peer.watcher = Watcher(peer)
         if hello.role == "watch":
@@ -138,7 +160,32 @@ class Dispatcher:
         peer.connection.accept(session="", policy=self._policy.name, instruction="", warnings=())
         peer.send(self.state(now))
 
-    async def _attach(self, peer: Peer, hello: Hello) -> None:
+    def _resume(self, peer: Peer, hello: Hello, now: float) -> bool:
+        """Go on with the session of the hello's key; its connection until now, where there is one, ends."""
+        session = self.sessions.find_resumable(hello.resume) if hello.resume else None
+        lockstep = hello.mode == "lockstep"
+        if session is None or (session.player.spec, session.lockstep) != (hello.spec, lockstep):
+            return False
+        before, peer.session = session.peer, session
+        resumption = session.resume(peer, now)
+        before.close(4409, "another connection resumed this session")
+        self._changed = True
+        log.info("%s resumed", session.name)
+        self._accept(peer, session, resumption)
+        return True
+
+    def _accept(self, peer: Peer, session: Session, resumption: Resumption | None) -> None:
+        player = session.player
+        peer.connection.accept(
+            session=session.name,
+            policy=self._policy.name,
+            instruction=session.instruction,
+            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            owner=session.owner,
+            resume=resumption,
+        )
+
+    async def _attach(self, peer: Peer, hello: Hello, now: float) -> None:
         """A new session of the policy, or an error where it cannot play the game."""
         spec = hello.spec
         assert spec is not None
@@ -171,6 +218,8 @@ class Dispatcher:
             tasks=hello.tasks,
             owner=hello.owner,
             step_owner=hello.owner,
+            resumption=new_resumption(hello),
+            attached_at=now,
         )
         self.sessions.add(peer.session)
         peer.others = sessions_beside(peer.session, others)
@@ -178,13 +227,7 @@ class Dispatcher:
             self.sessions.add(session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
-        peer.connection.accept(
-            session=peer.session.name,
-            policy=self._policy.name,
-            instruction=hello.instruction,
-            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
-            owner=hello.owner,
-        )
+        self._accept(peer, peer.session, peer.session.resumption)
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
@@ -270,22 +313,31 @@ class Dispatcher:
             return self._policy.ask(session.player, query.kind)
 
         try:
-            text = await self._batcher.call(ask, session, is_wanted=peer.is_there)
+            text = await self._batcher.call(ask, session, is_wanted=lambda: self._is_wanted(peer))
             if text is not None:
-                peer.send(Answer(id=query.id, kind=query.kind, text=text))
+                peer.outbox.send(Answer(id=query.id, kind=query.kind, text=text))
         except BusyError as error:
-            peer.send(ErrorMessage(code="too_many", message=str(error), id=query.id))
+            problem = ErrorMessage(code="too_many", message=str(error), id=query.id)
+            peer.outbox.send(problem)
         except Exception as error:
             self._errors += 1
             log.exception("the policy could not answer %s", query.kind)
             reason = str(error) if isinstance(error, PolicyError) else "the policy could not answer"
-            peer.send(ErrorMessage(code="policy_failed", message=reason, id=query.id))
+            problem = ErrorMessage(code="policy_failed", message=reason, id=query.id)
+            peer.outbox.send(problem)
+
+    def _is_wanted(self, peer: Peer) -> bool:
+        """Whether anybody waits for the answer to a peer's query: itself, or who may resume its session."""
+        session = peer.session
+        if session is None or session.resumption is None:
+            return peer.is_there()
+        return self.sessions.get(session.name) is session
 
     # --- answers ---
 
     def _on_answer(self, completed: CompletedObservation) -> None:
         session, now = completed.session, time.monotonic()
-        if self.sessions.get(session.name) is not session:
+        if self.sessions.get(session.name) is not session or session.is_late(completed.observation):
             return
         act = act_message(
             completed.decision,

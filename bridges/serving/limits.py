@@ -30,5 +30,9 @@ class ServerLimits(ConnectionLimits):
     """Observations in a row that failed, after which a session is closed."""
     stuck_s: float = 15.0
     """Time without progress after which `/healthz` says so, where something waits."""
+    resume_s: float = 30.0
+    """Time for which a session that lost its connection can be resumed."""
+    detached: int = 16
+    """Sessions without a connection that may be resumed; of more the oldest end."""
     shutdown_s: float = 2.0
     """Time for a polite close of all connections; then they are aborted."""

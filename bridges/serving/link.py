@@ -40,7 +40,9 @@ class WebsocketLink(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._admission.leave(self)
-        if self.peer is not None:
+        if self.peer is not None and self.protocol.close_rcvd is not None:
+            self.peer.connection.close(1000, "the peer closed")
+        elif self.peer is not None:
             self.peer.connection.close(1006, "the connection was lost")
         super().connection_lost(exc)
 

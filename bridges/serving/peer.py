@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from bridges.protocol.connection import Connection
 from bridges.protocol.messages import ErrorMessage
-from bridges.serving.sessions import Session, Watcher
+from bridges.serving.sessions import Outbox, Session, Watcher
 
 
 class Link(Protocol):
@@ -35,6 +35,11 @@ class Peer:
     def session_of(self, agent: int) -> Session | None:
         """The session of one of a game's agents; None where it is no game."""
         return self.others[agent - 1] if agent and self.others else self.session
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where answers to its messages go, also once another connection has resumed its session."""
+        return self.session.peer if self.session is not None else self
 
     def send(self, message: Any) -> None:
         """Send a message model, or text or bytes as they are."""

@@ -131,6 +131,7 @@ class BridgeServer:
             now = time.monotonic()
             try:
                 keep_deadlines(self._admission, now)
+                self._dispatcher.tick(now)
                 self._dispatcher.report(now)
             except Exception:
                 log.exception("a deadline could not be kept")

@@ -7,14 +7,18 @@ person, the agent or both own a player; while they share it, whatever a person p
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bridges.policy import PolicySession
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.messages import Owner, SessionState
+from bridges.protocol.mailbox import Mailbox, Resumption
+from bridges.protocol.messages import Hello, SessionState
 from games import Action
 
 RATE_WINDOW = 100
@@ -90,6 +94,14 @@ class Session:
     """Its number on its connection."""
     step_owner: Owner = "agent"
     """Who owned the player when the newest observation came."""
+    resumption: Resumption | None = None
+    """Of a session that can be resumed."""
+    last_observation: int | None = None
+    """Number of the newest observation."""
+    attached_at: float = float("-inf")
+    """When its connection came, in seconds of the monotonic clock."""
+    detached_at: float | None = None
+    """When its connection was lost; None while there is one."""
 
     @property
     def current_instruction(self) -> str:
@@ -129,6 +141,7 @@ class Session:
         self.queue.append(
             QueuedObservation(encoded, self.current_instruction, now, self.owner, executed)
         )
+        self.last_observation = encoded.number
 
     def take(self) -> Work:
         """The oldest waiting observation."""
@@ -138,6 +151,25 @@ class Session:
         """Whether the policy's state must be cleared before it is used again; asking settles it."""
         due, self.reset_due = self.reset_due, False
         return due
+
+    def detach(self, now: float) -> None:
+        """Its connection is lost: keep what must arrive, and nothing that would be late."""
+        assert self.resumption is not None
+        self.peer, self.detached_at = _Absent(self.resumption.mailbox), now
+        if not self.lockstep:
+            self.dropped += len(self.queue)
+            self.queue.clear()
+
+    def resume(self, peer: Outbox, now: float) -> Resumption:
+        """Go on with another connection."""
+        assert self.resumption is not None
+        self.peer, self.attached_at, self.detached_at = peer, now, None
+        number = self.last_observation if self.lockstep else None
+        return replace(self.resumption, resumed=True, observation=number)
+
+    def is_late(self, observation: QueuedObservation) -> bool:
+        """Whether its answer is worth nothing any more: it was sent over an earlier connection, in realtime."""
+        return not self.lockstep and observation.received < self.attached_at
 
     def end_episode(self, *, success: bool | None) -> list[QueuedObservation]:
         """Count an episode (None: without a verdict); returns the observations that will not be answered any more."""
@@ -183,7 +215,29 @@ class Session:
             hz=round(self.hz(now), 1),
             dropped=self.dropped,
             owner=self.owner,
+            connected=self.detached_at is None,
         )
+
+
+class _Absent:
+    """Where messages go while a session has no connection: what must arrive waits in its mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def send(self, message: Any) -> None:
+        if not isinstance(message, str | bytes):
+            self._mailbox.encode(message)
+
+    def close(self, code: int, reason: str) -> None:
+        pass
+
+
+def new_resumption(hello: Hello) -> Resumption | None:
+    """A key that nobody can guess, and an empty mailbox; None where the hello does not ask, or has several agents."""
+    if not hello.resumable or hello.agents > 1:
+        return None
+    return Resumption(secrets.token_urlsafe(24), Mailbox(lockstep=hello.mode == "lockstep"))
 
 
 @dataclass(eq=False)
@@ -222,6 +276,32 @@ class SessionRegistry:
         names = ", ".join(map(repr, self._sessions))
         others = f"there are {names}" if names else "no game is attached yet"
         raise UnknownSessionError(others if name is None else f"no session {name!r}; {others}")
+
+    def find_resumable(self, key: str) -> Session | None:
+        """The session of a key; all keys are compared, in constant time."""
+        matches = [
+            session
+            for session in self
+            if session.resumption
+            and hmac.compare_digest(session.resumption.key.encode(), key.encode())
+        ]
+        return matches[0] if matches else None
+
+    def take_expired(self, now: float, resume_s: float, most: int) -> list[Session]:
+        """Remove detached sessions whose time is over, and the oldest of more than `most`."""
+        detached = sorted(
+            (session.detached_at, session.name, session)
+            for session in self
+            if session.detached_at is not None
+        )
+        expired = [
+            session
+            for place, (since, _, session) in enumerate(detached)
+            if now - since > resume_s or place < len(detached) - most
+        ]
+        for session in expired:
+            self.remove(session)
+        return expired
 
     @property
     def dropped(self) -> int:

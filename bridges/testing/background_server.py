@@ -18,11 +18,12 @@ def background_server(
     policy: Policy,
     *,
     host: str = "127.0.0.1",
+    port: int = 0,
     token: str | None = None,
     limits: ServerLimits | None = None,
 ) -> Iterator[BridgeServer]:
-    """A server of `policy` on a free port; raises what its start raises."""
-    server = BridgeServer(policy, host=host, port=0, token=token, limits=limits)
+    """A server of `policy`, on a free port for 0; raises what its start raises."""
+    server = BridgeServer(policy, host=host, port=port, token=token, limits=limits)
     started: queue.Queue[Callable[[], object] | Exception] = queue.Queue()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(server, started)))
     thread.start()

@@ -83,11 +83,13 @@ class MemoryClient:
     def __init__(self, bridge: Dispatcher, limits: ServerLimits = LIMITS) -> None:
         self.bridge, self.wire = bridge, MemoryLink()
         self.peer = Peer(Connection(limits, token=None, now=0), self.wire)
+        self.now = 0.0
+        """When its next messages come, in seconds."""
 
     async def send(self, data: dict[str, Any] | bytes) -> None:
         text = data if isinstance(data, bytes) else json.dumps(data)
-        for message in self.peer.connection.receive(text, 0):
-            await self.bridge.receive(self.peer, message, 0)
+        for message in self.peer.connection.receive(text, self.now):
+            await self.bridge.receive(self.peer, message, self.now)
         self.peer.flush()
 
     async def picture(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.cli.serving import announce, watched_actions
+from agent_core.cli.serving import announce, connection_remarks, watched_actions
 from bridges.client import BridgeClient, connect
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.messages import SessionState, State
@@ -106,8 +106,9 @@ def test_an_instruction_reaches_the_game(
     session = client.welcome.session
     assert main(["instruct", "dig", "--url", url, "--session", session, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"session": session, "text": "dig"}
-    with client._updated:
-        assert client._updated.wait_for(lambda: client.instruction == "dig", 10)
+    updated = client._connection.updated
+    with updated:
+        assert updated.wait_for(lambda: client.instruction == "dig", 10)
     assert main(["instruct", "x" * 100_000, "--url", url]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -202,3 +203,15 @@ def test_play_reports_a_table(
     text = capsys.readouterr().out
     assert "age_ms p95" in text
     assert "{" not in text
+
+
+def test_a_lost_connection_is_a_line_and_its_return_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    on_state = connection_remarks()
+    for state, detail in (
+        ("connecting", "ws://a"), ("playing", "attached"), ("reconnecting", "lost"),
+        ("playing", "resumed"), ("closed", "over"),
+    ):  # fmt: skip
+        on_state(state, detail)
+    assert capsys.readouterr().err.splitlines() == ["reconnecting: lost", "playing: resumed"]

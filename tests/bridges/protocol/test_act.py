@@ -4,7 +4,8 @@ import pytest
 
 from bridges.policy import ActionText, Decision, PlannedAction
 from bridges.protocol.act import VALID_STEPS, act_message
-from bridges.protocol.messages import Latency, from_server
+from bridges.protocol.decision import Latency
+from bridges.protocol.messages import from_server
 from games import FrameSize, GameSpec
 from games.controls import Button
 

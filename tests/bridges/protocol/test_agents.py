@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridges.protocol.decision import Latency
+from bridges.protocol.fields import MAX_AGENTS
 from bridges.protocol.frames import EncodedFrame, pack
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.messages import (
-    MAX_AGENTS,
     Act,
     Control,
     ErrorMessage,
-    Latency,
     Query,
 )
 from bridges.testing.scripted_peer import ScriptedPeer

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from bridges.protocol.decision import Latency
 from bridges.protocol.lanes import Budget
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.messages import (
     Act,
     Answer,
     ErrorMessage,
-    Latency,
 )
 from bridges.testing.scripted_peer import ScriptedPeer
 from games.voxel import SPEC

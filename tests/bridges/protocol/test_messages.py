@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bridges.protocol.fields import MAX_INT
 from bridges.protocol.messages import (
-    MAX_INT,
     Event,
     Hello,
     MessageError,

@@ -11,15 +11,14 @@ import pytest
 import bridges
 from bridges.protocol import act as acts
 from bridges.protocol.connection import MAX_REASON
+from bridges.protocol.fields import MAX_AGENTS, Owner
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
 from bridges.protocol.messages import (
-    MAX_AGENTS,
     MAX_DEPTH,
     MAX_MESSAGE,
     MAX_TEXT,
     Act,
     Hello,
-    Owner,
     from_client,
     from_server,
 )

@@ -9,7 +9,8 @@ import pytest
 
 import bridges
 from bridges.protocol import frames, image_bytes
-from bridges.protocol.messages import MAX_INT, MAX_REWARD, Hello, from_client
+from bridges.protocol.fields import MAX_INT, MAX_REWARD
+from bridges.protocol.messages import Hello, from_client
 from bridges.protocol.schema import schema
 from games import MEANINGS, Axis, Button, Camera, Choice, GameSpec, Stick, Text, bins, spec
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 )
 
 from bridges.protocol.connection import Connection, ConnectionState, Received
+from bridges.protocol.decision import Latency
 from bridges.protocol.frames import Codec, EncodedFrame, pack
 from bridges.protocol.lanes import Budget
 from bridges.protocol.limits import ConnectionLimits
@@ -27,7 +28,6 @@ from bridges.protocol.messages import (
     Event,
     Hello,
     Instruct,
-    Latency,
     Query,
     Say,
     Subscribe,

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bridges.protocol.messages import MAX_REWARD, Event
+from bridges.protocol.fields import MAX_REWARD
+from bridges.protocol.messages import Event
 from bridges.protocol.step_report import (
     MAX_PROBLEM,
     MAX_STATE,

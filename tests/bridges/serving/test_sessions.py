@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, pack, unpack
-from bridges.protocol.messages import Owner
 from bridges.protocol.step_report import read_report
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.sessions import Session, SessionRegistry, UnknownSessionError, Watcher

@@ -2,12 +2,10 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from recorder import (
     validate,
 )
 from recorder.format.manifest import read_lines, read_manifest, write_manifest
+from tests.recorder.full_disk import file_size_limit
 
 
 def frame_of(i: int) -> Frame:
@@ -171,30 +170,21 @@ def test_a_full_disk_pauses_and_the_gap_is_written_down(
     assert abs(int(episode.frames(20, 21).mean()) - int(frame_of(40).mean())) <= 3
 
 
-@pytest.fixture
-def limit() -> Iterator[Callable[[int], None]]:
-    """Sets the largest size of a file, in bytes; what is beyond it fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("name", ["video/main.mp4", "actions.jsonl"])
-def test_a_step_is_written_whole_or_not_at_all(
-    tmp_path: Path, limit: Callable[[int], None], name: str
-) -> None:
+def test_a_step_is_written_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
     """The disk fills up in one of the files in the middle of a step; later there is room again."""
     by = "x" * 3000 if name == "actions.jsonl" else None  # then it is the largest of the files
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         for i in range(4):
             capture.step(frame_of(i), {"jump": i % 2}, by=by)
         sizes = {p: p.stat().st_size for p in capture.folder.rglob("*") if p.is_file()}
-        limit(sizes[capture.folder / name] + 20)
-        with pytest.raises(DiskFullError, match="the disk is full, make room first"):
+        with (
+            file_size_limit(sizes[capture.folder / name] + 20),
+            pytest.raises(DiskFullError, match="the disk is full, make room first"),
+        ):
             capture.step(frame_of(9), {"jump": 1}, by=by)
         assert {p: p.stat().st_size for p in sizes} == sizes
         assert capture.steps == 4
-        limit(resource.RLIM_INFINITY)
         for i in range(4, 8):
             capture.step(frame_of(i), {"jump": i % 2}, by=by)
     (episode,) = open_episodes(tmp_path)
@@ -204,36 +194,31 @@ def test_a_step_is_written_whole_or_not_at_all(
     assert validate(episode) == []
 
 
-def test_a_text_or_event_that_is_not_stored_raises(
-    tmp_path: Path, limit: Callable[[int], None]
-) -> None:
+def test_a_text_or_event_that_is_not_stored_raises(tmp_path: Path) -> None:
     with CaptureWriter.create(tmp_path, SPEC, CaptureInfo()) as capture:
         capture.text(style="thought", text="first")
-        limit((capture.folder / "text.jsonl").stat().st_size + 20)
-        with pytest.raises(DiskFullError):
+        with (
+            file_size_limit((capture.folder / "text.jsonl").stat().st_size + 20),
+            pytest.raises(DiskFullError),
+        ):
             capture.text(style="thought", text="second")
-        with pytest.raises(DiskFullError):
+        with file_size_limit(100), pytest.raises(DiskFullError):
             capture.event("key", code="x" * 1000)
-        limit(resource.RLIM_INFINITY)
         assert capture.text(style="thought", text="third") == 1
     rows = read_lines(capture.folder / "text.jsonl")
     assert [(row["id"], row["text"]) for row in rows] == [(0, "first"), (1, "third")]
     assert read_lines(capture.folder / "events.jsonl") == []
 
 
-def test_a_capture_that_cannot_be_finished_is_finished_later(
-    tmp_path: Path, limit: Callable[[int], None]
-) -> None:
+def test_a_capture_that_cannot_be_finished_is_finished_later(tmp_path: Path) -> None:
     """The finished video has no room beside the growing one: nothing is lost, by a second try or by `recover`."""
     captures = []
     for _ in range(2):
         capture = CaptureWriter.create(tmp_path, SPEC, CaptureInfo())
         for i in range(30):
             capture.step(frame_of(i), {})
-        limit(4000)
-        with pytest.raises(DiskFullError):
+        with file_size_limit(4000), pytest.raises(DiskFullError):
             capture.close(success=True)
-        limit(resource.RLIM_INFINITY)
         assert read_manifest(capture.folder).status == "recording"
         assert not list(capture.folder.rglob("*.draft"))
         captures.append(capture)
@@ -247,10 +232,7 @@ def test_a_capture_that_cannot_be_finished_is_finished_later(
         assert validate(episode) == []
 
 
-def test_a_disk_without_room_for_a_manifest_leaves_no_folder(
-    tmp_path: Path, limit: Callable[[int], None]
-) -> None:
-    limit(100)
-    with pytest.raises(DiskFullError):
+def test_a_disk_without_room_for_a_manifest_leaves_no_folder(tmp_path: Path) -> None:
+    with file_size_limit(100), pytest.raises(DiskFullError):
         CaptureWriter.create(tmp_path, SPEC, CaptureInfo())
     assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,8 @@ class QueuedObservation:
     received: float
     owner: Owner = "agent"
     """Who owned the player when it came."""
+    index: int = 0
+    """Number of the session's observations before it."""
     executed: Action | None = None
     """What the game did in the step before it; None where that was the answer's action."""
 
@@ -74,6 +76,8 @@ class Session:
     instruction: str
     tasks: tuple[str, ...] = ()
     queue: deque[QueuedObservation] = field(default_factory=deque)
+    received: int = 0
+    """Observations so far."""
     dropped: int = 0
     episodes: int = 0
     successes: int = 0
@@ -118,7 +122,11 @@ class Session:
         if self.queue and not self.lockstep:
             self.queue.clear()
             self.dropped += 1
-        self.queue.append(QueuedObservation(encoded, self.instruction, now, self.owner, executed))
+        observation = QueuedObservation(
+            encoded, self.instruction, now, self.owner, self.received, executed
+        )
+        self.queue.append(observation)
+        self.received += 1
         self.last_observation = encoded.number
 
     def take(self) -> Work:

@@ -61,7 +61,7 @@ def build_dataset(
     executed = [[encoder.ids(e.spec, action) for action in e.executed] for e in episodes]
     wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
     done = [ids for of_episode in executed for ids in of_episode]
-    targets = [_targets(e) for e in episodes]
+    targets = [learned_steps(e) for e in episodes]
     begins = [_stretch_begins(e) for e in episodes]
     labels = [
         chunk
@@ -95,12 +95,23 @@ def build_dataset(
     )
 
 
-def _targets(episode: EpisodeLike) -> NDArray[np.bool_]:
-    """(T,) whether a step's action is learned: it was observed, and somebody played."""
+def learned_steps(episode: EpisodeLike) -> NDArray[np.bool_]:
+    """(T,) whether a step's action is learned: it was observed, and somebody played from whom to learn."""
     if not episode.spec.controls:
         return np.ones(len(episode), bool)
+    left_out = {"nobody"} if _agent_did_well(episode) else {"nobody", "agent"}
     observed = zip(episode.observed, episode.by, strict=True)
-    return np.array([is_observed and by != "nobody" for is_observed, by in observed], bool)
+    return np.array([is_observed and by not in left_out for is_observed, by in observed], bool)
+
+
+def _agent_did_well(episode: EpisodeLike) -> bool:
+    """Whether the actions of steps that the agent played are learned: they are an expert's, or nothing went wrong.
+
+    Where a person took over, the agent's own steps are what led there (HG-DAgger, Kelly et al. 2019).
+    """
+    if "agent" not in episode.by or episode.header.teacher:
+        return True
+    return episode.header.success is not False and "human" not in episode.by
 
 
 def _stretch_begins(episode: EpisodeLike) -> NDArray[np.int64]:
@@ -209,7 +220,7 @@ def _step_weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[
         factors.append(
             np.where(idle, data.noop_sample_weight, 1.0)
             * np.where(changed, data.change_sample_weight, 1.0)
-            * _targets(e)
+            * learned_steps(e)
         )
     return np.concatenate(factors) if factors else np.zeros(0)
 

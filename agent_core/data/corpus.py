@@ -21,6 +21,7 @@ from games.registry import UnknownGameError
 from games.registry import load as load_game
 from recorder import (
     CaptureError,
+    Episode,
     EpisodeSet,
     Skipped,
     decode_cache,
@@ -94,13 +95,19 @@ def _open(config: RunConfig) -> EpisodeSet:
 
 
 def _successful(episodes: EpisodeSet) -> EpisodeSet:
-    """Those that were no failure; in rollouts of the agent the expert's labels count all the same."""
-    usable = [e for e in episodes if e.header.success is not False or e.header.actor == "agent"]
+    """Those that were no failure; in play of the agent, the labels of an expert or a person count all the same."""
+    usable = [e for e in episodes if e.header.success is not False or _is_labelled(e)]
     if not usable:
         raise CaptureError(
             f"none of {len(episodes)} episodes was a success; set data.only_successful=false"
         )
     return EpisodeSet(usable)
+
+
+def _is_labelled(episode: Episode) -> bool:
+    """Whether somebody else than the agent, which played, gave actions to learn."""
+    header = episode.header
+    return bool(header.teacher) or (header.actor == "agent" and "human" in episode.by)
 
 
 def build_training_data(

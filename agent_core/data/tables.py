@@ -96,11 +96,22 @@ def build_dataset(
 
 
 def _targets(episode: EpisodeLike) -> NDArray[np.bool_]:
-    """(T,) whether a step's action is learned: it was observed, and somebody played."""
+    """(T,) whether a step's action is learned: it was observed, and somebody played from whom to learn."""
     if not episode.spec.controls:
         return np.ones(len(episode), bool)
+    left_out = {"nobody"} if _agent_did_well(episode) else {"nobody", "agent"}
     observed = zip(episode.observed, episode.by, strict=True)
-    return np.array([is_observed and by != "nobody" for is_observed, by in observed], bool)
+    return np.array([is_observed and by not in left_out for is_observed, by in observed], bool)
+
+
+def _agent_did_well(episode: EpisodeLike) -> bool:
+    """Whether actions of steps that the agent played are learned: an expert's labels, or no failure and nobody took over.
+
+    Where a person took over, the agent's own steps are what led there (HG-DAgger, Kelly et al. 2019).
+    """
+    if "agent" not in episode.by or episode.header.teacher:
+        return True
+    return episode.header.success is not False and "human" not in episode.by
 
 
 def _stretch_begins(episode: EpisodeLike) -> NDArray[np.int64]:

@@ -178,8 +178,9 @@ def _record(
     with _failing("the expert"):
         expert = game.expert()(env)
     about = CaptureInfo(
-        instruction=instruction, task=task, seed=seed, actor=actor, author="scripted"
-    )
+        instruction=instruction, task=task, seed=seed, actor=actor, author="scripted",
+        teacher="scripted" if actor == "agent" else "",
+    )  # fmt: skip
     with staged(out, game.spec, about, disk_needed=DISK_NEEDED) as capture:
         info = _play(env, expert, behaviour, capture, observation, info, max_steps)
         success = bool(info["success"]) or is_idle

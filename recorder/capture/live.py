@@ -125,6 +125,7 @@ class LiveRecorder:
         action: Mapping[str, Any],
         *,
         executed: Mapping[str, Any] | None = None,
+        agent_action: Mapping[str, Any] | None = None,
         by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
@@ -142,6 +143,7 @@ class LiveRecorder:
         values = {
             "action": wanted,
             "executed": None if executed is None else self._spec.normalize(executed),
+            "agent_action": None if agent_action is None else self._spec.normalize(agent_action),
             "by": by,
             "reward": reward,
             "t_ns": time.monotonic_ns() if t_ns is None else t_ns,
@@ -160,6 +162,12 @@ class LiveRecorder:
             self._drop()
         self.steps += 1
         return self.steps - 1
+
+    def count_dropped(self, steps: int = 1) -> None:
+        """Count steps of the game that cannot be recorded; the next frame's line carries the count."""
+        for _ in range(steps):
+            self._drop()
+            self.steps += 1
 
     def _put(self, frame: Frame, values: dict[str, Any]) -> None:
         try:
@@ -224,8 +232,10 @@ class LiveRecorder:
         """The first frame that is not before the game's step."""
         return tick - bisect.bisect_left(self._dropped_ticks, tick)
 
-    def close(self, *, success: bool | None = None, interrupted: bool = False) -> LiveReport:
-        """Have everything written and the capture closed; a second call returns the same report."""
+    def close(
+        self, *, success: bool | None = None, task: str = "", interrupted: bool = False
+    ) -> LiveReport:
+        """As `CaptureWriter.close`, once everything is written; a second call returns the same report."""
         if self._report is None:
             try:
                 if self._unwritten:
@@ -233,7 +243,7 @@ class LiveRecorder:
                         self._event("dropped_at_end", steps=self._unwritten)
                     self._unwritten = 0
                 end = self._process.end(
-                    {"do": "close", "success": success, "interrupted": interrupted}
+                    {"do": "close", "success": success, "task": task, "interrupted": interrupted}
                 )
             finally:
                 self._close_files()

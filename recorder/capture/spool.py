@@ -23,7 +23,9 @@ SPOOL_BYTES = 64 << 20
 """Size of the ring: fewer steps than asked for where the frames are large."""
 VALUES_ROOM = 64 << 10
 """Bytes of a slot for all but the frame; the file is sparse."""
-STEP_KEYS = {"action", "executed", "by", "reward", "t_ns", "wall_ns", "observed", "dropped"}
+STEP_KEYS = {
+    "action", "executed", "agent_action", "by", "reward", "t_ns", "wall_ns", "observed", "dropped",
+}  # fmt: skip
 """What a step is put with: `dropped` steps of the game are missing before it."""
 _HEAD = struct.Struct("<QQ")
 _COUNT = struct.Struct("<Q")

@@ -133,6 +133,7 @@ class CaptureWriter:
         action: Mapping[str, Any],
         *,
         executed: Mapping[str, Any] | None = None,
+        agent_action: Mapping[str, Any] | None = None,
         by: str | None = None,
         reward: float = 0.0,
         t_ns: int | None = None,
@@ -142,7 +143,8 @@ class CaptureWriter:
         """Write frame i and the action active after it; returns i.
 
         `action` is what the player (or expert) wanted, `executed` what the game did where that differs; `by` names
-        who acted (human, agent, expert, …), the header's actor where None.
+        who acted (human, agent, expert, …), the header's actor where None. `agent_action` is what the agent wanted
+        where a person had taken over.
         While the disk is too full the step is counted in `dropped` instead, and i is the next frame to come; with
         `stop_when_full`, and where the disk is full to the last byte, `DiskFullError` is raised. `CaptureError` is
         raised where the encoder fails. A step that raised is not in the capture.
@@ -166,7 +168,7 @@ class CaptureWriter:
             return i
         row = action_row(
             spec, i, wanted, done, by=self._manifest.info.actor if by is None else by, observed=observed,
-            reward=reward,
+            reward=reward, agent_action=None if agent_action is None else spec.normalize(agent_action),
         )  # fmt: skip
         try:
             self._write_step(frame, i, t_ns, wall_ns, row)
@@ -244,15 +246,17 @@ class CaptureWriter:
         """Write a raw input or game event; raises `DiskFullError`."""
         self._notes.event(kind, self.steps, values)
 
-    def close(self, *, success: bool | None = None, interrupted: bool = False) -> None:
-        """Finish the video and mark the capture closed; safe to call twice.
+    def close(
+        self, *, success: bool | None = None, task: str = "", interrupted: bool = False
+    ) -> None:
+        """Finish the video and mark the capture closed, with a task that was not known before; safe to call twice.
 
         Raises `DiskFullError` where there is no room to finish it: every step stays, and a second call or `recover`
         finishes it once there is room.
         """
         if self._manifest.status == "recording":
             with disk_errors(self.folder.parent):
-                self._close(success, interrupted)
+                self._close(success, task, interrupted)
 
     def discard(self) -> None:
         """Delete the capture instead of closing it."""
@@ -264,7 +268,7 @@ class CaptureWriter:
         for file in (self._video, self._frames, self._actions, self._notes):
             file.close()
 
-    def _close(self, success: bool | None, interrupted: bool) -> None:
+    def _close(self, success: bool | None, task: str, interrupted: bool) -> None:
         if self._unwritten:
             self.event("dropped_at_end", steps=self._unwritten)
             self._unwritten = 0
@@ -276,6 +280,8 @@ class CaptureWriter:
         info = self._manifest.info
         if success is not None:
             info = info.model_copy(update={"success": success})
+        if task:
+            info = info.model_copy(update={"task": task})
         status: Status = "interrupted" if interrupted else "closed"
         done = self._manifest.model_copy(
             update={"status": status, "writer": 0, "writer_started": None, "steps": self.steps, "info": info}

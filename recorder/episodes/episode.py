@@ -42,6 +42,7 @@ class StepColumns:
     by: list[str] = field(default_factory=list)
     observed: list[bool] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    agent_actions: list[Action | None] = field(default_factory=list)
 
     def append(self, step: Step) -> None:
         self.actions.append(step.action)
@@ -49,6 +50,7 @@ class StepColumns:
         self.by.append(step.by)
         self.observed.append(step.observed)
         self.rewards.append(step.reward)
+        self.agent_actions.append(step.agent_action)
 
 
 class Episode:
@@ -115,6 +117,11 @@ class Episode:
     def executed(self) -> list[Action]:
         """What the game did at each step."""
         return self._steps.executed
+
+    @property
+    def agent_actions(self) -> list[Action | None]:
+        """What the agent wanted at each step where a person had taken over; None elsewhere."""
+        return self._steps.agent_actions
 
     @property
     def by(self) -> list[str]:

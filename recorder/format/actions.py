@@ -26,6 +26,8 @@ class Step(NamedTuple):
     by: str
     observed: bool
     reward: float
+    agent_action: Action | None = None
+    """The agent's decision where a person had taken over; None elsewhere."""
 
 
 def action_row(
@@ -37,9 +39,10 @@ def action_row(
     by: str,
     observed: bool,
     reward: float,
+    agent_action: Action | None = None,
 ) -> dict[str, Any]:
-    """The line of step `i`; both actions are legal ones, and `executed` is None where it is the same as `action`."""
-    return {
+    """The line of step `i`; all actions are legal ones, and `executed` is None where it is the same as `action`."""
+    row = {
         "i": i,
         "action": non_null(spec, action),
         "executed": None if executed is None else non_null(spec, executed),
@@ -47,6 +50,7 @@ def action_row(
         "observed": observed,
         "reward": reward,
     }
+    return row if agent_action is None else {**row, "agent_action": non_null(spec, agent_action)}
 
 
 def non_null(spec: GameSpec, action: Action) -> Action:
@@ -90,8 +94,14 @@ def _wrong_key(row: dict[str, Any]) -> str:
     return ""
 
 
-_KINDS = {"action": dict, "executed": dict | None, "by": str, "observed": bool}
-_DEFAULTS = {"by": None, "observed": True}
+_KINDS = {
+    "action": dict,
+    "executed": dict | None,
+    "by": str,
+    "observed": bool,
+    "agent_action": dict | None,
+}
+_DEFAULTS = {"by": None, "observed": True, "agent_action": None}
 
 
 def as_format_2(row: dict[str, Any], actor: str) -> dict[str, Any]:
@@ -121,13 +131,14 @@ class _StepReader:
         if wrong := _wrong_key(row):
             raise CaptureError(wrong)
         action = self._action("action", row["action"])
-        other = row["executed"]
+        other, advice = row["executed"], row.get("agent_action")
         return Step(
             action,
             action if other is None else self._action("executed action", other),
             sys.intern(row["by"]),
             row.get("observed", True),
             _reward(row.get("reward", 0.0)),
+            None if advice is None else self._action("agent's action", advice),
         )
 
     def _action(self, name: str, values: dict[str, Any]) -> Action:

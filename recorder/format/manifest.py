@@ -80,6 +80,8 @@ class CaptureInfo(BaseModel):
     actor: str = "human"
     """human, expert (scripted), random, or agent."""
     author: str = ""
+    teacher: str = ""
+    """Who labelled the steps of an agent's rollout (DAgger); empty where nobody did."""
     clock: Clock = "lockstep"
     success: bool | None = None
     source: ImportSource | None = None

@@ -190,6 +190,7 @@ def _extras(episode: Episode) -> Extras:
         manifest=episode.manifest,
         texts=episode.all_texts,
         executed={i: non_null(spec, executed) for i, (action, executed) in enumerate(pairs) if executed != action},
+        agent_actions={i: non_null(spec, a) for i, a in enumerate(episode.agent_actions) if a is not None},
         words={i: words for i, (action, _) in enumerate(pairs) if (words := words_of(spec, action))},
         rewards={i: reward for i, reward in enumerate(episode.rewards) if reward},
         unobserved=tuple(i for i, observed in enumerate(episode.observed) if not observed),

@@ -93,12 +93,18 @@ class ExportedEpisode(Episode):
 
     @cached_property
     def executed(self) -> list[Action]:
-        null, other, wanted = self.spec.null_action(), self._extras.executed, self.actions
+        done = self._sparse(self._extras.executed)
+        return [done.get(i, action) for i, action in enumerate(self.actions)]
+
+    @cached_property
+    def agent_actions(self) -> list[Action | None]:
+        advice = self._sparse(self._extras.agent_actions)
+        return [advice.get(i) for i in range(len(self))]
+
+    def _sparse(self, rows: dict[int, dict[str, Any]]) -> dict[int, Action]:
+        """The complete actions of those steps that have one."""
         with damage_of(f"{OWN_EPISODES}, {self.id}"):
-            return [
-                self.spec.normalize({**null, **other[i]}) if i in other else action
-                for i, action in enumerate(wanted)
-            ]
+            return {i: self.spec.normalize(action) for i, action in rows.items()}
 
     @cached_property
     def rewards(self) -> list[float]:
@@ -171,7 +177,7 @@ def _episode(
         raw["manifest"]["spec"] = spec
         extras = Extras.model_validate(raw)
         steps = [*extras.words, *extras.executed, *extras.rewards, *extras.by]
-        steps += [*extras.unobserved, *extras.dropped_before]
+        steps += [*extras.agent_actions, *extras.unobserved, *extras.dropped_before]
         if extras.manifest.steps != row.length or any(not 0 <= i < row.length for i in steps):
             raise ValueError(f"it is about other steps than the {row.length} of {EPISODES}")
         if not all(map(math.isfinite, extras.rewards.values())):

@@ -40,7 +40,7 @@ SCALARS = {
 class Extras(BaseModel):
     """What one episode has beyond LeRobot's columns: a line of `meta/iafm/episodes.jsonl`.
 
-    `executed`, `words`, `rewards` and `by` hold only the steps that have such a value, by step number.
+    `executed`, `agent_actions`, `words`, `rewards` and `by` hold only the steps that have such a value, by step number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +48,7 @@ class Extras(BaseModel):
     manifest: Manifest
     texts: tuple[TextSpan, ...] = ()
     executed: dict[int, dict[str, Any]] = {}
+    agent_actions: dict[int, dict[str, Any]] = {}
     words: dict[int, dict[str, str]] = {}
     rewards: dict[int, float] = {}
     by: dict[int, str] = {}

@@ -1,0 +1,80 @@
+"""Listener contract: everything that an attached game's session sees, decides, does and says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from bridges.policy import Decision
+from bridges.protocol.frames import EncodedFrame
+from bridges.protocol.messages import Event, Owner, Recording
+from bridges.protocol.step_report import StepReport
+from games import GameSpec
+
+TextKind = Literal["instruct", "correct", "say", "answer"]
+TextSource = Literal["game", "console", "policy"]
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A game that has attached; without a policy nobody decides."""
+
+    spec: GameSpec
+    lockstep: bool
+    policy: str | None
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A picture of a session, with what the game reported of the step before it.
+
+    `index` counts the session's pictures from 0; `t_ns` is the monotonic time at which it came. `picture` is None where
+    the listener could not keep up.
+    """
+
+    index: int
+    picture: EncodedFrame | None
+    report: StepReport
+    instruction: str
+    t_ns: int
+
+
+class Listener(Protocol):
+    """Hears of every session, in order, in a thread of its own: it may take its time, and nothing waits for it.
+
+    A listener that raises is logged and hears nothing more. `session` is the name that the welcome gave.
+    """
+
+    def on_attach(self, session: str, attached: Attached) -> None: ...
+
+    def on_observation(self, session: str, observation: Observation) -> None: ...
+
+    def on_decision(self, session: str, index: int, decision: Decision | None) -> None:
+        """The policy's answer to the observation `index`, None where it failed.
+
+        In order; an observation that a later one overtakes gets none. An answer may come after its episode's end.
+        """
+        ...
+
+    def on_control(self, session: str, owner: Owner) -> None:
+        """Who owns the player from now on."""
+        ...
+
+    def on_text(self, session: str, kind: TextKind, text: str, source: TextSource) -> None:
+        """An instruction, a correction, a thought, or the policy's answer to a question."""
+        ...
+
+    def on_event(self, session: str, event: Event) -> None:
+        """A reward, or the end of an episode; `executed` and `input` are legal actions."""
+        ...
+
+    def on_leave(self, session: str) -> None: ...
+
+    def close(self) -> None:
+        """The server ends; nothing follows."""
+        ...
+
+    def recording(self, session: str) -> Recording | None:
+        """What it has recorded of a session, None where it records nothing; called by another thread, at once."""
+        ...

@@ -15,7 +15,7 @@ SHAPE = (4, 6, 3)
 def values(number: int, **changes: Any) -> dict[str, Any]:
     return {
         "action": {"jump": number}, "executed": None, "by": None, "reward": 0.0, "t_ns": number, "wall_ns": number,
-        "observed": True, "dropped": 0, **changes,
+        "observed": True, "dropped": 0, "agent_action": None, **changes,
     }  # fmt: skip
 
 

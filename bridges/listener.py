@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from bridges.policy import Decision
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.messages import Event, Owner, Recording
+from bridges.protocol.messages import Event, Owner
 from bridges.protocol.step_report import StepReport
 from games import GameSpec
 
@@ -38,6 +38,17 @@ class Observation:
     report: StepReport
     instruction: str
     t_ns: int
+
+
+class Recorded(Protocol):
+    """What has been recorded of a session: episodes, steps, and steps that are missing."""
+
+    @property
+    def episodes(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
 
 
 class Listener(Protocol):
@@ -75,6 +86,6 @@ class Listener(Protocol):
         """The server ends; nothing follows."""
         ...
 
-    def recording(self, session: str) -> Recording | None:
+    def recorded(self, session: str) -> Recorded | None:
         """What it has recorded of a session, None where it records nothing; called by another thread, at once."""
         ...

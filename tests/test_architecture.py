@@ -26,7 +26,7 @@ LAYERS: dict[str, list[set[str]]] = {
     ],
     "bridges": [
         *({"errors"}, {"protocol"}, {"connection"}, {"reconnect"}, {"client"}, {"play"}),
-        *({"policy"}, {"serving"}, {"testing"}, {"console"}),
+        *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }
 """Folders and files of a package; each set imports only from the sets before it, its members not from each other."""

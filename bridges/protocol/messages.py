@@ -226,6 +226,14 @@ class Act(Decision):
         )
 
 
+class Recording(Message):
+    """What has been recorded of a session; `dropped` steps are missing, each where the episode says so."""
+
+    episodes: Count
+    steps: Count
+    dropped: Count = 0
+
+
 class SessionState(Message):
     """One attached game, as watchers see it."""
 
@@ -244,6 +252,8 @@ class SessionState(Message):
     owner: Owner = "agent"
     connected: bool = True
     """False while a lost session may still be resumed."""
+    recording: Recording | None = None
+    """None where nothing is recorded."""
 
 
 class State(Message):

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from bridges.errors import PolicyError
+from bridges.listener import Attached, Listener, Observation, TextSource
 from bridges.policy import Policy
 from bridges.protocol.act import act_message
 from bridges.protocol.connection import FromPerson, Received
@@ -24,7 +25,9 @@ from bridges.protocol.messages import (
     Hello,
     Instruct,
     Query,
+    Recording,
     Say,
+    SessionState,
     State,
     Subscribe,
 )
@@ -38,6 +41,7 @@ from bridges.serving.batcher import (
 from bridges.serving.console_pictures import PictureEncoder
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
+from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
 from bridges.serving.sessions import (
     Session,
@@ -55,11 +59,14 @@ LOST = {1006, 4504}
 class Dispatcher:
     """One policy, its sessions and their consoles."""
 
-    def __init__(self, policy: Policy, limits: ServerLimits) -> None:
+    def __init__(
+        self, policy: Policy, limits: ServerLimits, listeners: Iterable[Listener] = ()
+    ) -> None:
         self.sessions = SessionRegistry()
         self._policy, self._limits = policy, limits
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
         self._pictures = PictureEncoder(limits.watch_pixels)
+        self._listeners = Listeners(listeners)
         self._encoding: set[Session] = set()
         """Sessions of which a picture is being encoded."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +76,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to answer; in a running event loop."""
+        self._listeners.start()
         self._batcher.start()
 
     def close(self) -> None:
@@ -77,6 +85,7 @@ class Dispatcher:
             task.cancel()
         self._batcher.close()
         self._pictures.close()
+        self._listeners.close()
 
     def health(self, now: float) -> Health:
         """Figures for `/healthz` and `/metrics`."""
@@ -96,8 +105,17 @@ class Dispatcher:
         """All attached games with their tallies."""
         return State(
             policy=self._policy.name,
-            sessions=tuple(session.state(now) for session in self.sessions),
+            sessions=tuple(self._state(session, now) for session in self.sessions),
         )
+
+    def _state(self, session: Session, now: float) -> SessionState:
+        state, recorded = session.state(now), self._listeners.recorded(session.name)
+        if recorded is None:
+            return state
+        recording = Recording(
+            episodes=recorded.episodes, steps=recorded.steps, dropped=recorded.dropped
+        )
+        return state.model_copy(update={"recording": recording})
 
     def report(self, now: float) -> None:
         """Send the consoles fresh figures, where something changed or it is time."""
@@ -135,6 +153,7 @@ class Dispatcher:
             return
         if session.resumption is not None and peer.connection.close_code in LOST:
             session.detach(time.monotonic())
+            self._listeners.on_lost(session.name)
             self._changed = True
             log.info("%s lost its connection", session.name)
         else:
@@ -146,6 +165,7 @@ class Dispatcher:
 
     def _release(self, session: Session) -> None:
         self._batcher.release(session.player)
+        self._listeners.on_leave(session.name)
         self._changed = True
         log.info("%s left", session.name)
 
@@ -225,6 +245,9 @@ class Dispatcher:
         peer.others = sessions_beside(peer.session, others)
         for session in peer.others:
             self.sessions.add(session)
+        for session in peer.sessions:
+            attached = Attached(spec, session.lockstep, self._policy.name, hello.owner)
+            self._listeners.on_attach(session.name, attached)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
         self._accept(peer, peer.session, peer.session.resumption)
@@ -232,16 +255,26 @@ class Dispatcher:
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
             case EncodedFrame():
-                if session.take_over(message):
-                    session.peer.send(self._from_person(session, Control(owner="human")))
-                session.enqueue(message, now)
-                self._batcher.notify()
+                self._observe(session, message, now)
             case Control():
-                session.peer.send(self._from_person(session, message))
+                session.peer.send(self._from_person(session, message, "game"))
             case Instruct() | Correct() | Say():
-                self._from_person(session, message)
-            case Event(terminated=terminated, truncated=truncated) if terminated or truncated:
-                self._end_episode(session, message)
+                self._from_person(session, message, "game")
+            case Event(terminated=terminated, truncated=truncated):
+                self._listeners.on_event(session.name, message)
+                if terminated or truncated:
+                    self._end_episode(session, message)
+
+    def _observe(self, session: Session, encoded: EncodedFrame, now: float) -> None:
+        """A new observation, by which a person may take over."""
+        if session.take_over(encoded):
+            session.peer.send(self._from_person(session, Control(owner="human"), "game"))
+        seen = Observation(
+            session.received, encoded, encoded.report, session.current_instruction, int(1e9 * now)
+        )
+        self._listeners.on_observation(session.name, seen)
+        session.enqueue(encoded, now)
+        self._batcher.notify()
 
     def _from_console(self, peer: Peer, message: Received) -> None:
         assert peer.watcher is not None
@@ -253,7 +286,7 @@ class Dispatcher:
                     peer.watcher.session, peer.watcher.pictures = name, pictures
                 case Instruct() | Control() | Correct() | Say():
                     session = self.sessions.find(message.session or peer.watcher.session)
-                    message = self._from_person(session, message, from_console=True)
+                    message = self._from_person(session, message, "console")
                     session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
                         peer.send(message)
@@ -262,20 +295,22 @@ class Dispatcher:
 
     # --- sessions ---
 
-    def _from_person(
-        self, session: Session, message: FromPerson, *, from_console: bool = False
-    ) -> FromPerson:
+    def _from_person(self, session: Session, message: FromPerson, source: TextSource) -> FromPerson:
         """Do what a person at the game or a console asks for; returns what the consoles got.
 
         An instruction, or another owner, counts from the next observation on.
         """
         match message:
             case Instruct(text=text, release=release):
-                session.instruct(text, from_console=from_console, release=release)
+                session.instruct(text, from_console=source == "console", release=release)
                 self._changed = True
                 message = message.model_copy(update={"text": session.current_instruction})
             case Control(owner=owner):
                 session.owner, self._changed = owner, True
+        if isinstance(message, Control):
+            self._listeners.on_control(session.name, message.owner)
+        else:
+            self._listeners.on_text(session.name, message.type, message.text, source)
         message = message.model_copy(update={"session": session.name, "agent": session.agent})
         self.sessions.broadcast_of(session, message)
         return message
@@ -316,6 +351,7 @@ class Dispatcher:
             text = await self._batcher.call(ask, session, is_wanted=lambda: self._is_wanted(peer))
             if text is not None:
                 peer.outbox.send(Answer(id=query.id, kind=query.kind, text=text))
+                self._listeners.on_text(session.name, "answer", text, "policy")
         except BusyError as error:
             problem = ErrorMessage(code="too_many", message=str(error), id=query.id)
             peer.outbox.send(problem)
@@ -339,6 +375,7 @@ class Dispatcher:
         session, now = completed.session, time.monotonic()
         if self.sessions.get(session.name) is not session or session.is_late(completed.observation):
             return
+        self._listeners.on_decision(session.name, completed.observation.index, completed.decision)
         act = act_message(
             completed.decision,
             session=session.name,
@@ -379,6 +416,7 @@ class Dispatcher:
 
     def _on_failure(self, failed: FailedObservation) -> None:
         session, error = failed.work.session, failed.error
+        self._listeners.on_decision(session.name, failed.work.observation.index, None)
         is_damaged = isinstance(error, FrameError)
         public = is_damaged or isinstance(error, PolicyError)
         code = "bad_picture" if is_damaged else "policy_failed"

@@ -10,9 +10,9 @@ from dataclasses import replace
 from operator import methodcaller
 from typing import Any
 
-from bridges.listener import Attached, Listener, Observation, TextKind, TextSource
+from bridges.listener import Attached, Listener, Observation, Recorded, TextKind, TextSource
 from bridges.policy import Decision
-from bridges.protocol.messages import Event, Owner, Recording
+from bridges.protocol.messages import Event, Owner
 
 log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20
@@ -38,6 +38,9 @@ class ListenerThread:
         self._ends = False
         self._is_active = True
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to call it."""
         self._thread.start()
 
     def put(self, call: Callable[[Any], object]) -> None:
@@ -51,10 +54,10 @@ class ListenerThread:
             observation, size = replace(observation, picture=None), 0
         self._put(methodcaller("on_observation", session, observation), size)
 
-    def recording(self, session: str) -> Recording | None:
-        """As `Listener.recording`."""
+    def recorded(self, session: str) -> Recorded | None:
+        """As `Listener.recorded`."""
         try:
-            return self._listener.recording(session) if self._is_active else None
+            return self._listener.recorded(session) if self._is_active else None
         except Exception:
             self._drop(FAILED)
             return None
@@ -64,7 +67,8 @@ class ListenerThread:
         with self._changed:
             self._ends = True
             self._changed.notify()
-        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
             log.error("a listener has not ended after %g s", CLOSE_TIMEOUT_S)
 
@@ -115,6 +119,11 @@ class Listeners:
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._threads: Sequence[ListenerThread] = [ListenerThread(each) for each in listeners]
 
+    def start(self) -> None:
+        """Begin to call them."""
+        for thread in self._threads:
+            thread.start()
+
     def on_attach(self, session: str, attached: Attached) -> None:
         self._tell("on_attach", session, attached)
 
@@ -137,11 +146,11 @@ class Listeners:
     def on_leave(self, session: str) -> None:
         self._tell("on_leave", session)
 
-    def recording(self, session: str) -> Recording | None:
+    def recorded(self, session: str) -> Recorded | None:
         """What the first listener that records has recorded of a session."""
         for thread in self._threads:
-            if recording := thread.recording(session):
-                return recording
+            if recorded := thread.recorded(session):
+                return recorded
         return None
 
     def close(self) -> None:

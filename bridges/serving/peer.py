@@ -32,6 +32,11 @@ class Peer:
         self.watcher: Watcher | None = None
         self._link = link
 
+    @property
+    def sessions(self) -> list[Session]:
+        """The sessions of a game's agents; none where it is no game."""
+        return [] if self.session is None else [self.session, *self.others]
+
     def session_of(self, agent: int) -> Session | None:
         """The session of one of a game's agents; None where it is no game."""
         return self.others[agent - 1] if agent and self.others else self.session

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from bridges.errors import BridgeError
+from bridges.listener import Listener
 from bridges.policy import Policy
 from bridges.protocol.address import PATH
 from bridges.protocol.connection import Connection
@@ -38,7 +39,7 @@ class BridgeServer:
 
     def __init__(
         self, policy: Policy, *, host: str = "127.0.0.1", port: int = 8765,
-        token: str | None = None, limits: ServerLimits | None = None,
+        token: str | None = None, limits: ServerLimits | None = None, listeners: Iterable[Listener] = (),
     ) -> None:  # fmt: skip
         if host not in LOOPBACK and not token:
             advice = "set a token with --token-file"
@@ -46,7 +47,7 @@ class BridgeServer:
         self.policy, self.limits = policy, limits or ServerLimits()
         self._host, self._port, self._token = host.strip("[]"), port, token
         self._admission: Admission[WebsocketLink] = Admission(self.limits)
-        self._dispatcher = Dispatcher(policy, self.limits)
+        self._dispatcher = Dispatcher(policy, self.limits, listeners)
         self._server: Server | None = None
 
     @property

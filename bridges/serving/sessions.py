@@ -50,6 +50,8 @@ class QueuedObservation:
     received: float
     owner: Owner = "agent"
     """Who owned the player when it came."""
+    index: int = 0
+    """Number of the session's observations before it."""
     executed: Action | None = None
     """What the game did in the step before it; None where that was the answer's action."""
 
@@ -75,6 +77,8 @@ class Session:
     """What the game asks for."""
     tasks: tuple[str, ...] = ()
     queue: deque[QueuedObservation] = field(default_factory=deque)
+    received: int = 0
+    """Observations so far."""
     dropped: int = 0
     episodes: int = 0
     successes: int = 0
@@ -138,9 +142,11 @@ class Session:
         if self.queue and not self.lockstep:
             self.queue.clear()
             self.dropped += 1
-        self.queue.append(
-            QueuedObservation(encoded, self.current_instruction, now, self.owner, executed)
+        observation = QueuedObservation(
+            encoded, self.current_instruction, now, self.owner, self.received, executed
         )
+        self.queue.append(observation)
+        self.received += 1
         self.last_observation = encoded.number
 
     def take(self) -> Work:

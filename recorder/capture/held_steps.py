@@ -66,6 +66,8 @@ class _HeldStep:
     by_person: bool = False
     reward: float = 0.0
     next_owner: str = ""
+    rest: Action | None = None
+    """What a game does while nobody presses anything; None at an episode's end, where nothing may follow."""
 
     @property
     def size(self) -> int:
@@ -77,7 +79,7 @@ class _HeldStep:
         if self.by_person:
             action, advice, by = self.input, self.decision, "human"
         elif self.owner == self.next_owner == "human":
-            action, by = self.executed, "nobody"
+            action, by = self.executed or self.rest, "nobody"
         elif action is None:
             action = self.executed
         return PlayedStep(self.picture, self.t_ns, action, self.executed, advice, by, self.reward)
@@ -108,6 +110,8 @@ class HeldSteps:
 
     def observe(self, index: int, picture: Picture | None, report: Report, t_ns: int) -> None:
         """A new picture, and what happened in the step before it."""
+        if self._last is not None:
+            self._last.rest = self._rest
         self._end_step(report)
         step = _HeldStep(index, picture, t_ns, self.owner, is_decided=not self._has_policy)
         self._items.append(step)

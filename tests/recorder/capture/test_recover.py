@@ -133,8 +133,8 @@ def test_the_rest_of_a_spool_is_written_up_to_a_damaged_step(
     spool = Spool.create(abandoned, SPEC.frame.shape, 16)
     for i in range(50):
         values = {
-            "action": {"jump": i % 2}, "executed": None, "agent_action": None, "by": "agent", "reward": 0.5, "t_ns": 10**18 + i,
-            "wall_ns": i, "observed": False, "dropped": 3 if i == 46 else 0,
+            "action": {"jump": i % 2}, "executed": None, "agent_action": None, "by": "agent", "reward": 0.5,
+            "t_ns": 10**18 + i, "wall_ns": i, "observed": False, "dropped": 3 if i == 46 else 0,
         }  # fmt: skip
         spool.put(np.full(SPEC.frame.shape, 5 * i, np.uint8), values if i != 48 else {})
     spool.close()

@@ -3,6 +3,7 @@
 from recorder.capture.live import LiveRecorder, LiveReport
 from recorder.capture.recording_process import RecordingEndedError
 from recorder.capture.recover import Recovered, recover
+from recorder.capture.tap import Tap
 from recorder.capture.writer import CaptureWriter
 from recorder.episodes.broken_videos import without_broken
 from recorder.episodes.episode import Episode, EpisodeSet
@@ -51,6 +52,7 @@ __all__ = [
     "RecordingEndedError",
     "Recovered",
     "Skipped",
+    "Tap",
     "TextSpan",
     "VideoProfile",
     "clip_frames",

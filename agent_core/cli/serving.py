@@ -22,6 +22,7 @@ from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these
     from bridges.client import WatchMessage
+    from bridges.listener import Listener
     from bridges.policy import Policy
     from bridges.protocol.messages import Act
     from bridges.serving.server import BridgeServer
@@ -66,11 +67,14 @@ def _add_serve(commands: Any) -> None:
         "serve a policy to games over a websocket",
         run_serve,
         "iafm serve\niafm serve --policy random --port 0 --json\n"
-        "iafm serve --host 0.0.0.0 --token-file token.txt",
+        "iafm serve --host 0.0.0.0 --token-file token.txt\niafm serve --record data/served",
     )
     _policy_options(serve)
     serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
+    serve.add_argument(
+        "--record", type=Path, metavar="DIR", help="record what every attached game plays in DIR"
+    )
     serve.add_argument("--json", action="store_true", help="print the addresses as a line of JSON")
 
 
@@ -217,9 +221,20 @@ def run_serve(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     token = _token(args.token_file)
-    server = BridgeServer(_policy(args), host=args.host, port=args.port, token=token)
+    listeners = [_tap(args.record)] if args.record else []
+    server = BridgeServer(
+        _policy(args), host=args.host, port=args.port, token=token, listeners=listeners
+    )
     run(server, lambda listening: announce(listening, args.json))
     return 0
+
+
+def _tap(root: Path) -> Listener:
+    """What records all games that attach."""
+    from recorder import Tap
+
+    remark(f"every game that attaches is recorded in {root}")
+    return Tap(root)
 
 
 def announce(server: BridgeServer, as_json: bool) -> None:

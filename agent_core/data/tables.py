@@ -61,7 +61,7 @@ def build_dataset(
     executed = [[encoder.ids(e.spec, action) for action in e.executed] for e in episodes]
     wanted = [[encoder.ids(e.spec, action) for action in e.actions] for e in episodes]
     done = [ids for of_episode in executed for ids in of_episode]
-    targets = [_targets(e) for e in episodes]
+    targets = [learned_steps(e) for e in episodes]
     begins = [_stretch_begins(e) for e in episodes]
     labels = [
         chunk
@@ -95,7 +95,7 @@ def build_dataset(
     )
 
 
-def _targets(episode: EpisodeLike) -> NDArray[np.bool_]:
+def learned_steps(episode: EpisodeLike) -> NDArray[np.bool_]:
     """(T,) whether a step's action is learned: it was observed, and somebody played from whom to learn."""
     if not episode.spec.controls:
         return np.ones(len(episode), bool)
@@ -105,7 +105,7 @@ def _targets(episode: EpisodeLike) -> NDArray[np.bool_]:
 
 
 def _agent_did_well(episode: EpisodeLike) -> bool:
-    """Whether actions of steps that the agent played are learned: an expert's labels, or no failure and nobody took over.
+    """Whether the actions of steps that the agent played are learned: they are an expert's, or nothing went wrong.
 
     Where a person took over, the agent's own steps are what led there (HG-DAgger, Kelly et al. 2019).
     """
@@ -220,7 +220,7 @@ def _step_weights(episodes: Sequence[EpisodeLike], data: DataConfig) -> NDArray[
         factors.append(
             np.where(idle, data.noop_sample_weight, 1.0)
             * np.where(changed, data.change_sample_weight, 1.0)
-            * _targets(e)
+            * learned_steps(e)
         )
     return np.concatenate(factors) if factors else np.zeros(0)
 

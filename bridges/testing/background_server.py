@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from bridges.listener import Listener
 from bridges.policy import Policy
 from bridges.serving.limits import ServerLimits
 from bridges.serving.server import BridgeServer
@@ -21,9 +22,12 @@ def background_server(
     port: int = 0,
     token: str | None = None,
     limits: ServerLimits | None = None,
+    listeners: Iterable[Listener] = (),
 ) -> Iterator[BridgeServer]:
     """A server of `policy`, on a free port for 0; raises what its start raises."""
-    server = BridgeServer(policy, host=host, port=port, token=token, limits=limits)
+    server = BridgeServer(
+        policy, host=host, port=port, token=token, limits=limits, listeners=listeners
+    )
     started: queue.Queue[Callable[[], object] | Exception] = queue.Queue()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(server, started)))
     thread.start()

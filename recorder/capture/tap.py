@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -150,7 +151,7 @@ class Tap:
     def recorded(self, session: str) -> Recorded | None:
         """What was recorded of a session that is attached; None where there is none."""
         tap = self._sessions.get(session)
-        return tap and tap.recorded
+        return None if tap is None else tap.recorded
 
 
 class SessionTap:
@@ -182,7 +183,7 @@ class SessionTap:
         self._write_ready()
 
     def decide(self, index: int, decision: Decision | None) -> None:
-        self.held.decide(index, decision and decision.action)
+        self.held.decide(index, None if decision is None else decision.action)
         self._write_ready()
 
     def text(self, kind: str, text: str, source: str) -> None:
@@ -256,9 +257,7 @@ class SessionTap:
             if step.action is None or frame is None:
                 self._drop(1)
             else:
-                self._write(
-                    lambda capture, step=step, frame=frame: self._step(capture, step, frame)
-                )
+                self._write(partial(self._step, step=step, frame=frame))
 
     def _step(self, capture: Capture, step: PlayedStep, frame: Frame) -> None:
         assert step.action is not None
@@ -324,7 +323,7 @@ class SessionTap:
 def _frame_of(picture: Picture | None, spec: GameSpec) -> Frame | None:
     """A picture at the game's size; None where it is missing or damaged."""
     try:
-        frame = picture and picture.decode()
+        frame = None if picture is None else picture.decode()
     except ValueError:
         return None
     if frame is None or frame.shape == spec.frame.shape:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def play(url: str) -> list[dict[str, int]]:
     done = []
     with connect(url, SPEC, instruction="walk on", owner="shared") as game:
         for episode in range(2):
-            report: dict[str, object] = {}
+            report: dict[str, Any] = {}
             for step in range(12):
                 act = game.act(frame_of(step), **report)
                 pressed = {"right": 1} if (episode, step) == (1, 4) else None

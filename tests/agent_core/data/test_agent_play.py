@@ -25,7 +25,7 @@ def learned(root: Path) -> list[bool]:
     config = RunConfig(data=DataConfig(episodes=(str(root),), validation=0))
     splits, _, _ = load_splits(config, root / "run")
     (episode,) = splits["train"]
-    return learned_steps(episode).tolist()
+    return [bool(is_learned) for is_learned in learned_steps(episode)]
 
 
 @pytest.mark.parametrize("success", [True, None])

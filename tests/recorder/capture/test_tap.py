@@ -10,7 +10,7 @@ import pytest
 
 from games import Action, Button, Frame, FrameSize, GameSpec
 from recorder import CaptureError, CaptureInfo, CaptureWriter, Episode, open_episodes, validate
-from recorder.capture.held_steps import HeldSteps
+from recorder.capture.held_steps import HeldSteps, PlayedStep
 from recorder.capture.tap import Capture, Tap, create_capture
 from recorder.format.manifest import EVENTS, read_lines
 
@@ -301,7 +301,7 @@ def test_a_session_that_cannot_be_recorded_leaves_the_others_alone(tmp_path: Pat
 
 def test_held_pictures_are_bounded() -> None:
     held = HeldSteps(REST, "agent", has_policy=True, max_bytes=350)
-    ready = []
+    ready: list[PlayedStep] = []
     for index in range(6):
         held.observe(index, Picture(index), Report(executed=LEFT), 0)
         ready += held.ready()

@@ -1,0 +1,162 @@
+"""A small pygame game that an agent plays, a person takes over, and a server records: catch the ball that is named.
+
+iafm serve --record data/catch &
+python examples/catch.py                  # a window: arrow keys take over, Return hands back
+python examples/catch.py --demo           # without a window, on a server of its own for a moment
+"""
+
+import asyncio
+import os
+import sys
+from typing import Protocol
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+import numpy as np
+import pygame
+
+from bridges.client import BridgeClient, connect
+from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.server import BridgeServer
+from games import Action, Button, Frame, FrameSize, GameSpec
+
+WIDTH, HEIGHT, FLOOR = 96, 48, 42
+ROUNDS = 3
+SPEED, FALL, REACH = 4, 1.5, 9
+"""Pixels a step of the paddle and of the balls; how far from the paddle's middle a ball is caught."""
+COLORS = {"red": (230, 70, 60), "blue": (70, 120, 240)}
+SPEC = GameSpec(
+    id="catch-v0",
+    title="Catch the ball that is named",
+    frame=FrameSize(height=HEIGHT, width=WIDTH),
+    step_hz=20,
+    controls=(
+        Button(name="left", meaning="move.left", label="go left"),
+        Button(name="right", meaning="move.right", label="go right"),
+    ),
+    exclusive=(("left", "right"),),
+)
+
+
+class Catch:
+    """A red and a blue ball fall three times; only the one that is named is to be caught."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self.color = ("red", "blue")[seed % 2]
+        self.instruction = f"catch the {self.color} ball"
+        self.paddle, self.round, self.caught = WIDTH / 2, 0, 0
+        self._drop()
+
+    def _drop(self) -> None:
+        """Two balls, far enough from each other that one can be caught alone."""
+        self.y = 0.0
+        first, second = self._rng.permutation(np.arange(6, WIDTH - 5, 28))[:2]
+        shift = int(self._rng.integers(0, 6))
+        self.balls = {"red": int(first) + shift, "blue": int(second) + shift}
+
+    @property
+    def target(self) -> int:
+        return self.balls[self.color]
+
+    @property
+    def is_over(self) -> bool:
+        return self.round == ROUNDS
+
+    @property
+    def success(self) -> bool:
+        return self.caught == ROUNDS
+
+    def step(self, action: Action) -> float:
+        """Move paddle and balls; returns the reward."""
+        self.paddle += SPEED * (action.get("right", 0) - action.get("left", 0))
+        self.paddle = min(max(self.paddle, 8), WIDTH - 8)
+        self.y += FALL
+        if self.y < FLOOR:
+            return 0.0
+        caught = [color for color, x in self.balls.items() if abs(x - self.paddle) <= REACH]
+        self.caught += caught == [self.color]
+        self.round += 1
+        self._drop()
+        return float(caught == [self.color])
+
+    def draw(self) -> Frame:
+        surface = pygame.Surface((WIDTH, HEIGHT))
+        surface.fill((20, 24, 30))
+        for color, x in self.balls.items():
+            pygame.draw.circle(surface, COLORS[color], (x, int(self.y)), 4)
+        pygame.draw.rect(surface, (230, 230, 230), (int(self.paddle) - 8, FLOOR + 2, 16, 4))
+        return np.ascontiguousarray(pygame.surfarray.array3d(surface).swapaxes(0, 1))
+
+
+class Player(Protocol):
+    """A person beside the agent."""
+
+    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+        """What the person presses at this step; None leaves it to the agent."""
+        ...
+
+
+class Nobody:
+    """The agent plays alone."""
+
+    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+        return None
+
+
+def play(agent: BridgeClient, seed: int, person: Player) -> bool:
+    """One episode over the wire; returns whether every ball was caught."""
+    game, report = Catch(seed), {}
+    agent.instruct(game.instruction)
+    while not game.is_over:
+        decided = agent.act(game.draw(), **report).action
+        pressed = person.press(game, agent)
+        done = SPEC.normalize(decided if pressed is None else pressed)
+        report = {"reward": game.step(done), "executed": done}
+        if pressed is not None:
+            report["input"] = pressed
+    agent.event(terminated=True, success=game.success, task=f"catch_{game.color}", **report)
+    return game.success
+
+
+class Keyboard:
+    """A person at the window: arrow keys take over, Return hands back."""
+
+    def __init__(self) -> None:
+        self._window = pygame.display.set_mode((8 * WIDTH, 8 * HEIGHT))
+        self._clock, self._owns = pygame.time.Clock(), False
+
+    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+        frame = pygame.surfarray.make_surface(game.draw().swapaxes(0, 1))
+        pygame.transform.scale(frame, self._window.get_size(), self._window)
+        pygame.display.set_caption(f"{game.instruction}: {'you play' if self._owns else 'agent'}")
+        pygame.display.flip()
+        self._clock.tick(SPEC.step_hz)
+        if pygame.event.get(pygame.QUIT):
+            raise SystemExit
+        keys = pygame.key.get_pressed()
+        pressed = SPEC.normalize({"left": int(keys[pygame.K_LEFT] and not keys[pygame.K_RIGHT]),
+                                  "right": int(keys[pygame.K_RIGHT] and not keys[pygame.K_LEFT])})  # fmt: skip
+        if keys[pygame.K_RETURN] and self._owns:
+            self._owns = False
+            agent.control("shared")
+        self._owns = self._owns or any(pressed.values())
+        return pressed if self._owns else None
+
+
+def run(url: str, episodes: int, person: Player) -> None:
+    with connect(url, SPEC, owner="shared") as agent:
+        for seed in range(episodes):
+            success = play(agent, seed, person)
+            print(f"episode {seed}: {'caught all' if success else 'missed one'}")
+
+
+async def demo() -> None:
+    async with BridgeServer(RandomPolicy(), port=0) as server:
+        await asyncio.to_thread(run, server.url, 2, Nobody())
+
+
+if __name__ == "__main__":
+    if "--demo" in sys.argv:
+        asyncio.run(demo())
+    else:
+        run("ws://127.0.0.1:8765/v1", 1000, Keyboard())

@@ -191,9 +191,14 @@ class Connection:
             raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
 
     def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
-        """Read a picture's JSON, as far as the budgets go."""
+        """Read a picture's JSON, as far as the budgets go; in lockstep the answers already set the pace."""
+        assert self.hello is not None
         assert self._reports is not None
-        if not encoded.meta or not self._within(self._reports.lane, len(encoded.meta), now):
+        if not encoded.meta:
+            return encoded
+        if self.hello.mode != "lockstep" and not self._within(
+            self._reports.lane, len(encoded.meta), now
+        ):
             return encoded
         encoded, errors = self._reports.read(encoded, now)
         self._queue_all(errors)

@@ -21,7 +21,7 @@ class ConnectionLimits:
     pictures: Budget = PICTURES
     """Of a realtime game; in lockstep `max_in_flight` holds instead."""
     reports: Budget = REPORTS
-    """JSON of pictures."""
+    """JSON of pictures; in lockstep `max_in_flight` holds instead."""
     texts: Budget = TEXTS
     mistakes: Budget = MISTAKES
     """Messages that are answered with `bad_message`, `unknown_type` or `not_allowed`, and as much again with

@@ -10,7 +10,7 @@ import pytest
 from bridges.protocol.frames import EncodedFrame, pack
 from bridges.protocol.lanes import Budget
 from bridges.protocol.limits import ConnectionLimits
-from bridges.protocol.messages import Clock, Control, Correct, Event, Say
+from bridges.protocol.messages import Clock, Control, Correct, ErrorMessage, Event, Say
 from bridges.protocol.step_report import NO_REPORT
 from bridges.testing.scripted_peer import ScriptedPeer
 from games.voxel import SPEC
@@ -71,6 +71,15 @@ def test_more_json_than_the_budget_ends_the_connection() -> None:
     assert [error.code for error in peer.errors()] == ["too_many"]
     assert peer.send(picture(7, {"reward": 2})) == []
     assert peer.closed == (4429, "at most 2 reports and 1 MiB of them a second")
+
+
+def test_in_lockstep_every_report_is_read() -> None:
+    limits = replace(LIMITS, reports=Budget(messages_per_s=2, bytes_per_s=1 << 20))
+    peer = attached(limits, mode="lockstep")
+    for n in range(20):
+        assert received(peer, n, {"reward": 2}).report.reward == 2
+        peer.connection.send(ErrorMessage(code="policy_failed", message="", observation=n))
+    assert {error.code for error in peer.errors()} == {"policy_failed"}
 
 
 def test_the_last_steps_actions_come_with_the_event_that_ends_it() -> None:

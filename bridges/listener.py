@@ -80,6 +80,10 @@ class Listener(Protocol):
         """A reward, or the end of an episode; `executed` and `input` are legal actions."""
         ...
 
+    def on_lost(self, session: str) -> None:
+        """Its connection is lost; where it resumes, steps are missing before the next observation."""
+        ...
+
     def on_leave(self, session: str) -> None: ...
 
     def close(self) -> None:

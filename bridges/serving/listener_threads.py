@@ -143,6 +143,9 @@ class Listeners:
     def on_event(self, session: str, event: Event) -> None:
         self._tell("on_event", session, event)
 
+    def on_lost(self, session: str) -> None:
+        self._tell("on_lost", session)
+
     def on_leave(self, session: str) -> None:
         self._tell("on_leave", session)
 

@@ -127,6 +127,9 @@ class Tap:
     def on_event(self, session: str, event: Event) -> None:
         self._tell(session, lambda tap: tap.event(event))
 
+    def on_lost(self, session: str) -> None:
+        self._tell(session, lambda tap: tap.lose())
+
     def on_leave(self, session: str) -> None:
         self._tell(session, lambda tap: tap.interrupt())
         self._sessions.pop(session, None)
@@ -212,15 +215,23 @@ class SessionTap:
         self._write_ready()
         self._close(success=event.success, task=event.task)
 
+    def lose(self) -> None:
+        """The connection is lost: at least one step is missing before the next picture."""
+        if self._in_episode:
+            self._drop(max(1, self._cut()))
+
     def interrupt(self) -> None:
         """The game is gone."""
-        if not self._in_episode:
-            return
-        self._write_ready()
+        if self._in_episode:
+            if lost := self._cut():
+                self._drop(lost)
+            self._close(interrupted=True)
+
+    def _cut(self) -> int:
+        """Write what is certain; returns the number of decided steps of which nobody knows whether they were played."""
         lost = self.held.interrupt()
         self._write_ready()
-        self._drop(lost)
-        self._close(interrupted=True)
+        return lost
 
     def control(self, owner: str) -> None:
         """Another owns the player."""

@@ -53,6 +53,9 @@ class Ear:
     def on_event(self, session: str, event: Event) -> None:
         self._hear("event", event.reward)
 
+    def on_lost(self, session: str) -> None:
+        self._hear("lost", session)
+
     def on_leave(self, session: str) -> None:
         self._hear("leave", session)
 
@@ -77,6 +80,7 @@ def test_a_listener_hears_everything_in_order_in_a_thread_of_its_own() -> None:
     listeners.on_decision("a", 0, None)
     listeners.on_text("a", "correct", "left", "console")
     listeners.on_event("a", Event(reward=2.0))
+    listeners.on_lost("a")
     listeners.on_leave("a")
     listeners.close()
     assert ear.heard == [
@@ -86,6 +90,7 @@ def test_a_listener_hears_everything_in_order_in_a_thread_of_its_own() -> None:
         ("decision", 0),
         ("correct", "left", "console"),
         ("event", 2.0),
+        ("lost", "a"),
         ("leave", "a"),
         ("close",),
     ]

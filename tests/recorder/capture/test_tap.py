@@ -225,6 +225,20 @@ def test_an_episode_that_breaks_off_keeps_what_is_certain(tmp_path: Path) -> Non
     assert read_lines(episode.folder / EVENTS)[0]["kind"] == "dropped_at_end"
 
 
+def test_a_lost_connection_is_a_gap(tmp_path: Path) -> None:
+    game = Game(tmp_path)
+    for _ in range(2):
+        game.picture()
+        game.decide(LEFT)
+    game.tap.on_lost("a")
+    game.picture(executed=RIGHT)  # of a step that nobody saw
+    game.decide(LEFT)
+    game.end(success=True)
+    episode = game.episode()
+    assert numbers(episode) == [0, 2]
+    assert (episode.actions, episode.dropped_before) == ([LEFT, LEFT], {1: 1})
+
+
 def test_a_person_plays_without_a_policy(tmp_path: Path) -> None:
     game = Game(tmp_path, policy=None)
     game.picture()

@@ -8,7 +8,7 @@ python examples/catch.py --demo           # without a window, on a server of its
 import asyncio
 import os
 import sys
-from typing import Protocol
+from typing import Any, Protocol
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import numpy as np
@@ -105,7 +105,8 @@ class Nobody:
 
 def play(agent: BridgeClient, seed: int, person: Player) -> bool:
     """One episode over the wire; returns whether every ball was caught."""
-    game, report = Catch(seed), {}
+    game = Catch(seed)
+    report: dict[str, Any] = {}
     agent.instruct(game.instruction)
     while not game.is_over:
         decided = agent.act(game.draw(), **report).action

@@ -1,7 +1,7 @@
 """The loop: a person plays, a model is trained, the agent plays, the person corrects it, the model is trained again.
 
-python examples/loop.py --out runs/loop           # ten simulated minutes of play; about ten minutes on two cores
-python examples/loop.py --demo                    # a moment of everything, which learns nothing
+python -m examples.loop --out runs/loop           # ten simulated minutes of play; about ten minutes on two cores
+python -m examples.loop --demo                    # a moment of everything, which learns nothing
 
 The person is scripted: a reaction late, with mistakes. All play goes over the wire, and `iafm train` gets what the
 server recorded.
@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from catch import FALL, FLOOR, REACH, SPEC, SPEED, Catch, Nobody, Player, play
 
 from agent_core.agent import Agent
 from agent_core.evaluation.metrics import wilson_interval
 from bridges.client import BridgeClient, connect
 from bridges.policy import Policy
+from bridges.protocol.messages import Owner
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
+from examples.catch import FALL, FLOOR, REACH, SPEC, SPEED, Catch, Nobody, Player, play
 from games import Action
 from recorder import Tap, open_episodes
 
@@ -52,13 +53,14 @@ class Person:
         self._rng = np.random.default_rng(seed)
         self._seen: deque[tuple[int, float]] = deque(maxlen=LATENCY + 1)
         """Where the ball was, newest last."""
-        self._mistake, self._mistaken_steps = SPEC.null_action(), 0
+        self._mistake: Action = SPEC.null_action()
+        self._mistaken_steps = 0
 
     def press(self, game: Catch, agent: BridgeClient) -> Action | None:
         self._seen.append((game.target, game.y))
         if self._mistaken_steps == 0 and self._rng.random() < MISTAKE_PROB:
-            keys = ({}, {"left": 1}, {"right": 1})
-            self._mistake = SPEC.normalize(keys[self._rng.integers(3)])
+            key = self._rng.integers(3)
+            self._mistake = SPEC.normalize({"left": int(key == 1), "right": int(key == 2)})
             self._mistaken_steps = MISTAKE_STEPS
         if self._mistaken_steps:
             self._mistaken_steps -= 1
@@ -91,7 +93,7 @@ def rollout(
     first_seed: int,
     episodes: int,
     person: Player,
-    owner: str,
+    owner: Owner,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Episodes over the wire, recorded in `out`; returns successes with their interval."""
@@ -130,7 +132,7 @@ def run_loop(out: Path, args: argparse.Namespace) -> dict[str, Any]:
     say, started = print, time.monotonic()
     rows: dict[str, Any] = {}
 
-    def measure(name: str, policy: Policy, person: Player, owner: str) -> None:
+    def measure(name: str, policy: Policy, person: Player, owner: Owner) -> None:
         rows[name] = rollout(policy, TEST_SEEDS, args.episodes, person, owner)
         share = rows[name]
         say(

@@ -17,7 +17,6 @@ from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
 from bridges.protocol.mailbox import Resumption
 from bridges.protocol.messages import (
-    Answer,
     Control,
     Correct,
     ErrorMessage,
@@ -25,9 +24,7 @@ from bridges.protocol.messages import (
     Hello,
     Instruct,
     Query,
-    Recording,
     Say,
-    SessionState,
     State,
     Subscribe,
 )
@@ -43,6 +40,7 @@ from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
+from bridges.serving.queries import Queries
 from bridges.serving.sessions import (
     Session,
     SessionRegistry,
@@ -67,6 +65,7 @@ class Dispatcher:
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
         self._pictures = PictureEncoder(limits.watch_pixels)
         self._listeners = Listeners(listeners)
+        self._queries = Queries(policy, self._batcher, self.sessions, self._listeners)
         self._encoding: set[Session] = set()
         """Sessions of which a picture is being encoded."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +96,7 @@ class Dispatcher:
             answered=self._answered,
             dropped=self.sessions.dropped,
             waiting=loop.waiting,
-            errors=loop.errors + self._errors,
+            errors=loop.errors + self._errors + self._queries.errors,
             last_pass_s=loop.last_pass_s,
         )
 
@@ -105,17 +104,11 @@ class Dispatcher:
         """All attached games with their tallies."""
         return State(
             policy=self._policy.name,
-            sessions=tuple(self._state(session, now) for session in self.sessions),
+            sessions=tuple(
+                session.state(now, self._listeners.recording(session.name))
+                for session in self.sessions
+            ),
         )
-
-    def _state(self, session: Session, now: float) -> SessionState:
-        state, recorded = session.state(now), self._listeners.recorded(session.name)
-        if recorded is None:
-            return state
-        recording = Recording(
-            episodes=recorded.episodes, steps=recorded.steps, dropped=recorded.dropped
-        )
-        return state.model_copy(update={"recording": recording})
 
     def report(self, now: float) -> None:
         """Send the consoles fresh figures, where something changed or it is time."""
@@ -138,7 +131,7 @@ class Dispatcher:
         if isinstance(message, Hello):
             await self._open(peer, message, now)
         elif isinstance(message, Query):
-            self._start(self._answer_query(peer, message))
+            self._start(self._queries.answer(peer, message))
         elif session := peer.session_of(getattr(message, "agent", 0)):
             self._from_game(session, message, now)
         else:
@@ -331,43 +324,6 @@ class Dispatcher:
                 )
         self._changed = True
         self.sessions.broadcast_of(session, event.model_copy(update={"session": session.name}))
-
-    async def _answer_query(self, peer: Peer, query: Query) -> None:
-        """Ask the policy, unless the peer is gone before its turn."""
-        try:
-            name = query.session or (peer.watcher.session if peer.watcher else None)
-            session = peer.session_of(query.agent) or self.sessions.find(name)
-        except UnknownSessionError as error:
-            problem = ErrorMessage(
-                code="no_session", message=str(error), path="session", id=query.id
-            )
-            peer.send(problem)
-            return
-
-        def ask() -> str:
-            return self._policy.ask(session.player, query.kind)
-
-        try:
-            text = await self._batcher.call(ask, session, is_wanted=lambda: self._is_wanted(peer))
-            if text is not None:
-                peer.outbox.send(Answer(id=query.id, kind=query.kind, text=text))
-                self._listeners.on_text(session.name, "answer", text, "policy")
-        except BusyError as error:
-            problem = ErrorMessage(code="too_many", message=str(error), id=query.id)
-            peer.outbox.send(problem)
-        except Exception as error:
-            self._errors += 1
-            log.exception("the policy could not answer %s", query.kind)
-            reason = str(error) if isinstance(error, PolicyError) else "the policy could not answer"
-            problem = ErrorMessage(code="policy_failed", message=reason, id=query.id)
-            peer.outbox.send(problem)
-
-    def _is_wanted(self, peer: Peer) -> bool:
-        """Whether anybody waits for the answer to a peer's query: itself, or who may resume its session."""
-        session = peer.session
-        if session is None or session.resumption is None:
-            return peer.is_there()
-        return self.sessions.get(session.name) is session
 
     # --- answers ---
 

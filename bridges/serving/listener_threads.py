@@ -12,7 +12,7 @@ from typing import Any
 
 from bridges.listener import Attached, Listener, Observation, Recorded, TextKind, TextSource
 from bridges.policy import Decision
-from bridges.protocol.messages import Event, Owner
+from bridges.protocol.messages import Event, Owner, Recording
 
 log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20
@@ -149,11 +149,11 @@ class Listeners:
     def on_leave(self, session: str) -> None:
         self._tell("on_leave", session)
 
-    def recorded(self, session: str) -> Recorded | None:
+    def recording(self, session: str) -> Recording | None:
         """What the first listener that records has recorded of a session."""
         for thread in self._threads:
-            if recorded := thread.recorded(session):
-                return recorded
+            if (done := thread.recorded(session)) is not None:
+                return Recording(episodes=done.episodes, steps=done.steps, dropped=done.dropped)
         return None
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.mailbox import Mailbox, Resumption
-from bridges.protocol.messages import Hello, SessionState
+from bridges.protocol.messages import Hello, Recording, SessionState
 from games import Action
 
 RATE_WINDOW = 100
@@ -207,7 +207,7 @@ class Session:
             return 0.0
         return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
 
-    def state(self, now: float) -> SessionState:
+    def state(self, now: float, recording: Recording | None = None) -> SessionState:
         return SessionState(
             session=self.name,
             game=self.player.spec.id,
@@ -222,6 +222,7 @@ class Session:
             dropped=self.dropped,
             owner=self.owner,
             connected=self.detached_at is None,
+            recording=recording,
         )
 
 

@@ -1,4 +1,4 @@
-"""A small pygame game that an agent plays, a person takes over, and a server records: catch the ball that is named.
+"""A small pygame game that an agent plays, a person takes over, and a server records: catch what falls.
 
 iafm serve --record data/catch &
 python examples/catch.py                  # a window: arrow keys take over, Return hands back
@@ -19,14 +19,14 @@ from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from games import Action, Button, Frame, FrameSize, GameSpec
 
-WIDTH, HEIGHT, FLOOR = 96, 48, 42
+WIDTH, HEIGHT, FIELD, FLOOR = 96, 48, 60, 42
+"""Pixels: of the picture, in whose middle the paddle always is; width of the field; where balls land."""
 ROUNDS = 3
-SPEED, FALL, REACH = 4, 1.5, 9
-"""Pixels a step of the paddle and of the balls; how far from the paddle's middle a ball is caught."""
-COLORS = {"red": (230, 70, 60), "blue": (70, 120, 240)}
+SPEED, FALL, REACH = 3, 1.5, 7
+"""Pixels a step of the paddle and of a ball; how far from the paddle's middle a ball is caught."""
 SPEC = GameSpec(
     id="catch-v0",
-    title="Catch the ball that is named",
+    title="Catch what falls",
     frame=FrameSize(height=HEIGHT, width=WIDTH),
     step_hz=20,
     controls=(
@@ -38,25 +38,15 @@ SPEC = GameSpec(
 
 
 class Catch:
-    """A red and a blue ball fall three times; only the one that is named is to be caught."""
+    """Three balls fall, one after the other; all are to be caught."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self.color = ("red", "blue")[seed % 2]
-        self.instruction = f"catch the {self.color} ball"
-        self.paddle, self.round, self.caught = WIDTH / 2, 0, 0
+        self.paddle, self.round, self.caught = FIELD // 2, 0, 0
         self._drop()
 
     def _drop(self) -> None:
-        """Two balls, far enough from each other that one can be caught alone."""
-        self.y = 0.0
-        first, second = self._rng.permutation(np.arange(6, WIDTH - 5, 28))[:2]
-        shift = int(self._rng.integers(0, 6))
-        self.balls = {"red": int(first) + shift, "blue": int(second) + shift}
-
-    @property
-    def target(self) -> int:
-        return self.balls[self.color]
+        self.ball, self.y = int(self._rng.integers(6, FIELD - 6)), 0.0
 
     @property
     def is_over(self) -> bool:
@@ -67,24 +57,25 @@ class Catch:
         return self.caught == ROUNDS
 
     def step(self, action: Action) -> float:
-        """Move paddle and balls; returns the reward."""
+        """Move paddle and ball; returns the reward."""
         self.paddle += SPEED * (action.get("right", 0) - action.get("left", 0))
-        self.paddle = min(max(self.paddle, 8), WIDTH - 8)
+        self.paddle = min(max(self.paddle, 8), FIELD - 8)
         self.y += FALL
         if self.y < FLOOR:
             return 0.0
-        caught = [color for color, x in self.balls.items() if abs(x - self.paddle) <= REACH]
-        self.caught += caught == [self.color]
+        is_caught = abs(self.ball - self.paddle) <= REACH
+        self.caught += is_caught
         self.round += 1
         self._drop()
-        return float(caught == [self.color])
+        return float(is_caught)
 
     def draw(self) -> Frame:
         surface = pygame.Surface((WIDTH, HEIGHT))
-        surface.fill((20, 24, 30))
-        for color, x in self.balls.items():
-            pygame.draw.circle(surface, COLORS[color], (x, int(self.y)), 4)
-        pygame.draw.rect(surface, (230, 230, 230), (int(self.paddle) - 8, FLOOR + 2, 16, 4))
+        surface.fill((70, 60, 50))
+        left = WIDTH // 2 - self.paddle
+        pygame.draw.rect(surface, (20, 24, 30), (left, 0, FIELD, HEIGHT))
+        pygame.draw.circle(surface, (240, 200, 60), (left + self.ball, int(self.y)), 4)
+        pygame.draw.rect(surface, (230, 230, 230), (WIDTH // 2 - 8, FLOOR + 2, 16, 4))
         return np.ascontiguousarray(pygame.surfarray.array3d(surface).swapaxes(0, 1))
 
 
@@ -107,7 +98,7 @@ def play(agent: BridgeClient, seed: int, person: Player) -> bool:
     """One episode over the wire; returns whether every ball was caught."""
     game = Catch(seed)
     report: dict[str, Any] = {}
-    agent.instruct(game.instruction)
+    agent.instruct("catch every ball")
     while not game.is_over:
         decided = agent.act(game.draw(), **report).action
         pressed = person.press(game, agent)
@@ -115,7 +106,7 @@ def play(agent: BridgeClient, seed: int, person: Player) -> bool:
         report = {"reward": game.step(done), "executed": done}
         if pressed is not None:
             report["input"] = pressed
-    agent.event(terminated=True, success=game.success, task=f"catch_{game.color}", **report)
+    agent.event(terminated=True, success=game.success, task="catch", **report)
     return game.success
 
 
@@ -129,7 +120,7 @@ class Keyboard:
     def press(self, game: Catch, agent: BridgeClient) -> Action | None:
         frame = pygame.surfarray.make_surface(game.draw().swapaxes(0, 1))
         pygame.transform.scale(frame, self._window.get_size(), self._window)
-        pygame.display.set_caption(f"{game.instruction}: {'you play' if self._owns else 'agent'}")
+        pygame.display.set_caption(f"{'you play' if self._owns else 'agent'}")
         pygame.display.flip()
         self._clock.tick(SPEC.step_hz)
         if pygame.event.get(pygame.QUIT):

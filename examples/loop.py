@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,12 @@ LATENCY = 4
 MISTAKE_PROB, MISTAKE_STEPS = 0.01, 5
 SLACK = LATENCY + 2
 """Steps to spare, as the person sees it, at which the agent gets corrected."""
-MODEL = {
-    "frame_height": 48,
-    "frame_width": 96,
-    "pooled_grid": [3, 6],
-    "context_frames": 4,
-    "frame_stride": 2,
-}
+SETTINGS = (
+    "model.frame_height=48", "model.frame_width=96", "model.pooled_grid=[3,6]", "model.width=64", "model.layers=2",
+    "model.context_frames=2", "model.frame_stride=1", "data.window_frames=2", "data.change_sample_weight=4",
+    "loss.mae=0", "train.warmup_steps=50", "train.ema_decay=0.99", "train.validation_windows=256",
+)  # fmt: skip
+"""Of the training: a small model that learns such a small game in minutes."""
 TEST_SEEDS, CORRECTED_SEEDS = 1_000_000, 2_000_000
 
 
@@ -57,7 +57,7 @@ class Person:
         self._mistaken_steps = 0
 
     def press(self, game: Catch, agent: BridgeClient) -> Action | None:
-        self._seen.append((game.target, game.y))
+        self._seen.append((game.ball, game.y))
         if self._mistaken_steps == 0 and self._rng.random() < MISTAKE_PROB:
             key = self._rng.integers(3)
             self._mistake = SPEC.normalize({"left": int(key == 1), "right": int(key == 2)})
@@ -110,10 +110,10 @@ def rollout(
     return {"successes": wins, "episodes": episodes, "low": round(low, 3), "high": round(high, 3)}
 
 
-def train(data: list[Path], run: Path, minutes: float, settings: list[str]) -> Path:
+def train(data: list[Path], run: Path, minutes: float, settings: Sequence[str]) -> Path:
     """`iafm train` in a process of its own; returns the checkpoint."""
-    values = [f"model.{name}={json.dumps(value)}" for name, value in MODEL.items()]
-    values += [
+    values = [
+        *SETTINGS,
         f"data.episodes={json.dumps([str(path) for path in data])}",
         f"train.minutes={minutes}",
         *settings,

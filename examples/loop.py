@@ -179,35 +179,28 @@ def recorded(out: Path) -> dict[str, Any]:
     return rows
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(description="The loop of play, training and correction")
+    options.add_argument("--out", type=Path, default=Path("runs/loop"), help="an empty folder")
+    options.add_argument(
+        "--minutes", type=float, default=10, help="simulated, of the person's play"
+    )
+    options.add_argument("--train-minutes", type=float, default=1.5)
+    options.add_argument("--episodes", type=int, default=100, help="to measure with")
+    options.add_argument("--corrected", type=int, default=60, help="episodes that are corrected")
+    options.add_argument("--set", action="append", metavar="NAME=VALUE", help="for the training")
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--demo", action="store_true", help="the smallest of everything")
+    return options
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/loop"))
-    parser.add_argument(
-        "--minutes", type=float, default=10, help="simulated minutes of the person's play"
-    )
-    parser.add_argument("--train-minutes", type=float, default=1.5)
-    parser.add_argument("--episodes", type=int, default=100, help="to measure with")
-    parser.add_argument(
-        "--corrected", type=int, default=60, help="episodes in which the person corrects"
-    )
-    parser.add_argument(
-        "--set", action="append", metavar="NAME=VALUE", help="a setting of the training"
-    )
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument(
-        "--demo", action="store_true", help="the smallest of everything, in a folder of its own"
-    )
-    args = parser.parse_args()
+    args = parser().parse_args()
     if args.demo:
         args.minutes, args.train_minutes, args.episodes, args.corrected = 0, 0, 2, 2
         args.out = Path(tempfile.mkdtemp())
-        args.set = [
-            "train.steps=2",
-            "train.batch=4",
-            "model.width=16",
-            "model.layers=1",
-            "model.heads=2",
-        ]
+        args.set = ["train.steps=2", "train.batch=4", "model.width=16", "model.layers=1"]
     try:
         report = run_loop(args.out, args)
     finally:

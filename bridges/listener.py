@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from bridges.policy import Decision
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.messages import Event, Owner
+from bridges.protocol.messages import Event
 from bridges.protocol.step_report import StepReport
 from games import GameSpec
 

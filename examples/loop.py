@@ -25,7 +25,7 @@ from agent_core.agent import Agent
 from agent_core.evaluation.metrics import wilson_interval
 from bridges.client import BridgeClient, connect
 from bridges.policy import Policy
-from bridges.protocol.messages import Owner
+from bridges.protocol.fields import Owner
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from examples.catch import FALL, FLOOR, REACH, SPEC, SPEED, Catch, Nobody, Player, play

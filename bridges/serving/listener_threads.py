@@ -12,7 +12,8 @@ from typing import Any
 
 from bridges.listener import Attached, Listener, Observation, Recorded, TextKind, TextSource
 from bridges.policy import Decision
-from bridges.protocol.messages import Event, Owner, Recording
+from bridges.protocol.fields import Owner
+from bridges.protocol.messages import Event, Recording
 
 log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20

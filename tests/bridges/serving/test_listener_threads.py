@@ -8,8 +8,9 @@ import pytest
 
 from bridges.listener import Attached, Observation
 from bridges.policy import Decision
+from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, pack, unpack
-from bridges.protocol.messages import Event, Owner
+from bridges.protocol.messages import Event
 from bridges.protocol.step_report import NO_REPORT
 from bridges.serving.listener_threads import Listeners, ListenerThread
 from games import Button, FrameSize, GameSpec

@@ -166,8 +166,6 @@ class Session:
         self.queue.remove(observation)
         return True
 
-    # --- answers ---
-
     @property
     def is_ready(self) -> bool:
         """Whether a pass may take its oldest observation."""

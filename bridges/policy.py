@@ -65,7 +65,7 @@ class Policy(Protocol):
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         """One decision per request, in order, computed as one batch.
 
-        Where it raises, each request comes again alone.
+        Where it raises, the requests come again with fewer others, at last alone.
         """
         ...
 

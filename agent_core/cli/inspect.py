@@ -10,6 +10,7 @@ from typing import Any
 from agent_core.cli.arguments import (
     add_command,
     non_negative_int,
+    non_negative_number,
     positive_int,
     positive_number,
     seed,
@@ -58,17 +59,18 @@ def _add_bench(commands: Any) -> None:
     bench = add_command(
         commands,
         "bench",
-        "measure speed on this machine, or what crashes cost",
+        "measure speed on this machine, or what crashes and hostile peers cost",
         run_bench,
         "iafm bench infer --threads 2\niafm bench infer --preset paper --threads 2 --precision int8\n"
-        "iafm bench play --pace-hz 20\niafm bench crash --kills 50",
+        "iafm bench play --pace-hz 20\niafm bench serve --clients 8 --hz 20 --model-ms 40\n"
+        "iafm bench hostile --seconds 120\niafm bench crash --kills 50",
     )
     bench.add_argument(
         "what",
-        choices=("play", "infer", "train", "env", "wire", "episodes", "crash", "cuts"),
-        help="play over the wire, the model alone, its training, the game, many players on one server, memory and "
-        "time of what looks after episodes; crash: what recordings and imports lose when they are killed, or run "
-        "into a full disk; cuts: a session whose connection is cut again and again",
+        choices=("play", "infer", "train", "env", "serve", "hostile", "episodes", "crash", "cuts"),
+        help="play over the wire, the model alone, its training, the game, many games on one server, hostile peers "
+        "beside a game, memory and time of what looks after episodes; crash: what recordings and imports lose when "
+        "they are killed, or run into a full disk; cuts: a session whose connection is cut again and again",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -81,6 +83,7 @@ def _add_bench(commands: Any) -> None:
         "--minutes", type=positive_number, default=5.0, help="episodes: length of the play"
     )
     bench.add_argument("--cuts", type=positive_int, default=200, help="cuts: how many")
+    _add_bench_server(bench)
     _add_bench_model(bench)
     _add_bench_crash(bench)
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -90,12 +93,35 @@ def _add_bench_crash(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--kills", type=positive_int, default=50, help="crash: rounds with a kill -9"
     )
-    bench.add_argument("--seed", type=seed, help="crash: of the first round (default: drawn)")
+    bench.add_argument(
+        "--seed",
+        type=seed,
+        help="crash: of the first round (default: drawn); hostile: of the peers (default: 0)",
+    )
     bench.add_argument(
         "--scenarios",
         nargs="+",
         choices=("kill", "disk", "sigstop", "encoder", "signal", "import"),
         help="crash: only these (default: all)",
+    )
+
+
+def _add_bench_server(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("--clients", type=positive_int, default=8, help="serve: games at once")
+    bench.add_argument(
+        "--hz", type=positive_number, default=20.0, help="serve: pictures a second of each game"
+    )
+    bench.add_argument(
+        "--model-ms",
+        type=non_negative_number,
+        default=40.0,
+        help="serve, hostile: time of a pass of the stub that stands for the model",
+    )
+    bench.add_argument(
+        "--watchers",
+        type=non_negative_int,
+        default=0,
+        help="serve: also a 720p game with and without so many consoles",
     )
 
 
@@ -219,8 +245,16 @@ def run_bench(args: argparse.Namespace) -> int:
             from bridges.testing.cuts import bench_cuts
 
             report = bench_cuts(args.cuts)
-        case "wire":
-            report = _bench_wire(args.seconds)
+        case "serve":
+            from agent_core.bench.serve import bench_serve
+            from bridges.testing.load_test import LoadPlan
+
+            plan = LoadPlan(clients=args.clients, hz=args.hz, seconds=args.seconds)
+            report = bench_serve(plan, args.model_ms, args.watchers)
+        case "hostile":
+            from agent_core.bench.hostile import bench_hostile
+
+            report = bench_hostile(args.seconds, args.model_ms, args.seed or 0)
         case _:
             report = bench.bench_env(args.seconds)
     remark(plain(bench.machine()))
@@ -234,12 +268,6 @@ def _run_bench_crash(args: argparse.Namespace) -> int:
     with ProgressBar("crashing") as update:
         report = bench_crash(args.kills, args.seed, args.scenarios or SCENARIOS, update)
     return answer(report, args.json, lambda: fields(report)) or int(bool(report["failed"]))
-
-
-def _bench_wire(seconds: float) -> dict[str, Any]:
-    from bridges.testing.load_test import batching_load
-
-    return asdict(batching_load(seconds=seconds))
 
 
 def _show_speeds(report: dict[str, Any]) -> None:

@@ -53,6 +53,12 @@ class Codec(IntEnum):
 
 _IMREAD_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _CODECS = frozenset(int(codec) for codec in Codec)
+_CONVERSIONS = {
+    Codec.RGBA: cv2.COLOR_RGBA2RGB,
+    Codec.BGRA: cv2.COLOR_BGRA2RGB,
+    Codec.GRAY: cv2.COLOR_GRAY2RGB,
+    Codec.BGR: cv2.COLOR_BGR2RGB,
+}
 _CHANNELS = {Codec.RGB: 3, Codec.RGBA: 4, Codec.BGRA: 4, Codec.GRAY: 1, Codec.BGR: 3}
 
 
@@ -82,24 +88,23 @@ class EncodedFrame:
     agent: int = 0
     """Whose picture it is, where one connection plays several."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the bytes are the pixels, so that decoding them takes no time."""
+        return self.codec is Codec.RGB and not self.bottom_up
+
     def decode(self) -> Frame:
         """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
         pixels = self._pixels()
-        return np.ascontiguousarray(pixels[::-1]) if self.bottom_up else pixels
+        return np.asarray(cv2.flip(pixels, 0), np.uint8) if self.bottom_up else pixels
 
     def _pixels(self) -> Frame:
         """RGB in the order of the picture's rows."""
         if self.codec in _CHANNELS:
             flat = np.frombuffer(self.payload, np.uint8)
             raw = flat.reshape(self.height, self.width, _CHANNELS[self.codec])
-            match self.codec:
-                case Codec.RGB:
-                    return raw
-                case Codec.RGBA:
-                    return np.ascontiguousarray(raw[..., :3])
-                case Codec.BGRA | Codec.BGR:
-                    return np.ascontiguousarray(raw[..., 2::-1])
-            return np.repeat(raw, 3, axis=2)
+            conversion = _CONVERSIONS.get(self.codec)
+            return raw if conversion is None else _converted(raw, conversion)
         return self._decompressed()
 
     def _decompressed(self) -> Frame:
@@ -114,7 +119,12 @@ class EncodedFrame:
             decoded = None
         if decoded is None or decoded.shape[:2] != (self.height, self.width):
             raise FrameError(f"{name} bytes do not decode to {self.width}x{self.height}")
-        return np.ascontiguousarray(decoded[..., ::-1])
+        return _converted(np.asarray(decoded, np.uint8), cv2.COLOR_BGR2RGB)
+
+
+def _converted(pixels: Frame, conversion: int) -> Frame:
+    """Other channels; unlike numpy, OpenCV leaves Python's other threads running meanwhile."""
+    return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
 
 
 def pack(

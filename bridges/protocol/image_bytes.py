@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import struct
 
-MAX_SCANS = 100
-"""Scans of a progressive JPEG; encoders write about ten."""
+MAX_SCANS = 20
+"""Scans of a progressive JPEG; encoders write about ten, and a decoder passes over the whole picture for each."""
 MAX_CHUNKS = 4096
 """Chunks of a PNG; encoders write one for every 8 KB or more."""
 _MAX_SEGMENTS = 1024

@@ -17,6 +17,8 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKETS = np.zeros(256, np.int8)
 _BRACKETS[list(b"[{")] = 1
 _BRACKETS[list(b"]}")] = -1
+_MAY_OVERFLOW = re.compile(r"[eE]\+?\d{3}|(?<!\d)\d{200}")
+"""What every number beyond a double's holds: an exponent of three digits, or hundreds of digits before it."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _TOO_LARGE = "a number is too large"
@@ -33,7 +35,8 @@ def parse(text: str, *, max_bytes: int, max_depth: int) -> Any:
             raise JsonError(f"a text message has at most {max_bytes} bytes")
         if _is_deeper(data, max_depth):
             raise JsonError(f"JSON is at most {max_depth} levels deep")
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        parse_float = _finite if _MAY_OVERFLOW.search(text) else None
+        value = json.loads(text, parse_constant=_refuse, parse_float=parse_float)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()  # raises where one is alone
     except JsonError:

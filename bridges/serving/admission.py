@@ -38,15 +38,20 @@ class Admission(Generic[_C]):
         return self._oldest(self._pending, self._limits.connections)
 
     def admit(self, connection: _C) -> bool:
-        """Its hello was right: whether it may stay."""
-        self._pending.pop(connection, None)
-        if len(self._admitted) >= self._limits.connections:
+        """Its hello was right: whether it may stay. One that has left meanwhile may not."""
+        if connection not in self._pending or len(self._admitted) >= self._limits.connections:
             return False
+        del self._pending[connection]
         self._admitted.add(connection)
         return True
 
     def start_closing(self, connection: _C, now: float) -> list[_C]:
-        """It is closing and has no place any more; returns closing ones that are too many."""
+        """It is closing and has no place any more; returns closing ones that are too many.
+
+        One that has left already stays away: nothing would ever remove it again.
+        """
+        if connection not in {*self._pending, *self._admitted, *self._closing}:
+            return []
         self._pending.pop(connection, None)
         self._admitted.discard(connection)
         self._closing.setdefault(connection, now)

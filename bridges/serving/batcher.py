@@ -1,14 +1,16 @@
 """Batcher: one batch over all sessions that have a new observation, again and again.
 
 The policy runs in one worker thread; the event loop never computes. An observation is taken when the worker is free, so
-a realtime session's is the newest. A batch that fails is answered again one by one, and a session that failed last
-time has a pass of its own, so that a failure reaches nobody else. Other work of the policy (attach, ask) goes between
-two passes, one piece at a time. Nothing that policy or receivers raise ends the loop: it is logged and counted.
+a realtime session's is the newest. A batch that fails is answered again in halves, and a session on which the policy
+failed has passes of its own for a while, so that a failure reaches nobody else. Other work of the policy (attach, ask)
+goes between two passes, one piece at a time. While games are answered, both get a small share of the time. Nothing that
+policy or receivers raise ends the loop: it is logged and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -17,9 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bridges.errors import PolicyError
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.decision import Latency
-from bridges.serving.sessions import QueuedObservation, Session, SessionRegistry, Work
+from bridges.protocol.frames import FrameError
+from bridges.serving.decoder import Decoder
+from bridges.serving.queued_observation import QueuedObservation
+from bridges.serving.sessions import Session, SessionRegistry, Work
+from bridges.serving.time_share import PolicyShares
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
@@ -108,6 +115,8 @@ class Batcher:
         self._calls: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
+        self._decoder = Decoder(sessions, self._decoded, self._undecodable)
+        self._shares = PolicyShares()
         self._task: asyncio.Task[None] | None = None
         self._in_pass = 0
         self._last_pass: float | None = None
@@ -135,14 +144,25 @@ class Batcher:
         if self._task is not None:
             self._task.cancel()
         self._worker.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
 
     # --- work ---
 
     def notify(self) -> None:
         """Start a pass: an observation was queued."""
+        self._decoder.notify()
         self._wake.set()
         if self._waiting_since is None:
             self._waiting_since = self._clock()
+
+    def _decoded(self) -> None:
+        self._waiting_since = self._clock()
+        self._wake.set()
+
+    def _undecodable(
+        self, session: Session, observation: QueuedObservation, error: Exception
+    ) -> None:
+        self._deliver(FailedObservation(Work(session, observation, is_first=False), error))
 
     async def call(
         self,
@@ -167,6 +187,7 @@ class Batcher:
         """Close a session's state at the policy, without waiting."""
         try:
             self._worker.submit(self._close, player)
+            self._decoder.trim_later()
         except RuntimeError:  # the worker has ended at shutdown
             log.debug("a session was not closed: the worker has ended")
 
@@ -181,11 +202,11 @@ class Batcher:
         """Answer until cancelled."""
         while True:
             try:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._wait_for_work()
                 while await self._step():
                     self._waiting_since = self._clock()
-                self._waiting_since = None
+                if not self._sessions.waiting and not self._calls:
+                    self._waiting_since = None
             except Exception:
                 self.errors += 1
                 log.exception("the batch loop failed and goes on")
@@ -193,21 +214,31 @@ class Batcher:
                 self._wake.set()
 
     async def _step(self) -> bool:
-        """A pass over what waits, then one piece of other work; False where nothing waited."""
-        batch = self._sessions.take_batch()
+        """A pass over what waits, then one piece of other work; False where nothing may be done now."""
+        batch = self._sessions.take_batch(
+            with_suspect=self._shares.may_start(self._shares.suspects, self._clock())
+        )
         self._in_pass = len(batch)
         try:
             for group in _groups(batch):
-                await self._answer(group)
+                await self._answer_group(group)
         finally:
             self._in_pass = 0
-        if batch:
-            self._last_pass = self._clock()
         return await self._serve_call() or bool(batch)
+
+    async def _wait_for_work(self) -> None:
+        """Until something comes, or the rest is over of what may not be done yet."""
+        now = self._clock()
+        rests = [self._shares.suspects.wait_s(now)] if self._sessions.suspect_waits else []
+        rests += [self._shares.calls.wait_s(now)] if self._calls else []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(rests, default=None)):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def _serve_call(self) -> bool:
         """Other work that waits; False where there is none."""
-        if not self._calls:
+        if not self._calls or not self._shares.may_start(self._shares.calls, self._clock()):
             return False
         call = self._calls.popleft()
         if call.result.done():
@@ -216,6 +247,7 @@ class Batcher:
             call.result.set_result(None)
             return True
         is_first = call.session is not None and call.session.take_reset()
+        started = self._clock()
         try:
             value = await self._in_worker(lambda: _run_call(call, is_first))
         except Exception as error:
@@ -227,10 +259,21 @@ class Batcher:
         else:
             if not call.result.done():
                 call.result.set_result(value)
+        self._shares.calls.spent(started, self._clock())
         return True
 
+    async def _answer_group(self, group: Sequence[Work]) -> None:
+        is_suspect = group[0].session.probation > 0
+        started = self._clock()
+        await self._answer(group)
+        self._last_pass = self._clock()
+        if is_suspect:
+            self._shares.suspects.spent(started, self._last_pass)
+        else:
+            self._shares.last_pass = self._last_pass
+
     async def _answer(self, group: Sequence[Work]) -> None:
-        """Deliver the outcomes of a group; one that fails as a whole is tried again one by one."""
+        """Deliver the outcomes of a group; one that fails as a whole is tried again in halves."""
         outcomes: list[Outcome] | None
         try:
             outcomes = await self._in_worker(lambda: self._decide(group))
@@ -239,8 +282,9 @@ class Batcher:
             outcomes = [FailedObservation(group[0], error)] if len(group) == 1 else None
         if outcomes is None:
             self.errors += 1
-            for work in group:
-                await self._answer([work])
+            middle = len(group) // 2
+            await self._answer(group[:middle])
+            await self._answer(group[middle:])
             return
         for outcome in outcomes:
             self._deliver(outcome)
@@ -262,7 +306,7 @@ class Batcher:
                     Work(outcome.session, outcome.observation, False), error
                 )
         self.errors += 1
-        outcome.work.session.failures += 1
+        outcome.work.session.failed(by_policy=not isinstance(outcome.error, FrameError))
         outcome.work.session.reset_due |= outcome.work.is_first
         try:
             self._on_failure(outcome)
@@ -283,7 +327,9 @@ class Batcher:
         try:
             decisions = _act(self._policy, [request for _, request in requests])
         except Exception as error:
-            log.exception("the policy failed on a batch of %d", len(requests))
+            reason = error if isinstance(error, PolicyError) else type(error).__name__
+            trace = None if isinstance(error, PolicyError) else error
+            log.error("the policy failed on %d: %s", len(requests), reason, exc_info=trace)
             if len(requests) > 1:
                 return None
             return [*outcomes, FailedObservation(requests[0][0], error)]
@@ -312,20 +358,21 @@ class Batcher:
 
 
 def _groups(batch: Sequence[Work]) -> list[Sequence[Work]]:
-    """Those that answered last time together, then each that failed by itself."""
-    sound = [work for work in batch if not work.session.failures]
-    failed = [[work] for work in batch if work.session.failures]
-    return [sound, *failed] if sound else list(failed)
+    """Those on which the policy did not fail together, then each of the others by itself."""
+    sound = [work for work in batch if not work.session.probation]
+    suspects = [[work] for work in batch if work.session.probation]
+    return [sound, *suspects] if sound else list(suspects)
 
 
 def _request(work: Work) -> PolicyRequest:
     """What the policy gets; raises `FrameError` where the picture is damaged."""
     if work.is_first:
         work.session.player.reset()
-    frame = work.observation.encoded.decode()
     observation = work.observation
     executed = None if work.is_first else observation.executed
-    return PolicyRequest(work.session.player, frame, observation.instruction, executed)
+    return PolicyRequest(
+        work.session.player, observation.pixels(), observation.instruction, executed
+    )
 
 
 def _act(policy: Policy, requests: list[PolicyRequest]) -> list[Decision]:

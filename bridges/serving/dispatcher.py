@@ -29,12 +29,7 @@ from bridges.protocol.messages import (
     Subscribe,
 )
 from bridges.serving.agents import attach_agents, sessions_beside
-from bridges.serving.batcher import (
-    Batcher,
-    BusyError,
-    CompletedObservation,
-    FailedObservation,
-)
+from bridges.serving.batcher import Batcher, BusyError, CompletedObservation, FailedObservation
 from bridges.serving.console_pictures import PictureEncoder
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
@@ -58,9 +53,10 @@ class Dispatcher:
     """One policy, its sessions and their consoles."""
 
     def __init__(
-        self, policy: Policy, limits: ServerLimits, listeners: Iterable[Listener] = ()
-    ) -> None:
-        self.sessions = SessionRegistry()
+        self, policy: Policy, limits: ServerLimits, listeners: Iterable[Listener] = (),
+        sessions: SessionRegistry | None = None,
+    ) -> None:  # fmt: skip
+        self.sessions = SessionRegistry() if sessions is None else sessions
         self._policy, self._limits = policy, limits
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
         self._pictures = PictureEncoder(limits.watch_pixels)

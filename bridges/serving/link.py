@@ -44,6 +44,7 @@ class WebsocketLink(ServerConnection):
             self.peer.connection.close(1000, "the peer closed")
         elif self.peer is not None:
             self.peer.connection.close(1006, "the connection was lost")
+            self.peer = None  # it refers to this link: without a cycle, both go at once
         super().connection_lost(exc)
 
     def process_event(self, event: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from bridges.protocol.connection import Connection
 from bridges.protocol.messages import ErrorMessage
-from bridges.serving.sessions import Outbox, Session, Watcher
+from bridges.serving.outbox import Outbox
+from bridges.serving.sessions import Session, Watcher
 
 
 class Link(Protocol):

@@ -25,6 +25,7 @@ from bridges.serving.limits import ServerLimits
 from bridges.serving.link import WebsocketLink, abort, keep_deadlines
 from bridges.serving.listener import authority, listen
 from bridges.serving.peer import Peer
+from bridges.serving.sessions import SessionRegistry
 
 log = logging.getLogger("iafm.bridge")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -40,6 +41,7 @@ class BridgeServer:
     def __init__(
         self, policy: Policy, *, host: str = "127.0.0.1", port: int = 8765,
         token: str | None = None, limits: ServerLimits | None = None, listeners: Iterable[Listener] = (),
+        sessions: SessionRegistry | None = None,
     ) -> None:  # fmt: skip
         if host not in LOOPBACK and not token:
             advice = "set a token with --token-file"
@@ -47,7 +49,7 @@ class BridgeServer:
         self.policy, self.limits = policy, limits or ServerLimits()
         self._host, self._port, self._token = host.strip("[]"), port, token
         self._admission: Admission[WebsocketLink] = Admission(self.limits)
-        self._dispatcher = Dispatcher(policy, self.limits, listeners)
+        self._dispatcher = Dispatcher(policy, self.limits, listeners, sessions)
         self._server: Server | None = None
 
     @property

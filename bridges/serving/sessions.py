@@ -10,50 +10,29 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import Hello, Recording, SessionState
-from games import Action
+from bridges.serving.outbox import Outbox
+from bridges.serving.queued_observation import QueuedObservation
+from games import Action, Frame
 
 RATE_WINDOW = 100
 """Answers over which a session's rate is measured."""
+MAX_PROBATION = 1000
+"""Most answers in passes of its own after the policy failed on a session."""
 RATE_AGE_S = 2.0
 """A session without an answer for so long has a rate of 0."""
 
 
 class UnknownSessionError(LookupError):
     """No such session; the message names those there are."""
-
-
-class Outbox(Protocol):
-    """Where messages to a peer go; nothing waits."""
-
-    def send(self, message: Any) -> None:
-        """Send a message model, or text or bytes as they are."""
-        ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class QueuedObservation:
-    """An observation that waits for its answer; `received` in seconds of the monotonic clock."""
-
-    encoded: EncodedFrame
-    instruction: str
-    received: float
-    owner: Owner = "agent"
-    """Who owned the player when it came."""
-    index: int = 0
-    """Number of the session's observations before it."""
-    executed: Action | None = None
-    """What the game did in the step before it; None where that was the answer's action."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +65,11 @@ class Session:
     """Episodes that ended without a verdict."""
     failures: int = 0
     """Observations in a row that failed."""
+    probation: int = 0
+    """Answers until it shares a pass with others again, after the policy failed on it."""
+    policy_failures: int = 0
+    decode_s: float = 0.0
+    """Use of the decoder, see `DecodeTurns`."""
     answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
     """Times of the newest answers, in seconds of the monotonic clock."""
     reset_due: bool = False
@@ -137,17 +121,55 @@ class Session:
         return self.player.spec.null_action() if report.input is None else report.input
 
     def enqueue(self, encoded: EncodedFrame, now: float) -> None:
-        """Add an observation, for the instruction of now; in realtime it replaces the one still waiting."""
+        """Add an observation, for the instruction of now.
+
+        In realtime it replaces those still waiting; one that is or is being decoded is replaced once this one is.
+        """
         executed, self.step_owner = self._executed(encoded), self.owner
-        if self.queue and not self.lockstep:
-            self.queue.clear()
-            self.dropped += 1
         observation = QueuedObservation(
             encoded, self.current_instruction, now, self.owner, self.received, executed
         )
+        if not self.lockstep:
+            self._replace(lambda old: observation.is_ready or not (old.is_ready or old.is_decoding))
         self.queue.append(observation)
         self.received += 1
         self.last_observation = encoded.number
+
+    def _replace(self, is_replaced: Callable[[QueuedObservation], bool]) -> None:
+        """Drop and count waiting observations."""
+        remaining = [old for old in self.queue if not is_replaced(old)]
+        self.dropped += len(self.queue) - len(remaining)
+        self.queue = deque(remaining)
+
+    # --- decoding ---
+
+    def next_to_decode(self) -> QueuedObservation | None:
+        """The observation whose pixels are wanted next: in lockstep the oldest, in realtime the newest."""
+        if not self.queue or any(observation.is_decoding for observation in self.queue):
+            return None
+        observation = self.queue[0 if self.lockstep else -1]
+        return None if observation.is_ready else observation
+
+    def decoded(self, observation: QueuedObservation, frame: Frame) -> bool:
+        """Its pixels are there; False where it is not wanted any more."""
+        if observation not in self.queue:
+            return False
+        observation.is_decoding, observation.frame = False, frame
+        if not self.lockstep:
+            self._replace(lambda old: old.received < observation.received)
+        return True
+
+    def discard(self, observation: QueuedObservation) -> bool:
+        """It cannot be decoded; False where it was not wanted any more."""
+        if observation not in self.queue:
+            return False
+        self.queue.remove(observation)
+        return True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a pass may take its oldest observation."""
+        return bool(self.queue) and self.queue[0].is_ready
 
     def take(self) -> Work:
         """The oldest waiting observation."""
@@ -188,9 +210,17 @@ class Session:
         self.dropped += len(ended)
         return ended
 
+    def failed(self, *, by_policy: bool) -> None:
+        """Count an observation without an answer; each failure of the policy doubles its time in passes of its own."""
+        self.failures += 1
+        if by_policy:
+            self.policy_failures += 1
+            self.probation = min(2 ** (self.policy_failures - 1), MAX_PROBATION)
+
     def answered(self, now: float) -> None:
         """Count an answer."""
         self.failures = 0
+        self.probation = max(0, self.probation - 1)
         self.answered_at.append(now)
 
     def take_picture_due(self, now: float, hz: float) -> bool:
@@ -268,7 +298,9 @@ class SessionRegistry:
         self._sessions[session.name] = session
 
     def remove(self, session: Session) -> None:
+        """It has left; its pictures go at once, whoever still holds the session."""
         self._sessions.pop(session.name, None)
+        session.queue.clear()
 
     def get(self, name: str | None) -> Session | None:
         """A session by name, the newest for None; None where there is no such session."""
@@ -322,9 +354,23 @@ class SessionRegistry:
         """Observations that wait for a pass."""
         return sum(len(session.queue) for session in self)
 
-    def take_batch(self) -> list[Work]:
-        """The oldest waiting observation of every session that has one."""
-        return [session.take() for session in self if session.queue]
+    def take_batch(self, *, with_suspect: bool = True) -> list[Work]:
+        """The oldest waiting observation of every session that has one.
+
+        Of the sessions on which the policy failed there is at most one, whose observation has waited longest.
+        """
+        ready = [session for session in self if session.is_ready]
+        suspects = sorted(
+            (session for session in ready if session.probation),
+            key=lambda session: session.queue[0].received,
+        )
+        batch = [session for session in ready if not session.probation]
+        return [session.take() for session in [*batch, *suspects[:with_suspect]]]
+
+    @property
+    def suspect_waits(self) -> bool:
+        """Whether a session on which the policy failed has an observation for a pass."""
+        return any(session.probation and session.is_ready for session in self)
 
     # --- who sees what ---
 

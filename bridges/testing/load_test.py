@@ -1,122 +1,194 @@
-"""Load test: the age of actions when many realtime games share one policy of known latency."""
+"""Load test: games that share one server, as clients of their own, and the age of their actions."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
-from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol import frames
-from bridges.protocol.messages import MAX_TEXT, Act, Hello, from_server
-from bridges.serving.random_policy import RandomPolicy
-from bridges.serving.server import BridgeServer
+from bridges.protocol.messages import MAX_MESSAGE, Act, Hello, from_server
 from games import FrameSize, GameSpec
-from games.controls import Button
+from games.controls import Button, Camera
+
+WIRE: dict[str, Any] = {"compression": None, "max_size": MAX_MESSAGE, "proxy": None}
+"""Options of a client's connection."""
 
 
 @dataclass(frozen=True)
-class LoadReport:
-    """Ages in milliseconds from sending an observation to receiving its answer, over all clients."""
+class LoadPlan:
+    """Games at `hz` for `seconds`; a picture is JPEG, (height, width) in pixels."""
 
-    clients: int
-    answered: int
-    dropped: int
-    age_ms_p50: float
-    age_ms_p95: float
-    actions_per_s: float
-    """Per client, counting all answers to the frames of the `seconds`."""
-    batch: float
-    """Observations answered in one pass, on average over actions."""
+    clients: int = 8
+    hz: float = 20.0
+    seconds: float = 20.0
+    height: int = 224
+    width: int = 224
+    lockstep: bool = False
+    """Ask that every picture is answered, without waiting for the answers."""
+    token: str | None = None
 
+    @property
+    def spec(self) -> GameSpec:
+        bins = tuple(float(turn) for turn in range(-10, 11))
+        return GameSpec(
+            id="load-v0",
+            title="Load",
+            frame=FrameSize(height=self.height, width=self.width),
+            step_hz=self.hz,
+            controls=(
+                Button(name="go", meaning="move.forward"),
+                Camera(name="look", meaning="look", pitch_bins=bins, yaw_bins=bins),
+            ),
+        )
 
-class StubPolicy:
-    """Does nothing; takes `seconds` per batch, whatever its size."""
+    @property
+    def hello(self) -> str:
+        mode = "lockstep" if self.lockstep else "realtime"
+        return Hello(spec=self.spec, mode=mode, token=self.token).model_dump_json()
 
-    name = "stub"
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
-        return RandomPolicy().attach(spec, seed=seed)
-
-    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        time.sleep(self._seconds)
-        return [
-            Decision(action=r.player.spec.null_action(), words="nothing", probability=1.0)
-            for r in requests
-        ]
-
-    def ask(self, player: PolicySession, question: str) -> str:
-        return "nothing"
-
-
-def batching_load(
-    policy_ms: float = 40.0,
-    clients: int = 8,
-    hz: float = 20.0,
-    seconds: float = 5.0,
-    height: int = 72,
-    width: int = 128,
-) -> LoadReport:
-    """Load one server on loopback with realtime clients, all in this process; blocks for about `seconds`."""
-    spec = GameSpec(
-        id="load-v0",
-        title="Load",
-        frame=FrameSize(height=height, width=width),
-        step_hz=hz,
-        controls=(Button(name="go"),),
-    )
-    return asyncio.run(_load(spec, policy_ms / 1000, clients, seconds))
+    def packed(self) -> bytes:
+        """A picture of blocks of random colors as a message: about 9 KB of JPEG at 224 x 224."""
+        rng = np.random.default_rng(0)
+        blocks = rng.integers(0, 256, (self.height // 8 + 1, self.width // 8 + 1, 3), np.uint8)
+        pixels = blocks.repeat(8, 0).repeat(8, 1)[: self.height, : self.width]
+        return frames.pack(pixels, 0, 0, frames.Codec.JPEG)
 
 
-async def _load(spec: GameSpec, policy_s: float, clients: int, seconds: float) -> LoadReport:
-    async with BridgeServer(StubPolicy(policy_s), port=0) as server:
-        offsets = [n / clients / spec.step_hz for n in range(clients)]
-        games = [_game(server.url, spec, offset, seconds) for offset in offsets]
-        results = await asyncio.gather(*games)
-    ages = np.array([age for acts in results for age, _ in acts] or [0.0])
-    answered = [act for acts in results for _, act in acts]
-    p50, p95 = np.percentile(ages, [50, 95])
-    return LoadReport(
-        clients=clients,
-        answered=len(answered),
-        dropped=sum(acts[-1][1].dropped for acts in results if acts),
-        age_ms_p50=round(float(p50), 1),
-        age_ms_p95=round(float(p95), 1),
-        actions_per_s=round(len(answered) / clients / seconds, 2),
-        batch=round(float(np.mean([act.latency.batch for act in answered] or [0])), 2),
-    )
+@dataclass
+class GameLog:
+    """What one game saw: pictures sent, and of each answer its age, the server's part of it, and its batch."""
+
+    sent: int = 0
+    ages_ms: list[float] = field(default_factory=list)
+    """From before sending a picture to its answer."""
+    server_ms: list[float] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    dropped: int = 0
+
+    def add(self, act: Act, age_s: float) -> None:
+        self.ages_ms.append(1000 * age_s)
+        self.server_ms.append(act.latency.age_ms)
+        self.batches.append(act.latency.batch)
+        self.dropped = act.dropped
 
 
-async def _game(url: str, spec: GameSpec, offset: float, seconds: float) -> list[tuple[float, Act]]:
-    """One client that sends a frame every 1/step_hz; returns (age in ms, answer) up to the last frame's."""
+def play_games(url: str, plan: LoadPlan) -> list[GameLog]:
+    """Play in this process; blocks for about `seconds`. Answers after the last picture's step are not counted."""
+    return asyncio.run(_play_games(url, plan))
+
+
+async def _play_games(url: str, plan: LoadPlan) -> list[GameLog]:
+    """All attach before the first picture; their steps are spread over the time of one."""
+    logs = [GameLog() for _ in range(plan.clients)]
+    async with AsyncExitStack() as stack:
+        games = [await stack.enter_async_context(connect(url, **WIRE)) for _ in logs]
+        for game in games:
+            await game.send(plan.hello)
+        for game in games:
+            await game.recv()
+        started = time.monotonic() + 0.05
+        starts = [started + n / plan.clients / plan.hz for n in range(plan.clients)]
+        await asyncio.gather(
+            *(_play(*game, plan) for game in zip(games, logs, starts, strict=True))
+        )
+    return logs
+
+
+async def _play(game: ClientConnection, log: GameLog, start: float, plan: LoadPlan) -> None:
+    """Send a picture at each step, whatever comes back."""
     sent: dict[int, float] = {}
-    acts: list[tuple[float, Act]] = []
-    frame = np.zeros(spec.frame.shape, np.uint8)
-    async with connect(url, compression=None, max_size=MAX_TEXT, proxy=None) as connection:
-        await connection.send(Hello(spec=spec, mode="realtime").model_dump_json())
-        await connection.recv()
+    receiving = asyncio.create_task(_receive(game, log, sent))
+    data = plan.packed()
+    for number in range(max(1, round(plan.seconds * plan.hz))):
+        await asyncio.sleep(start + number / plan.hz - time.monotonic())
+        sent[number] = time.monotonic()
+        await game.send(numbered(data, number))
+        log.sent += 1
+    await asyncio.sleep(start + plan.seconds - time.monotonic())
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    if not receiving.cancelled() and (error := receiving.exception()) is not None:
+        raise error
 
-        async def receive(last: int) -> None:
-            async for data in connection:
-                message = from_server(data) if isinstance(data, str) else None
-                if isinstance(message, Act):
-                    acts.append((1000 * (time.monotonic() - sent[message.observation]), message))
-                    if message.observation == last:
-                        return
 
-        steps = max(1, int(seconds * spec.step_hz))
-        receiving = asyncio.create_task(receive(steps - 1))
-        started = time.monotonic() + offset
-        for number in range(steps):
-            await asyncio.sleep(started + number / spec.step_hz - time.monotonic())
-            sent[number] = time.monotonic()
-            await connection.send(frames.pack(frame, number, time.monotonic_ns()))
-        await receiving  # the newest frame is always answered
-    return acts
+async def _receive(game: ClientConnection, log: GameLog, sent: dict[int, float]) -> None:
+    async for data in game:
+        at = time.monotonic()
+        message = from_server(data) if isinstance(data, str) else None
+        if isinstance(message, Act):
+            log.add(message, at - sent[message.observation])
+
+
+def numbered(picture: bytes, number: int) -> bytes:
+    """A packed picture with another observation number."""
+    return picture[:12] + number.to_bytes(4, "little") + picture[16:]
+
+
+def play_flat_out(url: str, plan: LoadPlan) -> float:
+    """Answers a second of one game that sends its next picture when the answer has come; blocks for `seconds`."""
+    return asyncio.run(_play_flat_out(url, plan))
+
+
+async def _play_flat_out(url: str, plan: LoadPlan) -> float:
+    data = plan.packed()
+    async with connect(url, **WIRE) as game:
+        await game.send(plan.hello)
+        await game.recv()
+        answers, started = 0, time.monotonic()
+        while (elapsed_s := time.monotonic() - started) < plan.seconds:
+            await game.send(numbered(data, answers))
+            await game.recv()
+            answers += 1
+    return answers / elapsed_s
+
+
+def watch_games(url: str, watchers: int, seconds: float) -> int:
+    """Consoles that read everything for `seconds`; returns the pictures that they got."""
+    return asyncio.run(_watch_games(url, watchers, seconds))
+
+
+async def _watch_games(url: str, watchers: int, seconds: float) -> int:
+    hello = Hello(role="watch").model_dump_json()
+
+    async def watch() -> int:
+        pictures = 0
+        async with connect(url, **WIRE) as console:
+            await console.send(hello)
+            try:
+                async with asyncio.timeout(seconds):
+                    async for data in console:
+                        pictures += isinstance(data, bytes)
+            except TimeoutError:
+                pass
+        return pictures
+
+    return sum(await asyncio.gather(*(watch() for _ in range(watchers))))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The percentile, rounded to 0.01; 0 of no values."""
+    return round(float(np.percentile(values, percent)), 2) if values else 0.0
+
+
+def summary(logs: Sequence[GameLog], seconds: float) -> dict[str, Any]:
+    """Ages over all games, and actions a second of the slowest and of the one in the middle."""
+    ages = [age for log in logs for age in log.ages_ms]
+    server = [age for log in logs for age in log.server_ms]
+    rates = [len(log.ages_ms) / seconds for log in logs]
+    return {
+        "p95_age_ms": percentile(ages, 95),
+        "actions_per_s_min": round(min(rates), 2),
+        "actions_per_s_median": percentile(rates, 50),
+        "answered": len(ages),
+        "sent": sum(log.sent for log in logs),
+        "batch": round(float(np.mean([n for log in logs for n in log.batches] or [0])), 2),
+        "round_trip_ms": {"p50": percentile(ages, 50), "p99": percentile(ages, 99)},
+        "server_ms": {"p50": percentile(server, 50), "p99": percentile(server, 99)},
+    }

@@ -62,7 +62,10 @@ def test_completion_knows_commands_options_and_choices(
         (["paly"], "no command 'paly'; did you mean 'play'?"),
         (["play", "--episods", "2"], "unknown argument '--episods'; did you mean '--episodes'?"),
         (["ask", "wy"], "no choice 'wy'; did you mean 'why'?"),
-        (["bench", "xyz"], "there are play, infer, train, env, wire, episodes"),
+        (
+            ["bench", "xyz"],
+            "there are play, infer, train, env, serve, hostile, episodes, crash, cuts",
+        ),
         (["serve", "--polcy", "random"], "did you mean '--policy'?"),
         ([], "COMMAND"),
         (["play", "minecraft"], "attach it over a bridge"),

@@ -51,3 +51,14 @@ def test_a_closing_connection_is_overdue_soon_and_many_are_cut_at_once() -> None
     for number in range(12):
         admission.leave(number)
     assert list(admission) == []
+
+
+def test_who_has_left_does_not_come_back_by_a_late_hello_or_a_late_close() -> None:
+    admission: Admission[str] = Admission(ServerLimits())
+    for late in ("hello", "close"):
+        admission.enter(late, 0)
+        admission.leave(late)
+    assert not admission.admit("hello")
+    assert admission.start_closing("close", 1) == []
+    assert list(admission) == []
+    assert (admission.admitted, admission.overdue(100)) == (0, [])

@@ -17,8 +17,9 @@ from bridges.serving.batcher import (
     FailedObservation,
     WorkerFault,
 )
+from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.random_policy import RandomPolicy
-from bridges.serving.sessions import QueuedObservation, Session, SessionRegistry
+from bridges.serving.sessions import Session, SessionRegistry
 from games import GameSpec
 from games.voxel import SPEC
 
@@ -139,14 +140,20 @@ def running(desk: Desk, play: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.parametrize(
     "error", [RuntimeError("a"), SystemExit(1), StopIteration(), MemoryError()]
 )
-def test_a_failing_batch_is_answered_one_by_one(error: BaseException) -> None:
+def test_a_failing_batch_is_answered_in_halves(error: BaseException) -> None:
     desk = Desk(Fragile(error))
 
     async def play() -> None:
         desk.send(5)
         await desk.outcomes(3)
         assert (desk.answers, desk.failures) == (["a", "c"], [("b", 5)])
-        assert desk.policy.batches == [["go", "fail", "stay"], ["go"], ["fail"], ["stay"]]
+        assert desk.policy.batches == [
+            ["go", "fail", "stay"],
+            ["go"],
+            ["fail", "stay"],
+            ["fail"],
+            ["stay"],
+        ]
 
     running(desk, play)
 
@@ -158,7 +165,7 @@ def test_a_session_that_failed_plays_alone_until_it_is_answered() -> None:
         for number in (1, 2):
             desk.send(number)
             await desk.outcomes(3 * number)
-        assert desk.policy.batches[4:] == [["go", "stay"], ["fail"]]
+        assert desk.policy.batches[5:] == [["go", "stay"], ["fail"]]
         assert [game.failures for game in desk.games] == [0, 2, 0]
 
     running(desk, play)
@@ -216,10 +223,10 @@ def test_a_fault_of_the_loop_itself_is_logged_and_counted(
     desk = Desk(Fragile(), ("go", "go", "go"))
     take_batch, faults = desk.registry.take_batch, [ValueError("once")]
 
-    def broken_once() -> object:
+    def broken_once(*, with_suspect: bool) -> object:
         if faults:
             raise faults.pop()
-        return take_batch()
+        return take_batch(with_suspect=with_suspect)
 
     monkeypatch.setattr(desk.registry, "take_batch", broken_once)
 
@@ -355,7 +362,7 @@ def test_a_loop_that_dies_all_the_same_says_so(
     class Deadly(BaseException):
         pass
 
-    def die() -> object:
+    def die(*, with_suspect: bool) -> object:
         raise Deadly
 
     monkeypatch.setattr(desk.registry, "take_batch", die)

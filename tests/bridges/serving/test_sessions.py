@@ -252,3 +252,28 @@ def test_only_consoles_that_somebody_sees_are_viewers() -> None:
     registry.watchers |= {seen, hidden}
     assert registry.viewers_of(game) == [seen]
     assert set(registry.watchers_of(game)) == {seen, hidden}
+
+
+def test_who_made_the_policy_fail_plays_alone_twice_as_long_each_time() -> None:
+    game = session()
+    for answers in (1, 2, 4):
+        game.failed(by_policy=True)
+        game.failed(by_policy=False)
+        assert game.probation == answers
+        for _ in range(answers):
+            game.answered(now=0)
+        assert (game.probation, game.failures) == (0, 0)
+
+
+def test_a_pass_takes_one_suspect_at_most_the_one_that_waits_longest() -> None:
+    registry = SessionRegistry()
+    for name, received in (("a", 3), ("b", 2), ("c", 1)):
+        game = session(name)
+        game.enqueue(picture(1), now=received)
+        game.probation = int(name != "a")
+        registry.add(game)
+    assert [work.session.name for work in registry.take_batch(with_suspect=False)] == ["a"]
+    assert [work.session.name for work in registry.take_batch()] == ["c"]
+    assert registry.suspect_waits
+    assert [work.session.name for work in registry.take_batch()] == ["b"]
+    assert not registry.suspect_waits

@@ -217,7 +217,8 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def run_serve(args: argparse.Namespace) -> int:
-    from bridges.serving.server import BridgeServer, run
+    from bridges.serving.run import run
+    from bridges.serving.server import BridgeServer
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     token = _token(args.token_file)

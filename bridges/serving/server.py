@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -138,16 +138,3 @@ class BridgeServer:
                 self._dispatcher.report(now)
             except Exception:
                 log.exception("a deadline could not be kept")
-
-
-def run(server: BridgeServer, on_start: Callable[[BridgeServer], None] | None = None) -> None:
-    """Serve until Ctrl-C; `on_start(server)` is called once it listens."""
-
-    async def main() -> None:
-        async with server:
-            if on_start:
-                on_start(server)
-            await asyncio.get_running_loop().create_future()
-
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())

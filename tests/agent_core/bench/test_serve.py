@@ -21,6 +21,7 @@ def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obje
     return report
 
 
+@pytest.mark.slow
 def test_both_servers_answer_the_same_games(capsys: pytest.CaptureFixture[str]) -> None:
     report = bench(capsys, "serve", "--clients", "2", "--seconds", "0.3", "--model-ms", "5")
     assert list(report) == ["newest", "fifo", "clients"]

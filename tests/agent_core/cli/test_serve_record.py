@@ -83,6 +83,7 @@ def test_every_episode_of_a_session_is_recorded(
     assert main(["episodes", "validate", str(folder)]) == 0
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_trained_on(
     recorded: tuple[Path, list[dict[str, int]]], tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from recorder.format.manifest import MANIFEST
 
 EPISODES, STEPS, FPS = 24, 20, 20
 """Episodes of a made source and their steps; every picture and every action tells both numbers."""
+TRIES = 10
+"""A signal may come when an import has just ended; then it is tried again."""
 CAMERA = "observation.images.main"
 
 
@@ -47,14 +50,22 @@ def _interrupted(name: str, number: signal.Signals, seed: int) -> list[str]:
         make(source)
         whole, out = Path(folder) / "whole", Path(folder) / "out"
         problems = _finish(_import(source, whole, options))
-        process = _import(source, out, options)
-        wait_for(lambda: _captures(out) >= episodes or process.poll() is not None)
-        process.send_signal(number)
-        process.communicate()
-        if not episodes <= _captures(out) < EPISODES:
-            problems.append("the import was not interrupted in its middle")
+        if not any(_interrupt(source, out, options, number, episodes) for _ in range(TRIES)):
+            problems.append(f"the import was not interrupted in its middle, in {TRIES} tries")
         problems += _finish(_import(source, out, options))
         return problems + _differences(_contents(whole), _contents(out), out)
+
+
+def _interrupt(
+    source: Path, out: Path, options: list[str], number: signal.Signals, episodes: int
+) -> bool:
+    """Import anew and send a signal after so many episodes; whether it came before the last."""
+    shutil.rmtree(out, ignore_errors=True)
+    process = _import(source, out, options)
+    wait_for(lambda: _captures(out) >= episodes or process.poll() is not None)
+    process.send_signal(number)
+    process.communicate()
+    return episodes <= _captures(out) < EPISODES
 
 
 def _captures(out: Path) -> int:

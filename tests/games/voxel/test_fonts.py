@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pygame
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from games.voxel import fonts
 from games.voxel.fonts import FallbackFont
 
+mpl = pytest.importorskip("matplotlib", reason="its wheel holds the font")
 DEJAVU = str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 """A font with Arabic and mathematical letters, which pygame's own lacks."""
 

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -34,6 +35,12 @@ KEY = "observation.images.top"
 TICKS = 90_000
 """Per second, in the files."""
 Times = Callable[[int], float]
+
+needs_null_lists = pytest.mark.skipif(
+    int(pa.__version__.partition(".")[0]) < 26,
+    reason="before version 26 pyarrow stores no null among lists of a fixed size",
+)
+"""For tests whose file holds such a null."""
 
 
 def bits(number: int) -> list[int]:

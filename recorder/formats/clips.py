@@ -21,6 +21,7 @@ from games.validation_error import first_error
 from recorder.capture.writer import DISK_NEEDED
 from recorder.format.manifest import CaptureError, CaptureInfo, ImportSource
 from recorder.format.video import reading
+from recorder.format.video_index import MAX_SIDE
 from recorder.formats.import_job import ImportJob, ImportReport, content_hash, file_hash
 
 CAPTIONS = "captions.jsonl"
@@ -137,6 +138,10 @@ def clip_frames(
 def _pictures(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
     """Every picture with the second it appears at, the first at 0; after the last, the video's end with none."""
     stream = container.streams.video[0]
+    if max(stream.height, stream.width) > MAX_SIDE:
+        raise CaptureError(
+            f"{path}: frames of {stream.height} x {stream.width}, larger than {MAX_SIDE}"
+        )
     seconds = float(stream.time_base or 1)
     first, ends = None, 0.0
     for decoded in container.decode(stream):

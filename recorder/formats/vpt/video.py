@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from games import Frame
 from recorder.format.manifest import CaptureError
 from recorder.format.video import reading
+from recorder.format.video_index import MAX_SIDE
 from recorder.formats.vpt.picture_times import PictureTimes
 
-MAX_SIDE = 4096
-"""Largest height and width of a video that is decoded."""
 MAX_PICTURES = 16_000_000
 """Most pictures of one video: 74 hours at 60 a second."""
 

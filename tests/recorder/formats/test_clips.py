@@ -123,6 +123,18 @@ def test_a_bad_line_is_skipped_and_the_others_are_imported(
         import_captions(tmp_path, tmp_path / "strict", SPEC, strict=True)
 
 
+def test_a_picture_that_is_too_large_is_not_decoded(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 4098, 16, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 4098, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    lines(tmp_path, {"video": "wide.mp4", "text": "x"})
+    (skipped,) = import_captions(tmp_path, tmp_path / "out", SPEC).skipped
+    assert "frames of 16 x 4098, larger than 4096" in skipped.why
+
+
 def test_what_is_no_list_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"captions\.jsonl cannot be read"):
         import_captions(tmp_path, tmp_path / "out", SPEC)

@@ -28,6 +28,8 @@ class ConnectionLimits:
     `bad_report`."""
     control_frames: Budget = CONTROL_FRAMES
     """Pings and pongs."""
+    max_fragments: int = 1024
+    """Pieces of one websocket message."""
     max_in_flight: int = 16
     """Lockstep observations without an answer."""
     max_in_flight_bytes: int = 8 << 20

@@ -18,7 +18,7 @@ class Admission(Generic[_C]):
     """Counts connections of type `_C`; what it returns is to be aborted by the caller."""
 
     def __init__(self, limits: ServerLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._pending: dict[_C, float] = {}
         """When each connection without a hello came, the oldest first."""
         self._admitted: set[_C] = set()
@@ -35,11 +35,11 @@ class Admission(Generic[_C]):
     def enter(self, connection: _C, now: float) -> list[_C]:
         """A connection was opened; returns those that make room for it."""
         self._pending[connection] = now
-        return self._oldest(self._pending, self._limits.connections)
+        return self._oldest(self._pending, self.limits.connections)
 
     def admit(self, connection: _C) -> bool:
         """Its hello was right: whether it may stay. One that has left meanwhile may not."""
-        if connection not in self._pending or len(self._admitted) >= self._limits.connections:
+        if connection not in self._pending or len(self._admitted) >= self.limits.connections:
             return False
         del self._pending[connection]
         self._admitted.add(connection)
@@ -55,7 +55,7 @@ class Admission(Generic[_C]):
         self._pending.pop(connection, None)
         self._admitted.discard(connection)
         self._closing.setdefault(connection, now)
-        return self._oldest(self._closing, self._limits.connections)
+        return self._oldest(self._closing, self.limits.connections)
 
     def leave(self, connection: _C) -> None:
         """It is gone."""
@@ -65,7 +65,7 @@ class Admission(Generic[_C]):
 
     def overdue(self, now: float) -> list[_C]:
         """Those whose time for a hello or for closing is over."""
-        limits = self._limits
+        limits = self.limits
         late = [c for c, since in self._closing.items() if now - since > limits.close_s]
         beyond = len(self._pending) - limits.unauthenticated
         for place, (connection, since) in enumerate(self._pending.items()):

@@ -13,12 +13,15 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from bridges.protocol.fragments import FragmentCounter
 from bridges.serving.admission import Admission
 from bridges.serving.peer import Peer
 
 log = logging.getLogger("iafm.bridge")
 READ_BYTES = 8 << 10
 """Most bytes taken at once: the library parses what it gets in one go, some 4 µs for a message of one byte."""
+
+DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class WebsocketLink(ServerConnection):
@@ -29,6 +32,7 @@ class WebsocketLink(ServerConnection):
         self.peer: Peer | None = None
         """Set once the websocket is open."""
         self._admission = admission
+        self._fragments = FragmentCounter(admission.limits)
         self._ending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,6 +52,10 @@ class WebsocketLink(ServerConnection):
         super().connection_lost(exc)
 
     def process_event(self, event: Any) -> None:
+        is_data = isinstance(event, Frame) and event.opcode in DATA
+        if is_data and (reason := self._fragments.add(is_last=event.fin)):
+            self.drop(4429, reason)
+            return
         super().process_event(event)
         is_control = isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG)
         if is_control and self.peer is not None:

@@ -1,24 +1,44 @@
-"""Memory: what the process no longer uses goes back to the system."""
+"""Memory: what a server's process no longer uses goes back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 from functools import cache
 from typing import Any
 
+_M_ARENA_MAX = -8
+"""Of glibc's `mallopt`."""
+
+
+def prepare() -> None:
+    """Make a process ready to serve for long; call it once, before threads are started.
+
+    Pictures come and go in megabytes. glibc keeps them in an arena for each thread, and returns the end of no arena but
+    the first: here all threads share it. What exists now is left out of later searches for garbage, which take
+    milliseconds then and no game waits for them.
+    """
+    if (mallopt := _of_libc("mallopt")) is not None:
+        mallopt(_M_ARENA_MAX, 1)
+    gc.collect()
+    gc.freeze()
+
 
 def trim() -> None:
-    """Return free pages; pictures come and go in megabytes, and glibc keeps them in each thread's arena.
+    """Return what is free; nothing happens where the C library has no `malloc_trim`.
 
-    Nothing happens where the C library has no `malloc_trim`.
+    Connections that were cut leave cycles behind; they are searched only in a process that is prepared.
     """
-    if (malloc_trim := _malloc_trim()) is not None:
+    if gc.get_freeze_count():
+        gc.collect()
+    if (malloc_trim := _of_libc("malloc_trim")) is not None:
         malloc_trim(0)
 
 
 @cache
-def _malloc_trim() -> Any:
+def _of_libc(name: str) -> Any:
+    """A function of glibc; None on another system or with another C library."""
     try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library, another system
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CALL_SHARE = 0.1
 """Most of the policy's time for other work than passes, while games are answered."""
-SUSPECT_SHARE = 0.05
+SUSPECT_SHARE = 0.03
 """Most of it for sessions on which it failed, while others are answered."""
 PLAYING_S = 0.5
 """Time since the last pass for which games count as being answered."""

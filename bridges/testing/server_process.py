@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from bridges.serving import memory
 from bridges.serving.limits import ServerLimits
 from bridges.serving.server import BridgeServer
 from bridges.serving.sessions import SessionRegistry, Work
@@ -85,6 +86,7 @@ def _serve(options: ServerOptions, log: Path, pipe: Connection) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     logging.basicConfig(level=logging.INFO)
+    memory.prepare()
     asyncio.run(_main(options, pipe))
 
 

@@ -245,3 +245,18 @@ def test_what_is_no_http_leaves_no_traceback_in_the_log(
         WIRE_LOG.error("opening handshake failed", exc_info=ValueError("nonsense"))
     assert "opening handshake failed: ValueError" in caplog.text
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_message_in_countless_pieces_ends_its_connection() -> None:
+    pieces = frame("{", TEXT & 0x7F) + frame("{", 0x00) * 1024
+    with background_server(RandomPolicy()) as server, upgraded(server, HELLO) as game:
+        game.sendall(pieces)
+        assert close_frame(4429) + b"a message comes in at most" in read_to_the_end(game)
+
+
+def test_a_message_may_come_in_pieces() -> None:
+    pieces = [frame(part, 0x00) for part in (HELLO[:9], HELLO[9:20])]
+    last = frame(HELLO[20:], 0x80)
+    with background_server(RandomPolicy()) as server, upgraded(server) as game:
+        game.sendall(frame("", TEXT & 0x7F) + b"".join(pieces) + last)
+        assert b"welcome" in game.recv(1 << 16)

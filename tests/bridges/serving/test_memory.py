@@ -1,7 +1,9 @@
-"""Memory: freed pictures go back to the system, and a C library that cannot do it is no fault."""
+"""Memory: freed pictures and cycles go back to the system, and a C library that cannot do it is no fault."""
 
 import ctypes
+import gc
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ def resident_pages() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_free_goes_back() -> None:
-    if memory._malloc_trim() is None:
+    if memory._of_libc("malloc_trim") is None:
         pytest.skip("no malloc_trim")
     blocks = [np.ones(100_000, np.uint8) for _ in range(400)]
     last = np.ones(100_000, np.uint8)  # behind the others, so that the heap does not end before it
@@ -29,6 +31,39 @@ def test_what_is_free_goes_back() -> None:
 
 def test_without_malloc_trim_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    memory._malloc_trim.cache_clear()
+    memory._of_libc.cache_clear()
     memory.trim()
-    memory._malloc_trim.cache_clear()
+    memory._of_libc.cache_clear()
+
+
+class _Cycle:
+    """Refers to itself, so that only a search for garbage frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_prepared_process_frees_cycles() -> None:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        memory.prepare()
+        assert gc.get_freeze_count() > 0
+        freed = weakref.ref(_Cycle())
+        assert freed() is not None
+        memory.trim()
+        assert freed() is None
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
+def test_another_process_is_not_searched() -> None:
+    gc.disable()
+    try:
+        kept = weakref.ref(_Cycle())
+        memory.trim()
+        assert kept() is not None
+    finally:
+        gc.enable()

@@ -222,12 +222,16 @@ def test_every_control_has_a_name_and_the_keyboard_reaches_it(page: Page, stage:
 
 
 def test_nothing_moves_for_those_who_do_not_want_it(page: Page, stage: Stage) -> None:
-    light = "getComputedStyle(document.querySelector('.light')).animationName"
+    moves = """() => {
+      document.getElementById("recording").className = "red";
+      return getComputedStyle(document.querySelector(".light")).animationName;
+    }"""
+    stage.attach("Meadow")
     page.goto(stage.server.console_url)
-    page.evaluate("document.getElementById('recording').className = 'red'")
-    assert page.evaluate(light) == "pulse"
+    shows(page, "Meadow")
+    assert page.evaluate(moves) == "pulse"
     page.emulate_media(reduced_motion="reduce")
-    assert page.evaluate(light) == "none"
+    assert page.evaluate(moves) == "none"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

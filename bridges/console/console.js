@@ -20,8 +20,10 @@ import { confirm, expectEcho, refuse, refuseAll } from "./requests.js";
 const ROWS = 6; // of episodes
 const LONGEST_NAME = 60;
 const MOST_NAMES = 3; // in one notice
+const NO_POLICY = "none"; // name of the policy of a server that only records
 const VERDICTS = { true: "reached", false: "missed", null: "not judged" };
 
+let policy = ""; // the player's name
 let games = []; // those attached, as the newest `state` says
 let watched = null; // the watched one as last seen; it may have left
 let pinned = false; // whether the person chose it
@@ -79,9 +81,9 @@ function showStatus(kind, text, until) {
 }
 
 const readers = {
-  welcome: (message) => setText(at("policy"), message.policy),
   state(message) {
-    setText(at("policy"), message.policy);
+    policy = message.policy;
+    setText(at("policy"), policy === NO_POLICY ? "no player, records only" : policy);
     const before = known;
     games = message.sessions;
     known = games.map((game) => game.session);
@@ -231,7 +233,11 @@ function showGame() {
   at("main").classList.toggle("no-player", !hasPlayer);
   showPicker(here);
   updateAge(here);
-  showInvitation(connected && games.length === 0, connection.address.href, connection.token !== null);
+  showInvitation(connected && games.length === 0, {
+    address: connection.address.href,
+    plays: policy !== NO_POLICY,
+    hasToken: connection.token !== null,
+  });
   at("status").hidden = !here;
   showRecording(game);
   showOwner(game);

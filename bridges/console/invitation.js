@@ -2,9 +2,11 @@
 
 import { at, setText } from "./elements.js";
 
-/** Show it with the server's address and whether it asks for a token, or hide it. */
-export function showInvitation(shown, address, hasToken) {
+/** Show it or not; `plays` is false for a server without a player, `hasToken` true where it asks for one. */
+export function showInvitation(shown, { address, plays, hasToken }) {
   at("waiting").hidden = !shown;
+  at("ours").hidden = !plays;
+  at("records_only").hidden = plays;
   const token = hasToken ? " --token-file FILE" : "";
   setText(at("attach_ours"), `iafm play voxel --realtime --url ${address}${token}`);
   setText(at("attach_yours"), address);

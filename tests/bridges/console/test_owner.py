@@ -123,6 +123,15 @@ def test_a_session_that_is_only_recorded_has_no_player(
     expect(page.locator("#log")).to_contain_text("you thought: now the bridge")
 
 
+def test_a_server_without_a_player_invites_games_to_be_recorded(page: Page, stage: Stage) -> None:
+    rewrite_texts(page, lambda text: text.replace('"policy":"script"', '"policy":"none"'))
+    page.goto(stage.server.console_url)
+    expect(page.locator("#policy")).to_have_text("no player, records only")
+    expect(page.locator("#records_only")).to_be_visible()
+    expect(page.locator("#attach_yours")).to_have_text(stage.server.url)
+    expect(page.locator("#ours")).not_to_be_visible()
+
+
 def as_role(role: str) -> Callable[[str], str]:
     """Give every session of a `state` a role."""
     return lambda text: re.sub(r'"game":', f'"role":"{role}","game":', text)

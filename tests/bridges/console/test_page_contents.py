@@ -87,6 +87,7 @@ def test_a_wrong_token_is_called_wrong(page: Page) -> None:
         page.keyboard.press("Enter")
         expect(page.locator("#link")).to_have_text(re.compile("^connected"))
         expect(page.locator("#login")).not_to_be_visible()
+        expect(page.locator("#attach_ours")).to_contain_text("--token-file FILE")
 
 
 def test_a_closed_token_dialog_can_be_opened_again(page: Page) -> None:
@@ -237,8 +238,10 @@ def test_nothing_moves_for_those_who_do_not_want_it(page: Page, stage: Stage) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(page: Page, stage: Stage, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
-    game = stage.attach("Meadow", tasks=("hunt", "climb"), instruction="hunt")
     page.goto(stage.server.console_url)
+    expect(page.locator("#waiting")).to_be_visible()
+    assert low_contrasts(page) == {}
+    game = stage.attach("Meadow", tasks=("hunt", "climb"), instruction="hunt")
     shows(page, "Meadow")
     for success in (True, False, None):
         game.client.event(terminated=True, success=success, task="hunt")

@@ -161,7 +161,9 @@ function announceNewcomers(sessions) {
   }
 }
 
+/** Said again after a lost connection: other games may be there by then. */
 function announceDeparture() {
+  withdraw(`left ${watched.session}`);
   const actions = games.slice(0, MOST_NAMES).map((game) => [`Watch ${nameOf(game)}`, () => watch(game.session)]);
   notify(`${nameOf(watched)} has left.`, { key: `left ${watched.session}`, actions: pinned ? actions : [] });
 }

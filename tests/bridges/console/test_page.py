@@ -160,9 +160,11 @@ def test_a_lost_server_is_waited_for_and_met_again(page: Page) -> None:
     with PrefixProxy() as proxy:
         with staged() as first:
             proxy.target = first.server.port
-            first.attach("Meadow")
+            game = first.attach("Meadow")
             page.goto(proxy.url)
             shows(page, "Meadow")
+            game.stop()
+            expect(page.locator("#notices li")).to_contain_text("Meadow has left.")
         expect(page.locator("#link")).to_have_class("lost")
         expect(page.locator("#words")).to_have_text("–")
         expect(page.locator("#countdown")).to_have_text(re.compile(r"^trying again in \d s$"))
@@ -171,10 +173,10 @@ def test_a_lost_server_is_waited_for_and_met_again(page: Page) -> None:
         type_goal(page, "hunt")
         expect(page.locator("#refusal")).to_contain_text("there is no connection")
         with staged() as second:
-            proxy.target = second.server.port
             second.attach("Tank")
+            proxy.target = second.server.port
             expect(page.locator("#link")).to_have_text(re.compile("^connected"))
-            page.click("text=/^Watch (Tank|it)$/")
+            page.click("text=Watch Tank")
             shows(page, "Tank")
 
 

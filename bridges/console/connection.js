@@ -5,6 +5,10 @@ const SHORTEST_WAIT = 500;
 const LONGEST_WAIT = 8000;
 const SILENCE = 5000; // the server sends a state every second
 const GIVE_UP = 10000;
+const ENDS = {
+  1001: "the server has ended",
+  4426: "this page is of another version than the server, reload it",
+};
 
 export class Connection {
   /** `on` has status(kind, text, until), message(message), picture(session, jpeg) and token(wrong). */
@@ -17,12 +21,17 @@ export class Connection {
     setInterval(() => this.checkSilence(), 1000);
   }
 
-  /** Open now; beside the page, so that a path in front of it (a proxy's) stays. */
+  /** Where games attach: beside the page, so that a path in front of it (a proxy's) stays. */
+  get address() {
+    const url = new URL("v1", document.baseURI);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
+  }
+
   open() {
     clearTimeout(this.timer);
     this.socket?.close();
-    const url = new URL("v1", document.baseURI);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const url = this.address;
     const socket = new WebSocket(url, ["iafm.bridge.v1"]);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
@@ -67,7 +76,7 @@ export class Connection {
       return this.on.token(wrong);
     }
     const what = this.welcomed ? "connection lost" : "no connection";
-    const why = reason || `the server at ${location.host} does not answer`;
+    const why = ENDS[code] ?? (reason || `the server at ${location.host} does not answer`);
     this.on.status("lost", `${what}: ${why}`, performance.now() + this.wait);
     this.timer = setTimeout(() => this.open(), this.wait);
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT);

@@ -1,56 +1,58 @@
 // Console: what the policy sees and does, from messages of one websocket (PROTOCOL.md).
 //
 // One game is watched. It changes only when the person says so, or when it has left and the person had not chosen it,
-// by the picker, a typed goal or a question. Every message that concerns a game names its session.
+// by the picker, typed words, another owner or a question. Every message that concerns a game names its session. What
+// the page shows of a game is what the server says of it, never what was asked for.
 
+import { composeFor, startComposer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { clearDecision, showDecision } from "./decision.js";
-import { at, button, element, item, prepend, reconcile, setText } from "./elements.js";
-import { notify, notifyError, withdraw } from "./notices.js";
+import { at, button, element, item, keepFocus, prepend, reconcile, setText } from "./elements.js";
+import { showInvitation, startInvitation } from "./invitation.js";
+import { clearLog, logMessage } from "./log.js";
+import { isNoticed, notify, notifyError, reasonOf, withdraw } from "./notices.js";
+import { rememberOwner, showOwner, startOwner } from "./owner.js";
 import { clearPicture, showPicture, updateAge } from "./picture.js";
+import { addQuestion, answerQuestion, dropQuestion, dropQuestions } from "./questions.js";
+import { showRecording } from "./recording.js";
+import { confirm, expectEcho, refuse, refuseAll } from "./requests.js";
 
-const ROWS = 6; // of episodes and answers
-const QUESTIONS = { why: "why", next_action: "next", caption: "doing" };
+const ROWS = 6; // of episodes
+const LONGEST_NAME = 60;
+const MOST_NAMES = 3; // in one notice
+const NO_POLICY = "none"; // name of the policy of a server that only records
 const VERDICTS = { true: "reached", false: "missed", null: "not judged" };
-const drafts = new Map(); // typed but not sent, by session
 
+let policy = ""; // the player's name
 let games = []; // those attached, as the newest `state` says
 let watched = null; // the watched one as last seen; it may have left
 let pinned = false; // whether the person chose it
 let connected = false;
 let known = null; // sessions of the state before; null right after connecting
+let newcomers = []; // sessions in the notice of those that attached
 let retryAt = null;
-let questions = 0;
 
 const attached = () => connected && games.some((game) => game.session === watched?.session);
+const isWatched = (message) => message.session === watched?.session;
+const titleOf = (game) => game.title || game.game;
 
-/** A game's title, with its session where the title alone does not tell it apart. */
+/** A game's title, not too long, with its session where the title alone does not tell it apart. */
 function nameOf(game) {
-  const title = game.title || game.game;
-  const same = [...games, ...(watched ? [watched] : [])].filter(
-    (other) => (other.title || other.game) === title && other.session !== game.session,
+  const title = titleOf(game);
+  const same = [...games, ...(watched ? [watched] : [])].some(
+    (other) => titleOf(other) === title && other.session !== game.session,
   );
-  return same.length ? `${title} · ${game.session}` : title;
+  const short = [...title].length > LONGEST_NAME ? `${[...title].slice(0, LONGEST_NAME).join("").trim()}…` : title;
+  return same ? `${short} · ${game.session}` : short;
 }
 
 // --- connection ---
 
+const home = () => (at("text").checkVisibility() ? at("text") : at("stage"));
+
 const connection = new Connection({
-  status(kind, text, until = null) {
-    connected = kind === "live";
-    retryAt = until;
-    if (!connected) {
-      known = null;
-      clearDecision();
-      for (const row of document.querySelectorAll("#answers .pending")) row.remove();
-    }
-    at("link").className = kind;
-    setText(at("link"), text);
-    at("retry").hidden = kind !== "lost";
-    showGame();
-    tick();
-  },
-  message: (message) => readers[message.type]?.(message),
+  status: (kind, text, until = null) => keepFocus(() => showStatus(kind, text, until), home),
+  message: (message) => keepFocus(() => readers[message.type]?.(message), home),
   picture(session, jpeg) {
     if (attached() && session === watched.session) showPicture(jpeg);
   },
@@ -62,10 +64,26 @@ const connection = new Connection({
   },
 });
 
+function showStatus(kind, text, until) {
+  connected = kind === "live";
+  retryAt = until;
+  if (!connected) {
+    known = null;
+    clearDecision();
+    dropQuestions();
+    refuseAll("the connection was lost before the server confirmed it");
+  }
+  at("link").className = kind;
+  setText(at("link"), text);
+  at("retry").hidden = kind !== "lost";
+  showGame();
+  tick();
+}
+
 const readers = {
-  welcome: (message) => setText(at("policy"), message.policy),
   state(message) {
-    setText(at("policy"), message.policy);
+    policy = message.policy;
+    setText(at("policy"), policy === NO_POLICY ? "no player, records only" : policy);
     const before = known;
     games = message.sessions;
     known = games.map((game) => game.session);
@@ -76,35 +94,44 @@ const readers = {
     showGame();
   },
   act(message) {
-    if (attached() && message.session === watched.session) showDecision(message);
+    if (attached() && isWatched(message)) showDecision(message);
   },
   event(message) {
-    if (message.session !== watched?.session) return;
+    if (!isWatched(message)) return;
     const verdict = VERDICTS[message.success];
     const what = (message.task || watched.instruction || "free play").replaceAll("_", " ");
     prepend(at("episodes"), item([verdict.replace(" ", "-"), verdict], ["", what]), ROWS);
   },
   instruct(message) {
-    if (message.session !== watched?.session) return;
+    const mine = confirm(message);
+    if (!isWatched(message)) return;
     watched.instruction = message.text;
-    if (message.release) watched.instructed_by = "game";
+    if (message.source !== "game") watched.instructed_by = message.release ? "game" : "console";
+    if (message.source !== "game") logMessage(message, mine);
     showGame();
   },
   control(message) {
-    if (message.session !== watched?.session) return;
+    const mine = confirm(message);
+    rememberOwner(message);
+    if (!isWatched(message)) return;
     watched.owner = message.owner;
+    logMessage(message, mine);
     showGame();
   },
-  correct: (message) => showWords("correction", message),
-  say: (message) => showWords("a person", message),
-  "text.done"(message) {
-    settle(message.id, ["kind", QUESTIONS[message.kind] ?? message.kind], ["", message.text]);
-  },
+  correct: readWords,
+  say: readWords,
+  "text.done": answerQuestion,
   error(message) {
-    if (message.id !== null && message.id !== undefined) settle(message.id);
+    if (message.id !== null && message.id !== undefined) dropQuestion(message.id);
+    else if (refuse(reasonOf(message))) return;
     notifyError(message);
   },
 };
+
+function readWords(message) {
+  const mine = confirm(message);
+  if (isWatched(message)) logMessage(message, mine);
+}
 
 // --- which game is watched ---
 
@@ -114,24 +141,36 @@ function announce(before) {
     if (watched && !known.includes(watched.session)) announceDeparture();
     return;
   }
-  for (const game of games.filter((game) => !before.includes(game.session))) {
-    if (!watched) continue;
-    notify(`${nameOf(game)} has attached.`, { key: `attached ${game.session}`, actions: [["Watch it", () => watch(game.session)]] });
-  }
-  for (const session of before.filter((session) => !known.includes(session))) {
-    withdraw(`attached ${session}`);
-    if (session === watched?.session) announceDeparture();
+  if (watched) announceNewcomers(known.filter((session) => !before.includes(session)));
+  if (before.includes(watched?.session) && !known.includes(watched.session)) announceDeparture();
+}
+
+/** One line about all that attached while it stands. */
+function announceNewcomers(sessions) {
+  const before = isNoticed("attached") ? newcomers : [];
+  newcomers = [...before, ...sessions].filter((session) => known.includes(session) && session !== watched.session);
+  if (newcomers.join() === before.join()) return;
+  withdraw("attached");
+  const coming = games.filter((game) => newcomers.includes(game.session));
+  if (coming.length === 1) {
+    notify(`${nameOf(coming[0])} has attached.`, { key: "attached", actions: [["Watch it", () => watch(coming[0].session)]] });
+  } else if (coming.length) {
+    const names = coming.slice(0, MOST_NAMES).map(nameOf).join(", ");
+    const rest = coming.length > MOST_NAMES ? ` and ${coming.length - MOST_NAMES} more` : "";
+    notify(`${coming.length} games have attached: ${names}${rest}. Choose one above to watch it.`, { key: "attached" });
   }
 }
 
+/** Said again after a lost connection: other games may be there by then. */
 function announceDeparture() {
-  const actions = games.map((game) => [`Watch ${nameOf(game)}`, () => watch(game.session)]);
+  withdraw(`left ${watched.session}`);
+  const actions = games.slice(0, MOST_NAMES).map((game) => [`Watch ${nameOf(game)}`, () => watch(game.session)]);
   notify(`${nameOf(watched)} has left.`, { key: `left ${watched.session}`, actions: pinned ? actions : [] });
 }
 
 /** Watch the newest game where none is watched, or where the watched one left and was not chosen. */
 function choose(subscribe) {
-  const current = games.find((game) => game.session === watched?.session);
+  const current = games.find(isWatched);
   if (current) {
     watched = current;
     if (subscribe) sendSubscription();
@@ -149,19 +188,17 @@ function watch(session) {
   const game = games.find((game) => game.session === session);
   if (!game) return;
   pinned = true;
-  if (session !== watched?.session) show(game);
+  if (!isWatched(game)) show(game);
   showLink();
   showGame();
 }
 
 function show(game) {
-  if (watched) drafts.set(watched.session, isTyping() ? at("instruction").value : null);
   watched = game;
-  withdraw(`attached ${game.session}`);
-  at("instruction").value = drafts.get(game.session) ?? game.instruction;
-  at("instruction").dataset.typed = String(typeof drafts.get(game.session) === "string");
+  announceNewcomers([]);
   clearDecision();
   clearPicture();
+  clearLog();
   at("episodes").replaceChildren();
   at("answers").replaceChildren();
   sendSubscription();
@@ -174,37 +211,59 @@ function sendSubscription() {
 
 // --- the watched game ---
 
+/** The state of the link: live only while the watched game is there. */
 function showLink() {
   if (!connected) return;
-  const here = attached();
-  const left = watched && !here ? `${nameOf(watched)} has left` : "no game attached";
-  at("link").className = here ? "live" : "idle";
-  setText(at("link"), here ? "connected" : `connected · ${left}`);
+  const live = attached() && watched.connected !== false;
+  at("link").className = live ? "live" : "idle";
+  setText(at("link"), live ? "connected" : `connected · ${absence()}`);
   at("retry").hidden = true;
   retryAt = null;
 }
 
+/** Why there is no play. */
+function absence() {
+  if (!watched) return "no game is attached";
+  return attached() ? `${nameOf(watched)} has lost its connection, it may come back` : `${nameOf(watched)} has left`;
+}
+
 function showGame() {
   const here = attached();
+  const game = here ? watched : null;
+  const hasPlayer = watched?.role !== "record";
+  at("main").classList.toggle("empty", watched === null);
+  at("main").classList.toggle("no-player", !hasPlayer);
   showPicker(here);
   updateAge(here);
-  at("waiting").hidden = !connected || games.length > 0;
-  const box = at("instruction");
-  if (!isTyping()) box.value = watched?.instruction ?? "";
+  showInvitation(connected && games.length === 0, {
+    address: connection.address.href,
+    plays: policy !== NO_POLICY,
+    hasToken: connection.token !== null,
+  });
+  at("status").hidden = !here;
+  showRecording(game);
+  showOwner(game);
+  showGoal(here);
+  if (watched) composeFor(watched.session, hasPlayer);
   setText(at("hz"), here ? `${watched.hz.toFixed(1)} Hz` : "–");
   showTally();
-  showOrigin(here);
-  at("owner").disabled = !here;
-  if (watched) at("owner").value = watched.owner;
+}
+
+function showGoal(here) {
+  setText(at("goal_text"), watched?.instruction || "none, free play");
+  const typed = here && watched.instructed_by === "console";
+  setText(at("goal_origin"), typed ? "Set at a console; it stays until it is given back." : "");
+  at("release").hidden = !typed;
   const tasks = here ? [...new Set(watched.tasks)] : [];
-  const chip = (task) => button(task, () => instruct(task));
   reconcile(at("chips"), tasks, chip, (made, task) =>
     made.setAttribute("aria-pressed", String(task === watched.instruction)),
   );
 }
 
-function showWords(kind, message) {
-  if (message.session === watched?.session) prepend(at("answers"), item(["kind", kind], ["", message.text]), ROWS);
+function chip(task) {
+  const made = button("", () => ask({ type: "instruct", text: task }, "The goal was not set"));
+  made.append(element("span", "what", task));
+  return made;
 }
 
 function showTally() {
@@ -213,15 +272,7 @@ function showTally() {
   const judged = episodes - unjudged;
   const share = judged ? ` (${Math.round((100 * successes) / judged)} %)` : "";
   const rest = unjudged ? `, ${unjudged} not judged` : "";
-  setText(at("tally"), `${successes} of ${judged} episodes${share}${rest}`);
-}
-
-function showOrigin(here) {
-  const typed = here && watched.instructed_by === "console";
-  setText(at("goal_origin"), typed ? "Set at a console; it stays until it is given back." : "");
-  const release = at("release");
-  if (release === document.activeElement && !typed) at("instruction").focus();
-  release.hidden = !typed;
+  setText(at("tally"), episodes ? `${successes} of ${judged} episodes${share}${rest}` : "no episode has ended yet");
 }
 
 function showPicker(here) {
@@ -239,69 +290,43 @@ function showPicker(here) {
 
 // --- what the person does ---
 
-const isTyping = () => at("instruction").dataset.typed === "true";
-
-/** Whether a message can reach the watched game; says so where it cannot. */
-function reachable(what) {
-  if (attached()) return true;
-  const why = connected ? (watched ? `${nameOf(watched)} has left` : "no game is attached") : "there is no connection";
-  notify(`${what}: ${why}.`, { kind: "problem" });
-  return false;
-}
-
-function instruct(text) {
-  if (!reachable("The goal was not set")) return;
+/** Send a message to the watched game; `settled` gets null once the server confirms it, otherwise why it did not. */
+function tell(message, settled) {
+  if (!attached()) return settled(connected ? absence() : "there is no connection");
   pinned = true;
-  at("instruction").dataset.typed = "false";
-  Object.assign(watched, { instruction: text, instructed_by: "console" });
-  connection.send({ type: "instruct", text, session: watched.session });
-  showGame();
+  const addressed = { ...message, session: watched.session };
+  expectEcho(addressed, settled);
+  connection.send(addressed);
 }
 
-function ask(kind) {
-  if (!reachable("The question was not asked")) return;
+/** As `tell`; `what` begins the notice that it failed. */
+function ask(message, what, settled = () => {}) {
+  tell(message, (why) => {
+    settled();
+    if (why !== null) notify(`${what}: ${why}.`, { kind: "problem" });
+  });
+}
+
+function query(kind) {
+  if (!attached()) {
+    const why = connected ? absence() : "there is no connection";
+    return notify(`The question was not asked: ${why}.`, { kind: "problem" });
+  }
   pinned = true;
-  const row = item(["kind", QUESTIONS[kind]], ["", "…"]);
-  row.className = "pending";
-  row.dataset.id = ++questions;
-  prepend(at("answers"), row, ROWS);
-  connection.send({ type: "query", id: questions, kind, session: watched.session });
+  connection.send({ ...addQuestion(kind), session: watched.session });
 }
 
-/** Put the answer in its question's row; without one the row goes. */
-function settle(id, ...parts) {
-  const row = at("answers").querySelector(`[data-id="${Number(id)}"]`);
-  if (!row) return;
-  if (!parts.length) return row.remove();
-  row.className = "";
-  row.replaceChildren(...parts.flatMap(([name, text]) => [element("span", name, text), " "]));
-}
-
-at("goal").addEventListener("submit", (event) => {
-  event.preventDefault();
-  instruct(at("instruction").value.trim());
+startComposer({
+  tell,
+  typed: () => {
+    pinned = pinned || watched !== null;
+  },
 });
-at("instruction").addEventListener("input", () => {
-  at("instruction").dataset.typed = "true";
-  pinned = pinned || watched !== null;
-});
-at("instruction").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  at("instruction").dataset.typed = "false";
-  showGame();
-});
-at("release").addEventListener("click", () => {
-  at("instruction").dataset.typed = "false";
-  if (reachable("The goal was not given back")) connection.send({ type: "instruct", text: "", release: true, session: watched.session });
-});
-at("owner").addEventListener("change", (event) => {
-  const owner = event.target.value;
-  if (reachable("Who plays was not changed")) connection.send({ type: "control", owner, session: watched.session });
-  pinned = pinned || watched !== null;
-  showGame();
-});
-at("session").addEventListener("change", (event) => watch(event.target.value));
-for (const asking of document.querySelectorAll("[data-ask]")) asking.addEventListener("click", () => ask(asking.dataset.ask));
+startOwner((owner, settled) => ask({ type: "control", owner }, "Who plays was not changed", settled));
+startInvitation();
+at("release").addEventListener("click", () => ask({ type: "instruct", text: "", release: true }, "The goal was not given back"));
+at("session").addEventListener("change", (event) => keepFocus(() => watch(event.target.value), home));
+for (const question of document.querySelectorAll("[data-ask]")) question.addEventListener("click", () => query(question.dataset.ask));
 at("retry").addEventListener("click", () => connection.open());
 at("tokenform").addEventListener("submit", () => {
   connection.token = at("token").value;

@@ -78,6 +78,7 @@ function drawAges() {
   draw.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
   draw.lineWidth = 2;
   draw.beginPath();
+  setText(at("scale"), ages.length ? `age of the last ${ages.length} answers, 0 to ${Math.ceil(top)} ms` : "");
   ages.forEach((age, index) => draw.lineTo(x(index), canvas.height - 3 - (age / top) * (canvas.height - 8)));
   draw.stroke();
 }

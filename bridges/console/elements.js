@@ -53,3 +53,25 @@ export function duration(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
+
+/** A number with its noun: "1 step", "1,200 steps". */
+export function counted(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** The time of day now, "14:05:09". */
+export function timeOfDay() {
+  return new Date().toTimeString().slice(0, 8);
+}
+
+/** Run `render`; where it takes the focused element away, `fallback()` is focused. */
+export function keepFocus(render, fallback) {
+  const focused = document.activeElement;
+  render();
+  if (focused === null || focused === document.body || isShown(document.activeElement)) return;
+  (isShown(focused) ? focused : fallback()).focus();
+}
+
+function isShown(one) {
+  return one !== null && one !== document.body && one.isConnected && one.checkVisibility();
+}

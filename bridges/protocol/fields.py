@@ -31,6 +31,8 @@ ClockTime = Annotated[float, Field(ge=-1e15, le=1e15)]
 """Milliseconds of a clock that begins anywhere."""
 Owner = Literal["human", "agent", "shared"]
 """Whose actions the game applies: a person's, the agent's, or the agent's until a person presses something."""
+Source = Literal["game", "console"]
+"""Where a person's message came from."""
 MAX_AGENTS = 16
 AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS)]
 """Which of a connection's agents; a message that comes from a console names the session instead."""

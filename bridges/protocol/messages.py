@@ -31,6 +31,7 @@ from bridges.protocol.fields import (
     ReportedAction,
     Reward,
     SessionName,
+    Source,
 )
 from games import GameSpec
 from games.validation_error import FirstError, first_error
@@ -112,6 +113,8 @@ class Instruct(Message):
     release: bool = False
     session: SessionName | None = None
     agent: AgentNumber = 0
+    source: Source | None = None
+    """Whose it is, as the server says; a client's own is ignored."""
 
 
 class Control(Message):
@@ -121,6 +124,7 @@ class Control(Message):
     owner: Owner
     session: SessionName | None = None
     agent: AgentNumber = 0
+    source: Source | None = None
 
 
 class Correct(Message):
@@ -130,6 +134,7 @@ class Correct(Message):
     text: InstructionText = Field(min_length=1)
     session: SessionName | None = None
     agent: AgentNumber = 0
+    source: Source | None = None
 
 
 class Say(Message):
@@ -139,6 +144,7 @@ class Say(Message):
     text: InstructionText = Field(min_length=1)
     session: SessionName | None = None
     agent: AgentNumber = 0
+    source: Source | None = None
 
 
 class Clock(Message):

@@ -10,10 +10,11 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from bridges.errors import PolicyError
-from bridges.listener import Attached, Listener, Observation, TextSource
+from bridges.listener import Attached, Listener, Observation
 from bridges.policy import Policy
 from bridges.protocol.act import act_message
 from bridges.protocol.connection import FromPerson, Received
+from bridges.protocol.fields import Source
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
 from bridges.protocol.mailbox import Resumption
 from bridges.protocol.messages import (
@@ -284,7 +285,7 @@ class Dispatcher:
 
     # --- sessions ---
 
-    def _from_person(self, session: Session, message: FromPerson, source: TextSource) -> FromPerson:
+    def _from_person(self, session: Session, message: FromPerson, source: Source) -> FromPerson:
         """Do what a person at the game or a console asks for; returns what the consoles got.
 
         An instruction, or another owner, counts from the next observation on.
@@ -300,7 +301,8 @@ class Dispatcher:
             self._listeners.on_control(session.name, message.owner)
         else:
             self._listeners.on_text(session.name, message.type, message.text, source)
-        message = message.model_copy(update={"session": session.name, "agent": session.agent})
+        origin = {"session": session.name, "agent": session.agent, "source": source}
+        message = message.model_copy(update=origin)
         self.sessions.broadcast_of(session, message)
         return message
 

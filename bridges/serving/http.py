@@ -18,7 +18,8 @@ from bridges.protocol.schema import schema
 from bridges.serving.origin import refusal
 
 _MODULES = (
-    "console.js", "connection.js", "decision.js", "elements.js", "notices.js", "picture.js",
+    "composer.js", "connection.js", "console.js", "decision.js", "elements.js", "invitation.js",
+    "log.js", "notices.js", "owner.js", "picture.js", "questions.js", "recording.js", "requests.js",
 )  # fmt: skip
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +24,25 @@ _LOW_CONTRASTS = """() => {
     }
     return "rgb(255, 255, 255)";
   };
+  const opacity = (one) => one ? Number(getComputedStyle(one).opacity) * opacity(one.parentElement) : 1;
+  const seen = (color, below, share) => {
+    const [over, under] = [rgb(color), rgb(below)];
+    return `rgb(${over.slice(0, 3).map((c, index) => share * c + (1 - share) * under[index])})`;
+  };
+  const ratio = (one, part) => {
+    const below = ground(one);
+    const color = seen(getComputedStyle(one, part).color, below, opacity(one));
+    const [a, b] = [light(color), light(below)].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
   const low = {};
-  for (const one of document.querySelectorAll("h1, h2, p, span, dt, dd, button, label, input, select, small")) {
-    if (!one.checkVisibility() || !(one.textContent || one.value)) continue;
-    const [a, b] = [light(getComputedStyle(one).color), light(ground(one))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) low[one.id || one.textContent] = ratio;
+  for (const one of document.querySelectorAll("body *")) {
+    const text = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const hint = one.placeholder && !one.value ? "::placeholder" : null;
+    if (!one.checkVisibility() || one.matches("progress, option, [type=radio]")) continue;
+    if (!text && !one.value && !hint) continue;
+    const contrast = ratio(one, hint);
+    if (contrast < 4.5) low[one.id || one.textContent] = contrast;
   }
   return low;
 }"""
@@ -70,8 +84,28 @@ def shows(page: Page, title: str) -> None:
 
 
 def type_goal(page: Page, text: str) -> None:
-    page.fill("#instruction", text)
-    page.press("#instruction", "Enter")
+    type_words(page, "instruct", text)
+
+
+def type_words(page: Page, kind: str, text: str) -> None:
+    """Type a goal (`instruct`), a correction (`correct`) or a thought (`say`), and press Enter."""
+    page.check(f"#kinds [value={kind}]")
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def rewrite_texts(page: Page, rewrite: Callable[[str], str | None]) -> None:
+    """Change what the server sends to a page that is opened next; None leaves a message out."""
+
+    def connect(socket: Any) -> None:
+        def pass_on(data: str | bytes) -> None:
+            changed = rewrite(data) if isinstance(data, str) else data
+            if changed is not None:
+                socket.send(changed)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile(r"/v1$"), connect)
 
 
 def low_contrasts(page: Page) -> dict[str, float]:

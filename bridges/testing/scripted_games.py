@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bridges.client import BridgeClient, connect
 from bridges.errors import PolicyError
+from bridges.listener import Listener
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
@@ -58,6 +59,8 @@ class Game:
         )
         self.client: BridgeClient = connect(url, spec, mode="realtime", **options)
         self.session = self.client.welcome.session
+        self.report: dict[str, Any] = {}
+        """What is sent with every picture."""
         self._frame = np.full(spec.frame.shape, SHADES.get(title, 200), np.uint8)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._play)
@@ -65,7 +68,7 @@ class Game:
 
     def _play(self) -> None:
         while not self._stopped.wait(0.02):
-            self.client.send(self._frame)
+            self.client.send(self._frame, **self.report)
 
     def stop(self) -> None:
         """Leave, once the running step is over."""
@@ -90,7 +93,8 @@ class Stage:
 
 
 @contextmanager
-def staged(token: str | None = None) -> Iterator[Stage]:
+def staged(token: str | None = None, listeners: Iterable[Listener] = ()) -> Iterator[Stage]:
     policy = Script()
-    with background_server(policy, token=token) as server, ExitStack() as end:
+    running = background_server(policy, token=token, listeners=listeners)
+    with running as server, ExitStack() as end:
         yield Stage(server, policy, end)

@@ -165,7 +165,7 @@ def test_a_console_gets_its_instruction_back_once(
             console.send('{"type":"query","session":"nosuch"}')
             received += receive_until(console, ErrorMessage)
         sent_back = [message for message in received if isinstance(message, Instruct)]
-        assert sent_back == [Instruct(text="ring", session=name)]
+        assert sent_back == [Instruct(text="ring", session=name, source="console")]
 
 
 def test_a_watch_of_one_session_sees_it_alone_and_ends_with_it(server: BridgeServer) -> None:

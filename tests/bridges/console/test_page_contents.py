@@ -7,7 +7,15 @@ import pytest
 
 from bridges.policy import ActionText, Decision
 from bridges.serving import console_pictures
-from bridges.testing.page_probe import Page, expect, low_contrasts, shows, type_goal, until
+from bridges.testing.page_probe import (
+    Page,
+    expect,
+    low_contrasts,
+    shows,
+    type_goal,
+    type_words,
+    until,
+)
 from bridges.testing.prefix_proxy import PrefixProxy
 from bridges.testing.scripted_games import Stage, staged
 
@@ -51,17 +59,17 @@ def test_the_entropy_is_named_as_the_first_tokens(page: Page, stage: Stage) -> N
     expect(page.locator("div:has(> #entropy) dt")).to_have_text("entropy, first token")
 
 
-def test_what_a_person_plays_is_not_the_agents(page: Page, stage: Stage) -> None:
+def test_every_figure_has_a_unit_and_says_what_it_is(page: Page, stage: Stage) -> None:
     stage.attach("Meadow")
     page.goto(stage.server.console_url)
-    expect(page.locator("#bars .mark")).to_have_text("played")
-    page.select_option("#owner", "human")
-    expect(page.locator("#decision")).to_have_text("Advice: a person plays")
-    expect(page.locator("#bars .mark")).to_have_text("advised")
-    until(page, lambda: stage.server.state().sessions[0].owner == "human")
-    page.select_option("#owner", "agent")
-    expect(page.locator("#decision")).to_have_text("Next action")
-    expect(page.locator("#bars .mark")).to_have_text("played")
+    for figure, form in (("hz", r"[1-9][\d.]* Hz"), ("age", r"[\d.]+ ms"), ("infer", r"[\d.]+ ms")):
+        expect(page.locator(f"#{figure}")).to_have_text(re.compile(f"^{form}$"))
+    titles = page.locator("#figures > div").evaluate_all("all => all.map((one) => one.title)")
+    assert len(titles) == 6
+    assert all(len(title) > 20 for title in titles)
+    expect(page.locator("#scale")).to_have_text(
+        re.compile(r"^age of the last \d+ answers, 0 to \d+ ms$")
+    )
 
 
 # --- errors ---
@@ -79,6 +87,7 @@ def test_a_wrong_token_is_called_wrong(page: Page) -> None:
         page.keyboard.press("Enter")
         expect(page.locator("#link")).to_have_text(re.compile("^connected"))
         expect(page.locator("#login")).not_to_be_visible()
+        expect(page.locator("#attach_ours")).to_contain_text("--token-file FILE")
 
 
 def test_a_closed_token_dialog_can_be_opened_again(page: Page) -> None:
@@ -101,7 +110,7 @@ def test_errors_are_readable_counted_and_dismissed(page: Page, stage: Stage) -> 
     line = page.locator("#notices li")
     expect(line).to_have_count(1)
     expect(line).to_contain_text("The player could not answer. Try again;")
-    expect(line).to_contain_text("nothing to say")
+    expect(line).to_contain_text("The server says: “nothing to say”")
     expect(line).to_contain_text("3 times")
     expect(line).not_to_contain_text("policy_failed")
     expect(page.locator("#answers li")).to_have_count(0)
@@ -121,7 +130,7 @@ def test_long_words_fit_a_narrow_screen(page: Page, stage: Stage) -> None:
     stage.policy.decision = Decision(action={}, words=LONG, probability=0.1, alternatives=options)
     stage.policy.answer = LONG
     for _ in range(2):
-        stage.attach(LONG[:200], instruction=LONG, tasks=(LONG, "hunt"))
+        game = stage.attach(LONG[:200], instruction=LONG, tasks=(LONG, "hunt"))
     page.goto(stage.server.console_url)
     expect(page.locator("#words")).to_have_text(LONG)
     page.click("[data-ask=why]")
@@ -130,9 +139,12 @@ def test_long_words_fit_a_narrow_screen(page: Page, stage: Stage) -> None:
     page.click("[data-ask=why]")
     stage.attach(LONG[:199])
     expect(page.locator("#notices li")).to_have_count(2)
+    game.client.correct(LONG)
+    expect(page.locator("#log")).to_contain_text(LONG)
+    type_words(page, "say", LONG + "!")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     wide = page.evaluate("""() => [...document.body.querySelectorAll("*")]
-      .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+      .filter((one) => !one.matches(".unseen") && one.getBoundingClientRect().right > innerWidth + 1)
       .map((one) => one.id || one.outerHTML.slice(0, 80))""")
     assert wide == []
 
@@ -186,32 +198,50 @@ def test_every_control_has_a_name_and_the_keyboard_reaches_it(page: Page, stage:
     page.goto(stage.server.console_url)
     expect(page.locator("#chips button")).to_have_count(1)
     names = []
-    for _ in range(8):
+    for _ in range(11):
         page.keyboard.press("Tab")
         names.append(
             page.evaluate("""() => {
               const one = document.activeElement;
-              const label = one.labels?.[0]?.firstChild.textContent.trim();
+              const label = one.labels?.[0]?.textContent.trim().split(" ")[0];
               return one.getAttribute("aria-label") || label || one.textContent;
             }""")
         )
     assert names == [
         "Game",
+        "agent",
+        "shared",
+        "person",
+        "goal",
         "Goal",
         "Set goal",
         "hunt",
-        "Who plays",
         "Why?",
         "What next?",
         "What is it doing?",
     ]
 
 
+def test_nothing_moves_for_those_who_do_not_want_it(page: Page, stage: Stage) -> None:
+    moves = """() => {
+      document.getElementById("recording").className = "red";
+      return getComputedStyle(document.querySelector(".light")).animationName;
+    }"""
+    stage.attach("Meadow")
+    page.goto(stage.server.console_url)
+    shows(page, "Meadow")
+    assert page.evaluate(moves) == "pulse"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moves) == "none"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(page: Page, stage: Stage, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
-    game = stage.attach("Meadow", tasks=("hunt", "climb"), instruction="hunt")
     page.goto(stage.server.console_url)
+    expect(page.locator("#waiting")).to_be_visible()
+    assert low_contrasts(page) == {}
+    game = stage.attach("Meadow", tasks=("hunt", "climb"), instruction="hunt")
     shows(page, "Meadow")
     for success in (True, False, None):
         game.client.event(terminated=True, success=success, task="hunt")
@@ -220,8 +250,14 @@ def test_text_has_contrast(page: Page, stage: Stage, scheme: str) -> None:
     expect(page.locator("#notices li")).to_have_count(1)
     expect(page.locator("#episodes li")).to_have_count(3)
     assert low_contrasts(page) == {}
+    type_words(page, "say", "dark")
     type_goal(page, "climb")
     expect(page.locator("#release")).to_be_visible()
+    type_words(page, "correct", LONG + "!")
+    expect(page.locator("#refusal")).to_be_visible()
+    page.click("[data-owner=human]")
+    expect(page.locator("#owner_note")).to_be_visible()
+    assert low_contrasts(page) == {}
     game.stop()
     expect(page.locator("#age_of_picture")).to_be_visible()
     assert low_contrasts(page) == {}

@@ -77,9 +77,10 @@ def test_a_person_takes_over_and_a_console_hands_back() -> None:
         for peer in (client, viewer):
             (control,) = await peer.hears(Control)
             assert (control.owner, control.session) == ("human", client.session)
-        await viewer.send({"type": "control", "owner": "agent"})
+        await viewer.send({"type": "control", "owner": "agent", "source": "game"})
         for peer in (client, viewer):
-            assert [control.owner for control in await peer.hears(Control, 2)] == ["human", "agent"]
+            changes = [(control.owner, control.source) for control in await peer.hears(Control, 2)]
+            assert changes == [("human", "game"), ("agent", "console")]
         await client.picture(4, input={"jump": 1})
         await client.picture(5)
         assert [act.owner for act in (await client.hears(Act, 5))[3:]] == ["agent", "agent"]
@@ -117,11 +118,13 @@ def test_words_go_to_the_consoles_of_their_game_and_from_a_console_to_the_game(
             await open_console(bridge, "query"),
         )
         await client.send({"type": kind, "text": "from the game"})
-        assert [words.text for words in await viewer.hears(model)] == ["from the game"]
+        (heard,) = await viewer.hears(model)
+        assert (heard.text, heard.source) == ("from the game", "game")
         await tool.send({"type": kind, "text": "from a tool", "session": client.session})
         for peer in (client, viewer, tool):
             words = (await peer.hears(model))[-1]
             assert (words.text, words.session) == ("from a tool", client.session)
+            assert words.source == "console"
         assert len(await client.hears(model)) == 1
         await viewer.send({"type": kind, "text": "to nobody", "session": "x"})
         assert (await viewer.hears(ErrorMessage))[0].code == "no_session"

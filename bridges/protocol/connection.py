@@ -12,8 +12,6 @@ or sent is ignored.
 
 from __future__ import annotations
 
-import hmac
-import logging
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from bridges.protocol import frames, messages
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.hello_reader import HelloError, read_hello
 from bridges.protocol.in_flight import InFlight, query_id_of
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
@@ -28,7 +27,6 @@ from bridges.protocol.liveness import Liveness
 from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
     MAX_MESSAGE,
-    VERSION,
     Ack,
     Act,
     Answer,
@@ -48,10 +46,8 @@ from bridges.protocol.messages import (
 )
 from bridges.protocol.report_reader import ReportReader, without_actions
 
-log = logging.getLogger("iafm.bridge")
 MAX_REASON = 123
 """Bytes of UTF-8 that a websocket's close frame has room for."""
-MAX_UNKNOWN_NAMES = 10
 FromPerson = Instruct | Control | Correct | Say
 Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe
 
@@ -130,32 +126,12 @@ class Connection:
             self._within(self._control_frames, size, now)
 
     def _receive_hello(self, data: str | bytes) -> list[Received]:
-        """The token comes first: nothing else of a hello is looked at before it."""
         try:
-            value = messages.read_object(data) if isinstance(data, str) else {}
-        except MessageError as error:
-            return self._refuse_hello(error)
-        if value.get("type") != "hello":
-            return self._close_with(4400, "the first message is a hello")
-        token = value.get("token")
-        if self._token and not hmac.compare_digest(
-            (token if isinstance(token, str) else "").encode(), self._token.encode()
-        ):
-            return self._close_with(4401, "wrong or missing token")
-        version = value.get("version", VERSION)
-        if isinstance(version, int) and version != VERSION:
-            reason = f"this server speaks version {VERSION}, not {str(version)[:20]}"
-            return self._close_with(4426, reason)
-        try:
-            hello = messages.client_message(value)
-        except MessageError as error:
-            return self._refuse_hello(error)
-        assert isinstance(hello, Hello)
-        if hello.role == "play" and hello.spec is None:
-            return self._refuse_hello(
-                MessageError("hello.spec: a hello to play carries the game's spec", "spec")
-            )
-        self._unknown_fields = sorted(set(value) - set(Hello.model_fields))[:MAX_UNKNOWN_NAMES]
+            hello, self._unknown_fields = read_hello(data, self._token)
+        except HelloError as error:
+            if error.error is not None:
+                self._queue(error.error)
+            return self._close_with(error.code, str(error))
         self.hello, self.state = hello, _STATES[hello.role]
         if hello.spec is not None:
             self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
@@ -389,10 +365,6 @@ class Connection:
         """Answer an unusable message, as far as the budget goes."""
         if self._within(self._mistakes, 0, now):
             self._queue(ErrorMessage(code=code, message=reason, **fields))
-        return []
-
-    def _refuse_hello(self, error: MessageError) -> list[Received]:
-        self.refuse(ErrorMessage(code="bad_message", message=str(error), path=error.path))
         return []
 
     def _close_with(self, code: int, reason: str) -> list[Received]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from bridges.policy import Policy, PolicySession
 from bridges.protocol.messages import Hello
-from bridges.serving.sessions import RATE_WINDOW, Session
+from bridges.serving.rate import Rate
+from bridges.serving.sessions import Session
 from games import GameSpec
 
 
@@ -36,7 +37,7 @@ def sessions_beside(first: Session, players: Iterable[PolicySession]) -> list[Se
             player=player,
             agent=number,
             queue=deque(),
-            answered_at=deque(maxlen=RATE_WINDOW),
+            rate=Rate(),
         )
         for number, player in enumerate(players, 1)
     ]

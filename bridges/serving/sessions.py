@@ -21,14 +21,11 @@ from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import Hello, Recording, SessionState
 from bridges.serving.outbox import Outbox
 from bridges.serving.queued_observation import QueuedObservation
+from bridges.serving.rate import Rate
 from games import Action, Frame
 
-RATE_WINDOW = 100
-"""Answers over which a session's rate is measured."""
 MAX_PROBATION = 1000
 """Most answers in passes of its own after the policy failed on a session."""
-RATE_AGE_S = 2.0
-"""A session without an answer for so long has a rate of 0."""
 
 
 class UnknownSessionError(LookupError):
@@ -70,8 +67,8 @@ class Session:
     policy_failures: int = 0
     decode_s: float = 0.0
     """Use of the decoder, see `DecodeTurns`."""
-    answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
-    """Times of the newest answers, in seconds of the monotonic clock."""
+    rate: Rate = field(default_factory=Rate)
+    """Of its answers."""
     reset_due: bool = False
     shown_at: float = float("-inf")
     """Time of the newest picture for consoles, in seconds of the monotonic clock."""
@@ -221,7 +218,7 @@ class Session:
         """Count an answer."""
         self.failures = 0
         self.probation = max(0, self.probation - 1)
-        self.answered_at.append(now)
+        self.rate.count(now)
 
     def take_picture_due(self, now: float, hz: float) -> bool:
         """Whether consoles have had no picture for `1 / hz` seconds; asking settles it."""
@@ -229,13 +226,6 @@ class Session:
             return False
         self.shown_at = now
         return True
-
-    def hz(self, now: float) -> float:
-        """Answers per second over the newest ones; 0 after two seconds without one."""
-        times = self.answered_at
-        if len(times) < 2 or now - times[-1] > RATE_AGE_S:
-            return 0.0
-        return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
 
     def state(self, now: float, recording: Recording | None = None) -> SessionState:
         return SessionState(
@@ -248,7 +238,7 @@ class Session:
             episodes=self.episodes,
             successes=self.successes,
             unjudged=self.unjudged,
-            hz=round(self.hz(now), 1),
+            hz=round(self.rate.hz(now), 1),
             dropped=self.dropped,
             owner=self.owner,
             connected=self.detached_at is None,

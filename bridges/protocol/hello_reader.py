@@ -45,9 +45,12 @@ def read_hello(data: str | bytes, token: str | None) -> tuple[Hello, list[str]]:
 
 
 def _check_role(hello: Hello) -> None:
-    """Raises `MessageError` where a field is missing that the role needs."""
-    if hello.role == "play" and hello.spec is None:
-        raise MessageError("hello.spec: a hello to play carries the game's spec", "spec")
+    """Raises `MessageError` for a field that the role needs, or cannot have."""
+    if hello.role in ("play", "record") and hello.spec is None:
+        reason = f"hello.spec: a hello to {hello.role} carries the game's spec"
+        raise MessageError(reason, "spec")
+    if hello.role == "record" and hello.agents > 1:
+        raise MessageError("hello.agents: a recording has one; connect once for each", "agents")
 
 
 def _malformed(error: MessageError) -> HelloError:

@@ -58,11 +58,11 @@ _M = TypeVar("_M", bound=Message)
 
 
 class Hello(Message):
-    """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
+    """First message of a client: `play` and `record` need a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
     version: Count = VERSION
-    role: Literal["play", "watch", "query"] = "play"
+    role: Literal["play", "record", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
@@ -80,6 +80,18 @@ class Hello(Message):
     agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
 
 
+class Credit(Message):
+    """What a recording may send, counted from the session's beginning, and what the recorder has."""
+
+    type: Literal["credit"] = "credit"
+    picture: Count
+    """Number of the last picture that may be sent."""
+    bytes: Count
+    """Of all messages with pictures together; a picture that comes again counts once."""
+    recorded: Count = 0
+    """Number of the newest picture that the recorder has: those up to it need not be kept."""
+
+
 class Welcome(Message):
     """The server's answer; `warnings` names controls the model cannot map."""
 
@@ -93,7 +105,7 @@ class Welcome(Message):
     received: Count = 0
     """Number of the newest message that the server has from a resumed session."""
     observation: ObservationNumber | None = None
-    """Number of the newest observation that the server has from a resumed session in lockstep."""
+    """Number of the newest observation that the server has from a resumed session, in lockstep or a recording."""
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
@@ -101,6 +113,8 @@ class Welcome(Message):
     max_pixels: Count
     max_in_flight: Count = 1
     """Lockstep observations that may wait for their answers."""
+    credit: Credit | None = None
+    """Of a recording."""
     owner: Owner = "agent"
     agents: Count = 1
 
@@ -240,10 +254,30 @@ class Recording(Message):
     dropped: Count = 0
 
 
+class RecordState(Message):
+    """An episode of a recording whose capture is closed: what the recorder got, wrote and could not write."""
+
+    type: Literal["record.state"] = "record.state"
+    episode: str
+    """Name of the capture; empty where there is none."""
+    pictures: Count
+    bytes: Count
+    """Of the pictures alone."""
+    sha256: str
+    """Of the pictures' bytes, one after the other."""
+    steps: Count
+    """Written."""
+    dropped: Count = 0
+    """Steps that could not be written."""
+    error: str = ""
+    """Why not."""
+
+
 class SessionState(Message):
     """One attached game, as watchers see it."""
 
     session: str
+    role: Literal["play", "record"] = "play"
     game: str
     title: str = ""
     instruction: str
@@ -313,6 +347,8 @@ FromServer = Annotated[
     | Answer
     | ErrorMessage
     | Ack
+    | Credit
+    | RecordState
     | Bye,
     Field(discriminator="type"),
 ]

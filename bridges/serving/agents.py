@@ -7,8 +7,11 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bridges.errors import PolicyError
 from bridges.policy import Policy, PolicySession
-from bridges.protocol.messages import Hello
+from bridges.protocol.messages import ErrorMessage, Hello
+from bridges.serving.batcher import Batcher, BusyError
+from bridges.serving.peer import Peer
 from bridges.serving.rate import Rate
 from bridges.serving.sessions import Session
 from games import GameSpec
@@ -25,6 +28,30 @@ def attach_agents(policy: Policy, spec: GameSpec, hello: Hello) -> list[PolicySe
         for player in players:
             player.close()
         raise
+    return players
+
+
+async def players_of(
+    peer: Peer, hello: Hello, policy: Policy, batcher: Batcher
+) -> list[PolicySession] | None:
+    """States of the policy for a game's agents; None where the game is refused, or gone."""
+    spec = hello.spec
+    assert spec is not None
+    try:
+        players = await batcher.call(
+            lambda: attach_agents(policy, spec, hello), is_wanted=peer.is_there
+        )
+    except PolicyError as error:
+        hint = error.hint or "declare meanings for the controls (see `iafm games voxel`)"
+        peer.refuse(ErrorMessage(code="unplayable", message=str(error), hint=hint), 4400)
+        return None
+    except BusyError as error:
+        peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
+        return None
+    if players is not None and not peer.is_there():
+        for player in players:
+            batcher.release(player)
+        return None
     return players
 
 

@@ -16,7 +16,7 @@ from bridges.protocol.act import act_message
 from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.fields import Source
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
-from bridges.protocol.mailbox import Resumption
+from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
     Control,
     Correct,
@@ -29,14 +29,16 @@ from bridges.protocol.messages import (
     State,
     Subscribe,
 )
-from bridges.serving.agents import attach_agents, sessions_beside
-from bridges.serving.batcher import Batcher, BusyError, CompletedObservation, FailedObservation
-from bridges.serving.console_pictures import PictureEncoder
+from bridges.protocol.record_lane import RecordLane
+from bridges.serving.agents import players_of, sessions_beside
+from bridges.serving.batcher import Batcher, CompletedObservation, FailedObservation
+from bridges.serving.console_pictures import PictureBroadcast
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
 from bridges.serving.queries import Queries
+from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, RecordedPlayer, Recordings
 from bridges.serving.sessions import (
     Session,
     SessionRegistry,
@@ -60,11 +62,10 @@ class Dispatcher:
         self.sessions = SessionRegistry() if sessions is None else sessions
         self._policy, self._limits = policy, limits
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
-        self._pictures = PictureEncoder(limits.watch_pixels)
+        self._pictures = PictureBroadcast(self.sessions, limits, self._start)
         self._listeners = Listeners(listeners)
+        self._recordings = Recordings(self.sessions, self._listeners)
         self._queries = Queries(policy, self._batcher, self.sessions, self._listeners)
-        self._encoding: set[Session] = set()
-        """Sessions of which a picture is being encoded."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._answered = self._errors = 0
         self._changed = False
@@ -73,6 +74,7 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to answer; in a running event loop."""
         self._listeners.start()
+        self._recordings.start()
         self._batcher.start()
 
     def close(self) -> None:
@@ -81,6 +83,7 @@ class Dispatcher:
             task.cancel()
         self._batcher.close()
         self._pictures.close()
+        self._recordings.close()
         self._listeners.close()
 
     def health(self, now: float) -> Health:
@@ -109,17 +112,20 @@ class Dispatcher:
 
     def report(self, now: float) -> None:
         """Send the consoles fresh figures, where something changed or it is time."""
-        if self._changed or now - self._reported_at >= self._limits.report_s:
-            self._changed, self._reported_at = False, now
+        changed = self._changed or self._recordings.changed
+        if changed or now - self._reported_at >= self._limits.report_s:
+            self._changed = self._recordings.changed = False
+            self._reported_at = now
             if self.sessions.watchers:
                 self.sessions.broadcast(self.state(now).model_dump_json())
 
     def tick(self, now: float) -> None:
-        """End the sessions that nobody resumed in time."""
+        """End the sessions that nobody resumed in time, and tell recordings what they may send."""
         for session in self.sessions.take_expired(
             now, self._limits.resume_s, self._limits.detached
         ):
             self._release(session)
+        self._recordings.poll(all_of_it=True)
 
     # --- peers ---
 
@@ -143,7 +149,8 @@ class Dispatcher:
             return
         if session.resumption is not None and peer.connection.close_code in LOST:
             session.detach(time.monotonic())
-            self._listeners.on_lost(session.name)
+            if session.lane is None:
+                self._listeners.on_lost(session.name)
             self._changed = True
             log.info("%s lost its connection", session.name)
         else:
@@ -155,12 +162,13 @@ class Dispatcher:
 
     def _release(self, session: Session) -> None:
         self._batcher.release(session.player)
+        self._recordings.release(session)
         self._listeners.on_leave(session.name)
         self._changed = True
         log.info("%s left", session.name)
 
     async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
-        if hello.role == "play":
+        if hello.role in ("play", "record"):
             if not self._resume(peer, hello, now):
                 await self._attach(peer, hello, now)
             return
@@ -174,7 +182,10 @@ class Dispatcher:
         """Go on with the session of the hello's key; its connection until now, where there is one, ends."""
         session = self.sessions.find_resumable(hello.resume) if hello.resume else None
         lockstep = hello.mode == "lockstep"
-        if session is None or (session.player.spec, session.lockstep) != (hello.spec, lockstep):
+        kind = (hello.spec, lockstep, hello.role == "record")
+        if session is None or kind != (
+            session.player.spec, session.lockstep, session.lane is not None
+        ):  # fmt: skip
             return False
         before, peer.session = session.peer, session
         resumption = session.resume(peer, now)
@@ -186,9 +197,11 @@ class Dispatcher:
 
     def _accept(self, peer: Peer, session: Session, resumption: Resumption | None) -> None:
         player = session.player
+        if resumption is None and session.lane is not None:
+            resumption = Resumption("", Mailbox(lockstep=True, capacity=0), lane=session.lane)
         peer.connection.accept(
             session=session.name,
-            policy=self._policy.name,
+            policy=self._policy.name if session.lane is None else "",
             instruction=session.instruction,
             warnings=(*player.warnings, *size_warnings(player.spec.frame)),
             owner=session.owner,
@@ -203,20 +216,17 @@ class Dispatcher:
             reason = f"at most {self._limits.sessions} agents are attached at once"
             peer.refuse(ErrorMessage(code="too_many", message=reason), 4429)
             return
-        try:
-            players = await self._batcher.call(
-                lambda: attach_agents(self._policy, spec, hello), is_wanted=peer.is_there
-            )
-        except PolicyError as error:
-            hint = "declare meanings for the controls (see `iafm games voxel`)"
-            peer.refuse(ErrorMessage(code="unplayable", message=str(error), hint=hint), 4400)
+        if hello.role == "record" and not self._listeners.records:
+            peer.refuse(NOT_RECORDING, 4400)
             return
-        except BusyError as error:
-            peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
-            return
-        if players is None or not peer.is_there():
-            for player in players or ():
-                self._batcher.release(player)
+        lane = RecordLane(self._limits.record_window) if hello.role == "record" else None
+        owner = hello.owner if lane is None else "human"
+        players = (
+            [RecordedPlayer(spec)]
+            if lane
+            else await players_of(peer, hello, self._policy, self._batcher)
+        )
+        if players is None:
             return
         player, *others = players
         peer.session = Session(
@@ -226,9 +236,10 @@ class Dispatcher:
             lockstep=hello.mode == "lockstep",
             instruction=hello.instruction,
             tasks=hello.tasks,
-            owner=hello.owner,
-            step_owner=hello.owner,
-            resumption=new_resumption(hello),
+            owner=owner,
+            step_owner=owner,
+            resumption=new_resumption(hello, lane),
+            lane=lane,
             attached_at=now,
         )
         self.sessions.add(peer.session)
@@ -236,8 +247,11 @@ class Dispatcher:
         for session in peer.others:
             self.sessions.add(session)
         for session in peer.sessions:
-            attached = Attached(spec, session.lockstep, self._policy.name, hello.owner)
+            policy = self._policy.name if lane is None else None
+            attached = Attached(spec, session.lockstep, policy, owner)
             self._listeners.on_attach(session.name, attached)
+        if lane is not None:
+            self._recordings.add(peer.session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
         self._accept(peer, peer.session, peer.session.resumption)
@@ -257,6 +271,10 @@ class Dispatcher:
 
     def _observe(self, session: Session, encoded: EncodedFrame, now: float) -> None:
         """A new observation, by which a person may take over."""
+        if session.lane is not None:
+            self._recordings.observe(session, encoded, now)
+            self._pictures.show(session, encoded, encoded.decode, now)
+            return
         if session.take_over(encoded):
             session.peer.send(self._from_person(session, Control(owner="human"), "game"))
         seen = Observation(
@@ -276,6 +294,9 @@ class Dispatcher:
                     peer.watcher.session, peer.watcher.pictures = name, pictures
                 case Instruct() | Control() | Correct() | Say():
                     session = self.sessions.find(message.session or peer.watcher.session)
+                    if isinstance(message, Control) and session.lane is not None:
+                        peer.send(NOBODY_DECIDES)
+                        return
                     message = self._from_person(session, message, "console")
                     session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
@@ -348,25 +369,9 @@ class Dispatcher:
 
     def _show(self, completed: CompletedObservation, act: str, now: float) -> None:
         """Send consoles the answer, and its picture where one is due."""
-        session = completed.session
-        self.sessions.broadcast_of(session, act)
-        if session in self._encoding or not self.sessions.viewers_of(session):
-            return
-        if session.take_picture_due(now, self._limits.watch_hz):
-            self._encoding.add(session)
-            self._start(self._show_picture(completed))
-
-    async def _show_picture(self, completed: CompletedObservation) -> None:
-        """Encode a picture once for all consoles that see its game."""
-        try:
-            encoded = completed.observation.encoded
-            data = await self._pictures.encode(
-                completed.frame, encoded.number, encoded.t_ns, completed.session.name
-            )
-            for watcher in self.sessions.viewers_of(completed.session):
-                watcher.peer.send(data)
-        finally:
-            self._encoding.discard(completed.session)
+        self.sessions.broadcast_of(completed.session, act)
+        encoded = completed.observation.encoded
+        self._pictures.show(completed.session, encoded, lambda: completed.frame, now)
 
     def _on_failure(self, failed: FailedObservation) -> None:
         session, error = failed.work.session, failed.error

@@ -19,6 +19,7 @@ from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import Hello, Recording, SessionState
+from bridges.protocol.record_lane import RecordLane
 from bridges.serving.outbox import Outbox
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.rate import Rate
@@ -83,6 +84,8 @@ class Session:
     """Of a session that can be resumed."""
     last_observation: int | None = None
     """Number of the newest observation."""
+    lane: RecordLane | None = None
+    """Of a recording, which no policy plays."""
     attached_at: float = float("-inf")
     """When its connection came, in seconds of the monotonic clock."""
     detached_at: float | None = None
@@ -190,6 +193,8 @@ class Session:
         assert self.resumption is not None
         self.peer, self.attached_at, self.detached_at = peer, now, None
         number = self.last_observation if self.lockstep else None
+        if self.lane is not None:
+            number = self.lane.received or None
         return replace(self.resumption, resumed=True, observation=number)
 
     def is_late(self, observation: QueuedObservation) -> bool:
@@ -230,6 +235,7 @@ class Session:
     def state(self, now: float, recording: Recording | None = None) -> SessionState:
         return SessionState(
             session=self.name,
+            role="play" if self.lane is None else "record",
             game=self.player.spec.id,
             title=self.player.spec.title,
             instruction=self.current_instruction,
@@ -260,11 +266,12 @@ class _Absent:
         pass
 
 
-def new_resumption(hello: Hello) -> Resumption | None:
+def new_resumption(hello: Hello, lane: RecordLane | None) -> Resumption | None:
     """A key that nobody can guess, and an empty mailbox; None where the hello does not ask, or has several agents."""
     if not hello.resumable or hello.agents > 1:
         return None
-    return Resumption(secrets.token_urlsafe(24), Mailbox(lockstep=hello.mode == "lockstep"))
+    mailbox = Mailbox(lockstep=hello.mode == "lockstep" or lane is not None)
+    return Resumption(secrets.token_urlsafe(24), mailbox, lane=lane)
 
 
 @dataclass(eq=False)

@@ -25,6 +25,8 @@ PICTURE = unpack(pack(np.zeros((8, 8, 3), np.uint8), 7, 0))
 class Ear:
     """Remembers what it heard; fails at one word."""
 
+    records = False
+
     def __init__(self, fails_at: str = "") -> None:
         self.heard: list[Any] = []
         self.fails_at = fails_at

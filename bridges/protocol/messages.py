@@ -33,6 +33,7 @@ from bridges.protocol.fields import (
     SessionName,
     Source,
 )
+from bridges.protocol.record_messages import Credit, RecordState
 from games import GameSpec
 from games.validation_error import FirstError, first_error
 
@@ -78,18 +79,6 @@ class Hello(Message):
     seed: Count | None = None
     owner: Owner = "agent"
     agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
-
-
-class Credit(Message):
-    """What a recording may send, counted from the session's beginning, and what the recorder has."""
-
-    type: Literal["credit"] = "credit"
-    picture: Count
-    """Number of the last picture that may be sent."""
-    bytes: Count
-    """Of all messages with pictures together; a picture that comes again counts once."""
-    recorded: Count = 0
-    """Number of the newest picture that the recorder has: those up to it need not be kept."""
 
 
 class Welcome(Message):
@@ -252,25 +241,6 @@ class Recording(Message):
     episodes: Count
     steps: Count
     dropped: Count = 0
-
-
-class RecordState(Message):
-    """An episode of a recording whose capture is closed: what the recorder got, wrote and could not write."""
-
-    type: Literal["record.state"] = "record.state"
-    episode: str
-    """Name of the capture; empty where there is none."""
-    pictures: Count
-    bytes: Count
-    """Of the pictures alone."""
-    sha256: str
-    """Of the pictures' bytes, one after the other."""
-    steps: Count
-    """Written."""
-    dropped: Count = 0
-    """Steps that could not be written."""
-    error: str = ""
-    """Why not."""
 
 
 class SessionState(Message):

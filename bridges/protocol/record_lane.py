@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bridges.protocol.messages import MAX_MESSAGE, Credit
+from bridges.protocol.messages import MAX_MESSAGE
+from bridges.protocol.record_messages import Credit
 
 
 @dataclass(frozen=True)

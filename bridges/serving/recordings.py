@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bridges.listener import Observation, Recorded
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.messages import ErrorMessage, RecordState
+from bridges.protocol.messages import ErrorMessage
+from bridges.protocol.record_messages import RecordState
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.sessions import Session, SessionRegistry
 from games import GameSpec

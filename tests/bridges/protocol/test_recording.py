@@ -9,17 +9,9 @@ from bridges.protocol.frames import Codec, EncodedFrame, pack
 from bridges.protocol.lanes import Budget
 from bridges.protocol.limits import ConnectionLimits
 from bridges.protocol.mailbox import Mailbox, Resumption
-from bridges.protocol.messages import (
-    MAX_MESSAGE,
-    Control,
-    Credit,
-    Event,
-    Instruct,
-    RecordState,
-    Say,
-    Welcome,
-)
+from bridges.protocol.messages import MAX_MESSAGE, Control, Event, Instruct, Say, Welcome
 from bridges.protocol.record_lane import RecordLane, RecordWindow
+from bridges.protocol.record_messages import Credit, RecordState
 from bridges.testing.scripted_peer import PIXELS, ScriptedPeer
 from games.voxel import SPEC
 

@@ -9,15 +9,8 @@ import pytest
 
 from bridges.listener import Attached, Observation
 from bridges.protocol.frames import Codec, pack, unpack
-from bridges.protocol.messages import (
-    Correct,
-    Credit,
-    ErrorMessage,
-    Instruct,
-    RecordState,
-    State,
-    Welcome,
-)
+from bridges.protocol.messages import Correct, ErrorMessage, Instruct, State, Welcome
+from bridges.protocol.record_messages import Credit, RecordState
 from bridges.serving.dispatcher import Dispatcher
 from bridges.serving.no_policy import NoPolicy
 from bridges.testing.memory_client import LIMITS, MemoryClient, open_console, run_dispatcher

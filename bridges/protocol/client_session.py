@@ -1,6 +1,7 @@
 """Client session: the game's side of a session as a state machine, over all its connections, without sockets.
 
-Texts are numbered and wait until the server acknowledges them; in lockstep, pictures wait until they are answered.
+Texts are numbered and wait until the server acknowledges them; in lockstep, pictures wait until they are answered, in
+a recording until they are recorded.
 What waits is sent again over the next connection, in its order: to a session that was resumed only what the server does
 not have, to a new one (the server was restarted) all of it. In realtime nothing of the past is worth sending, and
 answers to pictures of an earlier connection are ignored. Times are seconds of a monotonic clock.
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 from bridges.errors import AnswerError
 from bridges.protocol import messages
+from bridges.protocol.client_recording import ClientRecording
 from bridges.protocol.fields import Message
+from bridges.protocol.frames import with_number as with_picture_number
 from bridges.protocol.mailbox import number_of, with_number
 from bridges.protocol.messages import (
     Ack,
@@ -27,6 +30,7 @@ from bridges.protocol.messages import (
     Query,
     Welcome,
 )
+from bridges.protocol.record_messages import Credit, RecordState
 from games import GameSpec
 
 MAX_WAITING = 4096
@@ -61,9 +65,12 @@ class ClientSession:
         self.number = 0
         """Number of the newest observation."""
         self._hello = hello
-        self._lockstep = hello.mode == "lockstep"
+        self.recording = ClientRecording() if hello.role == "record" else None
+        self._keeps_pictures = self.recording is not None or hello.mode == "lockstep"
         self._outgoing: list[str | bytes] = []
         self._waiting: list[_Waiting] = []
+        self._end: _Waiting | None = None
+        """Of a recording's newest episode."""
         self._sent = self._received = self._acknowledged = 0
         self._queries: dict[int, str] = {}
         """Queries without an answer."""
@@ -111,6 +118,8 @@ class ClientSession:
             self._settle_texts(welcome.received)
         else:
             self._begin_anew()
+        if welcome.credit is not None and self.recording is not None:
+            self._apply_credit(welcome.credit)
         has = welcome.observation if welcome.resumed else None
         for waiting in self._waiting:
             if isinstance(waiting.data, str) or has is None or waiting.number > has:
@@ -119,6 +128,8 @@ class ClientSession:
     def _begin_anew(self) -> None:
         """Another session counts from 1, and knows none of the queries, nor what a console asked for."""
         self.console_instruction = None
+        if self.recording is not None:
+            self._renumber_pictures(self.recording)
         self._received = self._acknowledged = self._sent = 0
         texts = [waiting for waiting in self._waiting if isinstance(waiting.data, str)]
         for waiting in texts:
@@ -130,11 +141,22 @@ class ClientSession:
                 self._sent += 1
                 self._waiting.append(_Waiting(query, self._sent))
 
+    def _renumber_pictures(self, recording: ClientRecording) -> None:
+        """Another recording begins with the pictures that are not recorded."""
+        self.number = 0
+        for waiting in self._waiting:
+            if isinstance(waiting.data, bytes):
+                self.number += 1
+                waiting.number = self.number
+                waiting.data = with_picture_number(waiting.data, self.number)
+        sends_end = any(waiting is self._end for waiting in self._waiting)
+        recording.begin_anew(self.waiting_pictures, sends_end=sends_end)
+
     def disconnected(self) -> None:
         """The connection is lost: no action is valid any more."""
         self.is_connected, self._act = False, None
         self._outgoing.clear()
-        if not self._lockstep:
+        if not self._keeps_pictures:
             self._lose_past()
 
     def data_to_send(self) -> list[str | bytes]:
@@ -145,6 +167,11 @@ class ClientSession:
     @property
     def has_data_to_send(self) -> bool:
         return bool(self._outgoing)
+
+    @property
+    def waiting_pictures(self) -> list[bytes]:
+        """Pictures that are not answered or recorded."""
+        return [waiting.data for waiting in self._waiting if isinstance(waiting.data, bytes)]
 
     @property
     def waiting_texts(self) -> int:
@@ -158,12 +185,15 @@ class ClientSession:
         self.number += 1
         if awaited:
             self._awaited[self.number] = None
-        if self._lockstep:
+        if self._keeps_pictures:
             self._waiting.append(_Waiting(data, self.number))
         elif not self.is_connected:
             self._lose_past()
             return
-        self._sent_at[self.number] = now
+        if self.recording is None:
+            self._sent_at[self.number] = now
+        else:
+            self.recording.add(data)
         if self.is_connected:
             self._outgoing.append(data)
 
@@ -182,13 +212,16 @@ class ClientSession:
             self.own_instruction = message.text
         elif isinstance(message, Control):
             self.owner = message.owner
-        elif isinstance(message, Event) and (message.terminated or message.truncated):
+        elif isinstance(message, Event) and message.is_end:
             self._act, self._outdated = None, self.number
         self._sent += 1
         waiting = _Waiting(message.model_dump_json(exclude_none=True), self._sent)
         self._waiting.append(waiting)
         if self.is_connected:
             self._outgoing.append(waiting.to_send())
+        if self.recording is not None and isinstance(message, Event) and message.is_end:
+            self._end = waiting
+            self.recording.end()
         if isinstance(message, Query):
             assert isinstance(waiting.data, str)
             self._queries[message.id] = waiting.data
@@ -255,6 +288,10 @@ class ClientSession:
                 self._settle_texts(message.received)
             case ErrorMessage():
                 self._apply_error(message)
+            case Credit() if self.recording is not None:
+                self._apply_credit(message)
+            case RecordState() if self.recording is not None:
+                self.recording.apply_state(message)
         return message
 
     def _apply_act(self, act: Act, now: float) -> None:
@@ -269,7 +306,7 @@ class ClientSession:
 
     def _apply_error(self, error: ErrorMessage) -> None:
         problem = AnswerError(with_hint(error), error.code)
-        if error.observation is not None and error.code not in REMARKS:
+        if error.observation is not None and error.code not in REMARKS and self.recording is None:
             self._settle_picture(error.observation)
             if error.observation in self._awaited:
                 self._awaited[error.observation] = problem
@@ -285,6 +322,15 @@ class ClientSession:
             waiting
             for waiting in self._waiting
             if isinstance(waiting.data, bytes) or waiting.number > seq
+        ]
+
+    def _apply_credit(self, credit: Credit) -> None:
+        assert self.recording is not None
+        self.recording.credit = credit
+        self._waiting = [
+            waiting
+            for waiting in self._waiting
+            if isinstance(waiting.data, str) or waiting.number > credit.recorded
         ]
 
     def _settle_picture(self, number: int) -> None:

@@ -176,6 +176,16 @@ def number_of(data: bytes) -> int | None:
     return int.from_bytes(data[12:16], "little") if len(data) >= HEADER.size else None
 
 
+def with_number(data: bytes, number: int) -> bytes:
+    """A binary message with another observation number."""
+    return data[:12] + number.to_bytes(4, "little") + data[16:]
+
+
+def payload_of(data: bytes) -> bytes:
+    """The picture in a binary message that `pack` made."""
+    return data[HEADER.size + HEADER.unpack_from(data)[8] :]
+
+
 def unpack(data: bytes) -> EncodedFrame:
     """Check a binary message without decoding it; raises `FrameError`."""
     if len(data) < HEADER.size:

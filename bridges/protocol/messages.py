@@ -178,6 +178,11 @@ class Event(Message):
     session: SessionName | None = None
     agent: AgentNumber = 0
 
+    @property
+    def is_end(self) -> bool:
+        """Whether the episode ends."""
+        return self.terminated or self.truncated
+
 
 class Subscribe(Message):
     """A watcher's choice of session (None follows the newest), and whether somebody sees its pictures."""

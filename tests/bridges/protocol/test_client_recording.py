@@ -154,7 +154,7 @@ class Wire:
                 self.step(step)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=100))
 def test_nothing_is_lost_doubled_or_out_of_order(steps: list[str]) -> None:
     wire = Wire()

@@ -19,7 +19,7 @@ log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20
 """Bytes of pictures that may wait for a listener; beyond, it hears of an observation without its picture.
 
-Those of recordings always come: their credit bounds them.
+Those of recordings always come and do not count: credit bounds them.
 """
 MAX_CALLS = 100_000
 """Calls that may wait for a listener; one that is further behind is dropped."""
@@ -62,8 +62,8 @@ class ListenerThread:
 
     def observe(self, session: str, observation: Observation, *, keep: bool = False) -> None:
         """Tell of an observation; without its picture where too many bytes wait, unless it is to be kept."""
-        size = len(observation.picture.payload) if observation.picture else 0
-        if self._bytes + size > self._max_bytes and not keep:
+        size = len(observation.picture.payload) if observation.picture and not keep else 0
+        if self._bytes + size > self._max_bytes:
             observation, size = replace(observation, picture=None), 0
         self._put(methodcaller("on_observation", session, observation), size)
 

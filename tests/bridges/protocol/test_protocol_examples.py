@@ -108,6 +108,7 @@ def test_the_limits_are_the_codes() -> None:
     ):
         assert figure in TEXT
     limits = ServerLimits()
+    window = limits.record_window
     budgets = (limits.texts, limits.pictures, limits.control_frames, limits.mistakes)
     assert {budget.burst_s for budget in budgets} == {2}
     for figure in (
@@ -131,6 +132,8 @@ def test_the_limits_are_the_codes() -> None:
         f"cut off after {limits.close_s:.0f} second",
         f"above {limits.watch_pixels} pixels",
         f"nothing done for {limits.stuck_s:.0f} s",
+        f"At most {window.pictures} pictures or {window.size >> 20} MiB of them are under way",
+        f"credit for {window.pictures} pictures",
     ):
         assert figure in PROSE
     assert f"{limits.connections} connections" in TEXT

@@ -121,7 +121,7 @@ class Wire:
                 for message in self.connection.receive(self.up.pop(0), 0):
                     self.recorder.hear(message)
             case "down" if self.down:
-                self.client.receive(self.down.pop(0), 0)
+                self.client.receive(str(self.down.pop(0)), 0)
             case "cut":
                 self.cut()
                 self.open()

@@ -241,6 +241,11 @@ def _check_inner_size(codec: Codec, payload: bytes, size: tuple[int, int]) -> No
         )
 
 
+def fits(size: FrameSize) -> bool:
+    """Whether pictures of a spec's size may be sent."""
+    return not size_warnings(size)
+
+
 def size_warnings(size: FrameSize) -> tuple[str, ...]:
     """A line where pictures of a spec's size are refused."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 
 from bridges.protocol import messages
+from bridges.protocol.frames import MAX_PIXELS, fits
 from bridges.protocol.messages import VERSION, ErrorMessage, Hello, MessageError
 
 MAX_UNKNOWN_NAMES = 10
@@ -51,6 +52,11 @@ def _check_role(hello: Hello) -> None:
         raise MessageError(reason, "spec")
     if hello.role == "record" and hello.agents > 1:
         raise MessageError("hello.agents: a recording has one; connect once for each", "agents")
+    if hello.role == "record" and hello.spec is not None and not fits(hello.spec.frame):
+        reason = (
+            f"hello.spec.frame: recorded are at most {MAX_PIXELS:,} pixels, scale the game down"
+        )
+        raise MessageError(reason, "spec.frame")
 
 
 def _malformed(error: MessageError) -> HelloError:

@@ -155,7 +155,7 @@ class Listeners:
 
     def on_observation(self, session: str, observation: Observation, *, keep: bool = False) -> None:
         for thread in self._threads:
-            thread.observe(session, observation, keep=keep)
+            thread.observe(session, observation, keep=keep and thread.records)
 
     def on_decision(self, session: str, index: int, decision: Decision | None) -> None:
         self._tell("on_decision", session, index, decision)

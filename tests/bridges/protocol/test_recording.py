@@ -61,8 +61,16 @@ def test_the_welcome_has_the_credit() -> None:
     assert welcome.owner == "human"
 
 
-@pytest.mark.parametrize(("fields", "path"), [({"spec": None}, "spec"), ({"agents": 2}, "agents")])
-def test_a_recording_has_a_spec_and_one_agent(fields: dict[str, Any], path: str) -> None:
+LARGE = {**SPEC.model_dump(mode="json"), "frame": {"height": 1081, "width": 1920}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [({"spec": None}, "spec"), ({"agents": 2}, "agents"), ({"spec": LARGE}, "spec.frame")],
+)
+def test_a_recording_has_a_spec_of_a_size_that_can_be_sent_and_one_agent(
+    fields: dict[str, Any], path: str
+) -> None:
     peer = stranger(**fields)
     assert peer.send(peer.hello) == []
     assert [(error.code, error.path) for error in peer.errors()] == [("bad_message", path)]

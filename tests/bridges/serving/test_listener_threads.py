@@ -136,6 +136,18 @@ def test_pictures_of_recordings_always_come_and_take_no_room() -> None:
     assert ear.heard[:-1] == [("picture", index, True) for index in range(4)]
 
 
+def test_only_who_records_has_room_for_everything() -> None:
+    ears = [Ear(), Ear()]
+    ears[1].records = True
+    listeners = Listeners(ears)
+    for thread in listeners._threads:
+        thread._max_bytes = 0
+    listeners.on_observation("a", picture(0), keep=True)
+    listeners.start()
+    listeners.close()
+    assert [ear.heard[0] for ear in ears] == [("picture", 0, False), ("picture", 0, True)]
+
+
 def test_what_is_heard_is_told_and_what_records_is_known() -> None:
     ear = Ear()
     listeners = Listeners([ear])

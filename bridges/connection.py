@@ -51,7 +51,7 @@ def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection
                 ping_interval=PING_S, ping_timeout=PONG_S, logger=WIRE_LOG,
             )
         )  # fmt: skip
-    except (OSError, TimeoutError, InvalidHandshake) as error:
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
         reason = f"no server at {url}: {error}; start one with `iafm serve`"
         if isinstance(error, InvalidStatus) and error.response.status_code < 500:
             raise BridgeError(reason) from None

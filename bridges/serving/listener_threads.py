@@ -36,9 +36,9 @@ class ListenerThread:
         listener: Listener,
         max_bytes: int = MAX_BYTES,
         max_calls: int = MAX_CALLS,
-        on_heard: Callable[[], object] = lambda: None,
+        on_progress: Callable[[], object] = lambda: None,
     ) -> None:
-        self._listener, self._on_heard = listener, on_heard
+        self._listener, self._on_progress = listener, on_progress
         self._max_bytes, self._max_calls = max_bytes, max_calls
         self._calls: deque[tuple[Callable[[Any], object], int]] = deque()
         self._bytes = 0
@@ -100,7 +100,7 @@ class ListenerThread:
         try:
             while call := self._next():
                 call(self._listener)
-                self._on_heard()
+                self._on_progress()
         except Exception:
             self._drop(FAILED)
         try:
@@ -132,9 +132,9 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._threads: Sequence[ListenerThread] = [
-            ListenerThread(each, on_heard=self._heard) for each in listeners
+            ListenerThread(each, on_progress=self._progressed) for each in listeners
         ]
-        self.on_heard: Callable[[], object] = lambda: None
+        self.on_progress: Callable[[], object] = lambda: None
         """Called in a listener's thread whenever it has heard something."""
 
     def start(self) -> None:
@@ -145,8 +145,8 @@ class Listeners:
     def on_attach(self, session: str, attached: Attached) -> None:
         self._tell("on_attach", session, attached)
 
-    def _heard(self) -> None:
-        self.on_heard()
+    def _progressed(self) -> None:
+        self.on_progress()
 
     @property
     def records(self) -> bool:

@@ -42,7 +42,7 @@ class RecordedPlayer:
 
 
 @dataclass
-class _Told:
+class _Progress:
     """What a game has heard of its recording."""
 
     endings: int = 0
@@ -56,7 +56,7 @@ class Recordings:
 
     def __init__(self, sessions: SessionRegistry, listeners: Listeners) -> None:
         self._sessions, self._listeners = sessions, listeners
-        self._told: dict[Session, _Told] = {}
+        self._progress: dict[Session, _Progress] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_due = False
         self.changed = False
@@ -65,7 +65,7 @@ class Recordings:
     def start(self) -> None:
         """Follow the recorder from now on; in a running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._listeners.on_heard = self._heard
+        self._listeners.on_progress = self._on_progress
 
     def close(self) -> None:
         """Follow it no longer."""
@@ -80,10 +80,10 @@ class Recordings:
         )
         self._listeners.on_observation(session.name, seen, keep=True)
 
-    def _heard(self) -> None:
+    def _on_progress(self) -> None:
         """In the recorder's thread: it has gone on."""
         loop = self._loop
-        if self._told and not self._is_due and loop is not None:
+        if self._progress and not self._is_due and loop is not None:
             self._is_due = True
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._follow)
@@ -96,23 +96,25 @@ class Recordings:
     def poll(self, *, all_of_it: bool) -> None:
         """Tell the games what the recorder has by now; without `all_of_it` credit only where it is much."""
         for session in self._recordings():
-            told = self._told.setdefault(session, _Told())
+            progress = self._progress.setdefault(session, _Progress())
             done = self._listeners.recorded(session.name)
             if done is not None:
-                told.has_begun = True
-                self._tell(session, told, done, all_of_it=all_of_it)
-            elif told.has_begun or not self._listeners.records:
+                progress.has_begun = True
+                self._tell(session, progress, done, all_of_it=all_of_it)
+            elif progress.has_begun or not self._listeners.records:
                 self._fail(session)
 
     def _recordings(self) -> Iterator[Session]:
         return (session for session in self._sessions if session.lane is not None)
 
-    def _tell(self, session: Session, told: _Told, done: Recorded, *, all_of_it: bool) -> None:
+    def _tell(
+        self, session: Session, progress: _Progress, done: Recorded, *, all_of_it: bool
+    ) -> None:
         assert session.lane is not None
-        if done.problems > told.problems:
-            told.problems = done.problems
+        if done.problems > progress.problems:
+            progress.problems = done.problems
             session.peer.send(ErrorMessage(code="recording_failed", message=done.problem))
-        news = done.endings - told.endings
+        news = done.endings - progress.endings
         if credit := session.lane.take_credit(done.pictures, all_of_it=all_of_it or news > 0):
             session.peer.send(credit)
         for episode in list(done.ended)[-news:] if news else ():
@@ -122,7 +124,7 @@ class Recordings:
             )  # fmt: skip
             session.peer.send(state)
             self.changed = True
-        told.endings = done.endings
+        progress.endings = done.endings
 
     def _fail(self, session: Session) -> None:
         """Nothing of it is recorded any more, now or over a later connection."""
@@ -135,8 +137,8 @@ class Recordings:
 
     def add(self, session: Session) -> None:
         """A recording begins."""
-        self._told[session] = _Told()
+        self._progress[session] = _Progress()
 
     def release(self, session: Session) -> None:
         """It has left."""
-        self._told.pop(session, None)
+        self._progress.pop(session, None)

@@ -1,5 +1,8 @@
 """Role record over sockets: what a person plays is on disk exactly as it was sent, also where the connection is cut."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,3 +261,44 @@ def test_a_server_says_what_it_does_not_do(tmp_path: Path) -> None:
 def test_a_server_without_policy_has_to_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--policy", "none"]) == 2
     assert "--record DIR" in capsys.readouterr().err
+
+
+@contextmanager
+def served(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`iafm serve` in a process of its own, and its port; it is killed at the end."""
+    command = ["-m", "agent_core", "serve", "--policy", "none", "--record", str(folder)]
+    with subprocess.Popen(
+        [sys.executable, *command, "--port", str(port), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())["port"]
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
+def test_a_server_that_is_killed_loses_nothing(tmp_path: Path, mode: str) -> None:
+    with served(tmp_path, 0) as (process, port):
+        recorder = record(f"ws://127.0.0.1:{port}", SPEC, mode=mode, jitter=lambda: 0.0)
+        play(recorder, 0, 20)
+        session, updated = recorder._session, recorder._connection.updated
+        with updated:
+            assert updated.wait_for(lambda: len(session.waiting_pictures) < 20, 60)
+        process.kill()
+        process.wait()
+    with served(tmp_path, port):
+        play(recorder, 20, 30)
+        state = recorder.end(success=True)
+        recorder.close()
+    assert main(["episodes", "recover", str(tmp_path)]) == 0
+    first, second = in_order(tmp_path)
+    assert second.folder.name == state.episode
+    on_disk = [*numbers(first), *numbers(second)]
+    assert sorted(set(on_disk)) == list(range(30))
+    assert numbers(second) == list(range(30 - state.steps, 30))
+    for episode in (first, second):
+        assert not validate(episode)
+        assert episode.actions == [SPEC.normalize(action_of(n)) for n in numbers(episode)]

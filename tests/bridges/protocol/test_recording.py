@@ -134,13 +134,13 @@ def test_credit_is_told_in_quarters_or_when_asked() -> None:
     for number in range(1, 6):
         lane.receive(number, 100)
     assert lane.take_credit(1, all_of_it=False) is None
-    told = lane.take_credit(1, all_of_it=True)
-    assert told is not None
-    assert (told.picture, told.recorded) == (9, 1)
+    credit = lane.take_credit(1, all_of_it=True)
+    assert credit is not None
+    assert (credit.picture, credit.recorded) == (9, 1)
     assert lane.take_credit(1, all_of_it=True) is None
-    told = lane.take_credit(3, all_of_it=False)
-    assert told is not None
-    assert told.recorded == 3
+    credit = lane.take_credit(3, all_of_it=False)
+    assert credit is not None
+    assert credit.recorded == 3
     most = Credit(picture=13, bytes=500 + 2 * MAX_MESSAGE, recorded=5)
     assert lane.take_credit(99, all_of_it=True) == most
 

@@ -155,7 +155,7 @@ def test_what_is_heard_is_told_and_what_records_is_known() -> None:
     ear.records = True
     assert listeners.records
     heard: list[int] = []
-    listeners.on_heard = lambda: heard.append(len(ear.heard))
+    listeners.on_progress = lambda: heard.append(len(ear.heard))
     listeners.start()
     listeners.on_control("a", "human")
     listeners.on_lost("a")

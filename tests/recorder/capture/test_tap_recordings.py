@@ -69,7 +69,7 @@ def digest(*numbers: int) -> str:
     return hashlib.sha256(b"".join(Picture(number).payload for number in numbers)).hexdigest()
 
 
-@pytest.mark.parametrize("lockstep", [True, False])
+@pytest.mark.parametrize("lockstep", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_an_episode_has_a_tally_of_what_came(tmp_path: Path, lockstep: bool) -> None:
     game = Recording(tmp_path, lockstep=lockstep)
     game.picture()

@@ -25,7 +25,14 @@ LAYERS: dict[str, list[set[str]]] = {
         *({"formats"}, {"__init__"}),
     ],
     "bridges": [
-        *({"errors"}, {"protocol"}, {"connection"}, {"reconnect"}, {"client"}, {"play"}),
+        *(
+            {"errors"},
+            {"protocol"},
+            {"connection"},
+            {"reconnect"},
+            {"client", "console_client"},
+            {"play"},
+        ),
         *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }

@@ -19,6 +19,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
+from bridges.protocol.cameras import CameraPictures
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
 from bridges.protocol.in_flight import InFlight, query_id_of
@@ -98,6 +99,7 @@ class Connection:
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
         self._reports: ReportReader | None = None
         """Of a game."""
+        self._cameras: CameraPictures | None = None
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -159,18 +161,19 @@ class Connection:
         self.hello, self.state = hello, _STATES[hello.role]
         if hello.spec is not None:
             self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
+            self._cameras = CameraPictures(hello, self._limits.max_in_flight_bytes)
         return [hello]
 
     def _receive_picture(self, data: bytes, now: float) -> list[Received]:
         if self.state is not ConnectionState.PLAYING:
             return self._close_with(4400, "only a game sends pictures")
         assert self.hello is not None
+        assert self._cameras is not None
         lockstep = self.hello.mode == "lockstep"
         if not lockstep and not self._within(self._pictures, len(data), now):
             return []
         try:
-            encoded = frames.unpack(data)
-            self._check_agent(encoded)
+            encoded, wasted = self._cameras.receive(data)
         except FrameError as error:
             self._queue(
                 ErrorMessage(
@@ -178,17 +181,12 @@ class Connection:
                 )
             )
             return self._close_with(error.code, str(error))
-        if lockstep and not self._takes_off(encoded, len(data)):
+        if lockstep and wasted and not self._within(self._pictures, len(data), now):
+            return []
+        if encoded is None or (lockstep and not self._takes_off(encoded)):
             return []
         encoded = self._with_report(encoded, now)
         return [] if self.is_closed else [encoded]
-
-    def _check_agent(self, encoded: EncodedFrame) -> None:
-        """Raises `FrameError` for an agent that the hello did not announce."""
-        assert self.hello is not None
-        if encoded.agent >= (agents := self.hello.agents):
-            reason = f"the hello announced {agents} agent{'s' * (agents > 1)}"
-            raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
 
     def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
         """Read a picture's JSON, as far as the budgets go; in lockstep the answers already set the pace."""
@@ -204,8 +202,9 @@ class Connection:
         self._queue_all(errors)
         return encoded
 
-    def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
+    def _takes_off(self, encoded: EncodedFrame) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
+        size = encoded.size + len(encoded.meta)
         if reason := self._in_flight.add_observation(encoded.number, size, encoded.agent):
             self._queue(
                 ErrorMessage(

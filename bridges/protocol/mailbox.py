@@ -69,13 +69,13 @@ class Mailbox:
 class Resumption:
     """What a session brings to a connection; `key` is empty where it cannot be resumed.
 
-    `observation` is the number of the newest one that a resumed session has, in lockstep.
+    `observations` are the numbers of the newest ones that a resumed session's agents have, in lockstep.
     """
 
     key: str
     mailbox: Mailbox
     resumed: bool = False
-    observation: int | None = None
+    observations: tuple[int | None, ...] = (None,)
 
     def fields(self) -> dict[str, Any]:
         """What the welcome says of it."""
@@ -83,7 +83,8 @@ class Resumption:
             "resume": self.key,
             "resumed": self.resumed,
             "received": self.mailbox.received,
-            "observation": self.observation,
+            "observation": self.observations[0],
+            "observations": self.observations if len(self.observations) > 1 else (),
         }
 
 

@@ -1,14 +1,16 @@
-"""Agents: the sessions of a game that has several players on one connection."""
+"""Agents: the sessions of a game that has several players on one connection, which come, go and resume together."""
 
 from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bridges.policy import Policy, PolicySession
+from bridges.protocol.mailbox import Resumption
 from bridges.protocol.messages import Hello
+from bridges.serving.outbox import Outbox
 from bridges.serving.sessions import RATE_WINDOW, Session
 from games import GameSpec
 
@@ -40,3 +42,19 @@ def sessions_beside(first: Session, players: Iterable[PolicySession]) -> list[Se
         )
         for number, player in enumerate(players, 1)
     ]
+
+
+def may_resume(sessions: Sequence[Session], hello: Hello) -> bool:
+    """Whether a hello goes on with these sessions: as many agents of the same game in the same mode."""
+    lockstep = hello.mode == "lockstep"
+    return len(sessions) == hello.agents and all(
+        (session.player.spec, session.lockstep) == (hello.spec, lockstep) for session in sessions
+    )
+
+
+def resume_agents(sessions: Sequence[Session], peer: Outbox, now: float) -> Resumption:
+    """Go on with another connection, which gets what waits for the earlier one."""
+    resumption = sessions[0].resumption
+    assert resumption is not None
+    observations = tuple(session.resume(peer, now) for session in sessions)
+    return replace(resumption, resumed=True, observations=observations)

@@ -368,11 +368,7 @@ def _request(work: Work) -> PolicyRequest:
     """What the policy gets; raises `FrameError` where the picture is damaged."""
     if work.is_first:
         work.session.player.reset()
-    observation = work.observation
-    executed = None if work.is_first else observation.executed
-    return PolicyRequest(
-        work.session.player, observation.pixels(), observation.instruction, executed
-    )
+    return work.observation.request(work.session.player, is_first=work.is_first)
 
 
 def _act(policy: Policy, requests: list[PolicyRequest]) -> list[Decision]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from bridges.errors import PolicyError
 from bridges.listener import Attached, Listener, Observation, TextSource
-from bridges.policy import Policy
+from bridges.policy import Policy, uses_cameras
 from bridges.protocol.act import act_message
+from bridges.protocol.cameras import camera_warnings
 from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
 from bridges.protocol.mailbox import Resumption
@@ -28,7 +29,7 @@ from bridges.protocol.messages import (
     State,
     Subscribe,
 )
-from bridges.serving.agents import attach_agents, sessions_beside
+from bridges.serving.agents import attach_agents, may_resume, resume_agents, sessions_beside
 from bridges.serving.batcher import Batcher, BusyError, CompletedObservation, FailedObservation
 from bridges.serving.console_pictures import PictureEncoder
 from bridges.serving.http import Health
@@ -58,6 +59,7 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         self.sessions = SessionRegistry() if sessions is None else sessions
         self._policy, self._limits = policy, limits
+        self._uses_cameras = uses_cameras(policy)
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
         self._pictures = PictureEncoder(limits.watch_pixels)
         self._listeners = Listeners(listeners)
@@ -137,20 +139,18 @@ class Dispatcher:
         """The peer's connection is over; its session stays for a while where it can be resumed."""
         if peer.watcher is not None:
             self.sessions.watchers.discard(peer.watcher)
-        session = peer.session
-        if session is None or session.peer is not peer:
-            return
-        if session.resumption is not None and peer.connection.close_code in LOST:
-            session.detach(time.monotonic())
-            self._listeners.on_lost(session.name)
-            self._changed = True
-            log.info("%s lost its connection", session.name)
-        else:
-            self.sessions.remove(session)
-            self._release(session)
-        for other in peer.others:
-            self.sessions.remove(other)
-            self._release(other)
+        now, is_lost = time.monotonic(), peer.connection.close_code in LOST
+        for session in peer.sessions:
+            if session.peer is not peer:
+                continue  # another connection has taken it over
+            if session.resumption is not None and is_lost:
+                session.detach(now)
+                self._listeners.on_lost(session.name)
+                self._changed = True
+                log.info("%s lost its connection", session.name)
+            else:
+                self.sessions.remove(session)
+                self._release(session)
 
     def _release(self, session: Session) -> None:
         self._batcher.release(session.player)
@@ -170,26 +170,31 @@ class Dispatcher:
         peer.send(self.state(now))
 
     def _resume(self, peer: Peer, hello: Hello, now: float) -> bool:
-        """Go on with the session of the hello's key; its connection until now, where there is one, ends."""
-        session = self.sessions.find_resumable(hello.resume) if hello.resume else None
-        lockstep = hello.mode == "lockstep"
-        if session is None or (session.player.spec, session.lockstep) != (hello.spec, lockstep):
+        """Go on with the sessions of the hello's key; their connection until now, where there is one, ends."""
+        sessions = self.sessions.find_resumable(hello.resume) if hello.resume else []
+        if not may_resume(sessions, hello):
             return False
-        before, peer.session = session.peer, session
-        resumption = session.resume(peer, now)
+        peer.session, *peer.others = sessions
+        before = peer.session.peer
+        resumption = resume_agents(sessions, peer, now)
         before.close(4409, "another connection resumed this session")
         self._changed = True
-        log.info("%s resumed", session.name)
-        self._accept(peer, session, resumption)
+        log.info("%s resumed", peer.session.name)
+        self._accept(peer, peer.session, hello, resumption)
         return True
 
-    def _accept(self, peer: Peer, session: Session, resumption: Resumption | None) -> None:
+    def _accept(
+        self, peer: Peer, session: Session, hello: Hello, resumption: Resumption | None
+    ) -> None:
         player = session.player
+        cameras = camera_warnings(
+            hello.cameras, are_seen=self._uses_cameras, is_recording=self._listeners.are_there
+        )
         peer.connection.accept(
             session=session.name,
             policy=self._policy.name,
             instruction=session.instruction,
-            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            warnings=(*player.warnings, *size_warnings(player.spec.frame), *cameras),
             owner=session.owner,
             resume=resumption,
         )
@@ -239,7 +244,7 @@ class Dispatcher:
             self._listeners.on_attach(session.name, attached)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
-        self._accept(peer, peer.session, peer.session.resumption)
+        self._accept(peer, peer.session, hello, peer.session.resumption)
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
@@ -258,11 +263,12 @@ class Dispatcher:
         """A new observation, by which a person may take over."""
         if session.take_over(encoded):
             session.peer.send(self._from_person(session, Control(owner="human"), "game"))
+        alone = encoded.without_cameras()
         seen = Observation(
-            session.received, encoded, encoded.report, session.current_instruction, int(1e9 * now)
+            session.received, alone, encoded.report, session.current_instruction, int(1e9 * now)
         )
         self._listeners.on_observation(session.name, seen)
-        session.enqueue(encoded, now)
+        session.enqueue(encoded if self._uses_cameras else alone, now)
         self._batcher.notify()
 
     def _from_console(self, peer: Peer, message: Received) -> None:

@@ -120,6 +120,11 @@ class Listeners:
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._threads: Sequence[ListenerThread] = [ListenerThread(each) for each in listeners]
 
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._threads)
+
     def start(self) -> None:
         """Begin to call them."""
         for thread in self._threads:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.mailbox import Mailbox, Resumption
+from bridges.protocol.mailbox import CAPACITY, Mailbox, Resumption
 from bridges.protocol.messages import Hello, Recording, SessionState
-from bridges.serving.outbox import Outbox
+from bridges.serving.outbox import AbsentPeer, Outbox
 from bridges.serving.queued_observation import QueuedObservation
 from games import Action, Frame
 
@@ -150,11 +150,14 @@ class Session:
         observation = self.queue[0 if self.lockstep else -1]
         return None if observation.is_ready else observation
 
-    def decoded(self, observation: QueuedObservation, frame: Frame) -> bool:
+    def decoded(
+        self, observation: QueuedObservation, frame: Frame, cameras: Mapping[int, Frame]
+    ) -> bool:
         """Its pixels are there; False where it is not wanted any more."""
         if observation not in self.queue:
             return False
-        observation.is_decoding, observation.frame = False, frame
+        observation.is_decoding = False
+        observation.frame, observation.cameras = frame, cameras
         if not self.lockstep:
             self._replace(lambda old: old.received < observation.received)
         return True
@@ -183,17 +186,15 @@ class Session:
     def detach(self, now: float) -> None:
         """Its connection is lost: keep what must arrive, and nothing that would be late."""
         assert self.resumption is not None
-        self.peer, self.detached_at = _Absent(self.resumption.mailbox), now
+        self.peer, self.detached_at = AbsentPeer(self.resumption.mailbox), now
         if not self.lockstep:
             self.dropped += len(self.queue)
             self.queue.clear()
 
-    def resume(self, peer: Outbox, now: float) -> Resumption:
-        """Go on with another connection."""
-        assert self.resumption is not None
+    def resume(self, peer: Outbox, now: float) -> int | None:
+        """Go on with another connection; returns the number of the newest observation in lockstep."""
         self.peer, self.attached_at, self.detached_at = peer, now, None
-        number = self.last_observation if self.lockstep else None
-        return replace(self.resumption, resumed=True, observation=number)
+        return self.last_observation if self.lockstep else None
 
     def is_late(self, observation: QueuedObservation) -> bool:
         """Whether its answer is worth nothing any more: it was sent over an earlier connection, in realtime."""
@@ -256,25 +257,12 @@ class Session:
         )
 
 
-class _Absent:
-    """Where messages go while a session has no connection: what must arrive waits in its mailbox."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def send(self, message: Any) -> None:
-        if not isinstance(message, str | bytes):
-            self._mailbox.encode(message)
-
-    def close(self, code: int, reason: str) -> None:
-        pass
-
-
 def new_resumption(hello: Hello) -> Resumption | None:
-    """A key that nobody can guess, and an empty mailbox; None where the hello does not ask, or has several agents."""
-    if not hello.resumable or hello.agents > 1:
+    """A key that nobody can guess, and an empty mailbox, for all agents together; None where nobody asks."""
+    if not hello.resumable:
         return None
-    return Resumption(secrets.token_urlsafe(24), Mailbox(lockstep=hello.mode == "lockstep"))
+    mailbox = Mailbox(lockstep=hello.mode == "lockstep", capacity=CAPACITY * hello.agents)
+    return Resumption(secrets.token_urlsafe(24), mailbox)
 
 
 @dataclass(eq=False)
@@ -316,28 +304,32 @@ class SessionRegistry:
         others = f"there are {names}" if names else "no game is attached yet"
         raise UnknownSessionError(others if name is None else f"no session {name!r}; {others}")
 
-    def find_resumable(self, key: str) -> Session | None:
-        """The session of a key; all keys are compared, in constant time."""
-        matches = [
+    def find_resumable(self, key: str) -> list[Session]:
+        """The sessions of a key, one for each agent; all keys are compared, in constant time."""
+        return [
             session
             for session in self
             if session.resumption
             and hmac.compare_digest(session.resumption.key.encode(), key.encode())
         ]
-        return matches[0] if matches else None
 
     def take_expired(self, now: float, resume_s: float, most: int) -> list[Session]:
-        """Remove detached sessions whose time is over, and the oldest of more than `most`."""
-        detached = sorted(
-            (session.detached_at, session.name, session)
-            for session in self
-            if session.detached_at is not None
-        )
-        expired = [
-            session
-            for place, (since, _, session) in enumerate(detached)
-            if now - since > resume_s or place < len(detached) - most
-        ]
+        """Remove detached sessions whose time is over, and the oldest of more than `most`.
+
+        The agents of a connection stay or go together.
+        """
+        detached: dict[tuple[float, str], list[Session]] = {}
+        for session in self:
+            if session.detached_at is not None and session.resumption is not None:
+                group = (session.detached_at, session.resumption.key)
+                detached.setdefault(group, []).append(session)
+        expired: list[Session] = []
+        count = 0
+        for since, key in sorted(detached, reverse=True):
+            agents = detached[since, key]
+            count += len(agents)
+            if now - since > resume_s or count > most:
+                expired += agents
         for session in expired:
             self.remove(session)
         return expired

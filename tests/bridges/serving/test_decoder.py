@@ -37,7 +37,7 @@ def decode(turns: DecodeTurns, games: Iterable[Session], seconds: float) -> str:
     assert turn is not None
     game, observation = turn
     turns.spent(game, seconds)
-    game.decoded(observation, SMALL)
+    game.decoded(observation, SMALL, {})
     return game.name
 
 
@@ -109,7 +109,7 @@ def test_what_ended_while_it_was_decoded_is_not_wanted_any_more() -> None:
     turn = turns.take([game])
     assert turn is not None
     assert game.end_episode(success=False) == [turn[1]]
-    assert not game.decoded(turn[1], SMALL)
+    assert not game.decoded(turn[1], SMALL, {})
     assert not game.discard(turn[1])
 
 

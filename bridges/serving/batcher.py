@@ -219,6 +219,7 @@ class Batcher:
             with_suspect=self._shares.may_start(self._shares.suspects, self._clock())
         )
         self._in_pass = len(batch)
+        self._decoder.notify()  # in lockstep the next of each game
         try:
             for group in _groups(batch):
                 await self._answer_group(group)

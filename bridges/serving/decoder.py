@@ -73,8 +73,8 @@ class Decoder:
         ]
 
     def notify(self) -> None:
-        """A picture came."""
-        for lane in self._lanes:
+        """A picture came, or one that others wait behind is gone."""
+        for lane in [] if self._is_closed else self._lanes:
             self._start(lane)
 
     def trim_later(self) -> None:
@@ -116,13 +116,15 @@ class Decoder:
             return
         lane.is_busy = False
         lane.turns.spent(session, time.monotonic() - started)
-        self._start(lane)
         result = decoding.result()
-        if isinstance(result, Exception):
-            if session.discard(observation):
-                self._on_failure(session, observation, result)
-        elif session.decoded(observation, *result):
-            self._on_ready()
+        try:
+            if isinstance(result, Exception):
+                if session.discard(observation):
+                    self._on_failure(session, observation, result)
+            elif session.decoded(observation, *result):
+                self._on_ready()
+        finally:
+            self.notify()
 
 
 class _Lane:

@@ -9,8 +9,8 @@ from gymnasium import spaces
 from websockets.sync.client import connect as raw_connect
 
 from bridges.play import Start, play
-from bridges.policy import Decision, PolicyRequest
-from bridges.protocol.messages import Act, Hello, Instruct, from_server
+from bridges.policy import Decision, PlannedAction, PolicyRequest
+from bridges.protocol.messages import Act, Event, Hello, Instruct, from_server
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Action, FrameSize, GameSpec, action_space, observation_space
@@ -123,3 +123,72 @@ def test_a_stopped_rollout_has_no_verdict() -> None:
         )
     assert (report.episodes, report.steps) == (0, 3)
     assert report.first_action_s is not None
+
+
+class Counter(Lamp):
+    """An environment whose picture is the number of the step, and which remembers what was done in each."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(lit_after=10**9)
+        self.steps, self.actions = steps, list[Action]()
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self.actions.append(action)
+        ends = len(self.actions) == self.steps
+        return self.observe(), 0.0, ends, False, {"task": "count", "success": ends}
+
+    def observe(self) -> Observation:
+        frame = np.full(SPEC.frame.shape, len(self.actions), np.uint8)
+        return {"frame": frame, "instruction": "count"}
+
+
+class Forgetful(RandomPolicy):
+    """Presses "on" and plans "off"; has no answer for every third picture, and keeps what it hears of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.executed: dict[int, Action | None] = {}
+        """By the number of steps before a picture."""
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        (request,) = requests
+        step = int(request.frame[0, 0, 0])
+        self.executed[step] = request.executed
+        if step % 3 == 0:
+            raise RuntimeError("a bad moment")
+        plan = (PlannedAction(action={"off": 1}, words="off"),)
+        return [Decision(action={"on": 1}, words="on", probability=1, later=plan)]
+
+
+class Ends:
+    """A listener that keeps what was done in the last step of each episode."""
+
+    def __init__(self) -> None:
+        self.executed: list[Action | None] = []
+
+    def on_event(self, session: str, event: Event) -> None:
+        self.executed.append(event.executed)
+
+    def recorded(self, session: str) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: None
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
+def test_the_policy_hears_what_was_played_instead_of_its_answer(mode: str) -> None:
+    env, policy, listener = Counter(steps=12), Forgetful(), Ends()
+    with background_server(policy, listeners=[listener]) as server:
+        play(env, server.url, [Start(0)], mode=mode, pace_hz=100)
+    decided = SPEC.normalize({"on": 1})
+    for step, executed in policy.executed.items():
+        before = env.actions[step - 1] if step else None
+        assert executed == before or (executed is None and before == decided)
+    instead = {0} if mode == "lockstep" else {9, 11}
+    assert policy.executed.keys() >= {1} or mode == "realtime"
+    if mode == "lockstep":
+        assert [policy.executed[step] for step in (1, 2, 4)] == [SPEC.null_action(), None, env.actions[3]]
+    assert instead
+    (last,) = listener.executed
+    assert last == env.actions[-1] or (last is None and env.actions[-1] == decided)

@@ -59,7 +59,8 @@ VALUES = st.one_of(
     st.just({"jump": 1}),
 )  # fmt: skip
 FIELDS = st.sampled_from([
-    "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent", "cameras",
+    "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent",
+    "cameras",
 ])  # fmt: skip
 MESSAGES = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}),

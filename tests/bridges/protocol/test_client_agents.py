@@ -147,9 +147,9 @@ def test_in_realtime_no_agents_past_counts() -> None:
         hear(session, act(1, agent))
         session.observe(b"", 0, agent=agent, awaited=True)
     session.disconnected()
-    for agent in session.agents:
-        assert agent.action_due(0) is None
-        assert isinstance(agent.take_act(2), AnswerError)
+    for state in session.agents:
+        assert state.action_due(0) is None
+        assert isinstance(state.take_act(2), AnswerError)
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bridges.policy import Policy, PolicySession
 from bridges.protocol.mailbox import Resumption
 from bridges.protocol.messages import Hello
+from bridges.serving.gathering import Gathering
 from bridges.serving.outbox import Outbox
 from bridges.serving.sessions import RATE_WINDOW, Session
 from games import GameSpec
@@ -29,8 +30,10 @@ def attach_agents(policy: Policy, spec: GameSpec, hello: Hello) -> list[PolicySe
     return players
 
 
-def sessions_beside(first: Session, players: Iterable[PolicySession]) -> list[Session]:
-    """New sessions of agent 1 and on, which begin as agent 0's did."""
+def sessions_beside(first: Session, players: Sequence[PolicySession]) -> list[Session]:
+    """New sessions of agent 1 and on, which begin as agent 0's did; in lockstep they are answered together."""
+    if players and first.lockstep:
+        first.gathering = Gathering()
     return [
         replace(
             first,

@@ -215,8 +215,9 @@ class Batcher:
 
     async def _step(self) -> bool:
         """A pass over what waits, then one piece of other work; False where nothing may be done now."""
+        now = self._clock()
         batch = self._sessions.take_batch(
-            with_suspect=self._shares.may_start(self._shares.suspects, self._clock())
+            with_suspect=self._shares.may_start(self._shares.suspects, now), now=now
         )
         self._in_pass = len(batch)
         self._decoder.notify()  # in lockstep the next of each game
@@ -232,6 +233,7 @@ class Batcher:
         now = self._clock()
         rests = [self._shares.suspects.wait_s(now)] if self._sessions.suspect_waits else []
         rests += [self._shares.calls.wait_s(now)] if self._calls else []
+        rests += self._sessions.gathering_s(now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(rests, default=None)):
                 await self._wake.wait()

@@ -32,6 +32,7 @@ from bridges.protocol.messages import (
 from bridges.serving.agents import attach_agents, may_resume, resume_agents, sessions_beside
 from bridges.serving.batcher import Batcher, BusyError, CompletedObservation, FailedObservation
 from bridges.serving.console_pictures import PictureEncoder
+from bridges.serving.detached import new_resumption
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
@@ -42,7 +43,6 @@ from bridges.serving.sessions import (
     SessionRegistry,
     UnknownSessionError,
     Watcher,
-    new_resumption,
 )
 
 log = logging.getLogger("iafm.bridge")

@@ -8,17 +8,19 @@ person, the agent or both own a player; while they share it, whatever a person p
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.mailbox import CAPACITY, Mailbox, Resumption
-from bridges.protocol.messages import Hello, Recording, SessionState
+from bridges.protocol.mailbox import Resumption
+from bridges.protocol.messages import Recording, SessionState
+from bridges.serving.detached import expired
+from bridges.serving.gathering import Gathering, rests_s
 from bridges.serving.outbox import AbsentPeer, Outbox
 from bridges.serving.queued_observation import QueuedObservation
 from games import Action, Frame
@@ -80,6 +82,8 @@ class Session:
     owner: Owner = "agent"
     agent: int = 0
     """Its number on its connection."""
+    gathering: Gathering | None = None
+    """Of a lockstep game with several agents."""
     step_owner: Owner = "agent"
     """Who owned the player when the newest observation came."""
     resumption: Resumption | None = None
@@ -132,6 +136,8 @@ class Session:
         if not self.lockstep:
             self._replace(lambda old: observation.is_ready or not (old.is_ready or old.is_decoding))
         self.queue.append(observation)
+        if self.gathering is not None:
+            self.gathering.arrived(self.agent, now)
         self.received += 1
         self.last_observation = encoded.number
 
@@ -209,11 +215,18 @@ class Session:
         ended = list(self.queue)
         self.queue.clear()
         self.dropped += len(ended)
+        self._settled(len(ended))
         return ended
+
+    def _settled(self, observations: int) -> None:
+        """So many wait no more for their answers."""
+        if self.gathering is not None:
+            self.gathering.settled(self.agent, observations)
 
     def failed(self, *, by_policy: bool) -> None:
         """Count an observation without an answer; each failure of the policy doubles its time in passes of its own."""
         self.failures += 1
+        self._settled(1)
         if by_policy:
             self.policy_failures += 1
             self.probation = min(2 ** (self.policy_failures - 1), MAX_PROBATION)
@@ -221,6 +234,7 @@ class Session:
     def answered(self, now: float) -> None:
         """Count an answer."""
         self.failures = 0
+        self._settled(1)
         self.probation = max(0, self.probation - 1)
         self.answered_at.append(now)
 
@@ -255,14 +269,6 @@ class Session:
             connected=self.detached_at is None,
             recording=recording,
         )
-
-
-def new_resumption(hello: Hello) -> Resumption | None:
-    """A key that nobody can guess, and an empty mailbox, for all agents together; None where nobody asks."""
-    if not hello.resumable:
-        return None
-    mailbox = Mailbox(lockstep=hello.mode == "lockstep", capacity=CAPACITY * hello.agents)
-    return Resumption(secrets.token_urlsafe(24), mailbox)
 
 
 @dataclass(eq=False)
@@ -314,25 +320,11 @@ class SessionRegistry:
         ]
 
     def take_expired(self, now: float, resume_s: float, most: int) -> list[Session]:
-        """Remove detached sessions whose time is over, and the oldest of more than `most`.
-
-        The agents of a connection stay or go together.
-        """
-        detached: dict[tuple[float, str], list[Session]] = {}
-        for session in self:
-            if session.detached_at is not None and session.resumption is not None:
-                group = (session.detached_at, session.resumption.key)
-                detached.setdefault(group, []).append(session)
-        expired: list[Session] = []
-        count = 0
-        for since, key in sorted(detached, reverse=True):
-            agents = detached[since, key]
-            count += len(agents)
-            if now - since > resume_s or count > most:
-                expired += agents
-        for session in expired:
+        """Remove the detached sessions whose time is over, see `detached.expired`."""
+        ended = expired(self, now, resume_s, most)
+        for session in ended:
             self.remove(session)
-        return expired
+        return ended
 
     @property
     def dropped(self) -> int:
@@ -346,18 +338,27 @@ class SessionRegistry:
         """Observations that wait for a pass."""
         return sum(len(session.queue) for session in self)
 
-    def take_batch(self, *, with_suspect: bool = True) -> list[Work]:
-        """The oldest waiting observation of every session that has one.
+    def take_batch(self, *, with_suspect: bool = True, now: float = inf) -> list[Work]:
+        """The oldest waiting observation of every session that has one, and waits for no other.
 
         Of the sessions on which the policy failed there is at most one, whose observation has waited longest.
         """
-        ready = [session for session in self if session.is_ready]
+        ready = self._ready
+        ready = [s for s, rest_s in zip(ready, rests_s(ready, now), strict=True) if not rest_s]
         suspects = sorted(
             (session for session in ready if session.probation),
             key=lambda session: session.queue[0].received,
         )
         batch = [session for session in ready if not session.probation]
         return [session.take() for session in [*batch, *suspects[:with_suspect]]]
+
+    @property
+    def _ready(self) -> list[Session]:
+        return [session for session in self if session.is_ready]
+
+    def gathering_s(self, now: float) -> list[float]:
+        """For how many seconds sessions wait for others before a pass may take their observations."""
+        return [rest_s for rest_s in rests_s(self._ready, now) if rest_s]
 
     @property
     def suspect_waits(self) -> bool:

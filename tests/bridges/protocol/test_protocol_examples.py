@@ -25,6 +25,7 @@ from bridges.protocol.messages import (
 )
 from bridges.protocol.schema import schema
 from bridges.protocol.step_report import MAX_STATE, StepReport, read_report
+from bridges.serving.gathering import GATHER_S
 from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -141,6 +142,7 @@ def test_the_limits_are_the_codes() -> None:
     assert f"at most {limits.max_in_flight_bytes >> 20} MiB together (4413)" in PROSE
     assert f"at most {limits.detached} agents without a connection" in PROSE
     assert f"at most {CAPACITY} for each agent" in PROSE
+    assert f"waits for the others, at most {1000 * GATHER_S:.0f} ms" in PROSE
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
     assert f"at most {limits.watch_hz:.0f} a second" in PROSE

@@ -76,11 +76,15 @@ class BridgeClient(GameClient):
         """
         numbers = self._observe(frames, cameras or {}, reports or {}, bottom_up, awaited=True)
         acts: dict[int, Act | None] = {}
-        for agent, number in numbers.items():
-            try:
-                acts[agent] = self._wait_for_act(agent, number, timeout_s)
-            except AnswerError:
-                acts[agent] = None
+        try:
+            for agent, number in numbers.items():
+                try:
+                    acts[agent] = self._wait_for_act(agent, number, timeout_s)
+                except AnswerError:
+                    acts[agent] = None
+        finally:
+            for agent, number in numbers.items():
+                self.agents[agent].forget_act(number)
         return acts
 
     def current_action(self, step: int | None = None, *, agent: int = 0) -> Act | None:

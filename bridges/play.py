@@ -91,7 +91,8 @@ def play(
     an episode (`success` None: without a verdict). `on_instruct` gets a console's instruction, again in every episode
     until it is released, and then None; it returns whether the game now judges by what counts. Where it does not, the
     episode has no verdict. Where a picture has no answer the null action is played; a server that was restarted is
-    waited for (`on_state` and `on_error` as in `connect`).
+    waited for (`on_state` and `on_error` as in `connect`). The player hears what was played where that was not the
+    answer to the newest picture.
     """
     started = time.monotonic()
     with connect(

@@ -11,7 +11,7 @@ from websockets.sync.client import connect as raw_connect
 from bridges.listener import Observation as Observed
 from bridges.play import Start, play
 from bridges.policy import Decision, PlannedAction, PolicyRequest
-from bridges.protocol.messages import Act, Event, Hello, Instruct, from_server
+from bridges.protocol.messages import Act, Control, Event, Hello, Instruct, from_server
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Action, FrameSize, GameSpec, action_space, observation_space
@@ -194,3 +194,21 @@ def test_the_policy_hears_what_was_played_instead_of_its_answer(mode: str) -> No
         assert [policy.executed[step] for step in (1, 2)] == [SPEC.null_action(), None]
     for step, heard in policy.executed.items():
         assert heard == reports.executed[step]
+
+
+def test_the_policy_hears_what_was_played_while_a_person_owns_the_player() -> None:
+    reports, steps = Reports(), list[Act | None]()
+
+    def on_step(act: Act | None, info: dict[str, Any]) -> None:
+        steps.append(act)
+        if len(steps) == 2:
+            with raw_connect(server.url) as console:
+                console.send(Hello(role="query").model_dump_json())
+                console.send(Control(owner="human").model_dump_json())
+                while not isinstance(from_server(str(console.recv())), Control):
+                    pass
+
+    with background_server(Parrot(), listeners=[reports]) as server:
+        play(Lamp(lit_after=4), server.url, [Start(0)], on_step=on_step)
+    on = SPEC.normalize({"on": 1})
+    assert reports.executed == [None, None, None, on, on]

@@ -59,7 +59,7 @@ class RecordClient:
     @property
     def instruction(self) -> str:
         """What counts now: a console's instruction, else this game's."""
-        return self._session.instruction
+        return self._session.agents[0].instruction
 
     @property
     def is_connected(self) -> bool:
@@ -151,11 +151,13 @@ class RecordClient:
                 )
 
     def _has_credit(self, data: bytes) -> bool:
-        return self._recording.may_send(self._session.number + 1, len(data))
+        return self._recording.may_send(self._session.agents[0].number + 1, len(data))
 
     def _try_to_observe(self, data: bytes) -> bool:
         if has_credit := self._has_credit(data):
-            self._session.observe(frames.with_number(data, self._session.number + 1), self._clock())
+            self._session.observe(
+                frames.with_number(data, self._session.agents[0].number + 1), self._clock()
+            )
         return has_credit
 
     def _send(self, message: Message) -> None:

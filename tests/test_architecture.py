@@ -30,9 +30,9 @@ LAYERS: dict[str, list[set[str]]] = {
             {"protocol"},
             {"connection"},
             {"reconnect"},
-            {"client", "record_client"},
-            {"play"},
+            {"game_client", "async_reconnect"},
         ),
+        *({"client", "console_client", "async_client", "record_client"}, {"play"}),
         *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }

@@ -21,7 +21,7 @@ from agent_core.training.progress_bar import ProgressBar
 from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these
-    from bridges.client import WatchMessage
+    from bridges.console_client import WatchMessage
     from bridges.listener import Listener
     from bridges.policy import Policy
     from bridges.protocol.messages import Act
@@ -303,7 +303,7 @@ def connection_remarks() -> Callable[[str, str], None]:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from bridges.client import ask
+    from bridges.console_client import ask
 
     text = ask(args.url, args.question, session=args.session, token=_token(args.token_file))
     report = {"session": args.session, "question": args.question, "text": text}
@@ -311,7 +311,7 @@ def run_ask(args: argparse.Namespace) -> int:
 
 
 def run_instruct(args: argparse.Namespace) -> int:
-    from bridges.client import instruct
+    from bridges.console_client import instruct
 
     session = instruct(
         args.url, args.text or "", release=args.release, session=args.session,
@@ -323,7 +323,7 @@ def run_instruct(args: argparse.Namespace) -> int:
 
 
 def run_watch(args: argparse.Namespace) -> int:
-    from bridges.client import watch
+    from bridges.console_client import watch
 
     messages = watch(args.url, session=args.session, token=_token(args.token_file))
     last = ""

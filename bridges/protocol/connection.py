@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
+from bridges.protocol.cameras import CameraPictures
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
 from bridges.protocol.hello_reader import HelloError, read_hello
@@ -100,6 +101,7 @@ class Connection:
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
         self._reports: ReportReader | None = None
         """Of a game."""
+        self._cameras: CameraPictures | None = None
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -141,20 +143,23 @@ class Connection:
         self.hello, self.state = hello, _STATES[hello.role]
         if hello.spec is not None:
             self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
+            self._cameras = CameraPictures(hello, self._limits.max_in_flight_bytes)
         return [hello]
 
     def _receive_picture(self, data: bytes, now: float) -> list[Received]:
         if self.state not in (ConnectionState.PLAYING, ConnectionState.RECORDING):
             return self._close_with(4400, "only a game sends pictures")
+        assert self._cameras is not None
         if not self._is_paced and not self._within(self._pictures, len(data), now):
             return []
         try:
-            encoded = frames.unpack(data)
-            self._check_agent(encoded)
+            encoded, wasted = self._cameras.receive(data)
         except FrameError as error:
             self._refuse_picture("bad_picture", str(error), error.code, frames.number_of(data))
             return []
-        if self._is_paced and not self._admits(encoded, len(data)):
+        if self._is_paced and wasted and not self._within(self._pictures, len(data), now):
+            return []
+        if encoded is None or (self._is_paced and not self._admits(encoded, len(data))):
             return []
         encoded = self._with_report(encoded, now)
         return [] if self.is_closed else [encoded]
@@ -172,7 +177,7 @@ class Connection:
     def _admits(self, encoded: EncodedFrame, size: int) -> bool:
         """Whether a picture counts: it is within what was granted, and in a recording the next; ends it otherwise."""
         if self._lane is None:
-            return self._takes_off(encoded, size)
+            return self._takes_off(encoded)
         try:
             return self._lane.receive(encoded.number, size)
         except RecordLaneError as error:
@@ -185,13 +190,6 @@ class Connection:
         """Name what is wrong with a picture, and end the connection."""
         self._queue(ErrorMessage(code=code, message=reason, observation=number, agent=agent))
         self.close(close_code, reason)
-
-    def _check_agent(self, encoded: EncodedFrame) -> None:
-        """Raises `FrameError` for an agent that the hello did not announce."""
-        assert self.hello is not None
-        if encoded.agent >= (agents := self.hello.agents):
-            reason = f"the hello announced {agents} agent{'s' * (agents > 1)}"
-            raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
 
     def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
         """Read a picture's JSON, as far as the budgets go."""
@@ -209,9 +207,9 @@ class Connection:
             self.close(4429, "too many mistakes in what is to be recorded")
         return not self.is_closed and (paced or self._within(self._reports.lane, size, now))
 
-    def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
+    def _takes_off(self, encoded: EncodedFrame) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
-        number, agent = encoded.number, encoded.agent
+        number, agent, size = encoded.number, encoded.agent, encoded.size + len(encoded.meta)
         if reason := self._in_flight.add_observation(number, size, agent):
             self._refuse_picture("too_many", reason, 4429, number, agent)
         return not reason

@@ -52,6 +52,8 @@ def _check_role(hello: Hello) -> None:
         raise MessageError(reason, "spec")
     if hello.role == "record" and hello.agents > 1:
         raise MessageError("hello.agents: a recording has one; connect once for each", "agents")
+    if hello.role == "record" and hello.cameras > 1:
+        raise MessageError("hello.cameras: a recording has one", "cameras")
     if hello.role == "record" and hello.spec is not None and not fits(hello.spec.frame):
         reason = (
             f"hello.spec.frame: recorded are at most {MAX_PIXELS:,} pixels, scale the game down"

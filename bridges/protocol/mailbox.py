@@ -70,14 +70,14 @@ class Mailbox:
 class Resumption:
     """What a session brings to a connection; `key` is empty where it cannot be resumed.
 
-    `observation` is the number of the newest one that a resumed session has, in lockstep or a recording; `lane` is a
-    recording's.
+    `observations` are the numbers of the newest ones that a resumed session's agents have, in lockstep or a recording;
+    `lane` is a recording's.
     """
 
     key: str
     mailbox: Mailbox
     resumed: bool = False
-    observation: int | None = None
+    observations: tuple[int | None, ...] = (None,)
     lane: RecordLane | None = None
 
     def fields(self) -> dict[str, Any]:
@@ -86,7 +86,8 @@ class Resumption:
             "resume": self.key,
             "resumed": self.resumed,
             "received": self.mailbox.received,
-            "observation": self.observation,
+            "observation": self.observations[0],
+            "observations": self.observations if len(self.observations) > 1 else (),
             "credit": None if self.lane is None else self.lane.credit(),
         }
 

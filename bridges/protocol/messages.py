@@ -18,6 +18,7 @@ from bridges.protocol import strict_json
 from bridges.protocol.decision import Decision, Latency
 from bridges.protocol.fields import (
     MAX_AGENTS,
+    MAX_CAMERAS,
     AgentNumber,
     ClockTime,
     Count,
@@ -79,6 +80,7 @@ class Hello(Message):
     seed: Count | None = None
     owner: Owner = "agent"
     agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
+    cameras: Annotated[int, Field(ge=1, le=MAX_CAMERAS)] = 1
 
 
 class Welcome(Message):
@@ -95,6 +97,8 @@ class Welcome(Message):
     """Number of the newest message that the server has from a resumed session."""
     observation: ObservationNumber | None = None
     """Number of the newest observation that the server has from a resumed session, in lockstep or a recording."""
+    observations: tuple[ObservationNumber | None, ...] = ()
+    """The same for each agent, where there are several; `observation` is agent 0's."""
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
@@ -106,6 +110,11 @@ class Welcome(Message):
     """Of a recording."""
     owner: Owner = "agent"
     agents: Count = 1
+
+    @property
+    def newest_observations(self) -> tuple[int | None, ...]:
+        """`observation` for each agent."""
+        return self.observations or (self.observation,)
 
 
 class Instruct(Message):

@@ -11,8 +11,9 @@ from typing import Any
 
 from bridges.errors import PolicyError
 from bridges.listener import Attached, Listener, Observation
-from bridges.policy import Policy
+from bridges.policy import Policy, uses_cameras
 from bridges.protocol.act import act_message
+from bridges.protocol.cameras import camera_warnings
 from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.fields import Source
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
@@ -30,21 +31,21 @@ from bridges.protocol.messages import (
     Subscribe,
 )
 from bridges.protocol.record_lane import RecordLane
-from bridges.serving.agents import players_of, sessions_beside
+from bridges.serving.agents import may_resume, players_of, resume_agents, sessions_beside
 from bridges.serving.batcher import Batcher, CompletedObservation, FailedObservation
 from bridges.serving.console_pictures import PictureBroadcast
+from bridges.serving.detached import new_resumption
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
 from bridges.serving.queries import Queries
-from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, RecordedPlayer, Recordings
+from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, Recordings
 from bridges.serving.sessions import (
     Session,
     SessionRegistry,
     UnknownSessionError,
     Watcher,
-    new_resumption,
 )
 
 log = logging.getLogger("iafm.bridge")
@@ -61,6 +62,7 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         self.sessions = SessionRegistry() if sessions is None else sessions
         self._policy, self._limits = policy, limits
+        self._uses_cameras = uses_cameras(policy)
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
         self._pictures = PictureBroadcast(self.sessions, limits, self._start)
         self._listeners = Listeners(listeners)
@@ -144,21 +146,19 @@ class Dispatcher:
         """The peer's connection is over; its session stays for a while where it can be resumed."""
         if peer.watcher is not None:
             self.sessions.watchers.discard(peer.watcher)
-        session = peer.session
-        if session is None or session.peer is not peer:
-            return
-        if session.resumption is not None and peer.connection.close_code in LOST:
-            session.detach(time.monotonic())
-            if session.lane is None:
-                self._listeners.on_lost(session.name)
-            self._changed = True
-            log.info("%s lost its connection", session.name)
-        else:
-            self.sessions.remove(session)
-            self._release(session)
-        for other in peer.others:
-            self.sessions.remove(other)
-            self._release(other)
+        now, is_lost = time.monotonic(), peer.connection.close_code in LOST
+        for session in peer.sessions:
+            if session.peer is not peer:
+                continue  # another connection has taken it over
+            if session.resumption is not None and is_lost:
+                session.detach(now)
+                if session.lane is None:
+                    self._listeners.on_lost(session.name)
+                self._changed = True
+                log.info("%s lost its connection", session.name)
+            else:
+                self.sessions.remove(session)
+                self._release(session)
 
     def _release(self, session: Session) -> None:
         self._batcher.release(session.player)
@@ -179,31 +179,33 @@ class Dispatcher:
         peer.send(self.state(now))
 
     def _resume(self, peer: Peer, hello: Hello, now: float) -> bool:
-        """Go on with the session of the hello's key; its connection until now, where there is one, ends."""
-        session = self.sessions.find_resumable(hello.resume) if hello.resume else None
-        lockstep = hello.mode == "lockstep"
-        kind = (hello.spec, lockstep, hello.role == "record")
-        if session is None or kind != (
-            session.player.spec, session.lockstep, session.lane is not None
-        ):  # fmt: skip
+        """Go on with the sessions of the hello's key; their connection until now, where there is one, ends."""
+        sessions = self.sessions.find_resumable(hello.resume) if hello.resume else []
+        if not may_resume(sessions, hello):
             return False
-        before, peer.session = session.peer, session
-        resumption = session.resume(peer, now)
+        peer.session, *peer.others = sessions
+        before = peer.session.peer
+        resumption = resume_agents(sessions, peer, now)
         before.close(4409, "another connection resumed this session")
         self._changed = True
-        log.info("%s resumed", session.name)
-        self._accept(peer, session, resumption)
+        log.info("%s resumed", peer.session.name)
+        self._accept(peer, peer.session, hello, resumption)
         return True
 
-    def _accept(self, peer: Peer, session: Session, resumption: Resumption | None) -> None:
+    def _accept(
+        self, peer: Peer, session: Session, hello: Hello, resumption: Resumption | None
+    ) -> None:
         player = session.player
         if resumption is None and session.lane is not None:
             resumption = Resumption("", Mailbox(lockstep=True, capacity=0), lane=session.lane)
+        cameras = camera_warnings(
+            hello.cameras, are_seen=self._uses_cameras, is_recording=self._listeners.are_there
+        )
         peer.connection.accept(
             session=session.name,
             policy=self._policy.name if session.lane is None else "",
             instruction=session.instruction,
-            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            warnings=(*player.warnings, *size_warnings(player.spec.frame), *cameras),
             owner=session.owner,
             resume=resumption,
         )
@@ -221,11 +223,7 @@ class Dispatcher:
             return
         lane = RecordLane(self._limits.record_window) if hello.role == "record" else None
         owner = hello.owner if lane is None else "human"
-        players = (
-            [RecordedPlayer(spec)]
-            if lane
-            else await players_of(peer, hello, self._policy, self._batcher)
-        )
+        players = await players_of(peer, hello, self._policy, self._batcher)
         if players is None:
             return
         player, *others = players
@@ -254,7 +252,7 @@ class Dispatcher:
             self._recordings.add(peer.session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
-        self._accept(peer, peer.session, peer.session.resumption)
+        self._accept(peer, peer.session, hello, peer.session.resumption)
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
@@ -277,11 +275,12 @@ class Dispatcher:
             return
         if session.take_over(encoded):
             session.peer.send(self._from_person(session, Control(owner="human"), "game"))
+        alone = encoded.without_cameras()
         seen = Observation(
-            session.received, encoded, encoded.report, session.current_instruction, int(1e9 * now)
+            session.received, alone, encoded.report, session.current_instruction, int(1e9 * now)
         )
         self._listeners.on_observation(session.name, seen)
-        session.enqueue(encoded, now)
+        session.enqueue(encoded if self._uses_cameras else alone, now)
         self._batcher.notify()
 
     def _from_console(self, peer: Peer, message: Received) -> None:

@@ -12,7 +12,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as raw_connect
 from websockets.sync.server import ServerConnection, serve
 
-from bridges.client import ask, connect, instruct, watch
+from bridges.client import connect
+from bridges.console_client import ask, instruct, watch
 from bridges.errors import BridgeError, DisconnectedError
 from bridges.play import Start, play
 from bridges.protocol.messages import (

@@ -14,7 +14,8 @@ import pytest
 from agent_core.__main__ import main
 from agent_core.config import DataConfig, ModelConfig, RunConfig
 from agent_core.data.corpus import build_training_data, load_splits
-from bridges.client import connect, instruct
+from bridges.client import connect
+from bridges.console_client import instruct
 from bridges.errors import BridgeError
 from bridges.protocol.messages import MAX_MESSAGE
 from bridges.protocol.record_lane import RecordWindow

@@ -83,8 +83,8 @@ class Wire:
         """A new connection, up to its welcome."""
         self.connection = Connection(LIMITS, token=None, now=0)
         assert self.connection.receive(self.client.hello().model_dump_json(), 0)
-        observation = self.lane.received or None
-        resume = replace(self.resumption, resumed=self.resumes, observation=observation)
+        observations = (self.lane.received or None,)
+        resume = replace(self.resumption, resumed=self.resumes, observations=observations)
         self.resumes = True
         self.connection.accept(session="a", policy="", instruction="", warnings=(), resume=resume)
         welcome, *self.down = self.connection.data_to_send()
@@ -133,8 +133,10 @@ class Wire:
 
     def send_picture(self) -> None:
         data = picture(len(self.sent))
-        if not self.is_waiting and self.recording.may_send(self.client.number + 1, len(data)):
-            number = self.client.number + 1
+        if not self.is_waiting and self.recording.may_send(
+            self.client.agents[0].number + 1, len(data)
+        ):
+            number = self.client.agents[0].number + 1
             self.client.observe(data[:12] + number.to_bytes(4, "little") + data[16:], 0)
             self.sent.append(f"picture {len(self.sent) % 256}")
             self.pictures += 1

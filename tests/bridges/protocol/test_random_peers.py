@@ -49,7 +49,10 @@ HELLO = {"type": "hello", "token": "right", "spec": SPEC.model_dump(mode="json")
 PICTURES = [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, codec) for codec in (Codec.RGB, Codec.JPEG)]
 REPORTS = ['{"executed":{"jump":1}}', '{"input":{"jmp":1},"reward":1}', "{", '{"state":[]}']
 PICTURES += [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, meta=report.encode()) for report in REPORTS]
-PICTURES.append(pack(np.zeros((2, 3, 3), np.uint8), 1, 0, agent=1))
+PICTURES += [
+    pack(np.zeros((2, 3, 3), np.uint8), number, 0, agent=agent, camera=camera)
+    for number, agent, camera in ((1, 1, 0), (1, 0, 1), (2, 0, 1), (1, 0, 3))
+]
 KNOWN = [
     "hello", "instruct", "event", "subscribe", "query", "bye", "act", "welcome", "x", "control", "correct", "say",
     "clock",
@@ -61,6 +64,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 FIELDS = st.sampled_from([
     "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent",
+    "cameras",
 ])  # fmt: skip
 MESSAGES = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}),
@@ -101,7 +105,7 @@ class RandomPeer(RuleBasedStateMachine):
         role=st.sampled_from(["play", "record", "watch"]),
     )
     def send_hello(self, mode: str, role: str) -> None:
-        self.receive(json.dumps({**HELLO, "mode": mode, "role": role}))
+        self.receive(json.dumps({**HELLO, "mode": mode, "role": role, "cameras": 2}))
 
     @rule(data=MESSAGES)
     def send_message(self, data: str) -> None:

@@ -66,9 +66,14 @@ LARGE = {**SPEC.model_dump(mode="json"), "frame": {"height": 1081, "width": 1920
 
 @pytest.mark.parametrize(
     ("fields", "path"),
-    [({"spec": None}, "spec"), ({"agents": 2}, "agents"), ({"spec": LARGE}, "spec.frame")],
+    [
+        ({"spec": None}, "spec"),
+        ({"agents": 2}, "agents"),
+        ({"cameras": 2}, "cameras"),
+        ({"spec": LARGE}, "spec.frame"),
+    ],
 )
-def test_a_recording_has_a_spec_of_a_size_that_can_be_sent_and_one_agent(
+def test_a_recording_has_a_spec_of_a_size_that_can_be_sent_one_agent_and_one_camera(
     fields: dict[str, Any], path: str
 ) -> None:
     peer = stranger(**fields)
@@ -158,7 +163,7 @@ def test_a_resumed_recording_says_what_it_has_and_ignores_it() -> None:
     assert lane.take_credit(2, all_of_it=True)
     again = stranger(resumable=True, resume="key")
     assert again.send(again.hello)
-    resume = Resumption("key", mailbox, resumed=True, observation=lane.received, lane=lane)
+    resume = Resumption("key", mailbox, resumed=True, observations=(lane.received,), lane=lane)
     welcome = accept(again, resume)
     assert (welcome.observation, welcome.resumed) == (3, True)
     assert welcome.credit == Credit(picture=6, bytes=2 * SIZE + WINDOW.size, recorded=2)

@@ -1,115 +1,93 @@
-"""Client: attach a game to a server, or ask, instruct and watch a running one; blocking, without a model."""
+"""Client: attach a game to a server; blocking, without a model."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
-
-from bridges.connection import (
-    REPLY_TIMEOUT_S,
-    build,
-    closed_error,
-    error_of,
-    open_connection,
-    receive,
-)
+from bridges.connection import REPLY_TIMEOUT_S, build
 from bridges.errors import AnswerError, BridgeError
-from bridges.protocol import frames
+from bridges.game_client import NO_CAMERAS, GameClient, hello_of
 from bridges.protocol.backoff import Backoff
 from bridges.protocol.client_session import ClientSession, with_hint
-from bridges.protocol.fields import Message, Owner
+from bridges.protocol.clock import ClockDifference, ClockOffset
 from bridges.protocol.messages import (
     Act,
-    Answer,
-    Control,
-    Correct,
     ErrorMessage,
-    Event,
     FromServer,
-    Hello,
-    Instruct,
     Query,
-    Say,
-    State,
-    Subscribe,
-    Welcome,
 )
-from bridges.protocol.step_report import StepReport, right_fields
 from bridges.reconnect import ConnectionState, ReconnectingConnection
 from games import Frame, GameSpec
 
-MAX_RAW_BYTES = 64 << 10
-"""Frames up to this size travel raw, larger ones as JPEG."""
 DEFAULT_BACKOFF = Backoff()
 _T = TypeVar("_T")
-WatchMessage = Act | Event | Instruct | State
 
 
-class BridgeClient:
+class BridgeClient(GameClient):
     """One game attached to a server; a thread receives, so an instruction typed elsewhere arrives at once.
 
     Lockstep: `act(frame)` waits for the answer. Realtime: `send(frame)`, then `current_action()` whenever a step is
     due. A lost connection is opened again and the session resumed: texts wait for it, `act` and `ask` wait longer,
-    frames of realtime play are dropped. A method raises
-    `AnswerError` where only its own picture or query has no answer, and `BridgeError` once the session is over.
+    frames of realtime play are dropped. A method raises `AnswerError` where only its own picture or query has no
+    answer, and `BridgeError` once the session is over.
     """
 
     def __init__(self, connection: ReconnectingConnection, clock: Callable[[], float]) -> None:
-        self._connection, self._session = connection, connection.session
-        self._clock = clock
+        super().__init__(connection.session, connection.transact, clock)
+        self._connection = connection
 
-    @property
-    def welcome(self) -> Welcome:
-        """The server's newest welcome."""
-        assert self._session.welcome is not None
-        return self._session.welcome
-
-    @property
-    def instruction(self) -> str:
-        """What counts now: a console's instruction, else this game's."""
-        return self._session.instruction
-
-    @property
-    def console_instruction(self) -> str | None:
-        """What a console asks for, until it is released."""
-        return self._session.console_instruction
-
-    @property
-    def owner(self) -> Owner:
-        """Whose actions count, also where a console decided it."""
-        return self._session.owner
-
-    @property
-    def is_connected(self) -> bool:
-        return self._session.is_connected
-
-    def send(self, frame: Frame, **report: Any) -> int:
-        """Send an observation (H, W, 3) uint8 RGB; returns its number. Raises `BridgeError` for a frame too large.
-
-        `report` tells of the step before it: `executed`, `input`, `reward`, `score`, `state` (see `StepReport`).
-        """
-        return self._observe(frame, report, awaited=False)
-
-    def act(self, frame: Frame, timeout_s: float = REPLY_TIMEOUT_S, **report: Any) -> Act:
-        """Send an observation and wait for its whole answer.
+    def act(
+        self,
+        frame: Frame,
+        timeout_s: float = REPLY_TIMEOUT_S,
+        *,
+        agent: int = 0,
+        cameras: Mapping[int, Frame] = NO_CAMERAS,
+        bottom_up: bool = False,
+        **report: Any,
+    ) -> Act:
+        """Send an observation as `send` and wait for its whole answer.
 
         Raises `AnswerError` where this picture has none: play on with the null action. The time of a lost connection
         does not count.
         """
-        number = self._observe(frame, report, awaited=True)
-        try:
-            return self._wait_for(lambda: self._session.take_act(number), timeout_s, "action")
-        finally:
-            self._session.forget_act(number)
+        numbers = self._observe(
+            {agent: frame}, {agent: cameras}, {agent: report}, bottom_up, awaited=True
+        )
+        return self._wait_for_act(agent, numbers[agent], timeout_s)
 
-    def current_action(self, step: int | None = None) -> Act | None:
+    def act_all(
+        self,
+        frames: Mapping[int, Frame],
+        timeout_s: float = REPLY_TIMEOUT_S,
+        *,
+        cameras: Mapping[int, Mapping[int, Frame]] | None = None,
+        reports: Mapping[int, Mapping[str, Any]] | None = None,
+        bottom_up: bool = False,
+    ) -> dict[int, Act | None]:
+        """Send an observation for each of these agents, and wait for all answers; everything is by agent.
+
+        None where a picture has no answer, of which `on_error` hears: play on with the null action. The player may
+        answer all in one pass, which one `act` after the other cannot.
+        """
+        numbers = self._observe(frames, cameras or {}, reports or {}, bottom_up, awaited=True)
+        acts: dict[int, Act | None] = {}
+        try:
+            for agent, number in numbers.items():
+                try:
+                    acts[agent] = self._wait_for_act(agent, number, timeout_s)
+                except AnswerError:
+                    acts[agent] = None
+        finally:
+            for agent, number in numbers.items():
+                self.agents[agent].forget_act(number)
+        return acts
+
+    def current_action(self, step: int | None = None, *, agent: int = 0) -> Act | None:
         """The action due now by the newest answer; None once its time has passed or the connection is lost: then
         release all keys (the failsafe).
 
@@ -119,75 +97,43 @@ class BridgeClient:
         with self._connection.updated:
             if self._connection.error:
                 raise self._connection.error
-            return self._session.action_due(self._clock(), step)
+            return self._agent(agent).action_due(self._clock(), step)
 
-    def instruct(self, text: str) -> None:
-        """Change the game's instruction; one from a console goes before it until it is released there."""
-        self._send_text(build(Instruct, text=text))
-
-    def event(self, **values: Any) -> None:
-        """Report reward, terminated, truncated, success (see `messages.Event`).
-
-        After the end of an episode, `current_action` ignores answers to its observations.
-        """
-        self._send_text(build(Event, **values))
-
-    def control(self, owner: Owner) -> None:
-        """Say whose actions count: "human", "agent" or "shared"."""
-        self._send_text(build(Control, owner=owner))
-
-    def correct(self, text: str) -> None:
-        """A person's words about what the agent should have done."""
-        self._send_text(build(Correct, text=text))
-
-    def say(self, text: str) -> None:
-        """A person's words about what happens."""
-        self._send_text(build(Say, text=text))
-
-    def ask(self, kind: str, timeout_s: float = REPLY_TIMEOUT_S) -> str:
+    def ask(self, kind: str, timeout_s: float = REPLY_TIMEOUT_S, *, agent: int = 0) -> str:
         """Ask "next_action", "why" or "caption" about the newest observation; raises `AnswerError`."""
         with self._connection.updated:
             number = self._session.next_query()
-        self._send_text(build(Query, id=number, kind=kind))
+        self._send_text(build(Query, id=number, kind=kind, agent=agent))
         try:
             return self._wait_for(lambda: self._session.take_answer(number), timeout_s, "answer")
         finally:
             self._session.forget_query(number)
 
+    def ask_clock(self, times: int = 8, timeout_s: float = REPLY_TIMEOUT_S) -> ClockDifference:
+        """Compare the server's clock with ours, by so many questions of which the quickest counts.
+
+        The server's clock is the one of `Clock.t1` and `t2`, ours that of `connect`. Raises `AnswerError` where the
+        connection is lost meanwhile.
+        """
+        offset = ClockOffset()
+        for _ in range(max(1, times)):
+            self._connection.transact(lambda: self._session.ask_clock(self._clock()))
+            offset.add(self._wait_for(self._session.take_exchange, timeout_s, "time"))
+        if offset.difference is None:
+            raise BridgeError("the server's clock runs backward")
+        return offset.difference
+
     def close(self) -> None:
         """Close the connection and end the receiving thread."""
         self._connection.close()
 
-    def _observe(self, frame: Frame, report: dict[str, Any], *, awaited: bool) -> int:
-        meta = self._step_report(report)
-
-        def observe() -> int:
-            number = self._session.number + 1
-            data = frames.pack(frame, number, time.monotonic_ns(), _codec(frame), meta=meta)
-            self._session.observe(data, self._clock(), awaited=awaited)
-            return number
-
+    def _wait_for_act(self, agent: int, number: int, timeout_s: float) -> Act:
+        """The answer to an awaited observation."""
+        state = self.agents[agent]
         try:
-            return self._connection.transact(observe)
-        except frames.FrameError as error:
-            raise BridgeError(str(error)) from None
-
-    def _step_report(self, values: dict[str, Any]) -> bytes:
-        """The JSON of a picture; raises `BridgeError` for a field that is unknown or wrong."""
-        if not values:
-            return b""
-        if unknown := sorted(values.keys() - StepReport.model_fields.keys()):
-            raise BridgeError(
-                f"{unknown[0]}: no such field; there are {', '.join(StepReport.model_fields)}"
-            )
-        report, problems = right_fields(values, self._session.spec)
-        if problems:
-            raise BridgeError(str(problems[0]))
-        return report.model_dump_json(exclude_none=True).encode()
-
-    def _send_text(self, message: Message) -> None:
-        if not self._connection.transact(lambda: self._session.send(message)):
-            raise BridgeError("too many messages wait for the server: send less, or close")
+            return self._wait_for(lambda: state.take_act(number), timeout_s, "action")
+        finally:
+            state.forget_act(number)
 
     def _wait_for(
         self, take: Callable[[], _T | AnswerError | None], timeout_s: float, what: str
@@ -230,6 +176,8 @@ def connect(
     tasks: tuple[str, ...] = (),
     seed: int | None = None,
     owner: str = "agent",
+    agents: int = 1,
+    cameras: int = 1,
     on_state: Callable[[ConnectionState, str], None] = lambda state, detail: None,
     on_error: Callable[[AnswerError], None] = lambda error: None,
     on_message: Callable[[FromServer], None] = lambda message: None,
@@ -240,15 +188,16 @@ def connect(
 ) -> BridgeClient:
     """Attach a game; raises `BridgeError` with one line where the server is away or refuses.
 
-    `url` is `ws://host:port/v1`, or any form that `protocol.address` accepts. `mode` is lockstep or realtime.
+    `url` is `ws://host:port/v1`, or any form that `protocol.address` accepts. `mode` is lockstep or realtime. `agents`
+    (1 to 16) are played at once, each with pictures of so many `cameras` (1 to 4).
     `on_state(state, detail)` gets connecting, playing, reconnecting and closed, `on_error` every error that the server
     reports, `on_message` every message once; they are called in the receiving thread. Only the age of an answer and the
     time of a lost connection are measured by `clock`, in seconds; `backoff`, `sleep` and `jitter` (0 to 1) say when to
     try again.
     """
-    hello = build(
-        Hello, spec=spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed,
-        owner=owner, sdk="iafm-python",
+    hello = hello_of(
+        spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed, owner=owner,
+        agents=agents, cameras=cameras,
     )  # fmt: skip
 
     def receive(message: FromServer) -> None:
@@ -261,83 +210,3 @@ def connect(
         on_state=on_state, on_message=receive,
     )  # fmt: skip
     return BridgeClient(connection, clock)
-
-
-def ask(url: str, kind: str, *, session: str | None = None, token: str | None = None) -> str:
-    """Answer of a running server about a session (None: the newest); raises `BridgeError`."""
-    query = build(Query, kind=kind, session=session)
-    with _attached(url, "query", token) as connection:
-        connection.send(query.model_dump_json())
-        for message in receive(connection, REPLY_TIMEOUT_S):
-            if isinstance(message, Answer):
-                return message.text
-            if isinstance(message, ErrorMessage):
-                raise error_of(message)
-    raise BridgeError("the server closed the connection")
-
-
-def instruct(
-    url: str,
-    text: str = "",
-    *,
-    release: bool = False,
-    session: str | None = None,
-    token: str | None = None,
-) -> str:
-    """Set the instruction of a session (None: the newest); returns its name once the instruction counts.
-
-    It stays, whatever the game asks for, until `release`. Raises `BridgeError` where the server refuses.
-    """
-    message = build(Instruct, text=text, release=release, session=session)
-    with _attached(url, "query", token) as connection:
-        connection.send(message.model_dump_json())
-        for reply in receive(connection, REPLY_TIMEOUT_S):
-            if isinstance(reply, Instruct):
-                return reply.session or ""
-            if isinstance(reply, ErrorMessage):
-                raise error_of(reply)
-    raise BridgeError("the server closed the connection")
-
-
-def watch(
-    url: str, *, session: str | None = None, token: str | None = None
-) -> Generator[WatchMessage]:
-    """Messages about one session (None: whichever is the newest), without pictures.
-
-    Of equal `State` messages in a row only the first is yielded. Ends when the named session ends; raises
-    `BridgeError` where there is no such session.
-    """
-    subscription = build(Subscribe, session=session)
-    last_state: State | None = None
-    attached = False
-    with _attached(url, "watch", token) as connection:
-        if session is not None:
-            connection.send(subscription.model_dump_json())
-        for message in receive(connection):
-            match message:
-                case ErrorMessage():
-                    raise error_of(message)
-                case State():
-                    present = any(game.session == session for game in message.sessions)
-                    if attached and not present:
-                        return
-                    if message != last_state and (present or session is None):
-                        yield message
-                    last_state, attached = message, present
-                case Act() | Event() | Instruct():
-                    yield message
-
-
-@contextmanager
-def _attached(url: str, role: str, token: str | None) -> Iterator[ClientConnection]:
-    """The connection of a console or a tool."""
-    exit_stack, connection, _ = open_connection(url, build(Hello, role=role, token=token))
-    with exit_stack:
-        try:
-            yield connection
-        except ConnectionClosed as closed:
-            raise closed_error(closed) from None
-
-
-def _codec(frame: Frame) -> frames.Codec:
-    return frames.Codec.RGB if frame.nbytes <= MAX_RAW_BYTES else frames.Codec.JPEG

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from websockets.exceptions import (
@@ -39,25 +39,34 @@ PONG_S = 10.0
 _M = TypeVar("_M", bound=Message)
 
 
-def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:
-    """A connection behind its handshake; raises `BridgeError`, `DisconnectedError` where another try may succeed."""
-    url = websocket_url(url)
-    exit_stack = ExitStack()
+OPTIONS: dict[str, Any] = {
+    "subprotocols": [Subprotocol(SUBPROTOCOL)], "compression": None, "max_size": MAX_MESSAGE,
+    "open_timeout": 10, "close_timeout": 2, "proxy": None,
+    "ping_interval": PING_S, "ping_timeout": PONG_S, "logger": WIRE_LOG,
+}  # fmt: skip
+"""Of every connection of a client."""
+
+
+@contextmanager
+def opening(url: str) -> Iterator[None]:
+    """Failures to open a connection as `BridgeError`, or `DisconnectedError` where another try may succeed."""
     try:
-        connection = exit_stack.enter_context(
-            connect(
-                url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=MAX_MESSAGE,
-                open_timeout=10, close_timeout=2, proxy=None,
-                ping_interval=PING_S, ping_timeout=PONG_S, logger=WIRE_LOG,
-            )
-        )  # fmt: skip
-    except (OSError, TimeoutError, InvalidHandshake) as error:
+        yield
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
         reason = f"no server at {url}: {error}; start one with `iafm serve`"
         if isinstance(error, InvalidStatus) and error.response.status_code < 500:
             raise BridgeError(reason) from None
         raise DisconnectedError(reason) from None
     except (ValueError, InvalidURI) as error:
         raise BridgeError(f"{url} is no server's address: {error}") from None
+
+
+def open_connection(url: str, hello: Hello) -> tuple[ExitStack, ClientConnection, Welcome]:
+    """A connection behind its handshake; raises `BridgeError`, `DisconnectedError` where another try may succeed."""
+    url = websocket_url(url)
+    exit_stack = ExitStack()
+    with opening(url):
+        connection = exit_stack.enter_context(connect(url, **OPTIONS))
     try:
         return exit_stack, connection, _welcome(connection, hello)
     except BaseException:

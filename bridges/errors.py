@@ -27,4 +27,8 @@ class DisconnectedError(BridgeError):
 
 
 class PolicyError(ValueError):
-    """The policy cannot play this game; the message says why in one line."""
+    """The policy cannot play this game; the message says why in one line, `hint` is the way out."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,7 +19,7 @@ TextSource = Literal["game", "console", "policy"]
 
 @dataclass(frozen=True)
 class Attached:
-    """A game that has attached; without a policy nobody decides."""
+    """A game that has attached; one without a policy is a recording, and nobody decides."""
 
     spec: GameSpec
     lockstep: bool
@@ -31,7 +32,7 @@ class Observation:
     """A picture of a session, with what the game reported of the step before it.
 
     `index` counts the session's pictures from 0; `t_ns` is the monotonic time at which it came. `picture` is None where
-    the listener could not keep up.
+    the listener could not keep up; a recording's is always there.
     """
 
     index: int
@@ -39,6 +40,25 @@ class Observation:
     report: StepReport
     instruction: str
     t_ns: int
+
+
+class EndedEpisode(Protocol):
+    """An episode of a recording whose capture is closed, see `messages.RecordState`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pictures(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def error(self) -> str: ...
 
 
 class Recorded(Protocol):
@@ -50,13 +70,43 @@ class Recorded(Protocol):
     def steps(self) -> int: ...
     @property
     def dropped(self) -> int: ...
+    @property
+    def pictures(self) -> int:
+        """So many of the session's pictures are done with."""
+        ...
+
+    @property
+    def endings(self) -> int:
+        """Episodes of a recording that have ended."""
+        ...
+
+    @property
+    def ended(self) -> Sequence[EndedEpisode]:
+        """The newest of them."""
+        ...
+
+    @property
+    def problems(self) -> int:
+        """How often something could not be recorded."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What the newest time, in words for the game."""
+        ...
 
 
 class Listener(Protocol):
     """Hears of every session, in order, in a thread of its own: it may take its time, and nothing waits for it.
 
-    A listener that raises is logged and hears nothing more. `session` is the name that the welcome gave.
+    A listener that raises is logged and hears nothing more. `session` is the name that the welcome gave. A recording
+    waits for the pictures that `recorded` counts.
     """
+
+    @property
+    def records(self) -> bool:
+        """Whether it keeps what it hears, so that games may come to be recorded."""
+        ...
 
     def on_attach(self, session: str, attached: Attached) -> None: ...
 
@@ -82,7 +132,10 @@ class Listener(Protocol):
         ...
 
     def on_lost(self, session: str) -> None:
-        """Its connection is lost; where it resumes, steps are missing before the next observation."""
+        """Its connection is lost; where it resumes, steps are missing before the next observation.
+
+        A recording, which misses nothing, is not concerned.
+        """
         ...
 
     def on_leave(self, session: str) -> None: ...

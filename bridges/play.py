@@ -91,7 +91,8 @@ def play(
     an episode (`success` None: without a verdict). `on_instruct` gets a console's instruction, again in every episode
     until it is released, and then None; it returns whether the game now judges by what counts. Where it does not, the
     episode has no verdict. Where a picture has no answer the null action is played; a server that was restarted is
-    waited for (`on_state` and `on_error` as in `connect`).
+    waited for (`on_state` and `on_error` as in `connect`). The player hears what was played where that was not the
+    answer to the newest picture.
     """
     started = time.monotonic()
     with connect(
@@ -134,6 +135,8 @@ class _Rollout:
         self._console_instruction: str | None = None
         """What the running episode was changed to."""
         self._is_judged = True
+        self._executed: Action | None = None
+        """What was played in the last step, where that is not the answer to its own picture."""
 
     @property
     def elapsed_s(self) -> float:
@@ -145,13 +148,16 @@ class _Rollout:
         due = time.monotonic()
         self._client.instruct(observation["instruction"])
         self._console_instruction, self._is_judged = None, True
+        self._executed = None
         self._follow_console()
         while True:
             act = self._answer(observation["frame"], due)
             self._follow_console()
             if act is not None:
                 self.report.add(act, self.elapsed_s)
-            observation, _, terminated, truncated, info = self._env.step(self._action(act))
+            action = self._action(act)
+            self._executed = None if self._is_answer(act) else action
+            observation, _, terminated, truncated, info = self._env.step(action)
             self.report.steps += 1
             if self._on_step:
                 self._on_step(act, info)
@@ -175,21 +181,30 @@ class _Rollout:
         self.report.successes += success is True
         self.report.unjudged += success is None
         self._client.event(
-            terminated=True, success=success, task=str(info.get("task", "")), episode=number
-        )
+            terminated=True, success=success, task=str(info.get("task", "")), episode=number,
+            executed=self._executed,
+        )  # fmt: skip
         self.report.seconds = self.elapsed_s
 
     def _answer(self, frame: Frame, due: float) -> Act | None:
         """The answer to a frame; in real time whatever is due when the step ends."""
         if self._lockstep:
             try:
-                return self._client.act(frame)
+                return self._client.act(frame, executed=self._executed)
             except AnswerError:
                 self.report.failed += 1
                 return None
-        number = self._client.send(frame)
+        number = self._client.send(frame, executed=self._executed)
         _wait_until(due + self._period_s)
         return self._client.current_action(number)  # the step is counted, not the time it took
+
+    def _is_answer(self, act: Act | None) -> bool:
+        """Whether an action is what the server takes for played: the answer to the newest picture, to an agent.
+
+        Otherwise it was the failsafe, or one that was planned or held since an earlier picture.
+        """
+        newest, owner = self._client.agents[0].number, self._client.owner
+        return act is not None and act.observation == newest and owner != "human"
 
     def _action(self, act: Act | None) -> Action:
         game = self._env.game

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridges.protocol.decision import ActionText, Decision, PlannedAction
@@ -16,6 +16,7 @@ __all__ = [
     "Policy",
     "PolicyRequest",
     "PolicySession",
+    "uses_cameras",
 ]
 
 
@@ -44,17 +45,28 @@ class PolicyRequest:
     """Newest observation of one session.
 
     `frame` is RGB (height, width, 3) uint8; `executed` is what the game did in the step before it; None at the
-    first step, and where that was the action last decided.
+    first step, and where that was the action last decided. `cameras` are the pictures of cameras 1 and on, as far as
+    the game sent them.
     """
 
     player: PolicySession
     frame: Frame
     instruction: str
     executed: Action | None = None
+    cameras: Mapping[int, Frame] = field(default_factory=dict)
+
+
+def uses_cameras(policy: Policy) -> bool:
+    """Whether a policy looks at more than camera 0."""
+    return bool(getattr(policy, "uses_cameras", False))
 
 
 class Policy(Protocol):
-    """One model for many sessions; the server calls it from a single worker thread."""
+    """One model for many sessions; the server calls it from a single worker thread.
+
+    One that looks at more than camera 0 has the attribute `uses_cameras`, True; to others `PolicyRequest.cameras` is
+    empty.
+    """
 
     name: str
 

@@ -11,13 +11,11 @@ from websockets.exceptions import ConnectionClosed
 
 from bridges.connection import foreign_error, open_connection, receive_text
 from bridges.errors import BridgeError, DisconnectedError
-from bridges.protocol.backoff import Backoff, is_final
+from bridges.protocol.backoff import Backoff, Retries
 from bridges.protocol.client_session import ClientSession
 from bridges.protocol.messages import Bye, FromServer, MessageError, Welcome
 
 log = logging.getLogger("iafm.bridge")
-SHORT_S = 5.0
-"""A connection that the server ended sooner does not begin the backoff anew."""
 FLUSH_S = 1.0
 """Longest wait at the end for the acknowledgement of what was sent."""
 ConnectionState = Literal["connecting", "playing", "reconnecting", "closed"]
@@ -44,13 +42,13 @@ class ReconnectingConnection:
     ) -> None:
         self.session, self.updated = session, threading.Condition()
         self.error: BridgeError | None = None
-        self._url, self._backoff, self._clock, self._jitter = url, backoff, clock, jitter
+        self._url, self._clock, self._jitter = url, clock, jitter
         self._on_state, self._on_message = on_state, on_message
         self._closing = threading.Event()
         self._sleep = sleep or self._closing.wait
         self._writing = threading.Lock()
         """Held while a message is numbered and written, so that numbers ascend on the wire."""
-        self._attempts, self._opened_at = 0, 0.0
+        self._retries = Retries(backoff)
         on_state("connecting", url)
         self._open()
         on_state("playing", f"attached as {self._welcome.session}")
@@ -94,7 +92,7 @@ class ReconnectingConnection:
         exit_stack, connection, welcome = open_connection(self._url, self.session.hello())
         with self._writing:
             self._exit_stack, self._connection = exit_stack, connection
-            self._opened_at = self._clock()
+            self._retries.opened(self._clock())
             with self.updated:
                 self.session.connected(welcome)
                 self.updated.notify_all()
@@ -154,27 +152,22 @@ class ReconnectingConnection:
         """Try until there is a connection; raises why there is none any more."""
         if self._closing.is_set():
             raise BridgeError("the connection was closed")
-        if is_final(lost.code, welcomed=True) or self._backoff.is_over(0):
-            raise lost
-        since = self._clock()
-        if lost.code is None or since - self._opened_at > SHORT_S:
-            self._attempts = 0
+        self._retries.lost(lost, self._clock())
         self._on_state("reconnecting", str(lost))
         while True:
-            self._sleep(self._backoff.delay_s(self._attempts, self._jitter()))
+            self._sleep(self._retries.next_delay_s(self._jitter()))
             if self._closing.is_set():
                 raise BridgeError("the connection was closed")
-            self._attempts += 1
             try:
                 self._open()
-            except DisconnectedError as error:
-                if is_final(error.code, welcomed=False):
-                    raise
-                if self._backoff.is_over(self._clock() - since):
-                    reason = f"no connection for {self._backoff.patience_s:g} s: {error}"
-                    raise BridgeError(reason) from None
-            else:
                 break
-        how = "resumed" if self._welcome.resumed else "attached anew as"
-        waited_s = self._clock() - since
-        self._on_state("playing", f"{how} {self._welcome.session} after {waited_s:.1f} s")
+            except DisconnectedError as error:
+                self._retries.failed(error, self._clock())
+        waited_s = self._retries.waited_s(self._clock())
+        self._on_state("playing", how_it_goes_on(self._welcome, waited_s))
+
+
+def how_it_goes_on(welcome: Welcome, waited_s: float) -> str:
+    """What became of a session whose connection was lost."""
+    how = "resumed" if welcome.resumed else "attached anew as"
+    return f"{how} {welcome.session} after {waited_s:.1f} s"

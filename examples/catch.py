@@ -1,7 +1,9 @@
 """A small pygame game that an agent plays, a person takes over, and a server records: catch what falls.
 
-iafm serve --record data/catch &
-python examples/catch.py                  # a window: arrow keys take over, Return hands back
+iafm serve --policy none --record data/catch &
+python examples/catch.py --record         # a window: you play with the arrow keys, and are recorded
+iafm serve --checkpoint runs/catch/best --record data/corrected &
+python examples/catch.py                  # the agent plays: arrow keys take over, Return hands back
 python examples/catch.py --demo           # without a window, on a server of its own for a moment
 """
 
@@ -15,6 +17,7 @@ import numpy as np
 import pygame
 
 from bridges.client import BridgeClient, connect
+from bridges.record_client import RecordClient, record
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from games import Action, Button, Frame, FrameSize, GameSpec
@@ -80,9 +83,9 @@ class Catch:
 
 
 class Player(Protocol):
-    """A person beside the agent."""
+    """A person, beside the agent where there is one."""
 
-    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+    def press(self, game: Catch, agent: BridgeClient | None) -> Action | None:
         """What the person presses at this step; None leaves it to the agent."""
         ...
 
@@ -90,7 +93,7 @@ class Player(Protocol):
 class Nobody:
     """The agent plays alone."""
 
-    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+    def press(self, game: Catch, agent: BridgeClient | None) -> Action | None:
         return None
 
 
@@ -110,6 +113,16 @@ def play(agent: BridgeClient, seed: int, person: Player) -> bool:
     return game.success
 
 
+def play_recorded(recorder: RecordClient, seed: int, person: Player) -> bool:
+    """One episode that the person plays alone, recorded over the wire; returns whether every ball was caught."""
+    game = Catch(seed)
+    while not game.is_over:
+        frame, pressed = game.draw(), person.press(game, None) or {}
+        recorder.step(frame, pressed, reward=game.step(SPEC.normalize(pressed)))
+    recorder.end(success=game.success, task="catch")
+    return game.success
+
+
 class Keyboard:
     """A person at the window: arrow keys take over, Return hands back."""
 
@@ -117,10 +130,10 @@ class Keyboard:
         self._window = pygame.display.set_mode((8 * WIDTH, 8 * HEIGHT))
         self._clock, self._owns = pygame.time.Clock(), False
 
-    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+    def press(self, game: Catch, agent: BridgeClient | None) -> Action | None:
         frame = pygame.surfarray.make_surface(game.draw().swapaxes(0, 1))
         pygame.transform.scale(frame, self._window.get_size(), self._window)
-        pygame.display.set_caption(f"{'you play' if self._owns else 'agent'}")
+        pygame.display.set_caption("agent" if agent and not self._owns else "you play")
         pygame.display.flip()
         self._clock.tick(SPEC.step_hz)
         if pygame.event.get(pygame.QUIT):
@@ -128,7 +141,7 @@ class Keyboard:
         keys = pygame.key.get_pressed()
         pressed = SPEC.normalize({"left": int(keys[pygame.K_LEFT] and not keys[pygame.K_RIGHT]),
                                   "right": int(keys[pygame.K_RIGHT] and not keys[pygame.K_LEFT])})  # fmt: skip
-        if keys[pygame.K_RETURN] and self._owns:
+        if keys[pygame.K_RETURN] and self._owns and agent:
             self._owns = False
             agent.control("shared")
         self._owns = self._owns or any(pressed.values())
@@ -142,6 +155,13 @@ def run(url: str, episodes: int, person: Player) -> None:
             print(f"episode {seed}: {'caught all' if success else 'missed one'}")
 
 
+def run_recorded(url: str, episodes: int, person: Player) -> None:
+    with record(url, SPEC, instruction="catch every ball") as recorder:
+        for seed in range(episodes):
+            play_recorded(recorder, seed, person)
+            print(f"episode {seed} is recorded")
+
+
 async def demo() -> None:
     async with BridgeServer(RandomPolicy(), port=0) as server:
         await asyncio.to_thread(run, server.url, 2, Nobody())
@@ -150,5 +170,7 @@ async def demo() -> None:
 if __name__ == "__main__":
     if "--demo" in sys.argv:
         asyncio.run(demo())
+    elif "--record" in sys.argv:
+        run_recorded("ws://127.0.0.1:8765/v1", 1000, Keyboard())
     else:
         run("ws://127.0.0.1:8765/v1", 1000, Keyboard())

@@ -26,9 +26,22 @@ from agent_core.evaluation.metrics import wilson_interval
 from bridges.client import BridgeClient, connect
 from bridges.policy import Policy
 from bridges.protocol.fields import Owner
+from bridges.record_client import record
+from bridges.serving.no_policy import NoPolicy
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
-from examples.catch import FALL, FLOOR, REACH, SPEC, SPEED, Catch, Nobody, Player, play
+from examples.catch import (
+    FALL,
+    FLOOR,
+    REACH,
+    SPEC,
+    SPEED,
+    Catch,
+    Nobody,
+    Player,
+    play,
+    play_recorded,
+)
 from games import Action
 from recorder import Tap, open_episodes
 
@@ -56,7 +69,7 @@ class Person:
         self._mistake: Action = SPEC.null_action()
         self._mistaken_steps = 0
 
-    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
+    def press(self, game: Catch, agent: BridgeClient | None) -> Action | None:
         self._seen.append((game.ball, game.y))
         if self._mistaken_steps == 0 and self._rng.random() < MISTAKE_PROB:
             key = self._rng.integers(3)
@@ -76,8 +89,8 @@ class Corrector(Person):
         super().__init__(seed)
         self._owns = False
 
-    def press(self, game: Catch, agent: BridgeClient) -> Action | None:
-        if game.y == 0 and self._owns:
+    def press(self, game: Catch, agent: BridgeClient | None) -> Action | None:
+        if game.y == 0 and self._owns and agent is not None:
             self._owns = False
             agent.control("shared")
         pressed = super().press(game, agent)
@@ -86,6 +99,16 @@ class Corrector(Person):
         if y < game.y and steps_needed and (FLOOR - y) / FALL - steps_needed <= SLACK:
             self._owns = True
         return pressed if self._owns else None
+
+
+def record_person(first_seed: int, episodes: int, person: Player, out: Path) -> None:
+    """Episodes that a person plays without an agent, recorded in `out`."""
+    with (
+        background_server(NoPolicy(), listeners=[Tap(out)]) as server,
+        record(server.url, SPEC, instruction="catch every ball", mode="lockstep") as recorder,
+    ):
+        for seed in range(first_seed, first_seed + episodes):
+            play_recorded(recorder, seed, person)
 
 
 def rollout(
@@ -142,7 +165,7 @@ def run_loop(out: Path, args: argparse.Namespace) -> dict[str, Any]:
 
     measure("random", RandomPolicy(), Nobody(), "agent")
     measure("person", RandomPolicy(), Person(1), "human")
-    rollout(RandomPolicy(), 0, episodes, Person(0), "human", out / "person")
+    record_person(0, episodes, Person(0), out / "person")
     first = train([out / "person"], out / "first", args.train_minutes, settings)
     measure("first", agent_of(first), Nobody(), "agent")
     rollout(

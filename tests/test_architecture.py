@@ -25,7 +25,14 @@ LAYERS: dict[str, list[set[str]]] = {
         *({"formats"}, {"__init__"}),
     ],
     "bridges": [
-        *({"errors"}, {"protocol"}, {"connection"}, {"reconnect"}, {"client"}, {"play"}),
+        *(
+            {"errors"},
+            {"protocol"},
+            {"connection"},
+            {"reconnect"},
+            {"game_client", "async_reconnect"},
+        ),
+        *({"client", "console_client", "async_client", "record_client"}, {"play"}),
         *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }

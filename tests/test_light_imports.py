@@ -33,6 +33,18 @@ sys.exit(main({argv!r}))
 """
 
 
+SERVE = """
+import sys
+import bridges.serving.run
+
+bridges.serving.run.run = lambda *_: None
+from agent_core.__main__ import main
+
+code = main(["serve", "--policy", "none", "--record", "nowhere", "--port", "0"])
+print(code, "recorder" in sys.modules, [name for name in {heavy!r} if name in sys.modules])
+"""
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -41,6 +53,10 @@ def test_help_loads_nothing_heavy() -> None:
     done = run(HELP.format(heavy=HEAVY))
     assert "usage: iafm" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def test_a_server_that_only_records_loads_no_model() -> None:
+    assert run(SERVE.format(heavy=AGENT_EXTRA)).stdout.strip() == "0 True []"
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,16 @@ README = Path("README.md")
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
 SERVED = """
+import tempfile
+from pathlib import Path
+
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
+from recorder import Tap
 
-with background_server(RandomPolicy()) as server:
-    run(server.url)
+with tempfile.TemporaryDirectory() as folder:
+    with background_server(RandomPolicy(), listeners=[Tap(Path(folder))]) as server:
+        run(server.url)
 """
 
 

@@ -70,7 +70,7 @@ def _add_bench(commands: Any) -> None:
         choices=("play", "infer", "train", "env", "serve", "hostile", "episodes", "crash", "cuts"),
         help="play over the wire, the model alone, its training, the game, many games on one server, hostile peers "
         "beside a game, memory and time of what looks after episodes; crash: what recordings and imports lose when "
-        "they are killed, or run into a full disk; cuts: a session whose connection is cut again and again",
+        "they are killed, or run into a full disk; cuts: sessions whose connection is cut again and again",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -82,7 +82,9 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument(
         "--minutes", type=positive_number, default=5.0, help="episodes: length of the play"
     )
-    bench.add_argument("--cuts", type=positive_int, default=200, help="cuts: how many")
+    bench.add_argument(
+        "--cuts", type=positive_int, default=200, help="cuts: how many; half as many in a recording"
+    )
     _add_bench_server(bench)
     _add_bench_model(bench)
     _add_bench_crash(bench)
@@ -242,9 +244,11 @@ def run_bench(args: argparse.Namespace) -> int:
 
             report = bench_episodes(args.minutes)
         case "cuts":
+            from agent_core.bench.record_cuts import bench_record_cuts
             from bridges.testing.cuts import bench_cuts
 
-            report = bench_cuts(args.cuts)
+            record = bench_record_cuts((args.cuts + 1) // 2)
+            report = {**bench_cuts(args.cuts), "record": record}
         case "serve":
             from agent_core.bench.serve import bench_serve
             from bridges.testing.load_test import LoadPlan

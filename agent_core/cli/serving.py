@@ -21,7 +21,7 @@ from agent_core.training.progress_bar import ProgressBar
 from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these
-    from bridges.client import WatchMessage
+    from bridges.console_client import WatchMessage
     from bridges.listener import Listener
     from bridges.policy import Policy
     from bridges.protocol.messages import Act
@@ -67,13 +67,17 @@ def _add_serve(commands: Any) -> None:
         "serve a policy to games over a websocket",
         run_serve,
         "iafm serve\niafm serve --policy random --port 0 --json\n"
-        "iafm serve --host 0.0.0.0 --token-file token.txt\niafm serve --record data/served",
+        "iafm serve --host 0.0.0.0 --token-file token.txt\niafm serve --record data/served\n"
+        "iafm serve --policy none --record data/mine",
     )
-    _policy_options(serve)
+    _policy_options(serve, "agent", "random", "none")
     serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
     serve.add_argument(
-        "--record", type=Path, metavar="DIR", help="record what every attached game plays in DIR"
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record in DIR what every attached game plays, and what people play in games that only record",
     )
     serve.add_argument("--json", action="store_true", help="print the addresses as a line of JSON")
 
@@ -158,10 +162,10 @@ def _connection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def _policy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--policy", default="agent", choices=("agent", "random"), help="random needs no model"
-    )
+def _policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
+    names = policies or ("agent", "random")
+    help_text = "random needs no model" + "; none only records (--record)" * ("none" in names)
+    parser.add_argument("--policy", default="agent", choices=names, help=help_text)
     parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     parser.add_argument("--port", type=port, default=PORT, help="port; 0 takes a free one")
     parser.add_argument(
@@ -192,6 +196,10 @@ def _policy(args: argparse.Namespace) -> Policy:
         from bridges.serving.random_policy import RandomPolicy
 
         return RandomPolicy()
+    if args.policy == "none":
+        from bridges.serving.no_policy import NoPolicy
+
+        return NoPolicy()
     from agent_core.agent import Agent
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 
@@ -221,6 +229,8 @@ def run_serve(args: argparse.Namespace) -> int:
     from bridges.serving.server import BridgeServer
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.policy == "none" and not args.record:
+        raise BridgeError("--policy none plays nothing: say with --record DIR where to record")
     token = _token(args.token_file)
     listeners = [_tap(args.record)] if args.record else []
     server = BridgeServer(
@@ -293,7 +303,7 @@ def connection_remarks() -> Callable[[str, str], None]:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from bridges.client import ask
+    from bridges.console_client import ask
 
     text = ask(args.url, args.question, session=args.session, token=_token(args.token_file))
     report = {"session": args.session, "question": args.question, "text": text}
@@ -301,7 +311,7 @@ def run_ask(args: argparse.Namespace) -> int:
 
 
 def run_instruct(args: argparse.Namespace) -> int:
-    from bridges.client import instruct
+    from bridges.console_client import instruct
 
     session = instruct(
         args.url, args.text or "", release=args.release, session=args.session,
@@ -313,7 +323,7 @@ def run_instruct(args: argparse.Namespace) -> int:
 
 
 def run_watch(args: argparse.Namespace) -> int:
-    from bridges.client import watch
+    from bridges.console_client import watch
 
     messages = watch(args.url, session=args.session, token=_token(args.token_file))
     last = ""

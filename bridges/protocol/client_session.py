@@ -1,6 +1,7 @@
 """Client session: the game's side of a session as a state machine, over all its connections, without sockets.
 
-Texts are numbered and wait until the server acknowledges them; in lockstep, pictures wait until they are answered.
+Texts are numbered and wait until the server acknowledges them; in lockstep, pictures wait until they are answered, in
+a recording until they are recorded.
 What waits is sent again over the next connection, in its order: to a session that was resumed only what the server does
 not have, to a new one (the server was restarted) all of it. In realtime nothing of the past is worth sending, and
 answers to pictures of an earlier connection are ignored. Times are seconds of a monotonic clock.
@@ -8,16 +9,22 @@ answers to pictures of an earlier connection are ignored. Times are seconds of a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridges.errors import AnswerError
 from bridges.protocol import messages
+from bridges.protocol.client_agent import ClientAgent
+from bridges.protocol.client_recording import ClientRecording
+from bridges.protocol.clock import Exchange
 from bridges.protocol.fields import Message
+from bridges.protocol.frames import with_number as with_picture_number
 from bridges.protocol.mailbox import number_of, with_number
 from bridges.protocol.messages import (
     Ack,
     Act,
     Answer,
+    Clock,
     Control,
     ErrorMessage,
     Event,
@@ -27,6 +34,7 @@ from bridges.protocol.messages import (
     Query,
     Welcome,
 )
+from bridges.protocol.record_messages import Credit, RecordState
 from games import GameSpec
 
 MAX_WAITING = 4096
@@ -44,6 +52,8 @@ class _Waiting:
     data: str | bytes
     number: int
     """Of a text its `seq`, of a picture its observation number."""
+    agent: int = 0
+    """Of a picture."""
 
     def to_send(self) -> str | bytes:
         return with_number(self.data, self.number) if isinstance(self.data, str) else self.data
@@ -53,29 +63,26 @@ class ClientSession:
     """What a game has sent and got; `hello` says what it is."""
 
     def __init__(self, hello: Hello) -> None:
-        self.own_instruction, self.owner = hello.instruction, hello.owner
-        self.console_instruction: str | None = None
-        """What a console asks for instead, until it is released."""
+        self.agents: Sequence[ClientAgent] = [
+            ClientAgent(hello.instruction, hello.owner) for _ in range(hello.agents)
+        ]
         self.welcome: Welcome | None = None
         self.is_connected = False
-        self.number = 0
-        """Number of the newest observation."""
         self._hello = hello
-        self._lockstep = hello.mode == "lockstep"
+        self.recording = ClientRecording() if hello.role == "record" else None
+        self._keeps_pictures = self.recording is not None or hello.mode == "lockstep"
         self._outgoing: list[str | bytes] = []
         self._waiting: list[_Waiting] = []
+        self._end: _Waiting | None = None
+        """Of a recording's newest episode."""
         self._sent = self._received = self._acknowledged = 0
         self._queries: dict[int, str] = {}
         """Queries without an answer."""
         self._query = 0
         self._answers: dict[int, str | AnswerError] = {}
-        self._awaited: dict[int, Act | AnswerError | None] = {}
-        """Observations for whose answer somebody waits, and their answers."""
-        self._sent_at: dict[int, float] = {}
-        self._act: Act | None = None
-        self._act_received_at = self._act_frame_sent_at = 0.0
-        self._outdated = 0
-        """Number of the newest observation whose answer is worth nothing any more."""
+        self._clock_t0: float | None = None
+        """Of the question for the server's time that has no answer yet."""
+        self._exchange: Exchange | AnswerError | None = None
 
     @property
     def spec(self) -> GameSpec:
@@ -84,10 +91,9 @@ class ClientSession:
         return self._hello.spec
 
     @property
-    def instruction(self) -> str:
-        """What counts now: a console's instruction, else the game's."""
-        console = self.console_instruction
-        return self.own_instruction if console is None else console
+    def cameras(self) -> int:
+        """How many there are."""
+        return self._hello.cameras
 
     # --- connections ---
 
@@ -99,8 +105,8 @@ class ClientSession:
                 "resumable": True,
                 "resume": key or None,
                 "received": self._received if key else 0,
-                "instruction": self.own_instruction,
-                "owner": self.owner,
+                "instruction": self.agents[0].own_instruction,
+                "owner": self.agents[0].owner,
             }
         )
 
@@ -111,15 +117,23 @@ class ClientSession:
             self._settle_texts(welcome.received)
         else:
             self._begin_anew()
-        has = welcome.observation if welcome.resumed else None
+        if welcome.credit is not None and self.recording is not None:
+            self._apply_to_recording(self.recording, welcome.credit)
+        newest = dict(enumerate(welcome.newest_observations if welcome.resumed else ()))
         for waiting in self._waiting:
+            has = newest.get(waiting.agent)
             if isinstance(waiting.data, str) or has is None or waiting.number > has:
                 self._outgoing.append(waiting.to_send())
 
     def _begin_anew(self) -> None:
         """Another session counts from 1, and knows none of the queries, nor what a console asked for."""
-        self.console_instruction = None
+        for agent in self.agents:
+            agent.console_instruction = None
+        if self.recording is not None:
+            self._renumber_pictures(self.recording)
         self._received = self._acknowledged = self._sent = 0
+        different = [_Waiting(message.model_dump_json(), 0) for message in self._unlike_the_first()]
+        self._waiting = [*different, *self._waiting]
         texts = [waiting for waiting in self._waiting if isinstance(waiting.data, str)]
         for waiting in texts:
             self._sent += 1
@@ -130,12 +144,37 @@ class ClientSession:
                 self._sent += 1
                 self._waiting.append(_Waiting(query, self._sent))
 
+    def _renumber_pictures(self, recording: ClientRecording) -> None:
+        """Another recording begins with the pictures that are not recorded."""
+        number = 0
+        for waiting in self._waiting:
+            if isinstance(waiting.data, bytes):
+                number += 1
+                waiting.number, waiting.data = number, with_picture_number(waiting.data, number)
+        self.agents[0].number = number
+        sends_end = any(waiting is self._end for waiting in self._waiting)
+        recording.begin_anew(self.waiting_pictures, sends_end=sends_end)
+
+    def _unlike_the_first(self) -> Iterator[Message]:
+        """What agents from 1 on are told that is not in the hello, which says how agent 0 begins."""
+        first, *others = self.agents
+        for number, agent in enumerate(others, 1):
+            if agent.own_instruction != first.own_instruction:
+                yield Instruct(text=agent.own_instruction, agent=number)
+            if agent.owner != first.owner:
+                yield Control(owner=agent.owner, agent=number)
+
     def disconnected(self) -> None:
         """The connection is lost: no action is valid any more."""
-        self.is_connected, self._act = False, None
+        self.is_connected = False
         self._outgoing.clear()
-        if not self._lockstep:
-            self._lose_past()
+        for agent in self.agents:
+            agent.release()
+            if not self._keeps_pictures:
+                agent.lose_past()
+        if self._clock_t0 is not None:
+            self._clock_t0 = None
+            self._exchange = AnswerError("the connection was lost", "connection_lost")
 
     def data_to_send(self) -> list[str | bytes]:
         """What to write over the connection, in order."""
@@ -147,48 +186,62 @@ class ClientSession:
         return bool(self._outgoing)
 
     @property
+    def waiting_pictures(self) -> list[bytes]:
+        """Pictures that are not answered or recorded."""
+        return [waiting.data for waiting in self._waiting if isinstance(waiting.data, bytes)]
+
+    @property
     def waiting_texts(self) -> int:
         """Messages that the server has not acknowledged."""
         return sum(isinstance(waiting.data, str) for waiting in self._waiting)
 
     # --- from the game ---
 
-    def observe(self, data: bytes, now: float, *, awaited: bool = False) -> None:
-        """Send the observation of number `number + 1`; in realtime it is dropped where there is no connection."""
-        self.number += 1
-        if awaited:
-            self._awaited[self.number] = None
-        if self._lockstep:
-            self._waiting.append(_Waiting(data, self.number))
-        elif not self.is_connected:
-            self._lose_past()
-            return
-        self._sent_at[self.number] = now
-        if self.is_connected:
-            self._outgoing.append(data)
+    def observe(
+        self,
+        data: bytes,
+        now: float,
+        *,
+        agent: int = 0,
+        cameras: Sequence[bytes] = (),
+        awaited: bool = False,
+    ) -> None:
+        """Send an agent's observation of number `number + 1`; in realtime it is dropped where there is no connection.
 
-    def _lose_past(self) -> None:
-        """In realtime no observation until now is answered any more."""
-        self._outdated = self.number
-        self._sent_at.clear()
-        lost = AnswerError("the connection was lost before the answer came", "connection_lost")
-        self._awaited = {number: answer or lost for number, answer in self._awaited.items()}
+        `cameras` are its pictures beside camera 0's, which comes last.
+        """
+        state, pictures = self.agents[agent], (*cameras, data)
+        if self.recording is None:
+            state.observe(now, awaited=awaited)
+        else:
+            state.number += 1
+            self.recording.add(data)
+        if self._keeps_pictures:
+            self._waiting += [_Waiting(picture, state.number, agent) for picture in pictures]
+        elif not self.is_connected:
+            state.lose_past()
+            return
+        if self.is_connected:
+            self._outgoing += pictures
 
     def send(self, message: Message) -> bool:
         """Send a text, now or over the next connection; False where too many wait."""
         if len(self._waiting) >= MAX_WAITING:
             return False
         if isinstance(message, Instruct):
-            self.own_instruction = message.text
+            self.agents[message.agent].own_instruction = message.text
         elif isinstance(message, Control):
-            self.owner = message.owner
-        elif isinstance(message, Event) and (message.terminated or message.truncated):
-            self._act, self._outdated = None, self.number
+            self.agents[message.agent].owner = message.owner
+        elif isinstance(message, Event) and message.is_end:
+            self.agents[message.agent].end_episode()
         self._sent += 1
         waiting = _Waiting(message.model_dump_json(exclude_none=True), self._sent)
         self._waiting.append(waiting)
         if self.is_connected:
             self._outgoing.append(waiting.to_send())
+        if self.recording is not None and isinstance(message, Event) and message.is_end:
+            self._end = waiting
+            self.recording.end()
         if isinstance(message, Query):
             assert isinstance(waiting.data, str)
             self._queries[message.id] = waiting.data
@@ -207,26 +260,19 @@ class ClientSession:
         """Nobody waits for this answer any more."""
         self._queries.pop(query, None)
 
-    def take_act(self, number: int) -> Act | AnswerError | None:
-        """The answer to an awaited observation, once; None where it has not come."""
-        answer = self._awaited.get(number)
-        if answer is not None:
-            del self._awaited[number]
-        return answer
+    def ask_clock(self, now: float) -> None:
+        """Ask for the server's time; without a connection there is none."""
+        self._clock_t0, self._exchange = 1000 * now, None
+        if self.is_connected:
+            self._outgoing.append(Clock(t0=self._clock_t0).model_dump_json(exclude_none=True))
+        else:
+            self._clock_t0 = None
+            self._exchange = AnswerError("there is no connection", "connection_lost")
 
-    def forget_act(self, number: int) -> None:
-        """Nobody waits for this answer any more."""
-        self._awaited.pop(number, None)
-
-    def action_due(self, now: float, step: int | None = None) -> Act | None:
-        """The action due now; None where there is none, its time has passed or the connection is lost."""
-        act = self._act
-        if act is None or 1000 * (now - self._act_received_at) > act.valid_ms:
-            return None
-        if step is not None:
-            return act.at_step(step - act.observation)
-        age_ms = 1000 * (now - self._act_frame_sent_at)
-        return act.at_step(int(age_ms / act.step_ms) if act.step_ms else 0)
+    def take_exchange(self) -> Exchange | AnswerError | None:
+        """The answer to `ask_clock`, once; None where it has not come."""
+        exchange, self._exchange = self._exchange, None
+        return exchange
 
     # --- from the server ---
 
@@ -242,43 +288,45 @@ class ClientSession:
             if not isinstance(message, Act) or seq - self._acknowledged >= ACTS_PER_ACK:
                 self._acknowledged = seq
                 self._outgoing.append(Ack(received=seq).model_dump_json())
+        if (number := getattr(message, "agent", 0)) >= len(self.agents):
+            return message
+        agent = self.agents[number]
         match message:
             case Act():
-                self._apply_act(message, now)
+                self._settle_picture(number, message.observation)
+                agent.answer(message, now)
             case Instruct():
-                self.console_instruction = None if message.release else message.text
+                agent.console_instruction = None if message.release else message.text
             case Control():
-                self.owner = message.owner
+                agent.owner = message.owner
+            case Clock():
+                self._answer_clock(message, now)
             case Answer():
                 self._answer_query(message.id, message.text)
             case Ack():
                 self._settle_texts(message.received)
             case ErrorMessage():
                 self._apply_error(message)
+            case Credit() | RecordState() if self.recording is not None:
+                self._apply_to_recording(self.recording, message)
         return message
-
-    def _apply_act(self, act: Act, now: float) -> None:
-        self._settle_picture(act.observation)
-        if act.observation in self._awaited:
-            self._awaited[act.observation] = act
-        if act.observation <= self._outdated:
-            return
-        self._act, self._act_received_at = act, now
-        self._act_frame_sent_at = self._sent_at.get(act.observation, now)
-        self._sent_at = {n: at for n, at in self._sent_at.items() if n > act.observation}
 
     def _apply_error(self, error: ErrorMessage) -> None:
         problem = AnswerError(with_hint(error), error.code)
-        if error.observation is not None and error.code not in REMARKS:
-            self._settle_picture(error.observation)
-            if error.observation in self._awaited:
-                self._awaited[error.observation] = problem
+        if error.observation is not None and error.code not in REMARKS and self.recording is None:
+            self._settle_picture(error.agent, error.observation)
+            self.agents[error.agent].fail(error.observation, problem)
         if error.id is not None:
             self._answer_query(error.id, problem)
 
     def _answer_query(self, query: int, answer: str | AnswerError) -> None:
         if self._queries.pop(query, None) is not None:
             self._answers[query] = answer
+
+    def _answer_clock(self, clock: Clock, now: float) -> None:
+        if clock.t0 == self._clock_t0 and clock.t1 is not None and clock.t2 is not None:
+            self._clock_t0 = None
+            self._exchange = Exchange(clock.t0, clock.t1, clock.t2, 1000 * now)
 
     def _settle_texts(self, seq: int) -> None:
         self._waiting = [
@@ -287,11 +335,25 @@ class ClientSession:
             if isinstance(waiting.data, bytes) or waiting.number > seq
         ]
 
-    def _settle_picture(self, number: int) -> None:
+    def _apply_to_recording(
+        self, recording: ClientRecording, message: Credit | RecordState
+    ) -> None:
+        """What the recorder has need not be sent again."""
+        if isinstance(message, RecordState):
+            recording.apply_state(message)
+            return
+        recording.credit = message
         self._waiting = [
             waiting
             for waiting in self._waiting
-            if isinstance(waiting.data, str) or waiting.number != number
+            if isinstance(waiting.data, str) or waiting.number > message.recorded
+        ]
+
+    def _settle_picture(self, agent: int, number: int) -> None:
+        self._waiting = [
+            waiting
+            for waiting in self._waiting
+            if isinstance(waiting.data, str) or (waiting.agent, waiting.number) != (agent, number)
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 EXCHANGES = 16
 """Newest exchanges of which the best counts, so that a drift of the clocks is followed."""
@@ -29,6 +30,13 @@ class Exchange:
         return ((self.t1 - self.t0) + (self.t2 - self.t3)) / 2
 
 
+class ClockDifference(NamedTuple):
+    """The server's clock minus ours in seconds; the true one is at most `uncertainty_s` away."""
+
+    offset_s: float
+    uncertainty_s: float
+
+
 class ClockOffset:
     """Estimate from several exchanges: the one with the shortest round trip."""
 
@@ -44,3 +52,11 @@ class ClockOffset:
     def best(self) -> Exchange | None:
         """The exchange with the shortest round trip among the newest; None before the first."""
         return min(self._exchanges, key=lambda exchange: exchange.round_trip_ms, default=None)
+
+    @property
+    def difference(self) -> ClockDifference | None:
+        """What the best exchange says; None before the first."""
+        best = self.best
+        if best is None:
+            return None
+        return ClockDifference(best.offset_ms / 1000, best.round_trip_ms / 2000)

@@ -4,7 +4,7 @@ The shell hands in what it received and what time it is (seconds of a monotonic 
 asks for; answers go in by `send`, and `data_to_send` says what to write. Once `close_code` is set, the shell writes
 what is left and closes. All rules of PROTOCOL.md about one connection are here:
 
-    EXPECT_HELLO --hello--> PLAYING | WATCHING | QUERYING --bye, deadline, abuse--> CLOSED
+    EXPECT_HELLO --hello--> PLAYING | RECORDING | WATCHING | QUERYING --bye, deadline, abuse--> CLOSED
 
 The shell answers a hello (`accept`, `refuse`) before it hands in the next message. After `CLOSED`, whatever is received
 or sent is ignored.
@@ -12,15 +12,15 @@ or sent is ignored.
 
 from __future__ import annotations
 
-import hmac
-import logging
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
 from bridges.protocol import frames, messages
+from bridges.protocol.cameras import CameraPictures
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame, FrameError
+from bridges.protocol.hello_reader import HelloError, read_hello
 from bridges.protocol.in_flight import InFlight, query_id_of
 from bridges.protocol.lanes import Lane
 from bridges.protocol.limits import ConnectionLimits
@@ -28,7 +28,6 @@ from bridges.protocol.liveness import Liveness
 from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
     MAX_MESSAGE,
-    VERSION,
     Ack,
     Act,
     Answer,
@@ -46,12 +45,11 @@ from bridges.protocol.messages import (
     Subscribe,
     Welcome,
 )
+from bridges.protocol.record_lane import RecordLane, RecordLaneError
 from bridges.protocol.report_reader import ReportReader, without_actions
 
-log = logging.getLogger("iafm.bridge")
 MAX_REASON = 123
 """Bytes of UTF-8 that a websocket's close frame has room for."""
-MAX_UNKNOWN_NAMES = 10
 FromPerson = Instruct | Control | Correct | Say
 Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe
 
@@ -61,6 +59,7 @@ class ConnectionState(Enum):
 
     EXPECT_HELLO = auto()
     PLAYING = auto()
+    RECORDING = auto()
     WATCHING = auto()
     QUERYING = auto()
     CLOSED = auto()
@@ -68,12 +67,14 @@ class ConnectionState(Enum):
 
 _STATES = {
     "play": ConnectionState.PLAYING,
+    "record": ConnectionState.RECORDING,
     "watch": ConnectionState.WATCHING,
     "query": ConnectionState.QUERYING,
 }
 _BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
     ConnectionState.PLAYING: (Event, Ack, *_BY_ALL),
+    ConnectionState.RECORDING: (Event, Ack, Instruct, Correct, Say, Clock, Bye),
     ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
     ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
@@ -92,12 +93,15 @@ class Connection:
         self._welcomed = False
         self._mailbox = Mailbox(lockstep=False, capacity=0)
         self._unknown_fields: list[str] = []
+        self._lane: RecordLane | None = None
+        """Of a recording."""
         self._in_flight = InFlight(limits)
         self._pictures = Lane("pictures", limits.pictures, now)
         self._texts = Lane("messages", limits.texts, now)
         self._mistakes = Lane("mistaken messages", limits.mistakes, now)
         self._reports: ReportReader | None = None
         """Of a game."""
+        self._cameras: CameraPictures | None = None
         self._control_frames = Lane("pings", limits.control_frames, now)
         self.liveness = Liveness(limits, now)
 
@@ -130,89 +134,84 @@ class Connection:
             self._within(self._control_frames, size, now)
 
     def _receive_hello(self, data: str | bytes) -> list[Received]:
-        """The token comes first: nothing else of a hello is looked at before it."""
         try:
-            value = messages.read_object(data) if isinstance(data, str) else {}
-        except MessageError as error:
-            return self._refuse_hello(error)
-        if value.get("type") != "hello":
-            return self._close_with(4400, "the first message is a hello")
-        token = value.get("token")
-        if self._token and not hmac.compare_digest(
-            (token if isinstance(token, str) else "").encode(), self._token.encode()
-        ):
-            return self._close_with(4401, "wrong or missing token")
-        version = value.get("version", VERSION)
-        if isinstance(version, int) and version != VERSION:
-            reason = f"this server speaks version {VERSION}, not {str(version)[:20]}"
-            return self._close_with(4426, reason)
-        try:
-            hello = messages.client_message(value)
-        except MessageError as error:
-            return self._refuse_hello(error)
-        assert isinstance(hello, Hello)
-        if hello.role == "play" and hello.spec is None:
-            return self._refuse_hello(
-                MessageError("hello.spec: a hello to play carries the game's spec", "spec")
-            )
-        self._unknown_fields = sorted(set(value) - set(Hello.model_fields))[:MAX_UNKNOWN_NAMES]
+            hello, self._unknown_fields = read_hello(data, self._token)
+        except HelloError as error:
+            if error.error is not None:
+                self._queue(error.error)
+            return self._close_with(error.code, str(error))
         self.hello, self.state = hello, _STATES[hello.role]
         if hello.spec is not None:
             self._reports = ReportReader(self._limits, hello.spec, hello.agents, self._opened)
+            self._cameras = CameraPictures(hello, self._limits.max_in_flight_bytes)
         return [hello]
 
     def _receive_picture(self, data: bytes, now: float) -> list[Received]:
-        if self.state is not ConnectionState.PLAYING:
+        if self.state not in (ConnectionState.PLAYING, ConnectionState.RECORDING):
             return self._close_with(4400, "only a game sends pictures")
-        assert self.hello is not None
-        lockstep = self.hello.mode == "lockstep"
-        if not lockstep and not self._within(self._pictures, len(data), now):
+        assert self._cameras is not None
+        if not self._is_paced and not self._within(self._pictures, len(data), now):
             return []
         try:
-            encoded = frames.unpack(data)
-            self._check_agent(encoded)
+            encoded, wasted = self._cameras.receive(data)
         except FrameError as error:
-            self._queue(
-                ErrorMessage(
-                    code="bad_picture", message=str(error), observation=frames.number_of(data)
-                )
-            )
-            return self._close_with(error.code, str(error))
-        if lockstep and not self._takes_off(encoded, len(data)):
+            self._refuse_picture("bad_picture", str(error), error.code, frames.number_of(data))
+            return []
+        if self._is_paced and wasted and not self._within(self._pictures, len(data), now):
+            return []
+        if encoded is None or (self._is_paced and not self._admits(encoded, len(data))):
             return []
         encoded = self._with_report(encoded, now)
         return [] if self.is_closed else [encoded]
 
-    def _check_agent(self, encoded: EncodedFrame) -> None:
-        """Raises `FrameError` for an agent that the hello did not announce."""
+    @property
+    def _is_recording(self) -> bool:
+        return self.state is ConnectionState.RECORDING
+
+    @property
+    def _is_paced(self) -> bool:
+        """Whether answers or credits say when pictures may come, so that no budget does."""
         assert self.hello is not None
-        if encoded.agent >= (agents := self.hello.agents):
-            reason = f"the hello announced {agents} agent{'s' * (agents > 1)}"
-            raise FrameError(f"{reason}; the header's byte 7 is {encoded.agent}", 4400)
+        return self._is_recording or self.hello.mode == "lockstep"
+
+    def _admits(self, encoded: EncodedFrame, size: int) -> bool:
+        """Whether a picture counts: it is within what was granted, and in a recording the next; ends it otherwise."""
+        if self._lane is None:
+            return self._takes_off(encoded)
+        try:
+            return self._lane.receive(encoded.number, size)
+        except RecordLaneError as error:
+            self._refuse_picture(error.code, str(error), error.close_code, encoded.number)
+            return False
+
+    def _refuse_picture(
+        self, code: str, reason: str, close_code: int, number: int | None, agent: int = 0
+    ) -> None:
+        """Name what is wrong with a picture, and end the connection."""
+        self._queue(ErrorMessage(code=code, message=reason, observation=number, agent=agent))
+        self.close(close_code, reason)
 
     def _with_report(self, encoded: EncodedFrame, now: float) -> EncodedFrame:
-        """Read a picture's JSON, as far as the budgets go; in lockstep the answers already set the pace."""
-        assert self.hello is not None
+        """Read a picture's JSON, as far as the budgets go."""
         assert self._reports is not None
-        if not encoded.meta:
-            return encoded
-        if self.hello.mode != "lockstep" and not self._within(
-            self._reports.lane, len(encoded.meta), now
-        ):
+        if not encoded.meta or not self._may_read(len(encoded.meta), now, paced=self._is_paced):
             return encoded
         encoded, errors = self._reports.read(encoded, now)
         self._queue_all(errors)
         return encoded
 
-    def _takes_off(self, encoded: EncodedFrame, size: int) -> bool:
+    def _may_read(self, size: int, now: float, *, paced: bool) -> bool:
+        """Whether a report is read, as far as the budgets go; a recording, which may miss nothing, ends beyond them."""
+        assert self._reports is not None
+        if self._is_recording and not self._reports.is_reading(now):
+            self.close(4429, "too many mistakes in what is to be recorded")
+        return not self.is_closed and (paced or self._within(self._reports.lane, size, now))
+
+    def _takes_off(self, encoded: EncodedFrame) -> bool:
         """Count a lockstep observation as in flight; too many end the connection."""
-        if reason := self._in_flight.add_observation(encoded.number, size, encoded.agent):
-            self._queue(
-                ErrorMessage(
-                    code="too_many", message=reason, observation=encoded.number, agent=encoded.agent
-                )
-            )
-            self.close(4429, reason)
+        number, agent, size = encoded.number, encoded.agent, encoded.size + len(encoded.meta)
+        if reason := self._in_flight.add_observation(number, size, agent):
+            self._refuse_picture("too_many", reason, 4429, number, agent)
         return not reason
 
     def _receive_text(self, data: str, now: float) -> list[Received]:
@@ -236,13 +235,9 @@ class Connection:
 
     def _receive_message(self, message: messages.FromClient, now: float) -> list[Received]:
         if not isinstance(message, _ALLOWED[self.state]):
-            again = isinstance(message, Hello)
-            role = self.state.name.lower()
-            reason = (
-                "a hello comes once"
-                if again
-                else f"no {message.type} comes from a peer that is {role}"
-            )
+            reason = f"no {message.type} comes from a peer that is {self.state.name.lower()}"
+            if isinstance(message, Hello):
+                reason = "a hello comes once"
             return self._mistake("not_allowed", reason, now, path="type")
         if isinstance(message, Bye):
             return self._close_with(1000, "bye")
@@ -269,7 +264,7 @@ class Connection:
     def _receive_last_step(self, event: Event, now: float) -> list[Received]:
         """An event with actions; those that are wrong, or beyond the budgets, are left out."""
         assert self._reports is not None
-        if not self._within(self._reports.lane, 0, now):
+        if not self._may_read(0, now, paced=self._is_recording):
             return [] if self.is_closed else [without_actions(event)]
         event, errors = self._reports.read_event(event, now)
         self._queue_all(errors)
@@ -294,6 +289,8 @@ class Connection:
         resume = resume or Resumption("", self._mailbox)
         if resume.resumed:
             resume.mailbox.settle(self.hello.received)
+        if resume.lane is not None:
+            resume.lane.resume()
         ignored = (f"hello.{name[:50]} is not known here: ignored" for name in self._unknown_fields)
         self._queue(
             Welcome(
@@ -309,7 +306,7 @@ class Connection:
                 agents=self.hello.agents,
             )
         )
-        self._mailbox = resume.mailbox
+        self._mailbox, self._lane = resume.mailbox, resume.lane
         self._outgoing += self._mailbox.waiting()
 
     def refuse(self, error: ErrorMessage, code: int = 4400) -> None:
@@ -373,12 +370,15 @@ class Connection:
     # --- budgets ---
 
     def _within(self, lane: Lane, size: int, now: float) -> bool:
-        """Count a message; the first one beyond the budget is answered, the rest ignored, and many end it."""
+        """Count a message; the first one beyond the budget is answered, the rest ignored, and many end it.
+
+        The texts of a recording, of which none may be missing, end it at once.
+        """
         left = lane.spend(size, now)
         if left >= 0:
             return True
         reason = f"at most {lane}"
-        if left <= -1:
+        if left <= -1 or (self._is_recording and lane is self._texts):
             self.close(4429, reason)
         elif not lane.warned:
             lane.warned = True
@@ -389,10 +389,6 @@ class Connection:
         """Answer an unusable message, as far as the budget goes."""
         if self._within(self._mistakes, 0, now):
             self._queue(ErrorMessage(code=code, message=reason, **fields))
-        return []
-
-    def _refuse_hello(self, error: MessageError) -> list[Received]:
-        self.refuse(ErrorMessage(code="bad_message", message=str(error), path=error.path))
         return []
 
     def _close_with(self, code: int, reason: str) -> list[Received]:

@@ -36,6 +36,7 @@ Source = Literal["game", "console"]
 MAX_AGENTS = 16
 AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS)]
 """Which of a connection's agents; a message that comes from a console names the session instead."""
+MAX_CAMERAS = 4
 SessionName = Annotated[str, Field(max_length=100)]
 QueryKind = Literal["next_action", "why", "caption"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)

@@ -5,7 +5,7 @@
     4       1     header version, 1
     5       1     codec: 0 raw RGB, 1 raw RGBA, 2 raw BGRA, 3 raw gray, 4 JPEG, 5 PNG, 6 raw BGR;
                   + 128 where the rows begin at the bottom
-    6       1     camera number, 0
+    6       1     camera number, from 0
     7       1     agent number, from 0
     8       2     width in pixels
     10      2     height in pixels
@@ -20,7 +20,8 @@ Sizes are checked here and again in a JPEG's or PNG's own bytes before anything 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import cv2
@@ -87,18 +88,41 @@ class EncodedFrame:
     """What of that JSON is right; the receiver sets it."""
     agent: int = 0
     """Whose picture it is, where one connection plays several."""
+    camera: int = 0
+    cameras: Mapping[int, EncodedFrame] = field(default_factory=dict)
+    """With camera 0's picture, those of the observation's other cameras, by their numbers."""
 
     @property
     def is_plain(self) -> bool:
         """Whether the bytes are the pixels, so that decoding them takes no time."""
-        return self.codec is Codec.RGB and not self.bottom_up
+        is_plain = self.codec is Codec.RGB and not self.bottom_up
+        return is_plain and all(other.is_plain for other in self.cameras.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its pictures."""
+        return len(self.payload) + sum(other.size for other in self.cameras.values())
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all its pictures."""
+        own = self.width * self.height
+        return own + sum(other.pixels for other in self.cameras.values())
 
     def decode(self) -> Frame:
         """RGB (height, width, 3) uint8, its first row the upper; raises `FrameError` where the bytes are damaged."""
-        pixels = self._pixels()
+        pixels = self._stored_pixels()
         return np.asarray(cv2.flip(pixels, 0), np.uint8) if self.bottom_up else pixels
 
-    def _pixels(self) -> Frame:
+    def decode_cameras(self) -> dict[int, Frame]:
+        """The pictures of the other cameras, as `decode`."""
+        return {number: other.decode() for number, other in self.cameras.items()}
+
+    def without_cameras(self) -> EncodedFrame:
+        """Camera 0's picture alone."""
+        return replace(self, cameras={}) if self.cameras else self
+
+    def _stored_pixels(self) -> Frame:
         """RGB in the order of the picture's rows."""
         if self.codec in _CHANNELS:
             flat = np.frombuffer(self.payload, np.uint8)
@@ -136,6 +160,7 @@ def pack(
     bottom_up: bool = False,
     meta: bytes = b"",
     agent: int = 0,
+    camera: int = 0,
 ) -> bytes:
     """An RGB frame as a binary message, with `meta` as its JSON; JPEG is written at quality 85.
 
@@ -160,7 +185,7 @@ def pack(
         MAGIC,
         VERSION,
         codec | bottom_up * BOTTOM_UP,
-        agent << 8,
+        agent << 8 | camera,
         width,
         height,
         number & 0xFFFFFFFF,
@@ -176,6 +201,16 @@ def number_of(data: bytes) -> int | None:
     return int.from_bytes(data[12:16], "little") if len(data) >= HEADER.size else None
 
 
+def with_number(data: bytes, number: int) -> bytes:
+    """A binary message with another observation number."""
+    return data[:12] + number.to_bytes(4, "little") + data[16:]
+
+
+def payload_of(data: bytes) -> bytes:
+    """The picture in a binary message that `pack` made."""
+    return data[HEADER.size + HEADER.unpack_from(data)[8] :]
+
+
 def unpack(data: bytes) -> EncodedFrame:
     """Check a binary message without decoding it; raises `FrameError`."""
     if len(data) < HEADER.size:
@@ -188,8 +223,6 @@ def unpack(data: bytes) -> EncodedFrame:
     if magic != MAGIC or version != VERSION:
         raise FrameError("a binary message starts with the IAFM header, version 1", 4400)
     agent, camera = divmod(numbers, 256)
-    if camera:
-        raise FrameError(f"the header's byte 6 (camera) is 0 in this version, got {camera}", 4400)
     if (number_of_codec := flags & ~BOTTOM_UP) not in _CODECS:
         known = ", ".join(f"{codec.value} {codec.name}" for codec in Codec)
         raise FrameError(f"no codec {number_of_codec}; known are {known}")
@@ -206,7 +239,9 @@ def unpack(data: bytes) -> EncodedFrame:
     else:
         _check_inner_size(codec, payload, (width, height))
     bottom_up = bool(flags & BOTTOM_UP)
-    return EncodedFrame(codec, width, height, number, t_ns, payload, bottom_up, meta, agent=agent)
+    return EncodedFrame(
+        codec, width, height, number, t_ns, payload, bottom_up, meta, agent=agent, camera=camera
+    )
 
 
 def _check_size(width: int, height: int) -> None:
@@ -229,6 +264,11 @@ def _check_inner_size(codec: Codec, payload: bytes, size: tuple[int, int]) -> No
         raise FrameError(
             f"the header says {size[0]}x{size[1]}, the {codec.name} inside {width}x{height}", 4413
         )
+
+
+def fits(size: FrameSize) -> bool:
+    """Whether pictures of a spec's size may be sent."""
+    return not size_warnings(size)
 
 
 def size_warnings(size: FrameSize) -> tuple[str, ...]:

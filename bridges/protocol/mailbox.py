@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridges.protocol.messages import Ack, Act, ErrorMessage
+from bridges.protocol.record_lane import RecordLane
 
 CAPACITY = 256
 """Messages that wait for an acknowledgement; the oldest make room."""
-NUMBERED = {"instruct", "control", "correct", "say", "text.done", "error", "record.state", "credit"}
-"""Types of a server's messages that must arrive."""
+NUMBERED = {"instruct", "control", "correct", "say", "text.done", "error", "record.state"}
+"""Types of a server's messages that must arrive; a `credit` counts from the beginning, and the welcome has it."""
 
 
 class Mailbox:
@@ -69,13 +70,15 @@ class Mailbox:
 class Resumption:
     """What a session brings to a connection; `key` is empty where it cannot be resumed.
 
-    `observation` is the number of the newest one that a resumed session has, in lockstep.
+    `observations` are the numbers of the newest ones that a resumed session's agents have, in lockstep or a recording;
+    `lane` is a recording's.
     """
 
     key: str
     mailbox: Mailbox
     resumed: bool = False
-    observation: int | None = None
+    observations: tuple[int | None, ...] = (None,)
+    lane: RecordLane | None = None
 
     def fields(self) -> dict[str, Any]:
         """What the welcome says of it."""
@@ -83,7 +86,9 @@ class Resumption:
             "resume": self.key,
             "resumed": self.resumed,
             "received": self.mailbox.received,
-            "observation": self.observation,
+            "observation": self.observations[0],
+            "observations": self.observations if len(self.observations) > 1 else (),
+            "credit": None if self.lane is None else self.lane.credit(),
         }
 
 

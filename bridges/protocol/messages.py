@@ -18,6 +18,7 @@ from bridges.protocol import strict_json
 from bridges.protocol.decision import Decision, Latency
 from bridges.protocol.fields import (
     MAX_AGENTS,
+    MAX_CAMERAS,
     AgentNumber,
     ClockTime,
     Count,
@@ -33,6 +34,7 @@ from bridges.protocol.fields import (
     SessionName,
     Source,
 )
+from bridges.protocol.record_messages import Credit, RecordState
 from games import GameSpec
 from games.validation_error import FirstError, first_error
 
@@ -58,11 +60,11 @@ _M = TypeVar("_M", bound=Message)
 
 
 class Hello(Message):
-    """First message of a client: `play` needs a spec; `tasks` are example instructions for the console."""
+    """First message of a client: `play` and `record` need a spec; `tasks` are example instructions for the console."""
 
     type: Literal["hello"] = "hello"
     version: Count = VERSION
-    role: Literal["play", "watch", "query"] = "play"
+    role: Literal["play", "record", "watch", "query"] = "play"
     sdk: str = Field("", max_length=100)
     spec: GameSpec | None = None
     token: str | None = Field(None, max_length=500, repr=False)
@@ -78,6 +80,7 @@ class Hello(Message):
     seed: Count | None = None
     owner: Owner = "agent"
     agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
+    cameras: Annotated[int, Field(ge=1, le=MAX_CAMERAS)] = 1
 
 
 class Welcome(Message):
@@ -93,7 +96,9 @@ class Welcome(Message):
     received: Count = 0
     """Number of the newest message that the server has from a resumed session."""
     observation: ObservationNumber | None = None
-    """Number of the newest observation that the server has from a resumed session in lockstep."""
+    """Number of the newest observation that the server has from a resumed session, in lockstep or a recording."""
+    observations: tuple[ObservationNumber | None, ...] = ()
+    """The same for each agent, where there are several; `observation` is agent 0's."""
     policy: str
     instruction: str = ""
     warnings: tuple[str, ...] = ()
@@ -101,8 +106,15 @@ class Welcome(Message):
     max_pixels: Count
     max_in_flight: Count = 1
     """Lockstep observations that may wait for their answers."""
+    credit: Credit | None = None
+    """Of a recording."""
     owner: Owner = "agent"
     agents: Count = 1
+
+    @property
+    def newest_observations(self) -> tuple[int | None, ...]:
+        """`observation` for each agent."""
+        return self.observations or (self.observation,)
 
 
 class Instruct(Message):
@@ -175,6 +187,11 @@ class Event(Message):
     session: SessionName | None = None
     agent: AgentNumber = 0
 
+    @property
+    def is_end(self) -> bool:
+        """Whether the episode ends."""
+        return self.terminated or self.truncated
+
 
 class Subscribe(Message):
     """A watcher's choice of session (None follows the newest), and whether somebody sees its pictures."""
@@ -244,6 +261,7 @@ class SessionState(Message):
     """One attached game, as watchers see it."""
 
     session: str
+    role: Literal["play", "record"] = "play"
     game: str
     title: str = ""
     instruction: str
@@ -313,6 +331,8 @@ FromServer = Annotated[
     | Answer
     | ErrorMessage
     | Ack
+    | Credit
+    | RecordState
     | Bye,
     Field(discriminator="type"),
 ]

@@ -22,9 +22,13 @@ class ReportReader:
         self._mistakes = Lane("mistaken reports", limits.mistakes, now)
         self._spec = spec
 
+    def is_reading(self, now: float) -> bool:
+        """Whether reports are read: there were not too many mistakes."""
+        return self._mistakes.left(now) > 0
+
     def read(self, encoded: EncodedFrame, now: float) -> tuple[EncodedFrame, list[ErrorMessage]]:
         """The picture with its report, and what to answer; that settles no picture."""
-        if self._mistakes.left(now) <= 0:
+        if not self.is_reading(now):
             return encoded, []
         report, problems = read_report(encoded.meta, self._spec)
         return replace(encoded, report=report), self._errors(
@@ -33,7 +37,7 @@ class ReportReader:
 
     def read_event(self, event: Event, now: float) -> tuple[Event, list[ErrorMessage]]:
         """The event with those of its actions that are right, and what to answer."""
-        if self._mistakes.left(now) <= 0:
+        if not self.is_reading(now):
             return without_actions(event), []
         checked, problems = check_event(event, self._spec)
         return checked, self._errors(problems, event.agent, None, now)

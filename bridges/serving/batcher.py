@@ -215,10 +215,12 @@ class Batcher:
 
     async def _step(self) -> bool:
         """A pass over what waits, then one piece of other work; False where nothing may be done now."""
+        now = self._clock()
         batch = self._sessions.take_batch(
-            with_suspect=self._shares.may_start(self._shares.suspects, self._clock())
+            with_suspect=self._shares.may_start(self._shares.suspects, now), now=now
         )
         self._in_pass = len(batch)
+        self._decoder.notify()  # in lockstep the next of each game
         try:
             for group in _groups(batch):
                 await self._answer_group(group)
@@ -231,6 +233,7 @@ class Batcher:
         now = self._clock()
         rests = [self._shares.suspects.wait_s(now)] if self._sessions.suspect_waits else []
         rests += [self._shares.calls.wait_s(now)] if self._calls else []
+        rests += self._sessions.gathering_s(now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(rests, default=None)):
                 await self._wake.wait()
@@ -368,11 +371,7 @@ def _request(work: Work) -> PolicyRequest:
     """What the policy gets; raises `FrameError` where the picture is damaged."""
     if work.is_first:
         work.session.player.reset()
-    observation = work.observation
-    executed = None if work.is_first else observation.executed
-    return PolicyRequest(
-        work.session.player, observation.pixels(), observation.instruction, executed
-    )
+    return work.observation.request(work.session.player, is_first=work.is_first)
 
 
 def _act(policy: Policy, requests: list[PolicyRequest]) -> list[Decision]:

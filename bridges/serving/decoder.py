@@ -15,9 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bridges.protocol.frames import EncodedFrame
 from bridges.serving.memory import trim
-from bridges.serving.queued_observation import QueuedObservation
+from bridges.serving.queued_observation import Pixels, QueuedObservation, decode
 from bridges.serving.sessions import Session, SessionRegistry
-from games import Frame
 
 SMALL_PIXELS = 512 * 512
 """Pictures up to this size, which take a few milliseconds, do not wait for larger ones."""
@@ -40,7 +39,7 @@ class DecodeTurns:
             (session, observation)
             for session in sessions
             if (observation := session.next_to_decode()) is not None
-            and (_pixels(observation.encoded) > SMALL_PIXELS) is self._large
+            and (observation.encoded.pixels > SMALL_PIXELS) is self._large
         ]
         if not waiting:
             return None
@@ -74,8 +73,8 @@ class Decoder:
         ]
 
     def notify(self) -> None:
-        """A picture came."""
-        for lane in self._lanes:
+        """A picture came, or one that others wait behind is gone."""
+        for lane in [] if self._is_closed else self._lanes:
             self._start(lane)
 
     def trim_later(self) -> None:
@@ -111,19 +110,21 @@ class Decoder:
         session: Session,
         observation: QueuedObservation,
         started: float,
-        decoding: asyncio.Future[Frame | Exception],
+        decoding: asyncio.Future[Pixels | Exception],
     ) -> None:
         if decoding.cancelled():
             return
         lane.is_busy = False
         lane.turns.spent(session, time.monotonic() - started)
-        self._start(lane)
         result = decoding.result()
-        if isinstance(result, Exception):
-            if session.discard(observation):
-                self._on_failure(session, observation, result)
-        elif session.decoded(observation, result):
-            self._on_ready()
+        try:
+            if isinstance(result, Exception):
+                if session.discard(observation):
+                    self._on_failure(session, observation, result)
+            elif session.decoded(observation, *result):
+                self._on_ready()
+        finally:
+            self.notify()
 
 
 class _Lane:
@@ -132,14 +133,10 @@ class _Lane:
         self.is_busy = False
 
 
-def _pixels(encoded: EncodedFrame) -> int:
-    return encoded.width * encoded.height
-
-
-def _decode(encoded: EncodedFrame) -> Frame | Exception:
+def _decode(encoded: EncodedFrame) -> Pixels | Exception:
     """The pixels, or why there are none; nothing that a decoder raises ends the thread."""
     try:
-        return encoded.decode()
+        return decode(encoded)
     except Exception as error:
         return error
     except BaseException as error:

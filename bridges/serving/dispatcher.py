@@ -11,12 +11,13 @@ from typing import Any
 
 from bridges.errors import PolicyError
 from bridges.listener import Attached, Listener, Observation
-from bridges.policy import Policy
+from bridges.policy import Policy, uses_cameras
 from bridges.protocol.act import act_message
+from bridges.protocol.cameras import camera_warnings
 from bridges.protocol.connection import FromPerson, Received
 from bridges.protocol.fields import Source
 from bridges.protocol.frames import EncodedFrame, FrameError, size_warnings
-from bridges.protocol.mailbox import Resumption
+from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
     Control,
     Correct,
@@ -29,20 +30,22 @@ from bridges.protocol.messages import (
     State,
     Subscribe,
 )
-from bridges.serving.agents import attach_agents, sessions_beside
-from bridges.serving.batcher import Batcher, BusyError, CompletedObservation, FailedObservation
-from bridges.serving.console_pictures import PictureEncoder
+from bridges.protocol.record_lane import RecordLane
+from bridges.serving.agents import may_resume, players_of, resume_agents, sessions_beside
+from bridges.serving.batcher import Batcher, CompletedObservation, FailedObservation
+from bridges.serving.console_pictures import PictureBroadcast
+from bridges.serving.detached import new_resumption
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
 from bridges.serving.queries import Queries
+from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, Recordings
 from bridges.serving.sessions import (
     Session,
     SessionRegistry,
     UnknownSessionError,
     Watcher,
-    new_resumption,
 )
 
 log = logging.getLogger("iafm.bridge")
@@ -59,12 +62,12 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         self.sessions = SessionRegistry() if sessions is None else sessions
         self._policy, self._limits = policy, limits
+        self._uses_cameras = uses_cameras(policy)
         self._batcher = Batcher(policy, self.sessions, self._on_answer, self._on_failure)
-        self._pictures = PictureEncoder(limits.watch_pixels)
+        self._pictures = PictureBroadcast(self.sessions, limits, self._start)
         self._listeners = Listeners(listeners)
+        self._recordings = Recordings(self.sessions, self._listeners)
         self._queries = Queries(policy, self._batcher, self.sessions, self._listeners)
-        self._encoding: set[Session] = set()
-        """Sessions of which a picture is being encoded."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._answered = self._errors = 0
         self._changed = False
@@ -73,6 +76,7 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to answer; in a running event loop."""
         self._listeners.start()
+        self._recordings.start()
         self._batcher.start()
 
     def close(self) -> None:
@@ -81,6 +85,7 @@ class Dispatcher:
             task.cancel()
         self._batcher.close()
         self._pictures.close()
+        self._recordings.close()
         self._listeners.close()
 
     def health(self, now: float) -> Health:
@@ -109,17 +114,20 @@ class Dispatcher:
 
     def report(self, now: float) -> None:
         """Send the consoles fresh figures, where something changed or it is time."""
-        if self._changed or now - self._reported_at >= self._limits.report_s:
-            self._changed, self._reported_at = False, now
+        changed = self._changed or self._recordings.changed
+        if changed or now - self._reported_at >= self._limits.report_s:
+            self._changed = self._recordings.changed = False
+            self._reported_at = now
             if self.sessions.watchers:
                 self.sessions.broadcast(self.state(now).model_dump_json())
 
     def tick(self, now: float) -> None:
-        """End the sessions that nobody resumed in time."""
+        """End the sessions that nobody resumed in time, and tell recordings what they may send."""
         for session in self.sessions.take_expired(
             now, self._limits.resume_s, self._limits.detached
         ):
             self._release(session)
+        self._recordings.poll(all_of_it=True)
 
     # --- peers ---
 
@@ -138,29 +146,29 @@ class Dispatcher:
         """The peer's connection is over; its session stays for a while where it can be resumed."""
         if peer.watcher is not None:
             self.sessions.watchers.discard(peer.watcher)
-        session = peer.session
-        if session is None or session.peer is not peer:
-            return
-        if session.resumption is not None and peer.connection.close_code in LOST:
-            session.detach(time.monotonic())
-            self._listeners.on_lost(session.name)
-            self._changed = True
-            log.info("%s lost its connection", session.name)
-        else:
-            self.sessions.remove(session)
-            self._release(session)
-        for other in peer.others:
-            self.sessions.remove(other)
-            self._release(other)
+        now, is_lost = time.monotonic(), peer.connection.close_code in LOST
+        for session in peer.sessions:
+            if session.peer is not peer:
+                continue  # another connection has taken it over
+            if session.resumption is not None and is_lost:
+                session.detach(now)
+                if session.lane is None:
+                    self._listeners.on_lost(session.name)
+                self._changed = True
+                log.info("%s lost its connection", session.name)
+            else:
+                self.sessions.remove(session)
+                self._release(session)
 
     def _release(self, session: Session) -> None:
         self._batcher.release(session.player)
+        self._recordings.release(session)
         self._listeners.on_leave(session.name)
         self._changed = True
         log.info("%s left", session.name)
 
     async def _open(self, peer: Peer, hello: Hello, now: float) -> None:
-        if hello.role == "play":
+        if hello.role in ("play", "record"):
             if not self._resume(peer, hello, now):
                 await self._attach(peer, hello, now)
             return
@@ -171,26 +179,33 @@ class Dispatcher:
         peer.send(self.state(now))
 
     def _resume(self, peer: Peer, hello: Hello, now: float) -> bool:
-        """Go on with the session of the hello's key; its connection until now, where there is one, ends."""
-        session = self.sessions.find_resumable(hello.resume) if hello.resume else None
-        lockstep = hello.mode == "lockstep"
-        if session is None or (session.player.spec, session.lockstep) != (hello.spec, lockstep):
+        """Go on with the sessions of the hello's key; their connection until now, where there is one, ends."""
+        sessions = self.sessions.find_resumable(hello.resume) if hello.resume else []
+        if not may_resume(sessions, hello):
             return False
-        before, peer.session = session.peer, session
-        resumption = session.resume(peer, now)
+        peer.session, *peer.others = sessions
+        before = peer.session.peer
+        resumption = resume_agents(sessions, peer, now)
         before.close(4409, "another connection resumed this session")
         self._changed = True
-        log.info("%s resumed", session.name)
-        self._accept(peer, session, resumption)
+        log.info("%s resumed", peer.session.name)
+        self._accept(peer, peer.session, hello, resumption)
         return True
 
-    def _accept(self, peer: Peer, session: Session, resumption: Resumption | None) -> None:
+    def _accept(
+        self, peer: Peer, session: Session, hello: Hello, resumption: Resumption | None
+    ) -> None:
         player = session.player
+        if resumption is None and session.lane is not None:
+            resumption = Resumption("", Mailbox(lockstep=True, capacity=0), lane=session.lane)
+        cameras = camera_warnings(
+            hello.cameras, are_seen=self._uses_cameras, is_recording=self._listeners.are_there
+        )
         peer.connection.accept(
             session=session.name,
-            policy=self._policy.name,
+            policy=self._policy.name if session.lane is None else "",
             instruction=session.instruction,
-            warnings=(*player.warnings, *size_warnings(player.spec.frame)),
+            warnings=(*player.warnings, *size_warnings(player.spec.frame), *cameras),
             owner=session.owner,
             resume=resumption,
         )
@@ -203,20 +218,13 @@ class Dispatcher:
             reason = f"at most {self._limits.sessions} agents are attached at once"
             peer.refuse(ErrorMessage(code="too_many", message=reason), 4429)
             return
-        try:
-            players = await self._batcher.call(
-                lambda: attach_agents(self._policy, spec, hello), is_wanted=peer.is_there
-            )
-        except PolicyError as error:
-            hint = "declare meanings for the controls (see `iafm games voxel`)"
-            peer.refuse(ErrorMessage(code="unplayable", message=str(error), hint=hint), 4400)
+        if hello.role == "record" and not self._listeners.records:
+            peer.refuse(NOT_RECORDING, 4400)
             return
-        except BusyError as error:
-            peer.refuse(ErrorMessage(code="too_many", message=str(error)), 4429)
-            return
-        if players is None or not peer.is_there():
-            for player in players or ():
-                self._batcher.release(player)
+        lane = RecordLane(self._limits.record_window) if hello.role == "record" else None
+        owner = hello.owner if lane is None else "human"
+        players = await players_of(peer, hello, self._policy, self._batcher)
+        if players is None:
             return
         player, *others = players
         peer.session = Session(
@@ -226,9 +234,10 @@ class Dispatcher:
             lockstep=hello.mode == "lockstep",
             instruction=hello.instruction,
             tasks=hello.tasks,
-            owner=hello.owner,
-            step_owner=hello.owner,
-            resumption=new_resumption(hello),
+            owner=owner,
+            step_owner=owner,
+            resumption=new_resumption(hello, lane),
+            lane=lane,
             attached_at=now,
         )
         self.sessions.add(peer.session)
@@ -236,11 +245,14 @@ class Dispatcher:
         for session in peer.others:
             self.sessions.add(session)
         for session in peer.sessions:
-            attached = Attached(spec, session.lockstep, self._policy.name, hello.owner)
+            policy = self._policy.name if lane is None else None
+            attached = Attached(spec, session.lockstep, policy, owner)
             self._listeners.on_attach(session.name, attached)
+        if lane is not None:
+            self._recordings.add(peer.session)
         self._changed = True
         log.info("%s attached as %s (%s)", spec.id, peer.session.name, hello.mode)
-        self._accept(peer, peer.session, peer.session.resumption)
+        self._accept(peer, peer.session, hello, peer.session.resumption)
 
     def _from_game(self, session: Session, message: Received, now: float) -> None:
         match message:
@@ -257,13 +269,18 @@ class Dispatcher:
 
     def _observe(self, session: Session, encoded: EncodedFrame, now: float) -> None:
         """A new observation, by which a person may take over."""
+        if session.lane is not None:
+            self._recordings.observe(session, encoded, now)
+            self._pictures.show(session, encoded, encoded.decode, now)
+            return
         if session.take_over(encoded):
             session.peer.send(self._from_person(session, Control(owner="human"), "game"))
+        alone = encoded.without_cameras()
         seen = Observation(
-            session.received, encoded, encoded.report, session.current_instruction, int(1e9 * now)
+            session.received, alone, encoded.report, session.current_instruction, int(1e9 * now)
         )
         self._listeners.on_observation(session.name, seen)
-        session.enqueue(encoded, now)
+        session.enqueue(encoded if self._uses_cameras else alone, now)
         self._batcher.notify()
 
     def _from_console(self, peer: Peer, message: Received) -> None:
@@ -276,6 +293,9 @@ class Dispatcher:
                     peer.watcher.session, peer.watcher.pictures = name, pictures
                 case Instruct() | Control() | Correct() | Say():
                     session = self.sessions.find(message.session or peer.watcher.session)
+                    if isinstance(message, Control) and session.lane is not None:
+                        peer.send(NOBODY_DECIDES)
+                        return
                     message = self._from_person(session, message, "console")
                     session.peer.send(message)
                     if peer.watcher not in self.sessions.watchers_of(session):
@@ -348,25 +368,9 @@ class Dispatcher:
 
     def _show(self, completed: CompletedObservation, act: str, now: float) -> None:
         """Send consoles the answer, and its picture where one is due."""
-        session = completed.session
-        self.sessions.broadcast_of(session, act)
-        if session in self._encoding or not self.sessions.viewers_of(session):
-            return
-        if session.take_picture_due(now, self._limits.watch_hz):
-            self._encoding.add(session)
-            self._start(self._show_picture(completed))
-
-    async def _show_picture(self, completed: CompletedObservation) -> None:
-        """Encode a picture once for all consoles that see its game."""
-        try:
-            encoded = completed.observation.encoded
-            data = await self._pictures.encode(
-                completed.frame, encoded.number, encoded.t_ns, completed.session.name
-            )
-            for watcher in self.sessions.viewers_of(completed.session):
-                watcher.peer.send(data)
-        finally:
-            self._encoding.discard(completed.session)
+        self.sessions.broadcast_of(completed.session, act)
+        encoded = completed.observation.encoded
+        self._pictures.show(completed.session, encoded, lambda: completed.frame, now)
 
     def _on_failure(self, failed: FailedObservation) -> None:
         session, error = failed.work.session, failed.error

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridges.protocol.limits import ConnectionLimits
+from bridges.protocol.record_lane import RecordWindow
+
+RECORD_WINDOW = RecordWindow()
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class ServerLimits(ConnectionLimits):
     """Time for a polite close of one connection; then it is aborted."""
     sessions: int = 128
     """Agents of all games together."""
+    record_window: RecordWindow = RECORD_WINDOW
+    """What a recording may send before the recorder has it."""
     watch_hz: float = 12.0
     """Most pictures per second for each console."""
     watch_pixels: int = 640

@@ -17,7 +17,10 @@ from bridges.protocol.messages import Event, Recording
 
 log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20
-"""Bytes of pictures that may wait for a listener; beyond, it hears of an observation without its picture."""
+"""Bytes of pictures that may wait for a listener; beyond, it hears of an observation without its picture.
+
+Those of recordings always come and do not count: credit bounds them.
+"""
 MAX_CALLS = 100_000
 """Calls that may wait for a listener; one that is further behind is dropped."""
 CLOSE_TIMEOUT_S = 120.0
@@ -29,9 +32,13 @@ class ListenerThread:
     """One listener with the calls that wait for it."""
 
     def __init__(
-        self, listener: Listener, max_bytes: int = MAX_BYTES, max_calls: int = MAX_CALLS
+        self,
+        listener: Listener,
+        max_bytes: int = MAX_BYTES,
+        max_calls: int = MAX_CALLS,
+        on_progress: Callable[[], object] = lambda: None,
     ) -> None:
-        self._listener = listener
+        self._listener, self._on_progress = listener, on_progress
         self._max_bytes, self._max_calls = max_bytes, max_calls
         self._calls: deque[tuple[Callable[[Any], object], int]] = deque()
         self._bytes = 0
@@ -48,9 +55,14 @@ class ListenerThread:
         """Have the listener called, after all before."""
         self._put(call, 0)
 
-    def observe(self, session: str, observation: Observation) -> None:
-        """Tell of an observation; without its picture where too many bytes wait."""
-        size = len(observation.picture.payload) if observation.picture else 0
+    @property
+    def records(self) -> bool:
+        """As `Listener.records`, until it fails."""
+        return self._is_active and self._listener.records
+
+    def observe(self, session: str, observation: Observation, *, keep: bool = False) -> None:
+        """Tell of an observation; without its picture where too many bytes wait, unless it is to be kept."""
+        size = len(observation.picture.payload) if observation.picture and not keep else 0
         if self._bytes + size > self._max_bytes:
             observation, size = replace(observation, picture=None), 0
         self._put(methodcaller("on_observation", session, observation), size)
@@ -88,6 +100,7 @@ class ListenerThread:
         try:
             while call := self._next():
                 call(self._listener)
+                self._on_progress()
         except Exception:
             self._drop(FAILED)
         try:
@@ -118,7 +131,16 @@ class Listeners:
     """All listeners of a server; every method returns at once, but for `close`."""
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
-        self._threads: Sequence[ListenerThread] = [ListenerThread(each) for each in listeners]
+        self._threads: Sequence[ListenerThread] = [
+            ListenerThread(each, on_progress=self._progressed) for each in listeners
+        ]
+        self.on_progress: Callable[[], object] = lambda: None
+        """Called in a listener's thread whenever it has heard something."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._threads)
 
     def start(self) -> None:
         """Begin to call them."""
@@ -128,9 +150,17 @@ class Listeners:
     def on_attach(self, session: str, attached: Attached) -> None:
         self._tell("on_attach", session, attached)
 
-    def on_observation(self, session: str, observation: Observation) -> None:
+    def _progressed(self) -> None:
+        self.on_progress()
+
+    @property
+    def records(self) -> bool:
+        """Whether one of them records."""
+        return any(thread.records for thread in self._threads)
+
+    def on_observation(self, session: str, observation: Observation, *, keep: bool = False) -> None:
         for thread in self._threads:
-            thread.observe(session, observation)
+            thread.observe(session, observation, keep=keep and thread.records)
 
     def on_decision(self, session: str, index: int, decision: Decision | None) -> None:
         self._tell("on_decision", session, index, decision)
@@ -150,12 +180,16 @@ class Listeners:
     def on_leave(self, session: str) -> None:
         self._tell("on_leave", session)
 
-    def recording(self, session: str) -> Recording | None:
+    def recorded(self, session: str) -> Recorded | None:
         """What the first listener that records has recorded of a session."""
-        for thread in self._threads:
-            if (done := thread.recorded(session)) is not None:
-                return Recording(episodes=done.episodes, steps=done.steps, dropped=done.dropped)
-        return None
+        recorded = (thread.recorded(session) for thread in self._threads)
+        return next((done for done in recorded if done is not None), None)
+
+    def recording(self, session: str) -> Recording | None:
+        """As `recorded`, for consoles."""
+        if (done := self.recorded(session)) is None:
+            return None
+        return Recording(episodes=done.episodes, steps=done.steps, dropped=done.dropped)
 
     def close(self) -> None:
         """Wait until all have heard everything."""

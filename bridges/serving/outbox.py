@@ -1,8 +1,10 @@
-"""Outbox: where messages to a peer go; nothing waits."""
+"""Outbox: where messages to a peer go, also while it has no connection; nothing waits."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
+
+from bridges.protocol.mailbox import Mailbox
 
 
 class Outbox(Protocol):
@@ -13,3 +15,17 @@ class Outbox(Protocol):
         ...
 
     def close(self, code: int, reason: str) -> None: ...
+
+
+class AbsentPeer:
+    """The outbox of a session without a connection: what must arrive waits in its mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def send(self, message: Any) -> None:
+        if not isinstance(message, str | bytes):
+            self._mailbox.encode(message)
+
+    def close(self, code: int, reason: str) -> None:
+        pass

@@ -10,6 +10,7 @@ from bridges.protocol.messages import Answer, ErrorMessage, Query
 from bridges.serving.batcher import Batcher, BusyError
 from bridges.serving.listener_threads import Listeners
 from bridges.serving.peer import Peer
+from bridges.serving.recordings import NOBODY_DECIDES
 from bridges.serving.sessions import SessionRegistry, UnknownSessionError
 
 log = logging.getLogger("iafm.bridge")
@@ -35,6 +36,10 @@ class Queries:
                 code="no_session", message=str(error), path="session", id=query.id
             )
             peer.send(problem)
+            return
+
+        if session.lane is not None:
+            peer.send(NOBODY_DECIDES.model_copy(update={"id": query.id}))
             return
 
         def ask() -> str:

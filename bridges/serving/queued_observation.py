@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from bridges.policy import PolicyRequest, PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from games import Action, Frame
+
+Pixels = tuple[Frame, Mapping[int, Frame]]
+"""Camera 0's picture, RGB (height, width, 3), and those of other cameras by their numbers."""
 
 
 @dataclass(eq=False)
@@ -25,12 +30,23 @@ class QueuedObservation:
     is_decoding: bool = False
     frame: Frame | None = None
     """Its pixels, once they are decoded."""
+    cameras: Mapping[int, Frame] = field(default_factory=dict)
+    """The same of its other cameras."""
 
     @property
     def is_ready(self) -> bool:
         """Whether a pass may take it: its pixels are decoded, or need no decoding."""
         return self.frame is not None or self.encoded.is_plain
 
-    def pixels(self) -> Frame:
-        """RGB (height, width, 3); raises `FrameError` where the picture is damaged."""
-        return self.encoded.decode() if self.frame is None else self.frame
+    def request(self, player: PolicySession, *, is_first: bool) -> PolicyRequest:
+        """What the policy gets; raises `FrameError` where a picture is damaged."""
+        frame, cameras = self.frame, self.cameras
+        if frame is None:
+            frame, cameras = decode(self.encoded)
+        executed = None if is_first else self.executed
+        return PolicyRequest(player, frame, self.instruction, executed, cameras)
+
+
+def decode(encoded: EncodedFrame) -> Pixels:
+    """All pictures of an observation; raises `FrameError`."""
+    return encoded.decode(), encoded.decode_cameras()

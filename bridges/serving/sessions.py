@@ -8,27 +8,27 @@ person, the agent or both own a player; while they share it, whatever a person p
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
-from bridges.protocol.mailbox import Mailbox, Resumption
-from bridges.protocol.messages import Hello, Recording, SessionState
-from bridges.serving.outbox import Outbox
+from bridges.protocol.mailbox import Resumption
+from bridges.protocol.messages import Recording, SessionState
+from bridges.protocol.record_lane import RecordLane
+from bridges.serving.detached import expired
+from bridges.serving.gathering import Gathering, rests_s
+from bridges.serving.outbox import AbsentPeer, Outbox
 from bridges.serving.queued_observation import QueuedObservation
+from bridges.serving.rate import Rate
 from games import Action, Frame
 
-RATE_WINDOW = 100
-"""Answers over which a session's rate is measured."""
 MAX_PROBATION = 1000
 """Most answers in passes of its own after the policy failed on a session."""
-RATE_AGE_S = 2.0
-"""A session without an answer for so long has a rate of 0."""
 
 
 class UnknownSessionError(LookupError):
@@ -70,8 +70,8 @@ class Session:
     policy_failures: int = 0
     decode_s: float = 0.0
     """Use of the decoder, see `DecodeTurns`."""
-    answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
-    """Times of the newest answers, in seconds of the monotonic clock."""
+    rate: Rate = field(default_factory=Rate)
+    """Of its answers."""
     reset_due: bool = False
     shown_at: float = float("-inf")
     """Time of the newest picture for consoles, in seconds of the monotonic clock."""
@@ -80,12 +80,16 @@ class Session:
     owner: Owner = "agent"
     agent: int = 0
     """Its number on its connection."""
+    gathering: Gathering | None = None
+    """Of a lockstep game with several agents."""
     step_owner: Owner = "agent"
     """Who owned the player when the newest observation came."""
     resumption: Resumption | None = None
     """Of a session that can be resumed."""
     last_observation: int | None = None
     """Number of the newest observation."""
+    lane: RecordLane | None = None
+    """Of a recording, which no policy plays."""
     attached_at: float = float("-inf")
     """When its connection came, in seconds of the monotonic clock."""
     detached_at: float | None = None
@@ -132,6 +136,8 @@ class Session:
         if not self.lockstep:
             self._replace(lambda old: observation.is_ready or not (old.is_ready or old.is_decoding))
         self.queue.append(observation)
+        if self.gathering is not None:
+            self.gathering.arrived(self.agent, now)
         self.received += 1
         self.last_observation = encoded.number
 
@@ -150,11 +156,14 @@ class Session:
         observation = self.queue[0 if self.lockstep else -1]
         return None if observation.is_ready else observation
 
-    def decoded(self, observation: QueuedObservation, frame: Frame) -> bool:
+    def decoded(
+        self, observation: QueuedObservation, frame: Frame, cameras: Mapping[int, Frame]
+    ) -> bool:
         """Its pixels are there; False where it is not wanted any more."""
         if observation not in self.queue:
             return False
-        observation.is_decoding, observation.frame = False, frame
+        observation.is_decoding = False
+        observation.frame, observation.cameras = frame, cameras
         if not self.lockstep:
             self._replace(lambda old: old.received < observation.received)
         return True
@@ -183,17 +192,17 @@ class Session:
     def detach(self, now: float) -> None:
         """Its connection is lost: keep what must arrive, and nothing that would be late."""
         assert self.resumption is not None
-        self.peer, self.detached_at = _Absent(self.resumption.mailbox), now
+        self.peer, self.detached_at = AbsentPeer(self.resumption.mailbox), now
         if not self.lockstep:
             self.dropped += len(self.queue)
             self.queue.clear()
 
-    def resume(self, peer: Outbox, now: float) -> Resumption:
-        """Go on with another connection."""
-        assert self.resumption is not None
+    def resume(self, peer: Outbox, now: float) -> int | None:
+        """Go on with another connection; returns the number of the newest observation in lockstep."""
         self.peer, self.attached_at, self.detached_at = peer, now, None
-        number = self.last_observation if self.lockstep else None
-        return replace(self.resumption, resumed=True, observation=number)
+        if self.lane is not None:
+            return self.lane.received or None
+        return self.last_observation if self.lockstep else None
 
     def is_late(self, observation: QueuedObservation) -> bool:
         """Whether its answer is worth nothing any more: it was sent over an earlier connection, in realtime."""
@@ -208,11 +217,18 @@ class Session:
         ended = list(self.queue)
         self.queue.clear()
         self.dropped += len(ended)
+        self._settled(len(ended))
         return ended
+
+    def _settled(self, observations: int) -> None:
+        """So many wait no more for their answers."""
+        if self.gathering is not None:
+            self.gathering.settled(self.agent, observations)
 
     def failed(self, *, by_policy: bool) -> None:
         """Count an observation without an answer; each failure of the policy doubles its time in passes of its own."""
         self.failures += 1
+        self._settled(1)
         if by_policy:
             self.policy_failures += 1
             self.probation = min(2 ** (self.policy_failures - 1), MAX_PROBATION)
@@ -220,8 +236,9 @@ class Session:
     def answered(self, now: float) -> None:
         """Count an answer."""
         self.failures = 0
+        self._settled(1)
         self.probation = max(0, self.probation - 1)
-        self.answered_at.append(now)
+        self.rate.count(now)
 
     def take_picture_due(self, now: float, hz: float) -> bool:
         """Whether consoles have had no picture for `1 / hz` seconds; asking settles it."""
@@ -230,16 +247,10 @@ class Session:
         self.shown_at = now
         return True
 
-    def hz(self, now: float) -> float:
-        """Answers per second over the newest ones; 0 after two seconds without one."""
-        times = self.answered_at
-        if len(times) < 2 or now - times[-1] > RATE_AGE_S:
-            return 0.0
-        return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
-
     def state(self, now: float, recording: Recording | None = None) -> SessionState:
         return SessionState(
             session=self.name,
+            role="play" if self.lane is None else "record",
             game=self.player.spec.id,
             title=self.player.spec.title,
             instruction=self.current_instruction,
@@ -248,33 +259,12 @@ class Session:
             episodes=self.episodes,
             successes=self.successes,
             unjudged=self.unjudged,
-            hz=round(self.hz(now), 1),
+            hz=round(self.rate.hz(now), 1),
             dropped=self.dropped,
             owner=self.owner,
             connected=self.detached_at is None,
             recording=recording,
         )
-
-
-class _Absent:
-    """Where messages go while a session has no connection: what must arrive waits in its mailbox."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def send(self, message: Any) -> None:
-        if not isinstance(message, str | bytes):
-            self._mailbox.encode(message)
-
-    def close(self, code: int, reason: str) -> None:
-        pass
-
-
-def new_resumption(hello: Hello) -> Resumption | None:
-    """A key that nobody can guess, and an empty mailbox; None where the hello does not ask, or has several agents."""
-    if not hello.resumable or hello.agents > 1:
-        return None
-    return Resumption(secrets.token_urlsafe(24), Mailbox(lockstep=hello.mode == "lockstep"))
 
 
 @dataclass(eq=False)
@@ -316,31 +306,21 @@ class SessionRegistry:
         others = f"there are {names}" if names else "no game is attached yet"
         raise UnknownSessionError(others if name is None else f"no session {name!r}; {others}")
 
-    def find_resumable(self, key: str) -> Session | None:
-        """The session of a key; all keys are compared, in constant time."""
-        matches = [
+    def find_resumable(self, key: str) -> list[Session]:
+        """The sessions of a key, one for each agent; all keys are compared, in constant time."""
+        return [
             session
             for session in self
             if session.resumption
             and hmac.compare_digest(session.resumption.key.encode(), key.encode())
         ]
-        return matches[0] if matches else None
 
     def take_expired(self, now: float, resume_s: float, most: int) -> list[Session]:
-        """Remove detached sessions whose time is over, and the oldest of more than `most`."""
-        detached = sorted(
-            (session.detached_at, session.name, session)
-            for session in self
-            if session.detached_at is not None
-        )
-        expired = [
-            session
-            for place, (since, _, session) in enumerate(detached)
-            if now - since > resume_s or place < len(detached) - most
-        ]
-        for session in expired:
+        """Remove the detached sessions whose time is over, see `detached.expired`."""
+        ended = expired(self, now, resume_s, most)
+        for session in ended:
             self.remove(session)
-        return expired
+        return ended
 
     @property
     def dropped(self) -> int:
@@ -354,18 +334,27 @@ class SessionRegistry:
         """Observations that wait for a pass."""
         return sum(len(session.queue) for session in self)
 
-    def take_batch(self, *, with_suspect: bool = True) -> list[Work]:
-        """The oldest waiting observation of every session that has one.
+    def take_batch(self, *, with_suspect: bool = True, now: float = inf) -> list[Work]:
+        """The oldest waiting observation of every session that has one, and waits for no other.
 
         Of the sessions on which the policy failed there is at most one, whose observation has waited longest.
         """
-        ready = [session for session in self if session.is_ready]
+        ready = self._ready
+        ready = [s for s, rest_s in zip(ready, rests_s(ready, now), strict=True) if not rest_s]
         suspects = sorted(
             (session for session in ready if session.probation),
             key=lambda session: session.queue[0].received,
         )
         batch = [session for session in ready if not session.probation]
         return [session.take() for session in [*batch, *suspects[:with_suspect]]]
+
+    @property
+    def _ready(self) -> list[Session]:
+        return [session for session in self if session.is_ready]
+
+    def gathering_s(self, now: float) -> list[float]:
+        """For how many seconds sessions wait for others before a pass may take their observations."""
+        return [rest_s for rest_s in rests_s(self._ready, now) if rest_s]
 
     @property
     def suspect_waits(self) -> bool:

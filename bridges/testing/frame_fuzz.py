@@ -40,18 +40,21 @@ def fuzz(frames: int, seed: int) -> dict[str, int]:
 
 def _attached(now: float) -> Connection:
     connection = Connection(ConnectionLimits(), token=None, now=now)
-    connection.receive(json.dumps({"type": "hello", "spec": SPEC}), now)
+    hello = {"type": "hello", "spec": SPEC, "agents": 2, "cameras": 3}
+    connection.receive(json.dumps(hello), now)
     connection.accept(session="a", policy="stub", instruction="", warnings=())
     return connection
 
 
 def _frame(rng: Random) -> bytes:
     original = rng.choice((pictures.small, pictures.small_png))()
-    match rng.randrange(4):
+    match rng.randrange(5):
         case 0:
             return pictures.random_message(rng)
         case 1:
             return pictures.mutated(original, rng)
+        case 2:  # another camera and agent
+            return original[:6] + bytes((rng.randrange(5), rng.randrange(3))) + original[8:]
     return pictures.mutated(original, rng, HEADER.size)
 
 
@@ -62,5 +65,6 @@ def _receive(connection: Connection, data: bytes, now: float) -> int:
         assert isinstance(received, EncodedFrame)
         with contextlib.suppress(FrameError):
             decoded += received.decode().ndim == 3
+            received.decode_cameras()
     connection.data_to_send()
     return decoded

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bridges.errors import PolicyError
+from bridges.listener import Listener
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.connection import Connection
 from bridges.protocol.frames import Codec, pack
@@ -116,12 +117,15 @@ class MemoryClient:
 
 
 def run_dispatcher(
-    play: Callable[[Dispatcher], Awaitable[None]], policy: Any = None, limits: ServerLimits = LIMITS
+    play: Callable[[Dispatcher], Awaitable[None]],
+    policy: Any = None,
+    limits: ServerLimits = LIMITS,
+    listeners: Iterable[Listener] = (),
 ) -> None:
     """Run `play` beside a dispatcher that answers."""
 
     async def run() -> None:
-        bridge = Dispatcher(policy or MirrorPolicy(), limits)
+        bridge = Dispatcher(policy or MirrorPolicy(), limits, listeners)
         bridge.start()
         try:
             await play(bridge)

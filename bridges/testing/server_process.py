@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,7 +55,7 @@ class RunningServer:
 class FifoSessions(SessionRegistry):
     """One observation a pass, the oldest of all sessions."""
 
-    def take_batch(self, *, with_suspect: bool = True) -> list[Work]:
+    def take_batch(self, *, with_suspect: bool = True, now: float = inf) -> list[Work]:
         ready = [session for session in self if session.is_ready]
         return [min(ready, key=lambda session: session.queue[0].received).take()] if ready else []
 

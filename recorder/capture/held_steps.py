@@ -23,6 +23,8 @@ class Picture(Protocol):
     """A picture as it came; `decode` gives RGB (height, width, 3) uint8, or raises `ValueError` for damage."""
 
     @property
+    def number(self) -> int: ...
+    @property
     def payload(self) -> bytes: ...
     def decode(self) -> Frame: ...
 
@@ -104,7 +106,8 @@ class HeldSteps:
         self._items: deque[_HeldStep | Note] = deque()
         self._last: _HeldStep | None = None
         """The step whose outcome is not known yet."""
-        self._count = 0
+        self.count = 0
+        """Steps that wait."""
         self.bytes = 0
         """Bytes of the pictures that wait."""
 
@@ -116,9 +119,9 @@ class HeldSteps:
         step = _HeldStep(index, picture, t_ns, self.owner, is_decided=not self._has_policy)
         self._items.append(step)
         self._last = step
-        self._count += 1
+        self.count += 1
         self.bytes += step.size
-        if self._count > MAX_HELD or self.bytes > self._max_bytes:
+        if self.count > MAX_HELD or self.bytes > self._max_bytes:
             self._give_up(before=index)
 
     def decide(self, index: int, action: Action | None) -> None:
@@ -189,7 +192,7 @@ class HeldSteps:
 
     def _forget(self, step: _HeldStep) -> None:
         self._items.remove(step)
-        self._count -= 1
+        self.count -= 1
         self.bytes -= step.size
 
     def _steps(self) -> Iterator[_HeldStep]:

@@ -3,10 +3,10 @@
 The game's process decides what is recorded: it numbers the steps, puts them into the spool (a file of the capture) and
 writes texts and events itself. All of that is on disk when the call returns, and survives a kill of the game, of the
 recording process or of both. The recording process takes the steps from the spool and encodes them. When the spool
-fills up, the encoder lowers its quality. When it is full, a lockstep game waits; of any other game the step is dropped
-and counted: the next frame's line carries `dropped_before`, and events.jsonl the action. Signals to the process group
-end only the game. When the game ends, also by `kill -9`, the recording process writes what is in the spool and closes
-the capture as "interrupted".
+fills up, the encoder lowers its quality. When it is full, a lockstep or lossless game waits; of any other the step is
+dropped and counted: the next frame's line carries `dropped_before`, and events.jsonl the action. Signals to the
+process group end only the game. When the game ends, also by `kill -9`, the recording process writes what is in the
+spool and closes the capture as "interrupted".
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class LiveRecorder:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._spec: GameSpec = settings["spec"]
-        self._lockstep = settings["info"].clock == "lockstep"
+        self._lossless: bool = settings["lossless"]
+        self._waits = self._lossless or settings["info"].clock == "lockstep"
         self._process = RecordingProcess({
             "root": str(settings["root"].resolve()),
             "spec": self._spec.model_dump(mode="json"),
@@ -87,11 +88,16 @@ class LiveRecorder:
         queue: int = QUEUE,
         disk_needed: int = DISK_NEEDED,
         disk_pause: int = DISK_PAUSE,
+        lossless: bool = False,
     ) -> LiveRecorder:
-        """Start a recording process and a capture under `root`; raises `CaptureError` as `CaptureWriter` does."""
+        """Start a recording process and a capture under `root`; raises `CaptureError` as `CaptureWriter` does.
+
+        `lossless` is for a game that can wait: `step` waits where the queue is full, and raises `DiskFullError`
+        instead of dropping steps.
+        """
         return cls({
             "root": root, "spec": spec, "info": info, "profile": profile, "queue": queue,
-            "disk_needed": disk_needed, "disk_pause": disk_pause,
+            "disk_needed": disk_needed, "disk_pause": disk_pause, "lossless": lossless,
         })  # fmt: skip
 
     def restart(self) -> LiveRecorder:
@@ -133,7 +139,7 @@ class LiveRecorder:
     ) -> int:
         """Record the game's next frame and the action active after it; returns the step's number.
 
-        Returns at once, unless the game is a lockstep one and the queue is full.
+        Returns at once, unless the queue is full and the game is a lockstep or a lossless one.
         """
         if frame.shape != self._spec.frame.shape or frame.dtype != np.uint8:
             raise CaptureError(
@@ -153,6 +159,10 @@ class LiveRecorder:
         }
         self._hear()
         if self._disk_is_full():
+            if self._lossless:
+                raise DiskFullError(
+                    f"{self.folder.parent}: the disk is nearly full, make room first"
+                )
             self._drop()
         elif self._has_room():
             self._put(frame, values)
@@ -173,7 +183,7 @@ class LiveRecorder:
         try:
             self._spool.put(frame, values)
         except DiskFullError:
-            if self._lockstep:
+            if self._waits:
                 raise
             self._guard.paused = True  # until the disk is looked at again
             self._drop()
@@ -188,7 +198,7 @@ class LiveRecorder:
 
     def _has_room(self) -> bool:
         while self.queued >= self._spool.slots:
-            if not self._lockstep:
+            if not self._waits:
                 return False
             self._hear(wait=True)
         return True

@@ -2,95 +2,53 @@
 
 It listens to a server's sessions by shape (`on_attach`, `on_observation`, …), in a thread of its own. A realtime game's
 steps are encoded by another process; a lockstep game, which may play many short episodes as fast as it can, is written
-in this one.
+in this one. A game without a policy is a recording: nothing of it is dropped but what cannot be written, and each of
+its episodes has a tally that the game can compare with its own.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from games import Action, Frame, GameSpec
+from games import Frame, GameSpec
 from games.resize import resize_frame
-from recorder.capture.held_steps import HeldSteps, Picture, PlayedStep, Report
+from recorder.capture.episode_tally import EndedEpisode, EpisodeTally
+from recorder.capture.held_steps import HeldSteps, Picture, PlayedStep
 from recorder.capture.live import LiveRecorder
+from recorder.capture.session_events import Attached, Decision, Event, Observation
 from recorder.capture.writer import CaptureWriter
 from recorder.format.manifest import CaptureError, CaptureInfo, DiskFullError, Style
 
 log = logging.getLogger("iafm.record")
 Capture = LiveRecorder | CaptureWriter
+ENDED = 256
+"""Newest ended episodes that are remembered: many more than can end before somebody asks."""
+EARLY = 256
+"""Words between two episodes that wait for the next one."""
 STYLES: dict[str, Style] = {"instruct": "instruction", "correct": "correction", "say": "thought"}
 
 
-class Attached(Protocol):
-    """A game that has attached; without a policy a person plays."""
-
-    @property
-    def spec(self) -> GameSpec: ...
-    @property
-    def lockstep(self) -> bool: ...
-    @property
-    def policy(self) -> str | None: ...
-    @property
-    def owner(self) -> str: ...
-
-
-class StepReport(Report, Protocol):
-    """What a picture says beside its pixels."""
-
-    @property
-    def score(self) -> float | None: ...
-    @property
-    def state(self) -> dict[str, Any] | None: ...
-
-
-class Observation(Protocol):
-    """A picture of a session; None where there was no room for it."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def picture(self) -> Picture | None: ...
-    @property
-    def report(self) -> StepReport: ...
-    @property
-    def instruction(self) -> str: ...
-    @property
-    def t_ns(self) -> int: ...
-
-
-class Decision(Protocol):
-    """The policy's answer."""
-
-    @property
-    def action(self) -> Action: ...
-
-
-class Event(Report, Protocol):
-    """A reward, or the end of an episode."""
-
-    @property
-    def score(self) -> float | None: ...
-    @property
-    def terminated(self) -> bool: ...
-    @property
-    def truncated(self) -> bool: ...
-    @property
-    def success(self) -> bool | None: ...
-    @property
-    def task(self) -> str: ...
-
-
 class Recorded(NamedTuple):
-    """What was recorded of a session so far."""
+    """What was recorded of a session so far.
 
-    episodes: int
-    steps: int
-    dropped: int
+    The first `pictures` of its pictures are done with. `ended` are the newest ended episodes of a recording, `endings`
+    all of them. `problems` counts what could not be recorded, and `problem` is the newest, in words for the game.
+    """
+
+    episodes: int = 0
+    steps: int = 0
+    dropped: int = 0
+    pictures: int = 0
+    endings: int = 0
+    ended: tuple[EndedEpisode, ...] = ()
+    problems: int = 0
+    problem: str = ""
 
 
 def create_capture(root: Path, spec: GameSpec, info: CaptureInfo) -> Capture:
@@ -99,13 +57,25 @@ def create_capture(root: Path, spec: GameSpec, info: CaptureInfo) -> Capture:
     return create(root, spec, info)
 
 
+def create_lossless(root: Path, spec: GameSpec, info: CaptureInfo) -> Capture:
+    """As `create_capture`, of a game that can wait: no step is dropped."""
+    if info.clock == "lockstep":
+        return CaptureWriter.create(root, spec, info, stop_when_full=True)
+    return LiveRecorder.create(root, spec, info, lossless=True)
+
+
 CreateCapture = Callable[[Path, GameSpec, CaptureInfo], Capture]
 
 
 class Tap:
-    """Records all sessions of a server under `root`; its methods are called by one thread, `recorded` by any."""
+    """Records all sessions of a server under `root`; its methods are called by one thread, `recorded` by any.
 
-    def __init__(self, root: Path, create: CreateCapture = create_capture) -> None:
+    `create` makes the captures; None is `create_lossless` for recordings, `create_capture` for other games.
+    """
+
+    records = True
+
+    def __init__(self, root: Path, create: CreateCapture | None = None) -> None:
         self._root, self._create = root, create
         self._sessions: dict[str, SessionTap] = {}
 
@@ -160,15 +130,21 @@ class Tap:
 class SessionTap:
     """One session: the steps that are not complete yet, and the capture of the episode under way."""
 
-    def __init__(self, root: Path, attached: Attached, create: CreateCapture) -> None:
+    def __init__(self, root: Path, attached: Attached, create: CreateCapture | None) -> None:
         spec = attached.spec
-        self._root, self._attached, self._create = root, attached, create
+        self._is_recording = attached.policy is None
+        self._root, self._attached = root, attached
+        self._create = create or (create_lossless if self._is_recording else create_capture)
         self.held = HeldSteps(
             spec.null_action(),
             attached.owner if attached.policy else "human",
             has_policy=attached.policy is not None,
         )
-        self.recorded = Recorded(0, 0, 0)
+        self.recorded = Recorded()
+        self._tally = EpisodeTally()
+        self._seen = 0
+        """Pictures so far."""
+        self._early: deque[Callable[[Capture], object]] = deque(maxlen=EARLY)
         self._capture: Capture | None = None
         self._info = CaptureInfo()
         self._written = 0
@@ -182,7 +158,10 @@ class SessionTap:
         if not self._in_episode:
             self._begin(observation.instruction)
         self._note_state(report.score, report.state)
+        if self._is_recording and observation.picture is not None:
+            self._tally.add_picture(observation.picture.payload)
         self.held.observe(observation.index, observation.picture, report, observation.t_ns)
+        self._seen += 1
         self._write_ready()
 
     def decide(self, index: int, decision: Decision | None) -> None:
@@ -190,18 +169,18 @@ class SessionTap:
         self._write_ready()
 
     def text(self, kind: str, text: str, source: str) -> None:
-        """Words; what comes between two episodes is not recorded: an instruction is in the next one's header."""
-        if not self._in_episode:
-            return
+        """Words; those between two episodes belong to the next, whose header has the instruction."""
         t_ns = time.monotonic_ns()
         if kind in STYLES:
             by = "game" if (kind, source) == ("instruct", "game") else "human_live"
-            self._note(
-                lambda capture: capture.text(style=STYLES[kind], text=text, source=by, t0_ns=t_ns)
-            )
+            write = partial(_write_text, style=STYLES[kind], text=text, source=by, t0_ns=t_ns)
         else:
-            self._note(lambda capture: capture.event(kind, text=text, source=source))
-        self._write_ready()
+            write = partial(_write_event, kind=kind, text=text, source=source)
+        if self._in_episode:
+            self._note(write)
+            self._write_ready()
+        elif kind in STYLES and kind != "instruct":
+            self._early.append(write)
 
     def event(self, event: Event) -> None:
         """A reward, or the end of the episode."""
@@ -214,6 +193,10 @@ class SessionTap:
         self.held.end(event)
         self._write_ready()
         self._close(success=event.success, task=event.task)
+        if self._is_recording:
+            now = self.recorded
+            ended = (*now.ended[1 - ENDED :], self._tally.ended())
+            self.recorded = now._replace(ended=ended, endings=now.endings + 1)
 
     def lose(self) -> None:
         """The connection is lost: at least one step is missing before the next picture."""
@@ -245,7 +228,7 @@ class SessionTap:
 
     def _begin(self, instruction: str) -> None:
         attached = self._attached
-        self._in_episode, self._may_restart = True, True
+        self._in_episode, self._may_restart, self._tally = True, True, EpisodeTally()
         self._info = CaptureInfo(
             instruction=instruction,
             actor="human" if self.held.owner == "human" else "agent",
@@ -253,6 +236,8 @@ class SessionTap:
             clock="lockstep" if attached.lockstep else "wallclock",
         )
         self._open()
+        while self._early:
+            self._note(self._early.popleft())
 
     def _open(self) -> None:
         self._written = 0
@@ -261,14 +246,18 @@ class SessionTap:
         except (CaptureError, OSError) as error:
             log.error("an episode of %s is not recorded: %s", self._attached.spec.id, error)
             self._capture = None
+            self._fail(error)
 
     def _write_ready(self) -> None:
         for step in self.held.ready():
             frame = _frame_of(step.picture, self._attached.spec)
+            if frame is None and step.picture is not None:
+                self._note_problem(f"picture {step.picture.number} does not decode")
             if step.action is None or frame is None:
                 self._drop(1)
             else:
                 self._write(partial(self._step, step=step, frame=frame))
+        self._count()
 
     def _step(self, capture: Capture, step: PlayedStep, frame: Frame) -> None:
         assert step.action is not None
@@ -303,6 +292,7 @@ class SessionTap:
                 return
         except CaptureError as error:
             log.error("recording of %s broke off: %s", self._attached.spec.id, error)
+            self._fail(error)
             self._close(interrupted=True)
             self._in_episode = True
             if self._may_restart and not isinstance(error, DiskFullError):
@@ -321,14 +311,45 @@ class SessionTap:
             if not self._written:
                 capture.discard()
                 return
+            self._tally.name = capture.folder.name
             capture.close(success=success, task=task, interrupted=interrupted)
         except CaptureError as error:
             log.error("%s was not finished: %s", capture.folder, error)
+            self._fail(error)
         self._count(episodes=1)
+
+    def _fail(self, error: Exception) -> None:
+        """Something cannot be written; the game hears no paths of this machine."""
+        is_full = isinstance(error, DiskFullError)
+        self._note_problem(
+            "the server's disk is full"
+            if is_full
+            else "the recorder failed: the server's log says how"
+        )
+
+    def _note_problem(self, reason: str) -> None:
+        self._tally.fail(reason)
+        now = self.recorded
+        self.recorded = now._replace(problems=now.problems + 1, problem=reason)
 
     def _count(self, *, episodes: int = 0, steps: int = 0, dropped: int = 0) -> None:
         now = self.recorded
-        self.recorded = Recorded(now.episodes + episodes, now.steps + steps, now.dropped + dropped)
+        self._tally.steps += steps
+        self._tally.dropped += dropped
+        self.recorded = now._replace(
+            episodes=now.episodes + episodes,
+            steps=now.steps + steps,
+            dropped=now.dropped + dropped,
+            pictures=self._seen - self.held.count,
+        )
+
+
+def _write_text(capture: Capture, **values: Any) -> None:
+    capture.text(**values)
+
+
+def _write_event(capture: Capture, kind: str, **values: Any) -> None:
+    capture.event(kind, **values)
 
 
 def _frame_of(picture: Picture | None, spec: GameSpec) -> Frame | None:

@@ -7,13 +7,14 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as raw_connect
 from websockets.sync.server import ServerConnection, serve
 
-from bridges.client import ask, connect, instruct, watch
-from bridges.errors import BridgeError
+from bridges.client import connect
+from bridges.console_client import ask, instruct, watch
+from bridges.errors import BridgeError, DisconnectedError
 from bridges.play import Start, play
 from bridges.protocol.messages import (
     Act,
@@ -267,3 +268,12 @@ def test_tokens_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixture) ->
     assert records
     assert not [record for record in records if secret in record.getMessage()]
     assert secret not in repr(Hello(token=secret))
+
+
+def test_a_connection_that_is_lost_while_it_opens_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise ConnectionClosedError(None, None)
+
+    monkeypatch.setattr("bridges.connection.connect", lose)
+    with pytest.raises(DisconnectedError, match=r"no server at .*: no close frame"):
+        connect("ws://127.0.0.1:1/v1", SPEC)

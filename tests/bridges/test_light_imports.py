@@ -13,7 +13,10 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["bridges.client", "bridges.play"])
+@pytest.mark.parametrize(
+    "module",
+    ["bridges.client", "bridges.async_client", "bridges.play", "bridges.record_client"],
+)
 def test_a_game_loads_no_server_and_no_model(module: str) -> None:
     loaded = loaded_by(module)
     assert module in loaded

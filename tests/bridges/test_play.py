@@ -8,9 +8,10 @@ import pytest
 from gymnasium import spaces
 from websockets.sync.client import connect as raw_connect
 
+from bridges.listener import Observation as Observed
 from bridges.play import Start, play
-from bridges.policy import Decision, PolicyRequest
-from bridges.protocol.messages import Act, Hello, Instruct, from_server
+from bridges.policy import Decision, PlannedAction, PolicyRequest
+from bridges.protocol.messages import Act, Control, Event, Hello, Instruct, from_server
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Action, FrameSize, GameSpec, action_space, observation_space
@@ -123,3 +124,91 @@ def test_a_stopped_rollout_has_no_verdict() -> None:
         )
     assert (report.episodes, report.steps) == (0, 3)
     assert report.first_action_s is not None
+
+
+class Counter(Lamp):
+    """An environment whose picture is the number of the step, and which remembers what was done in each."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(lit_after=10**9)
+        self.steps, self.actions = steps, list[Action]()
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self.actions.append(action)
+        ends = len(self.actions) == self.steps
+        return self.observe(), 0.0, ends, False, {"task": "count", "success": ends}
+
+    def observe(self) -> Observation:
+        frame = np.full(SPEC.frame.shape, len(self.actions), np.uint8)
+        return {"frame": frame, "instruction": "count"}
+
+
+class Forgetful(RandomPolicy):
+    """Presses "on" and plans "off"; has no answer for every third picture, and keeps what it hears of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.executed: dict[int, Action | None] = {}
+        """By the number of steps before a picture."""
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        (request,) = requests
+        step = int(request.frame[0, 0, 0])
+        self.executed[step] = request.executed
+        if step % 3 == 0:
+            raise RuntimeError("a bad moment")
+        plan = (PlannedAction(action={"off": 1}, words="off"),)
+        return [Decision(action={"on": 1}, words="on", probability=1, later=plan)]
+
+
+class Reports:
+    """A listener that keeps what the game said of each step."""
+
+    def __init__(self) -> None:
+        self.executed: list[Action | None] = []
+
+    def on_observation(self, session: str, observation: Observed) -> None:
+        self.executed.append(observation.report.executed)
+
+    def on_event(self, session: str, event: Event) -> None:
+        self.executed.append(event.executed)
+
+    def recorded(self, session: str) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: None
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "realtime"])
+def test_the_policy_hears_what_was_played_instead_of_its_answer(mode: str) -> None:
+    env, policy, reports = Counter(steps=12), Forgetful(), Reports()
+    with background_server(policy, listeners=[reports]) as server:
+        play(env, server.url, [Start(0)], mode=mode, pace_hz=100)
+    decided = SPEC.normalize({"on": 1})
+    (first, *reported) = reports.executed
+    assert first is None
+    assert [executed or decided for executed in reported] == env.actions
+    assert reported[0] == SPEC.null_action()  # there is no answer to the first picture
+    if mode == "lockstep":
+        assert [policy.executed[step] for step in (1, 2)] == [SPEC.null_action(), None]
+    for step, heard in policy.executed.items():
+        assert heard == reports.executed[step]
+
+
+def test_the_policy_hears_what_was_played_while_a_person_owns_the_player() -> None:
+    reports, steps = Reports(), list[Act | None]()
+
+    def on_step(act: Act | None, info: dict[str, Any]) -> None:
+        steps.append(act)
+        if len(steps) == 2:
+            with raw_connect(server.url) as console:
+                console.send(Hello(role="query").model_dump_json())
+                console.send(Control(owner="human").model_dump_json())
+                while not isinstance(from_server(str(console.recv())), Control):
+                    pass
+
+    with background_server(Parrot(), listeners=[reports]) as server:
+        play(Lamp(lit_after=4), server.url, [Start(0)], on_step=on_step)
+    on = SPEC.normalize({"on": 1})
+    assert reports.executed == [None, None, None, on, on]

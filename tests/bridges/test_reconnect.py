@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridges.client import BridgeClient, connect, watch
+from bridges.client import BridgeClient, connect
 from bridges.connection import open_connection
+from bridges.console_client import watch
 from bridges.errors import AnswerError, BridgeError
 from bridges.play import Start, play
 from bridges.policy import Decision, PolicyRequest, PolicySession

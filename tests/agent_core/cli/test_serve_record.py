@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from bridges.client import connect, watch
+from bridges.client import connect
+from bridges.console_client import watch
 from bridges.protocol.messages import Recording, State
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridges.protocol.backoff import Backoff, is_final
+from bridges.errors import BridgeError, DisconnectedError
+from bridges.protocol.backoff import SHORT_S, Backoff, Retries, is_final
 
 
 def test_delays_double_up_to_the_cap_and_jitter_shortens_them() -> None:
@@ -30,3 +31,36 @@ def test_another_try_may_help(code: int | None) -> None:
 def test_a_full_server_is_tried_again_and_a_budget_is_kept() -> None:
     assert not is_final(4429, welcomed=False)
     assert is_final(4429, welcomed=True)
+
+
+LOST = DisconnectedError("lost")
+
+
+def test_a_connection_that_lasted_begins_the_backoff_anew() -> None:
+    retries = Retries(Backoff(first_s=1, cap_s=100))
+    ended = DisconnectedError("ended", 1001)
+    retries.opened(0)
+    retries.lost(ended, 1)
+    assert [retries.next_delay_s(1) for _ in range(3)] == [1, 2, 4]
+    retries.opened(10)
+    retries.lost(ended, 10 + SHORT_S)  # which was short
+    assert retries.next_delay_s(0.5) == 4
+    retries.opened(20)
+    retries.lost(ended, 21 + SHORT_S)
+    assert retries.next_delay_s(1) == 1
+    retries.lost(LOST, 30)
+    assert retries.next_delay_s(1) == 1
+
+
+def test_tries_end_with_the_patience_or_a_final_close() -> None:
+    retries = Retries(Backoff(patience_s=10))
+    retries.lost(LOST, 5)
+    retries.failed(LOST, 14)
+    assert retries.waited_s(14) == 9
+    with pytest.raises(BridgeError, match=r"^no connection for 10 s: lost$"):
+        retries.failed(LOST, 15)
+    for ends in (retries.failed, retries.lost):
+        with pytest.raises(DisconnectedError, match="wrong token"):
+            ends(DisconnectedError("wrong token", 4401), 6)
+    with pytest.raises(DisconnectedError, match="lost"):
+        Retries(Backoff(patience_s=0)).lost(LOST, 0)

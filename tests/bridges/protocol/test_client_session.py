@@ -75,8 +75,8 @@ def test_the_first_hello_asks_for_a_key_and_a_later_one_gives_it() -> None:
     session.disconnected()
     hello = session.hello()
     assert (hello.resume, hello.received, hello.instruction) == ("key", 4, "dig")
-    assert session.instruction == "chop"  # a console's, which the server keeps
-    assert (hello.owner, session.owner) == ("human", "human")
+    assert session.agents[0].instruction == "chop"  # a console's, which the server keeps
+    assert (hello.owner, session.agents[0].owner) == ("human", "human")
 
 
 def test_texts_wait_for_their_acknowledgement_and_are_sent_again() -> None:
@@ -91,7 +91,7 @@ def test_texts_wait_for_their_acknowledgement_and_are_sent_again() -> None:
     assert not session.has_data_to_send
     session.connected(welcome(resumed=True, received=2))
     assert sent(session) == [(3, "instruct", "c"), (4, "instruct", "d")]
-    assert session.instruction == "d"
+    assert session.agents[0].instruction == "d"
 
 
 def test_to_a_new_session_all_that_waits_is_sent_with_new_numbers() -> None:
@@ -115,7 +115,7 @@ def test_a_numbered_message_counts_once_and_is_acknowledged() -> None:
     session = attached()
     assert hear(session, Instruct(text="a"), seq=1) is not None
     assert hear(session, Instruct(text="b"), seq=1) is None
-    assert session.instruction == "a"
+    assert session.agents[0].instruction == "a"
     assert sent(session) == [(None, "ack", 1)]
 
 
@@ -150,38 +150,38 @@ def test_in_realtime_nothing_of_the_past_counts() -> None:
     session.observe(b"1", 0, awaited=True)
     session.observe(b"2", 0)
     hear(session, act(1), now=0)
-    assert session.action_due(0) is not None
+    assert session.agents[0].action_due(0) is not None
     session.observe(b"3", 0, awaited=True)
     session.data_to_send()
     session.disconnected()
-    assert session.action_due(0) is None
-    assert isinstance(session.take_act(1), Act)
-    lost = session.take_act(3)
+    assert session.agents[0].action_due(0) is None
+    assert isinstance(session.agents[0].take_act(1), Act)
+    lost = session.agents[0].take_act(3)
     assert isinstance(lost, AnswerError)
     assert lost.code == "connection_lost"
     session.observe(b"4", 0, awaited=True)
-    assert isinstance(session.take_act(4), AnswerError)
+    assert isinstance(session.agents[0].take_act(4), AnswerError)
     session.connected(welcome(resumed=True))
     assert sent(session) == []
     hear(session, act(3), now=0)
-    assert session.action_due(0) is None
+    assert session.agents[0].action_due(0) is None
     session.observe(b"5", 0)
     hear(session, act(5), now=0)
-    assert session.action_due(0) == act(5)
+    assert session.agents[0].action_due(0) == act(5)
 
 
 def test_the_keys_are_released_at_once_and_after_the_valid_time() -> None:
     session = attached("lockstep")
     session.observe(b"", 0)
     hear(session, act(1, step_ms=10, later=[PlannedAction(action={"a": 1}, words="a")]), now=0.005)
-    due = session.action_due(0.012)
+    due = session.agents[0].action_due(0.012)
     assert due is not None
     assert due.words == "a"
-    assert session.action_due(0.104) is not None
-    assert session.action_due(0.106) is None
-    assert session.action_due(0.1) is not None
+    assert session.agents[0].action_due(0.104) is not None
+    assert session.agents[0].action_due(0.106) is None
+    assert session.agents[0].action_due(0.1) is not None
     session.disconnected()
-    assert session.action_due(0.1) is None
+    assert session.agents[0].action_due(0.1) is None
 
 
 @pytest.mark.parametrize("code", ["policy_failed", "episode_over", "too_many", "bad_picture", "x"])
@@ -191,19 +191,19 @@ def test_an_error_belongs_to_its_picture(code: str) -> None:
         session.observe(data, 0, awaited=True)
     error = ErrorMessage(code=code, message="no", hint="wait", observation=1)
     assert hear(session, error) == error
-    problem = session.take_act(1)
+    problem = session.agents[0].take_act(1)
     assert isinstance(problem, AnswerError)
     assert (str(problem), problem.code) == ("no; wait", code)
-    assert session.take_act(2) is None
+    assert session.agents[0].take_act(2) is None
     hear(session, act(2))
-    assert session.take_act(2) == act(2)
+    assert session.agents[0].take_act(2) == act(2)
 
 
 def test_a_remark_about_a_picture_is_not_its_answer() -> None:
     session = attached("lockstep")
     session.observe(b"1", 0, awaited=True)
     assert hear(session, ErrorMessage(code="bad_report", message="no", observation=1))
-    assert session.take_act(1) is None
+    assert session.agents[0].take_act(1) is None
 
 
 def test_an_answer_belongs_to_its_query() -> None:
@@ -226,7 +226,7 @@ def test_after_an_episode_answers_to_its_pictures_are_ignored() -> None:
     session.observe(b"1", 0)
     session.send(Event(terminated=True))
     hear(session, act(1))
-    assert session.action_due(0) is None
+    assert session.agents[0].action_due(0) is None
 
 
 def test_what_waits_is_bounded() -> None:

@@ -20,11 +20,9 @@ JPEG = cv2.imencode(".jpg", FRAME[..., ::-1])[1].tobytes()
 PNG = cv2.imencode(".png", FRAME[..., ::-1])[1].tobytes()
 
 
-def message(
-    codec: int, payload: bytes, size: tuple[int, int] = (30, 20), reserved: int = 0
-) -> bytes:
+def message(codec: int, payload: bytes, size: tuple[int, int] = (30, 20)) -> bytes:
     """A binary message with a picture of a size (width, height)."""
-    return frames.HEADER.pack(b"IAFM", 1, codec, reserved, *size, 1, 0, 0, len(payload)) + payload
+    return frames.HEADER.pack(b"IAFM", 1, codec, 0, *size, 1, 0, 0, len(payload)) + payload
 
 
 def decode(codec: int, payload: bytes, size: tuple[int, int] = (30, 20)) -> Frame:
@@ -93,17 +91,10 @@ def test_a_spec_above_the_limit_is_named_with_the_way_out() -> None:
 # --- header ---
 
 
-def test_camera_numbers_are_reserved() -> None:
-    with pytest.raises(
-        FrameError, match=r"byte 6 \(camera\) is 0 in this version, got 3"
-    ) as caught:
-        unpack(message(Codec.RGB, FRAME.tobytes(), reserved=0x0703))
-    assert caught.value.code == 4400
-
-
-@pytest.mark.parametrize("agent", [0, 1, 255])
-def test_a_picture_says_whose_it_is(agent: int) -> None:
-    assert unpack(pack(FRAME, 1, 0, agent=agent)).agent == agent
+@pytest.mark.parametrize(("agent", "camera"), [(0, 0), (1, 0), (0, 1), (7, 3), (255, 255)])
+def test_a_picture_says_whose_it_is_and_of_which_camera(agent: int, camera: int) -> None:
+    encoded = unpack(pack(FRAME, 1, 0, agent=agent, camera=camera))
+    assert (encoded.agent, encoded.camera) == (agent, camera)
 
 
 @pytest.mark.parametrize("codec", [7, 127, 128 + 7, 255])

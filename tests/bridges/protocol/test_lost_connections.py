@@ -1,4 +1,4 @@
-"""Lost connections: both sides of a lockstep session, cut anywhere, lose no text and no picture and double none."""
+"""Lost connections: both sides of lockstep sessions, cut anywhere, lose no text and no picture and double none."""
 
 import json
 from dataclasses import replace
@@ -32,14 +32,15 @@ LATENCY = Latency(queue_ms=0, infer_ms=0, age_ms=0)
 class Wire:
     """A client session and a server's connection, and what is on its way between them."""
 
-    def __init__(self) -> None:
-        self.client = ClientSession(Hello(spec=SPEC, mode="lockstep"))
+    def __init__(self, agents: int) -> None:
+        self.agents = range(agents)
+        self.client = ClientSession(Hello(spec=SPEC, mode="lockstep", agents=agents, cameras=2))
         self.resumption = Resumption("key", Mailbox(lockstep=True))
-        self.pictures: list[int] = []
-        self.unanswered: list[int] = []
+        self.pictures: list[list[int]] = [[] for _ in self.agents]
+        self.unanswered: list[EncodedFrame] = []
         self.to_server: list[str] = []
         self.to_client: list[str] = []
-        self.answered: list[int] = []
+        self.answered: list[list[int]] = [[] for _ in self.agents]
         self.texts = 0
         self.sent = {"client": 0, "server": 0}
         self.open(resumed=False)
@@ -48,8 +49,8 @@ class Wire:
         """A new connection, up to its welcome."""
         self.connection = Connection(ConnectionLimits(), token=None, now=0)
         assert self.connection.receive(self.client.hello().model_dump_json(), 0)
-        observation = self.pictures[-1] if self.pictures else None
-        resume = replace(self.resumption, resumed=resumed, observation=observation)
+        observations = tuple(numbers[-1] if numbers else None for numbers in self.pictures)
+        resume = replace(self.resumption, resumed=resumed, observations=observations)
         self.connection.accept(session="a", policy="p", instruction="", warnings=(), resume=resume)
         welcome, *self.down = self.connection.data_to_send()
         message = from_server(str(welcome))
@@ -72,7 +73,7 @@ class Wire:
                 self.sent["server"] += 1
             case "picture":
                 if len(self.client._waiting) < 10:
-                    self.client.observe(pack_frame(PIXELS, self.client.number + 1, 0), 0)
+                    self.observe(len(self.client._waiting) % len(self.agents))
             case "answer" if self.unanswered:
                 self.connection.send(answer(self.unanswered.pop(0)))
             case "up" if self.up:
@@ -85,11 +86,19 @@ class Wire:
         self.up += self.client.data_to_send()
         self.down += self.connection.data_to_send()
 
+    def observe(self, agent: int) -> None:
+        number = self.client.agents[agent].number + 1
+        other, first = (
+            pack_frame(PIXELS, number, 0, agent=agent, camera=camera) for camera in (1, 0)
+        )
+        self.client.observe(first, 0, agent=agent, cameras=[other])
+
     def receive(self, data: Any) -> None:
         for message in self.connection.receive(data, 0):
             if isinstance(message, EncodedFrame):
-                self.pictures.append(message.number)
-                self.unanswered.append(message.number)
+                assert set(message.cameras) == {1}
+                self.pictures[message.agent].append(message.number)
+                self.unanswered.append(message)
             elif isinstance(message, Say):
                 self.to_server.append(message.text)
 
@@ -97,8 +106,8 @@ class Wire:
         match self.client.receive(text, 0):
             case Instruct(text=words):
                 self.to_client.append(words)
-            case Act(observation=number):
-                self.answered.append(number)
+            case Act(observation=number, agent=agent):
+                self.answered[agent].append(number)
 
     def settle(self) -> None:
         """Deliver all that is on its way, and answer all."""
@@ -107,16 +116,17 @@ class Wire:
                 self.step(step)
 
 
-def answer(number: int) -> Act:
+def answer(picture: EncodedFrame) -> Act:
     return Act(
-        action={}, words="", probability=1, session="a", observation=number, valid_ms=1, latency=LATENCY
+        action={}, words="", probability=1, session="a", observation=picture.number, agent=picture.agent, valid_ms=1,
+        latency=LATENCY,
     )  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(STEPS), max_size=120))
-def test_nothing_is_lost_or_doubled(steps: list[str]) -> None:
-    wire = Wire()
+@given(st.integers(1, 3), st.lists(st.sampled_from(STEPS), max_size=120))
+def test_nothing_is_lost_or_doubled(agents: int, steps: list[str]) -> None:
+    wire = Wire(agents)
     for step in steps:
         wire.step(step)
     wire.cut()
@@ -124,7 +134,10 @@ def test_nothing_is_lost_or_doubled(steps: list[str]) -> None:
     wire.settle()
     assert wire.to_server == [str(n) for n in range(wire.sent["client"])]
     assert wire.to_client == [str(n) for n in range(wire.sent["server"])]
-    assert wire.pictures == list(range(1, wire.client.number + 1))
-    assert sorted(wire.answered) == wire.pictures
+    for agent, pictures, answered in zip(
+        wire.client.agents, wire.pictures, wire.answered, strict=True
+    ):
+        assert pictures == list(range(1, agent.number + 1))
+        assert sorted(answered) == pictures
     assert not wire.client.waiting_texts
     assert json.loads(wire.client.hello().model_dump_json())["resume"] == "key"

@@ -11,8 +11,9 @@ import pytest
 import bridges
 from bridges.protocol import act as acts
 from bridges.protocol.connection import MAX_REASON
-from bridges.protocol.fields import MAX_AGENTS, Owner
+from bridges.protocol.fields import MAX_AGENTS, MAX_CAMERAS, Owner
 from bridges.protocol.frames import MAX_META, MAX_PIXELS, pack
+from bridges.protocol.mailbox import CAPACITY
 from bridges.protocol.messages import (
     MAX_DEPTH,
     MAX_MESSAGE,
@@ -24,6 +25,7 @@ from bridges.protocol.messages import (
 )
 from bridges.protocol.schema import schema
 from bridges.protocol.step_report import MAX_STATE, StepReport, read_report
+from bridges.serving.gathering import GATHER_S
 from bridges.serving.limits import ServerLimits
 
 TEXT = Path(bridges.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -108,6 +110,7 @@ def test_the_limits_are_the_codes() -> None:
     ):
         assert figure in TEXT
     limits = ServerLimits()
+    window = limits.record_window
     budgets = (limits.texts, limits.pictures, limits.control_frames, limits.mistakes)
     assert {budget.burst_s for budget in budgets} == {2}
     for figure in (
@@ -131,11 +134,18 @@ def test_the_limits_are_the_codes() -> None:
         f"cut off after {limits.close_s:.0f} second",
         f"above {limits.watch_pixels} pixels",
         f"nothing done for {limits.stuck_s:.0f} s",
+        f"At most {window.pictures} pictures or {window.size >> 20} MiB of them are under way",
+        f"credit for {window.pictures} pictures",
     ):
         assert figure in PROSE
     assert f"{limits.connections} connections" in TEXT
     assert f"at most {limits.sessions} agents at once" in PROSE
     assert f"1 to {MAX_AGENTS} players" in PROSE
+    assert f"1 to {MAX_CAMERAS} pictures of one moment" in PROSE
+    assert f"at most {limits.max_in_flight_bytes >> 20} MiB together (4413)" in PROSE
+    assert f"at most {limits.detached} agents without a connection" in PROSE
+    assert f"at most {CAPACITY} for each agent" in PROSE
+    assert f"waits for the others, at most {1000 * GATHER_S:.0f} ms" in PROSE
     assert f"above {MAX_MESSAGE >> 20} MiB" in TEXT
     assert f"within {limits.hello_timeout_s:.0f} s" in TEXT
     assert f"at most {limits.watch_hz:.0f} a second" in PROSE

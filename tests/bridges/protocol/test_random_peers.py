@@ -16,10 +16,12 @@ from hypothesis.stateful import (
 
 from bridges.protocol.connection import Connection, ConnectionState, Received
 from bridges.protocol.decision import Latency
-from bridges.protocol.frames import Codec, EncodedFrame, pack
+from bridges.protocol.frames import Codec, EncodedFrame, pack, with_number
 from bridges.protocol.lanes import Budget
 from bridges.protocol.limits import ConnectionLimits
+from bridges.protocol.mailbox import Mailbox, Resumption
 from bridges.protocol.messages import (
+    MAX_MESSAGE,
     Act,
     Answer,
     Control,
@@ -34,6 +36,7 @@ from bridges.protocol.messages import (
     Welcome,
     from_server,
 )
+from bridges.protocol.record_lane import RecordLane, RecordWindow
 from games.voxel import SPEC
 
 BUDGET = Budget(messages_per_s=1, bytes_per_s=1 << 20, burst_s=4)
@@ -41,11 +44,15 @@ LIMITS = ConnectionLimits(
     pictures=BUDGET, texts=BUDGET, mistakes=BUDGET, control_frames=BUDGET, max_in_flight=3,
     max_queries=2, unread_s=2,
 )  # fmt: skip
+WINDOW = RecordWindow(pictures=3, size=2 * MAX_MESSAGE)
 HELLO = {"type": "hello", "token": "right", "spec": SPEC.model_dump(mode="json")}
 PICTURES = [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, codec) for codec in (Codec.RGB, Codec.JPEG)]
 REPORTS = ['{"executed":{"jump":1}}', '{"input":{"jmp":1},"reward":1}', "{", '{"state":[]}']
 PICTURES += [pack(np.zeros((2, 3, 3), np.uint8), 1, 0, meta=report.encode()) for report in REPORTS]
-PICTURES.append(pack(np.zeros((2, 3, 3), np.uint8), 1, 0, agent=1))
+PICTURES += [
+    pack(np.zeros((2, 3, 3), np.uint8), number, 0, agent=agent, camera=camera)
+    for number, agent, camera in ((1, 1, 0), (1, 0, 1), (2, 0, 1), (1, 0, 3))
+]
 KNOWN = [
     "hello", "instruct", "event", "subscribe", "query", "bye", "act", "welcome", "x", "control", "correct", "say",
     "clock",
@@ -57,6 +64,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 FIELDS = st.sampled_from([
     "text", "session", "id", "kind", "version", "terminated", "spec", "role", "owner", "t0", "executed", "agent",
+    "cameras",
 ])  # fmt: skip
 MESSAGES = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}),
@@ -78,17 +86,26 @@ class RandomPeer(RuleBasedStateMachine):
         self.connection = Connection(LIMITS, token="right", now=self.now)
         self.texts = self.pictures = self.welcomes = 0
         self.unanswered: list[int] = []
+        self.recorded: list[int] = []
+        self.lane = RecordLane(WINDOW)
         self.queries: list[int] = []
         self.was_closed = False
 
-    @initialize(hello=st.sampled_from([("realtime", "play"), ("lockstep", "play"), None]))
+    @initialize(
+        hello=st.sampled_from(
+            [("realtime", "play"), ("lockstep", "play"), ("lockstep", "record"), None]
+        )
+    )
     def begin(self, hello: tuple[str, str] | None) -> None:
         if hello:
             self.send_hello(*hello)
 
-    @rule(mode=st.sampled_from(["realtime", "lockstep"]), role=st.sampled_from(["play", "watch"]))
+    @rule(
+        mode=st.sampled_from(["realtime", "lockstep"]),
+        role=st.sampled_from(["play", "record", "watch"]),
+    )
     def send_hello(self, mode: str, role: str) -> None:
-        self.receive(json.dumps({**HELLO, "mode": mode, "role": role}))
+        self.receive(json.dumps({**HELLO, "mode": mode, "role": role, "cameras": 2}))
 
     @rule(data=MESSAGES)
     def send_message(self, data: str) -> None:
@@ -115,6 +132,20 @@ class RandomPeer(RuleBasedStateMachine):
         self.connection.tick(self.now, unsent)
         if self.connection.ping_due(self.now):
             self.connection.liveness.pinged(self.now)
+        self.check_what_was_sent()
+
+    @precondition(lambda self: self.connection.state is ConnectionState.RECORDING)
+    @rule(count=st.integers(1, 4), gap=st.integers(0, 9))
+    def send_recording(self, count: int, gap: int) -> None:
+        for _ in range(count):
+            number = len(self.recorded) + 1 + (gap == 9)
+            self.receive(with_number(PICTURES[0], number))
+
+    @precondition(lambda self: self.connection.state is ConnectionState.RECORDING)
+    @rule(seen=st.integers(0, 9))
+    def give_credit(self, seen: int) -> None:
+        if credit := self.lane.take_credit(seen, all_of_it=True):
+            self.connection.send(credit)
         self.check_what_was_sent()
 
     @rule(size=st.integers(0, 125))
@@ -151,7 +182,13 @@ class RandomPeer(RuleBasedStateMachine):
         match event:
             case Hello():
                 assert event.token == "right"
-                self.connection.accept(session="a", policy="p", instruction="", warnings=())
+                lane = self.lane if event.role == "record" else None
+                resume = Resumption("", Mailbox(lockstep=True, capacity=0), lane=lane)
+                self.connection.accept(
+                    session="a", policy="p", instruction="", warnings=(), resume=resume
+                )
+            case EncodedFrame() if self.connection.state is ConnectionState.RECORDING:
+                self.recorded.append(event.number)
             case EncodedFrame():
                 lockstep = self.connection.hello and self.connection.hello.mode == "lockstep"
                 self.pictures += not lockstep
@@ -177,6 +214,11 @@ class RandomPeer(RuleBasedStateMachine):
         most = BUDGET.messages_per_s * (BUDGET.burst_s + self.now - self.opened) + 1e-6
         assert self.texts <= most
         assert self.pictures <= most
+
+    @invariant()
+    def a_recording_has_no_gap_and_stays_within_its_credit(self) -> None:
+        assert self.recorded == list(range(1, len(self.recorded) + 1))
+        assert len(self.recorded) <= self.lane.recorded + WINDOW.pictures
 
     @invariant()
     def memory_is_bounded(self) -> None:

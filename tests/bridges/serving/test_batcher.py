@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,10 +224,10 @@ def test_a_fault_of_the_loop_itself_is_logged_and_counted(
     desk = Desk(Fragile(), ("go", "go", "go"))
     take_batch, faults = desk.registry.take_batch, [ValueError("once")]
 
-    def broken_once(*, with_suspect: bool) -> object:
+    def broken_once(**options: Any) -> object:
         if faults:
             raise faults.pop()
-        return take_batch(with_suspect=with_suspect)
+        return take_batch(**options)
 
     monkeypatch.setattr(desk.registry, "take_batch", broken_once)
 
@@ -362,7 +363,7 @@ def test_a_loop_that_dies_all_the_same_says_so(
     class Deadly(BaseException):
         pass
 
-    def die(*, with_suspect: bool) -> object:
+    def die(**options: Any) -> object:
         raise Deadly
 
     monkeypatch.setattr(desk.registry, "take_batch", die)

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from bridges.protocol.frames import Codec, EncodedFrame, FrameError, pack, unpack
+from bridges.protocol.messages import Act, ErrorMessage
 from bridges.serving.decoder import Decoder, DecodeTurns
+from bridges.serving.dispatcher import Dispatcher
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.sessions import Session, SessionRegistry
+from bridges.testing.memory_client import attach_game, run_dispatcher
 from games.voxel import SPEC
 
 SMALL = np.zeros((8, 8, 3), np.uint8)
@@ -27,8 +30,12 @@ def session(name: str, *, lockstep: bool = False) -> Session:
     return Session(name, RandomPolicy().attach(SPEC), Nobody(), lockstep, instruction="")
 
 
+def jpeg_bytes(number: int, pixels: np.ndarray = SMALL) -> bytes:
+    return pack(pixels, number, 0, Codec.JPEG)
+
+
 def jpeg(number: int, pixels: np.ndarray = SMALL) -> EncodedFrame:
-    return unpack(pack(pixels, number, 0, Codec.JPEG))
+    return unpack(jpeg_bytes(number, pixels))
 
 
 def decode(turns: DecodeTurns, games: Iterable[Session], seconds: float) -> str:
@@ -37,7 +44,7 @@ def decode(turns: DecodeTurns, games: Iterable[Session], seconds: float) -> str:
     assert turn is not None
     game, observation = turn
     turns.spent(game, seconds)
-    game.decoded(observation, SMALL)
+    game.decoded(observation, SMALL, {})
     return game.name
 
 
@@ -109,7 +116,7 @@ def test_what_ended_while_it_was_decoded_is_not_wanted_any_more() -> None:
     turn = turns.take([game])
     assert turn is not None
     assert game.end_episode(success=False) == [turn[1]]
-    assert not game.decoded(turn[1], SMALL)
+    assert not game.decoded(turn[1], SMALL, {})
     assert not game.discard(turn[1])
 
 
@@ -145,3 +152,18 @@ def test_a_picture_that_does_not_decode_is_a_failure_and_the_next_one_is_decoded
     asyncio.run(play())
     assert failures == [13]
     assert [game.is_ready for game in games] == [False, True]
+
+
+def test_in_lockstep_all_pictures_in_flight_are_answered() -> None:
+    damaged = pack(SMALL, 2, 0, Codec.PNG)
+    at = damaged.index(b"IDAT") + 8
+    damaged = damaged[:at] + b"xxxx" + damaged[at + 4 :]
+
+    async def play(bridge: Dispatcher) -> None:
+        game = await attach_game(bridge, mode="lockstep")
+        for picture in (jpeg_bytes(1), damaged, jpeg_bytes(3, LARGE), jpeg_bytes(4)):
+            await game.send(picture)
+        assert [act.observation for act in await game.hears(Act, 3)] == [1, 3, 4]
+        assert [error.observation for error in await game.hears(ErrorMessage)] == [2]
+
+    run_dispatcher(play)

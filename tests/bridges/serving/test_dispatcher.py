@@ -164,7 +164,7 @@ def test_a_picture_that_cannot_be_encoded_costs_the_game_nothing(
         async def encode(*_: object) -> bytes:
             raise ValueError("no JPEG")
 
-        monkeypatch.setattr(bridge._pictures, "encode", encode)
+        monkeypatch.setattr(bridge._pictures.encoder, "encode", encode)
         viewer, client = await open_console(bridge), await attach_game(bridge)
         for number in range(3):
             await client.picture(number)
@@ -189,7 +189,7 @@ def test_pictures_are_encoded_only_for_consoles_that_somebody_sees(
             encoded.append(number)
             return b"picture"
 
-        monkeypatch.setattr(bridge._pictures, "encode", encode)
+        monkeypatch.setattr(bridge._pictures.encoder, "encode", encode)
         client = await attach_game(bridge)
         await client.picture(1)
         await client.hears(Act)

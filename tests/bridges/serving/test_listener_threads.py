@@ -25,6 +25,8 @@ PICTURE = unpack(pack(np.zeros((8, 8, 3), np.uint8), 7, 0))
 class Ear:
     """Remembers what it heard; fails at one word."""
 
+    records = False
+
     def __init__(self, fails_at: str = "") -> None:
         self.heard: list[Any] = []
         self.fails_at = fails_at
@@ -122,6 +124,53 @@ def test_pictures_beyond_the_room_are_missing_and_the_rest_is_heard() -> None:
     assert ear.heard[:-1] == [
         ("picture", 0, True), ("picture", 1, True), ("picture", 2, False), ("picture", 3, False),
     ]  # fmt: skip
+
+
+def test_pictures_of_recordings_always_come_and_take_no_room() -> None:
+    ear = Ear()
+    thread = ListenerThread(ear, max_bytes=len(PICTURE.payload))
+    for index in range(4):
+        thread.observe("a", picture(index), keep=index != 2)
+    thread.start()
+    thread.close()
+    assert ear.heard[:-1] == [("picture", index, True) for index in range(4)]
+
+
+def test_only_who_records_has_room_for_everything() -> None:
+    ears = [Ear(), Ear()]
+    ears[1].records = True
+    listeners = Listeners(ears)
+    for thread in listeners._threads:
+        thread._max_bytes = 0
+    listeners.on_observation("a", picture(0), keep=True)
+    listeners.start()
+    listeners.close()
+    assert [ear.heard[0] for ear in ears] == [("picture", 0, False), ("picture", 0, True)]
+
+
+def test_what_is_heard_is_told_and_what_records_is_known() -> None:
+    ear = Ear()
+    listeners = Listeners([ear])
+    assert not listeners.records
+    ear.records = True
+    assert listeners.records
+    heard: list[int] = []
+    listeners.on_progress = lambda: heard.append(len(ear.heard))
+    listeners.start()
+    listeners.on_control("a", "human")
+    listeners.on_lost("a")
+    listeners.close()
+    assert heard == [1, 2]
+
+
+def test_a_listener_that_failed_records_nothing() -> None:
+    ear = Ear("one")
+    ear.records = True
+    listeners = Listeners([ear])
+    listeners.start()
+    listeners.on_text("a", "say", "one", "game")
+    listeners.close()
+    assert not listeners.records
 
 
 def test_a_listener_too_far_behind_is_dropped(caplog: pytest.LogCaptureFixture) -> None:

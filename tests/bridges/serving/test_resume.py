@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridges.protocol.frames import pack
 from bridges.protocol.messages import (
     Ack,
     Act,
@@ -19,6 +20,7 @@ from bridges.protocol.messages import (
 from bridges.serving.dispatcher import Dispatcher
 from bridges.testing.memory_client import (
     LIMITS,
+    PIXELS,
     MemoryClient,
     MirrorPolicy,
     attach_game,
@@ -211,10 +213,10 @@ def test_an_end_is_an_end(code: int) -> None:
     run_dispatcher(play)
 
 
-@pytest.mark.parametrize("hello", [{}, {"resumable": True, "agents": 2}])
-def test_a_session_without_a_key_ends_with_its_connection(hello: dict[str, Any]) -> None:
+@pytest.mark.parametrize("agents", [1, 2])
+def test_a_session_without_a_key_ends_with_its_connection(agents: int) -> None:
     async def play(bridge: Dispatcher) -> None:
-        game = await attach_game(bridge, **hello)
+        game = await attach_game(bridge, agents=agents)
         assert welcome_of(game).resume == ""
         assert all("seq" not in text for text in map(str, game.wire.data))
         lose(bridge, game)
@@ -258,3 +260,126 @@ def test_an_error_of_a_text_reaches_the_next_connection() -> None:
         assert [error.id for error in await again.hears(ErrorMessage)] == [3]
 
     run_dispatcher(play)
+
+
+# --- several agents ---
+
+
+def test_agents_resume_together() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        game = await attach(bridge, agents=3)
+        await game.send({"type": "instruct", "text": "dig", "agent": 1, "seq": 1})
+        await game.send({"type": "event", "terminated": True, "agent": 2, "seq": 2})
+        names = [state.session for state in bridge.state(0).sessions]
+        lose(bridge, game)
+        assert [state.connected for state in bridge.state(0).sessions] == [False] * 3
+        again = await resume(bridge, game, agents=3)
+        welcome = welcome_of(again)
+        assert (welcome.session, welcome.resumed, welcome.received) == (names[0], True, 2)
+        states = bridge.state(0).sessions
+        assert [state.session for state in states] == names
+        assert [state.connected for state in states] == [True] * 3
+        assert [state.episodes for state in states] == [0, 0, 1]
+        for agent in range(3):
+            await again.send(pack(PIXELS, 1, 0, agent=agent))
+        acts = await again.hears(Act, 3)
+        answers = {act.agent: (act.session, act.words) for act in acts}
+        assert answers == {0: (names[0], "go"), 1: (names[1], "dig"), 2: (names[2], "go")}
+
+    run_dispatcher(play)
+
+
+def test_their_texts_have_one_numbering() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        game, console = await attach(bridge, agents=2), await open_console(bridge)
+        names = [state.session for state in bridge.state(0).sessions]
+        for text, agent in (("a", 0), ("b", 1), ("c", 0), ("d", 1)):
+            if text == "d":
+                lose(bridge, game)
+            await console.send({"type": "instruct", "text": text, "session": names[agent]})
+        again = await resume(bridge, game, agents=2, received=1)
+        texts = [(message.agent, message.text) for message in await again.hears(Instruct, 3)]
+        assert texts == [(1, "b"), (0, "c"), (1, "d")]
+
+    run_dispatcher(play)
+
+
+def test_in_lockstep_each_agents_newest_picture_is_named() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        game = await attach(bridge, "wait", mode="lockstep", agents=3)
+        for number, agent in ((1, 0), (2, 0), (7, 2)):
+            await game.send(pack(PIXELS, number, 0, agent=agent))
+        lose(bridge, game)
+        policy.gate.set()
+        again = await resume(bridge, game, mode="lockstep", agents=3)
+        welcome = welcome_of(again)
+        assert (welcome.observation, welcome.observations) == (2, (2, None, 7))
+        await again.send(pack(PIXELS, 1, 0, agent=1))
+        answers = [(act.agent, act.observation) for act in await again.hears(Act, 4)]
+        assert sorted(answers) == [(0, 1), (0, 2), (1, 1), (2, 7)]
+
+    policy = MirrorPolicy()
+    run_dispatcher(play, policy)
+
+
+def test_in_realtime_no_agents_action_is_stale() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        game = await attach(bridge, "wait", agents=2)
+        for agent in range(2):
+            await game.send(pack(PIXELS, 1, 0, agent=agent))
+        await asyncio.to_thread(policy.begun.wait, 60)
+        lose(bridge, game)
+        again = await resume(bridge, game, now=5, agents=2)
+        policy.gate.set()
+        await again.send(pack(PIXELS, 2, 0, agent=1))
+        acts = await again.hears(Act)
+        assert [(act.agent, act.observation) for act in acts] == [(1, 2)]
+        assert welcome_of(again).observations == (None, None)
+
+    policy = MirrorPolicy()
+    run_dispatcher(play, policy)
+
+
+def test_a_second_connection_takes_all_agents_over() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        first = await attach(bridge, agents=2)
+        second = await resume(bridge, first, agents=2)
+        assert first.wire.ended is not None
+        assert first.wire.ended[0] == 4409
+        bridge.leave(first.peer)
+        assert [state.connected for state in bridge.state(0).sessions] == [True, True]
+        for agent in range(2):
+            await second.send(pack(PIXELS, 1, 0, agent=agent))
+        assert len(await second.hears(Act, 2)) == 2
+        lose(bridge, second, 1000)
+        assert len(bridge.sessions) == 0
+
+    run_dispatcher(play)
+
+
+@pytest.mark.parametrize("agents", [1, 2, 4])
+def test_another_number_of_agents_is_a_new_session(agents: int) -> None:
+    async def play(bridge: Dispatcher) -> None:
+        game = await attach(bridge, agents=3)
+        lose(bridge, game)
+        other = await resume(bridge, game, agents=agents)
+        assert not welcome_of(other).resumed
+        assert len(bridge.sessions) == 3 + agents
+
+    run_dispatcher(play)
+
+
+def test_detached_agents_end_together() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        games = [await attach(bridge, agents=agents) for agents in (1, 3, 2)]
+        for game in games:
+            lose(bridge, game)
+        bridge.tick(time.monotonic())
+        assert len(bridge.sessions) == 2
+        assert not welcome_of(await resume(bridge, games[1], agents=3)).resumed
+        assert welcome_of(await resume(bridge, games[2], agents=2)).resumed
+        lose(bridge, games[2])
+        bridge.tick(time.monotonic() + LIMITS.resume_s + 1)
+        assert {state.connected for state in bridge.state(0).sessions} == {True}
+
+    run_dispatcher(play, limits=replace(LIMITS, detached=4))

@@ -16,7 +16,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as raw_connect
 from websockets.typing import Origin
 
-from bridges.client import BridgeClient, WatchMessage, ask, connect, watch
+from bridges.client import BridgeClient, connect
+from bridges.console_client import WatchMessage, ask, watch
 from bridges.errors import BridgeError, PolicyError
 from bridges.policy import Decision, PlannedAction, Policy, PolicyRequest, PolicySession
 from bridges.protocol.messages import Act, Event, Instruct, State

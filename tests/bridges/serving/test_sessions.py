@@ -202,8 +202,8 @@ def test_rates_are_those_of_the_newest_answers() -> None:
     for tenth in range(11):
         game.answered(tenth / 10)
     assert game.failures == 0
-    assert game.hz(1.0) == pytest.approx(10)
-    assert game.hz(3.1) == 0
+    assert game.rate.hz(1.0) == pytest.approx(10)
+    assert game.rate.hz(3.1) == 0
     assert game.state(1.0).hz == 10
     assert game.state(1.0).tasks == ("dig",)
 

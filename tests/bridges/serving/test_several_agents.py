@@ -9,8 +9,9 @@ import pytest
 
 from bridges.errors import PolicyError
 from bridges.policy import Decision, PolicyRequest, PolicySession
-from bridges.protocol.frames import pack
+from bridges.protocol.frames import Codec, pack
 from bridges.protocol.messages import Act, Answer, Control, ErrorMessage, Event, Instruct, State
+from bridges.serving import gathering
 from bridges.serving.dispatcher import Dispatcher
 from bridges.serving.limits import ServerLimits
 from bridges.testing.memory_client import (
@@ -172,5 +173,42 @@ def test_agents_whose_pictures_wait_are_answered_in_one_batch(agents: int) -> No
         policy.gate.set()
         await client.hears(Act, agents)
         assert policy.batches == [1, agents]
+
+    run_dispatcher(play, policy)
+
+
+@pytest.mark.parametrize("codec", [Codec.RGB, Codec.PNG])
+def test_in_lockstep_the_pictures_of_a_step_wait_for_each_other(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "GATHER_S", 1e9)
+    policy = Countdown(places=3)
+
+    async def play(bridge: Dispatcher) -> None:
+        client = await attach_game(bridge, mode="lockstep", agents=3)
+        for agent in range(3):
+            await client.send(pack(PIXELS, 1, 0, codec, agent=agent))
+        await client.hears(Act, 3)
+        policy.batches.clear()
+        for agent in range(3):
+            await client.send(pack(PIXELS, 2, 0, codec, agent=agent))
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+        await client.hears(Act, 6)
+        assert policy.batches == [3]
+
+    run_dispatcher(play, policy)
+
+
+def test_agents_that_take_turns_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "GATHER_S", 1e9)
+    policy = Countdown(places=2)
+
+    async def play(bridge: Dispatcher) -> None:
+        client = await attach_game(bridge, mode="lockstep", agents=2)
+        for number in range(4):
+            await client.send(pack(PIXELS, number, 0, agent=number % 2))
+            await client.hears(Act, number + 1)
+        assert policy.batches == [1, 1, 1, 1]
 
     run_dispatcher(play, policy)

@@ -104,6 +104,13 @@ class Game:
     def end(self, **event: Any) -> None:
         self.tap.on_event("a", Event(terminated=True, **event))
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Episodes, steps and dropped steps so far."""
+        recorded = self.tap.recorded("a")
+        assert recorded is not None
+        return recorded[:3]
+
     def episode(self) -> Episode:
         """The only episode, which is whole."""
         self.tap.close()
@@ -181,7 +188,7 @@ def test_pictures_that_are_missing_or_damaged_are_counted(tmp_path: Path) -> Non
         game.picture(damaged=damaged, missing=missing)
         game.decide(LEFT)
     game.end()
-    assert game.tap.recorded("a") == (1, 2, 2)
+    assert game.counts == (1, 2, 2)
     episode = game.episode()
     assert numbers(episode) == [0, 3]
     assert episode.dropped_before == {1: 2}
@@ -294,7 +301,7 @@ def test_a_capture_that_fails_is_followed_by_another(tmp_path: Path) -> None:
 
             made[0].step = fail  # type: ignore[method-assign]
     game.end(success=True)
-    assert game.tap.recorded("a") == (2, 3, 1)
+    assert game.counts == (2, 3, 1)
     game.tap.close()
     assert [len(e) for e in sorted(open_episodes(tmp_path), key=len)] == [1, 2]
 

@@ -123,7 +123,7 @@ def answer(picture: EncodedFrame) -> Act:
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3), st.lists(st.sampled_from(STEPS), max_size=120))
 def test_nothing_is_lost_or_doubled(agents: int, steps: list[str]) -> None:
     wire = Wire(agents)

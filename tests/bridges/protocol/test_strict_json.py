@@ -29,7 +29,7 @@ def depth_of(value: object) -> int:
     return 1 + max(map(depth_of, children), default=0) if isinstance(children, list) else 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(value=VALUES, ascii_only=st.booleans(), max_depth=st.integers(0, 4))
 def test_the_depth_is_that_of_the_value(value: object, ascii_only: bool, max_depth: int) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)

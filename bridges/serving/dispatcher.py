@@ -199,7 +199,7 @@ class Dispatcher:
         if resumption is None and session.lane is not None:
             resumption = Resumption("", Mailbox(lockstep=True, capacity=0), lane=session.lane)
         cameras = camera_warnings(
-            hello.cameras, are_seen=self._uses_cameras, is_recording=self._listeners.are_there
+            hello.cameras, are_seen=self._uses_cameras, is_recording=self._listeners.records
         )
         peer.connection.accept(
             session=session.name,

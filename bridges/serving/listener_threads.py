@@ -137,11 +137,6 @@ class Listeners:
         self.on_progress: Callable[[], object] = lambda: None
         """Called in a listener's thread whenever it has heard something."""
 
-    @property
-    def are_there(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._threads)
-
     def start(self) -> None:
         """Begin to call them."""
         for thread in self._threads:

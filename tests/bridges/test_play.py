@@ -164,6 +164,8 @@ class Forgetful(RandomPolicy):
 class Reports:
     """A listener that keeps what the game said of each step."""
 
+    records = False
+
     def __init__(self) -> None:
         self.executed: list[Action | None] = []
 

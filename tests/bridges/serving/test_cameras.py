@@ -88,6 +88,8 @@ def test_a_damaged_picture_is_its_observations() -> None:
 class Hears:
     """A listener that keeps the pictures."""
 
+    records = True
+
     def __init__(self) -> None:
         self.pictures: list[Any] = []
 

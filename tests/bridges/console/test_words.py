@@ -159,6 +159,7 @@ def test_the_focus_goes_to_the_words_where_its_place_is_gone(page: Page, stage: 
     page.goto(stage.server.console_url)
     page.select_option("#session", game.session)
     page.click("#chips button")
+    expect(page.locator("#release")).to_be_visible()
     page.focus("#release")
     page.keyboard.press("Enter")
     expect(page.locator("#release")).not_to_be_visible()
@@ -170,4 +171,4 @@ def test_the_focus_goes_to_the_words_where_its_place_is_gone(page: Page, stage: 
     page.focus("text=Watch Tank")
     page.keyboard.press("Enter")
     shows(page, "Tank")
-    assert page.evaluate("document.activeElement !== document.body")
+    page.wait_for_function("document.activeElement !== document.body")

@@ -62,7 +62,8 @@ class Evaluation:
 
     @property
     def episode_specs(self) -> list[EpisodeSpec]:
-        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
+        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other,
+        and for missions.
 
         Raises `UnplayableError` as `check` does.
         """
@@ -119,8 +120,11 @@ class Evaluation:
 
 
 def applies(condition: str, task: str, game: Game) -> bool:
-    """Whether a task can be played under a condition: other words than its own need tasks that exclude each other."""
-    if condition not in _EXCLUSIVE_TASKS:
+    """Whether a task can be played under a condition.
+
+    Other words than its own need tasks that exclude each other, or missions.
+    """
+    if condition not in _EXCLUSIVE_TASKS or game.has_missions:
         return True
     exclusive = game.exclusive_instructions
     return len(exclusive) >= _EXCLUSIVE_TASKS[condition] and task in exclusive

@@ -32,7 +32,7 @@ from agent_core.training.progress_bar import ProgressBar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
 from agent_core.training.run_dir import BEST, LAST, STATE
-from agent_core.training.run_log import RunLog, draw_curves
+from agent_core.training.run_log import GROUNDING, RunLog, draw_curves
 from agent_core.training.schedule import LrSchedule, learning_rate, spent_share
 from agent_core.training.validation import ValidationStopped
 from agent_core.weights.checkpoint import first_overflowing, save
@@ -257,7 +257,8 @@ class TrainingLoop:
 
     def _log_scores(self, scores: dict[str, float], log: RunLog | None) -> None:
         if log is not None and self.has_validation:
-            log.write(self.progress.step, "validation", scores)
+            unknown = dict.fromkeys(GROUNDING) if "exact_match" in scores else {}
+            log.write(self.progress.step, "validation", {**unknown, **scores})
         text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if "/" not in name)
         split = "validation" if self.has_validation else "training windows (none are held out)"
         logger.info("%s at step %d: %s", split, self.progress.step, text)

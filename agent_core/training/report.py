@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.training.grounding import deafness
 from agent_core.training.resume import RunProgress
 from recorder import Skipped
 
 FEW_STEPS = 1000
 """Optimizer steps below which even the smallest model is far from converged."""
-_NO_DIFFERENCE = 0.01
-"""Exact match lost with another episode's instruction, below which the instruction is taken to be ignored."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class TrainReport:
     """Of the process; all but 0 have nothing to add."""
     skipped: tuple[Skipped, ...] = ()
     """Episodes that could not be read, and were left out."""
+    deaf: tuple[str, ...] = ()
+    """A warning for every game whose instructions differ and make no difference."""
 
     @property
     def warnings(self) -> list[str]:
@@ -58,12 +60,24 @@ class TrainReport:
                 f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
                 f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
             )
-        if 0 < self.exact_match_grounding < self.exact_match_swapped + _NO_DIFFERENCE:
-            lines.append(
-                f"instructions make no difference: exact match is {self.exact_match_grounding:.1%}, with "
-                f"another episode's instruction {self.exact_match_swapped:.1%}; the model plays without listening"
-            )
-        return lines
+        return [*lines, *self.deaf]
+
+
+def deaf_games(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """A warning for every game of validation scores whose instructions differ and make no difference."""
+    of_games = [name for name in scores if name.startswith("grounding_low/")]
+    warnings = []
+    for name in of_games or [name for name in scores if name == "grounding_low"]:
+        _, slash, game = name.partition("/")
+
+        def score(figure: str, suffix: str = slash + game) -> float:
+            return scores[figure + suffix]
+
+        own, swapped = score("exact_match_grounding"), score("exact_match_swapped")
+        interval = score("grounding_low"), score("grounding_high")
+        what = f"exact match{' on ' + game if game else ''} is"
+        warnings.append(deafness(what, own, swapped, interval, score("grounding_windows")))
+    return tuple(line for line in warnings if line)
 
 
 def make_report(
@@ -104,4 +118,5 @@ def make_report(
         128 + signal if signal else int(bool(skipped)),
         rank,
         skipped,
+        deaf_games(best),
     )

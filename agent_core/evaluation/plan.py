@@ -78,6 +78,14 @@ class Evaluation:
             if applies(condition, task, game)
         ]
 
+    @property
+    def reference_specs(self) -> list[EpisodeSpec]:
+        """The expert in the same worlds, where the game has one that is no condition: its steps measure the others'."""
+        if "expert" in self.columns or load(self.game).make_expert is None:
+            return []
+        worlds = dict.fromkeys((spec.task, spec.seed) for spec in self.episode_specs)
+        return [EpisodeSpec(task, "expert", seed) for task, seed in worlds]
+
     def check(self) -> None:
         """Raise for what would fail only after minutes of play; loads no model.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 WAY_OUT = (
     "without one it plays deaf: train longer, record more episodes in which instructions differ and pictures do not, "
@@ -20,6 +21,15 @@ def paired_interval(only_first: float, only_second: float, n: float) -> tuple[fl
     deviation = math.sqrt(only_first + only_second + 1 - difference**2 / tries)
     low, high = ((difference + sign * 1.96 * deviation) / tries for sign in (-1, 1))
     return max(-1.0, low), min(1.0, high)
+
+
+def paired_deafness(what: str, pairs: Sequence[tuple[bool, bool]]) -> str | None:
+    """`deafness` of tries that succeeded with the right instruction, and with another."""
+    n = len(pairs)
+    own, swapped = (sum(column) for column in zip(*pairs, strict=True))
+    both = sum(first and second for first, second in pairs)
+    interval = paired_interval(own - both, swapped - both, n)
+    return deafness(what, own / n, swapped / n, interval, n)
 
 
 def deafness(

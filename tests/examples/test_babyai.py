@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("minigrid")
 
+from agent_core.evaluation.closed_loop import options_of
+from agent_core.evaluation.plan import EpisodeSpec, Evaluation
 from agent_core.recording.expert import RecordingPlan, record_one
 from examples.babyai import GO_TO_LOCAL, PICKUP_LOC, PUT_NEXT_LOCAL
 from games import Game
@@ -31,3 +33,21 @@ def test_missions_are_recorded_with_what_the_bot_does(tmp_path: Path) -> None:
     assert all(text.startswith("go to ") for text in instructions)
     assert any(episode.executed != episode.actions for episode in episodes)
     assert episodes[0].spec.frame.shape == (56, 56, 3)
+
+
+def test_evaluation_swaps_missions() -> None:
+    name, task = "examples.babyai:GO_TO_LOCAL", "babyai-go-to-local"
+    plan = Evaluation(game=name, episodes=2)
+    assert {spec.condition for spec in plan.episode_specs} >= {
+        "agent_swapped",
+        "agent_no_instruction",
+    }
+    assert GO_TO_LOCAL.make is not None
+    env = GO_TO_LOCAL.make()
+    for seed in range(5):
+        own = env.reset(seed=seed, options={"task": task})[0]["instruction"]
+        options = options_of(EpisodeSpec(task, "agent_swapped", seed), GO_TO_LOCAL)
+        assert options["instruction"] != own
+        assert options["instruction"].startswith("go to ")
+        assert env.reset(seed=seed, options=options)[0]["instruction"] == options["instruction"]
+    env.close()

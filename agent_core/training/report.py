@@ -24,6 +24,8 @@ class TrainReport:
     steps: int
     windows: int
     """Windows trained on, in all steps: for the CNN+GRU, sequences."""
+    frames: int
+    """Frames in these."""
     epochs: float
     """Passes over the data: windows by steps that a window may end on."""
     minutes: float
@@ -40,6 +42,7 @@ class TrainReport:
     language_loss: float
     """Nats per token of instructions and thoughts."""
     windows_per_s: float
+    frames_per_s: float
     parameters: int
     interrupted: bool = False
     exit_code: int = 0
@@ -87,6 +90,7 @@ def make_report(
     batch: int,
     steps_of_data: int,
     steps_per_s: float,
+    frames_per_s: float,
     parameters: int,
     signal: int,
     rank: int,
@@ -102,6 +106,7 @@ def make_report(
         run_dir / ("best" if best else "last"),
         progress.step,
         windows,
+        progress.frames,
         round(windows / steps_of_data, 3),
         progress.seconds / 60,
         progress.best_step,
@@ -113,6 +118,7 @@ def make_report(
         score("change_accuracy"),
         score("language"),
         steps_per_s * batch,
+        frames_per_s,
         parameters,
         bool(signal),
         128 + signal if signal else int(bool(skipped)),

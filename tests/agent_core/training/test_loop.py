@@ -321,6 +321,21 @@ def test_the_report_counts_windows_and_passes_and_warns_of_few_steps(
     assert report.warnings[0] in caplog.text
 
 
+@both
+def test_runs_are_logged_in_units_that_can_be_compared(train: Train, tmp_path: Path) -> None:
+    """Also where a run is resumed: windows, frames in them and seconds go on."""
+    for steps in (2, 4):
+        report = train(config(steps), tmp_path, SPLITS, frames_of(SPLITS))
+    for row in (*rows(tmp_path, "train"), *rows(tmp_path, "validation")):
+        assert row["windows"] == 4 * row["step"]
+        in_window = row["frames"] / row["windows"]
+        assert in_window == 8 if train is train_baseline_on else 1 < in_window <= 3
+    seconds = [row["seconds"] for row in rows(tmp_path, "train")]
+    assert seconds == sorted(seconds)
+    assert report.frames == row["frames"]
+    assert rows(tmp_path, "train")[-1]["frames_per_s"] > 0
+
+
 @pytest.mark.slow
 @both
 def test_words_that_matter_are_told_from_words_that_do_not(train: Train, tmp_path: Path) -> None:

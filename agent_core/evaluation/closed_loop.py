@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from agent_core.agent import Agent
+from agent_core.baseline.network import KIND
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.evaluation.plan import BASELINE, EpisodeSpec
 from agent_core.process_pool import pool
+from agent_core.weights.checkpoint import HEADER, read_header, resolve
 from bridges.policy import Decision, Policy, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
 from games import Action, Env, Game, Observation, UnplayableError
@@ -101,10 +103,17 @@ def _policy(condition: str, setup: Setup) -> Policy:
         return RandomPolicy()
     if condition == BASELINE and setup.baseline is not None:
         return BaselinePolicy.load(setup.baseline, temperature=setup.temperature)
+    return load_policy(setup.checkpoint, setup.temperature, setup.condition_on_actions)
+
+
+def load_policy(checkpoint: Path, temperature: float, condition_on_actions: bool) -> Policy:
+    """An IAFM, or the CNN+GRU where the folder holds one: both can be measured under every condition."""
+    if read_header(resolve(checkpoint) / HEADER).get("kind") == KIND:
+        return BaselinePolicy.load(checkpoint, temperature=temperature)
     return Agent.load(
-        setup.checkpoint,
-        temperature=setup.temperature,
-        condition_on_actions=setup.condition_on_actions,
+        checkpoint,
+        temperature=temperature,
+        condition_on_actions=condition_on_actions,
         num_candidates=0,
     )
 

@@ -9,9 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
-from agent_core.evaluation.closed_loop import Outcome, Setup, run_episodes
+from agent_core.evaluation.closed_loop import Outcome, Setup, load_policy, run_episodes
 from agent_core.evaluation.plan import BASELINE, COLUMNS, HELD_OUT, Evaluation
 from agent_core.evaluation.tally import Limits, deaf_play, step_limits, tally
 from agent_core.evaluation.teacher_forced import next_action_report
@@ -96,13 +95,8 @@ def deaf_policies(by_policy: Mapping[str, Mapping[str, float | None]]) -> list[s
 def _next_action(
     plan: Evaluation, on_episode: Callable[[], None], on_skip: Callable[[Skipped], None]
 ) -> dict[str, dict[str, float | None]]:
-    agent = Agent.load(
-        plan.checkpoint or DEFAULT_CHECKPOINT,
-        temperature=0.0,
-        num_candidates=0,
-        condition_on_actions=plan.condition_on_actions,
-    )
-    policies: dict[str, Policy] = {"model": agent}
+    checkpoint = plan.checkpoint or DEFAULT_CHECKPOINT
+    policies: dict[str, Policy] = {"model": load_policy(checkpoint, 0.0, plan.condition_on_actions)}
     if plan.baseline is not None:
         policies[BASELINE] = BaselinePolicy.load(plan.baseline, temperature=0.0)
     if plan.data is not None:

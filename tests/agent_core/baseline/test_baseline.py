@@ -16,6 +16,7 @@ from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.errors import CheckpointError
+from agent_core.evaluation.closed_loop import load_policy
 from agent_core.evaluation.report import success_table
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
@@ -322,6 +323,10 @@ def test_the_report_has_its_column(
     assert plot.exists()
     assert main(["evaluate", "voxel", "--conditions", "cnn_gru"]) == 2
     assert "no condition called 'cnn_gru'" in capsys.readouterr().err
+
+
+def test_it_is_measured_as_a_checkpoint_too(run: Path) -> None:
+    assert isinstance(load_policy(run / "best", 0.0, False), BaselinePolicy)
 
 
 def test_an_instruction_beyond_the_room_is_logged_once(

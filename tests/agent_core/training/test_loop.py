@@ -193,6 +193,8 @@ def test_a_validation_that_was_cut_is_made_up_for(train: Train, tmp_path: Path) 
     assert (report.steps, report.best_step) == (4, 4)
     assert frames.reads == VALIDATION_READS
     scores = [rows(tmp_path / name, "validation")[0] for name in ("whole", "cut")]
+    for row in scores:
+        del row["seconds"]
     assert scores[1] == pytest.approx(scores[0], abs=1e-5)
 
 
@@ -210,9 +212,9 @@ def test_a_periodic_validation_that_is_cut_ends_the_run_in_order(
 
 @both
 def test_a_worse_run_keeps_the_best(train: Train, tmp_path: Path) -> None:
-    """Resumed with a learning rate that ruins it a little."""
+    """Resumed with a learning rate that ruins it."""
     first = train(config(20, lr=3e-3), tmp_path, SPLITS, frames_of(SPLITS))
-    again = train(config(22, lr=0.5, lr_end=1.0), tmp_path, SPLITS, frames_of(SPLITS))
+    again = train(config(22, lr=3.0, lr_end=1.0), tmp_path, SPLITS, frames_of(SPLITS))
     assert again.steps == 22
     assert again.best_step == first.best_step == 20
     assert metadata(tmp_path / "best")["steps"] == 20

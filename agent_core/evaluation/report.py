@@ -12,10 +12,10 @@ from typing import Any
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.evaluation.closed_loop import Outcome, Setup, load_policy, run_episodes
 from agent_core.evaluation.plan import BASELINE, COLUMNS, HELD_OUT, Evaluation
-from agent_core.evaluation.tally import Limits, deaf_play, step_limits, tally
+from agent_core.evaluation.tally import Limits, play_warning, step_limits, tally
 from agent_core.evaluation.teacher_forced import next_action_report
 from agent_core.recording.expert import RecordingPlan, record_one
-from agent_core.training.grounding import deafness
+from agent_core.training.grounding import grounding_warning
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges.policy import Policy
 from games.registry import load
@@ -56,7 +56,7 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
         skipped: list[Skipped] = []
         report["next_action"] = _next_action(plan, advance, skipped.append)
         report["skipped"] = [asdict(each) for each in skipped]
-        report["warnings"] += deaf_policies(report["next_action"])
+        report["warnings"] += next_action_warnings(report["next_action"])
     return report
 
 
@@ -76,10 +76,10 @@ def _warnings(plan: Evaluation, outcomes: Sequence[Outcome], limits: Limits) -> 
     lines = []
     if load(plan.game).make_expert is None:
         lines.append(f"{plan.game} has no scripted expert: success within 3 x its steps is unknown")
-    return lines + [line for line in (deaf_play(outcomes, limits),) if line]
+    return lines + [line for line in (play_warning(outcomes, limits),) if line]
 
 
-def deaf_policies(by_policy: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+def next_action_warnings(by_policy: Mapping[str, Mapping[str, float | None]]) -> list[str]:
     """Warnings of policies whose next actions are as right with other words."""
     lines = []
     for name, figures in by_policy.items():
@@ -88,7 +88,7 @@ def deaf_policies(by_policy: Mapping[str, Mapping[str, float | None]]) -> list[s
         if own is None or swapped is None or low is None or high is None:
             continue
         what = f"of next actions of {TITLES.get(name, name)} the exact match is"
-        lines.append(deafness(what, own, swapped, (low, high), figures["steps"] or 0))
+        lines.append(grounding_warning(what, own, swapped, (low, high), figures["steps"] or 0))
     return [line for line in lines if line]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agent_core.evaluation.closed_loop import Outcome
 from agent_core.evaluation.metrics import wilson_interval
-from agent_core.training.grounding import paired_deafness
+from agent_core.training.grounding import paired_grounding_warning
 
 EXPERT_FACTOR = 3
 """Steps of the expert's in which an episode counts as done at once."""
@@ -63,7 +63,7 @@ def _share(successes: Sequence[bool], suffix: str = "") -> dict[str, float | Non
     return dict(zip(names, (*shares, len(successes)), strict=True))
 
 
-def deaf_play(outcomes: Sequence[Outcome], limits: Limits) -> str | None:
+def play_warning(outcomes: Sequence[Outcome], limits: Limits) -> str | None:
     """A warning where the agent does as well with other words, in the worlds that it played with both."""
 
     def of(condition: str) -> dict[tuple[str, int], bool]:
@@ -79,4 +79,4 @@ def deaf_play(outcomes: Sequence[Outcome], limits: Limits) -> str | None:
         return None
     what = f"success{' within 3 x the steps of the expert' if limits else ''} is"
     pairs = [(own[world], swapped[world]) for world in worlds]
-    return paired_deafness(what, pairs)
+    return paired_grounding_warning(what, pairs)

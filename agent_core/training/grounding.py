@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 WAY_OUT = (
-    "without one it plays deaf: train longer, record more episodes in which instructions differ and pictures do not, "
+    "if the model ignores them: train longer, record more episodes in which instructions differ and pictures do not, "
     "and see that an instruction says what the actions depend on"
 )
 
@@ -23,16 +23,16 @@ def paired_interval(only_first: float, only_second: float, n: float) -> tuple[fl
     return max(-1.0, low), min(1.0, high)
 
 
-def paired_deafness(what: str, pairs: Sequence[tuple[bool, bool]]) -> str | None:
-    """`deafness` of tries that succeeded with the right instruction, and with another."""
+def paired_grounding_warning(what: str, pairs: Sequence[tuple[bool, bool]]) -> str | None:
+    """`grounding_warning` of tries that succeeded with the right instruction, and with another."""
     n = len(pairs)
     own, swapped = (sum(column) for column in zip(*pairs, strict=True))
     both = sum(first and second for first, second in pairs)
     interval = paired_interval(own - both, swapped - both, n)
-    return deafness(what, own / n, swapped / n, interval, n)
+    return grounding_warning(what, own / n, swapped / n, interval, n)
 
 
-def deafness(
+def grounding_warning(
     what: str, own: float, swapped: float, interval: tuple[float, float], n: float
 ) -> str | None:
     """A warning where words make no difference that `n` tries show; None where they do.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.training.grounding import deafness
+from agent_core.training.grounding import grounding_warning
 from agent_core.training.resume import RunProgress
 from recorder import Skipped
 
@@ -51,7 +51,7 @@ class TrainReport:
     """Of the process; all but 0 have nothing to add."""
     skipped: tuple[Skipped, ...] = ()
     """Episodes that could not be read, and were left out."""
-    deaf: tuple[str, ...] = ()
+    grounding_warnings: tuple[str, ...] = ()
     """A warning for every game whose instructions differ and make no difference."""
 
     @property
@@ -63,10 +63,10 @@ class TrainReport:
                 f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
                 f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
             )
-        return [*lines, *self.deaf]
+        return [*lines, *self.grounding_warnings]
 
 
-def deaf_games(scores: Mapping[str, float]) -> tuple[str, ...]:
+def grounding_warnings(scores: Mapping[str, float]) -> tuple[str, ...]:
     """A warning for every game of validation scores whose instructions differ and make no difference."""
     of_games = [name for name in scores if name.startswith("grounding_low/")]
     warnings = []
@@ -79,7 +79,7 @@ def deaf_games(scores: Mapping[str, float]) -> tuple[str, ...]:
         own, swapped = score("exact_match_grounding"), score("exact_match_swapped")
         interval = score("grounding_low"), score("grounding_high")
         what = f"exact match{' on ' + game if game else ''} is"
-        warnings.append(deafness(what, own, swapped, interval, score("grounding_windows")))
+        warnings.append(grounding_warning(what, own, swapped, interval, score("grounding_windows")))
     return tuple(line for line in warnings if line)
 
 
@@ -124,5 +124,5 @@ def make_report(
         128 + signal if signal else int(bool(skipped)),
         rank,
         skipped,
-        deaf_games(best),
+        grounding_warnings(best),
     )

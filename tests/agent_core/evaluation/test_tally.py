@@ -2,7 +2,7 @@
 
 from agent_core.evaluation.closed_loop import Outcome
 from agent_core.evaluation.plan import EpisodeSpec
-from agent_core.evaluation.tally import deaf_play, step_limits, tally
+from agent_core.evaluation.tally import play_warning, step_limits, tally
 
 
 def play(condition: str, steps: list[int], failures: tuple[int, ...] = ()) -> list[Outcome]:
@@ -28,18 +28,18 @@ def test_wandering_is_no_success_within_three_times_the_experts_steps() -> None:
     assert tally(EXPERT, limits)["go"]["expert"]["success_within_3x"] == 1.0
 
 
-def test_play_that_is_as_good_with_other_words_is_deaf() -> None:
+def test_play_that_is_as_good_with_other_words_is_warned_of() -> None:
     limits = step_limits(play("expert", [5] * 40))
     agent = play("agent", [10] * 40)
     slow, quick = play("agent_swapped", [60] * 40), play("agent_swapped", [10] * 40)
-    assert deaf_play([*agent, *slow], limits) is None
-    line = deaf_play([*agent, *quick], limits)
+    assert play_warning([*agent, *slow], limits) is None
+    line = play_warning([*agent, *quick], limits)
     assert line is not None
     assert "success within 3 x the steps of the expert is 100.0%" in line
     assert "(of 40;" in line
-    without_expert = deaf_play([*agent, *slow], {})
+    without_expert = play_warning([*agent, *slow], {})
     assert without_expert is not None
     assert (
         "difference: success is 100.0%, with another episode's instruction 100.0%" in without_expert
     )
-    assert deaf_play(agent, limits) is None
+    assert play_warning(agent, limits) is None

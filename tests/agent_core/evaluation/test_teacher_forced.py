@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent_core.evaluation.report import deaf_policies
+from agent_core.evaluation.report import next_action_warnings
 from agent_core.evaluation.teacher_forced import next_action_report, swapped_instructions
 from bridges.policy import Decision, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
@@ -46,11 +46,15 @@ def test_other_words_cost_who_listens(tmp_path: Path) -> None:
     assert swapped == [{"dig": "walk", "walk": "dig"}[text] for text in own]
     policies = {"model": Listener(True), "cnn_gru": Listener(False)}
     report = next_action_report(episodes, policies)
-    listens, deaf = report["model"], report["cnn_gru"]
+    listens, ignores = report["model"], report["cnn_gru"]
     assert (listens["exact"], listens["exact_swapped"], listens["exact_no_words"]) == (1.0, 0, 0)
-    assert (deaf["exact"], deaf["exact_swapped"], deaf["exact_no_words"]) == (0.5, 0.5, 0.5)
+    assert (ignores["exact"], ignores["exact_swapped"], ignores["exact_no_words"]) == (
+        0.5,
+        0.5,
+        0.5,
+    )
     assert "exact_swapped" not in report["noop"]
-    (line,) = deaf_policies(report)
+    (line,) = next_action_warnings(report)
     assert "of next actions of CNN+GRU the exact match is 50.0%" in line
     assert "(of 10;" in line
 
@@ -59,4 +63,4 @@ def test_one_instruction_has_no_other(tmp_path: Path) -> None:
     episodes = record(tmp_path, "dig", "dig")
     report = next_action_report(episodes, {"model": Listener(False)})
     assert (report["model"]["exact"], report["model"]["exact_swapped"]) == (1.0, None)
-    assert deaf_policies(report) == []
+    assert next_action_warnings(report) == []

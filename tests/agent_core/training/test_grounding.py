@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_core.training.grounding import deafness, paired_interval
+from agent_core.training.grounding import grounding_warning, paired_interval
 
 
 def test_paired_intervals() -> None:
@@ -15,8 +15,8 @@ def test_paired_intervals() -> None:
 
 
 def test_a_warning_says_figures_and_the_way_out() -> None:
-    assert deafness("exact match is", 0.9, 0.6, (0.25, 0.35), 500) is None
-    line = deafness("exact match is", 0.776, 0.778, (-0.01, 0.006), 500)
+    assert grounding_warning("exact match is", 0.9, 0.6, (0.25, 0.35), 500) is None
+    line = grounding_warning("exact match is", 0.776, 0.778, (-0.01, 0.006), 500)
     assert line is not None
     assert line.startswith(
         "instructions make no certain difference: exact match is 77.6%, with another"

@@ -13,7 +13,7 @@ from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.data.dataset import WindowDataset, WindowDraw
 from agent_core.data.tables import build_dataset
 from agent_core.tokens.vocabulary import build_vocabulary
-from agent_core.training.report import deaf_games
+from agent_core.training.report import grounding_warnings
 from agent_core.training.validation import GROUNDING_WINDOWS, WindowScores, scores_by_game
 from games import GameSpec
 from games.voxel.spec import SPEC
@@ -93,7 +93,7 @@ def test_other_instructions_are_tried_on_the_first_windows_alone(
     assert scores["exact_match"] == scores["exact_match_grounding"] == 1.0
     assert scores["exact_match_swapped"] == scores["exact_match_no_words"] == 0.0
     assert -0.6 < scores["grounding_low"] < scores["grounding_high"] == 1.0
-    assert (scores["grounding_low"] > 0) == (not deaf_games(scores)) == (windows > 3)
+    assert (scores["grounding_low"] > 0) == (not grounding_warnings(scores)) == (windows > 3)
     assert scores["action_nats_per_token"] == 0.5
 
 
@@ -109,4 +109,4 @@ def test_one_instruction_is_not_compared_with_another() -> None:
     assert scores["exact_match"] == 1.0
     assert not [name for name in scores if "swapped" in name or "grounding" in name]
     assert sizes == []
-    assert deaf_games(scores) == ()
+    assert grounding_warnings(scores) == ()

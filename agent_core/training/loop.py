@@ -251,6 +251,7 @@ class TrainingLoop:
 
         The loss of actions, or of text where no action is learned. Cut short by a request to stop, nothing changes.
         """
+        units = self._units
         try:
             scores = self.learner.validate(lambda: bool(stop))
         except ValidationStopped:
@@ -265,17 +266,19 @@ class TrainingLoop:
             return
         self.progress.validated_step, self.progress.validation_due = self.progress.step, False
         if scores is not None:
-            self._log_scores(scores, log)
+            self._log_scores(scores, units, log)
         if is_better:
             self.progress.best, self.progress.best_step = scores or {}, self.progress.step
             self._save_checkpoint(BEST)
         self._save_state()
         self._validated = time.monotonic()
 
-    def _log_scores(self, scores: dict[str, float], log: RunLog | None) -> None:
+    def _log_scores(
+        self, scores: dict[str, float], units: dict[str, float], log: RunLog | None
+    ) -> None:
         if log is not None and self.has_validation:
             unknown = dict.fromkeys(GROUNDING) if "exact_match" in scores else {}
-            log.write(self.progress.step, "validation", {**self._units, **unknown, **scores})
+            log.write(self.progress.step, "validation", {**units, **unknown, **scores})
         text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if "/" not in name)
         split = "validation" if self.has_validation else "training windows (none are held out)"
         logger.info("%s at step %d: %s", split, self.progress.step, text)

@@ -28,6 +28,8 @@ class Game:
     """From an environment of `make` that was just reset: a scripted player that uses only what is on the screen."""
     exclusive_instructions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Instructions of tasks that exclude each other; evaluation compares play with the right one, none and another."""
+    has_missions: bool = False
+    """Every seed has an instruction of its own; evaluation compares play with it, none and another seed's."""
     from_vector: Callable[[Sequence[float]], Action] | None = None
     """From a row of numbers of a public dataset; where None, the numbers are in the controls' order."""
     free_task: str | None = None

@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from games.controls import ActionError
 from games.env import Frame, Observation, action_space, observation_space
+from games.game import Expert
 from games.resize import resize_frame
 from games.spec import Action, GameSpec, did_you_mean
 
@@ -22,6 +23,8 @@ _MAX_EXTRA_STEPS = 1000
 
 Judge = Callable[[Sequence[float], bool], bool | None]
 """From the rewards so far, and whether the episode is over: success (True), failure (False), undecided (None)."""
+Bot = Callable[[int | None], int]
+"""A scripted player of an episode: from the discrete action that was executed last (None at first) to the next one."""
 
 
 def earned(rewards: Sequence[float], over: bool) -> bool | None:
@@ -33,9 +36,11 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     """A Gymnasium environment with a `Discrete` action space as a `games.Env`.
 
     `actions` has the discrete action of each set of held buttons; `()` is the one for none. A set that it lacks counts
-    as the largest subset that it has. Frames are the observations where these are uint8 RGB, else `render()` (give
-    `render_mode="rgb_array"`), resized to the spec's size. `tasks` has the sentences of every task, of which the seed
-    draws one; `reset(options=)` takes `task` (or "free") and `instruction`. Episodes are truncated after `limit` steps.
+    as the largest subset that it has. Frames are the observations where these are uint8 RGB, or what dict observations
+    have under the key `pixels`, else `render()` (give `render_mode="rgb_array"`), resized to the spec's size.
+    `tasks` has the sentences of every task, of which the seed draws one. A task without sentences has the environment's
+    own, new in every episode: `mission` is its key in the observation, or the attribute of `env.unwrapped`.
+    `reset(options=)` takes `task` (or "free") and `instruction`. Episodes are truncated after `limit` steps.
     `reset` plays up to `random_start` random steps, and further ones until the native frame is `ready`.
     """
 
@@ -46,6 +51,8 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         actions: Mapping[tuple[str, ...], int],
         tasks: Mapping[str, Sequence[str]],
         *,
+        mission: str = "mission",
+        pixels: str | None = None,
         judge: Judge = earned,
         limit: int = 1000,
         random_start: int = 0,
@@ -58,10 +65,14 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         self.instruction = ""
         self.native_frame: Frame
         """The current frame of the inner environment, in its own size."""
+        self.last_discrete: int | None = None
+        """The inner environment's action at the last step; None before the first."""
         self.observation_space: Any = observation_space(spec)
         self.action_space: Any = action_space(spec)
         self._actions = _table(spec, env, actions)
         self._observes_rgb = _is_rgb(env.observation_space)
+        self._mission = mission
+        self._pixels = pixels
         self._judge = judge
         self._limit = limit
         self._random_start = random_start
@@ -74,18 +85,21 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         super().reset(seed=seed)
         options = dict(options or {})
         self.task, sentence = self._draw_task(options.get("task"))
-        self.instruction = str(options.get("instruction", sentence))
         self._rewards: list[float] = []
         self._success = False
+        self.last_discrete = None
         self._restart()
         if self._random_start:
             self._play_random_start(int(self.np_random.integers(self._random_start)))
+        own = self._read_mission() if sentence is None else sentence
+        self.instruction = str(options.get("instruction", own))
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One step of the inner environment; `action` may be partial. Raises `ActionError` for an illegal one."""
-        observation, reward, terminated, truncated, _ = self.inner.step(self.discrete(action))
-        self._update_frame(observation)
+        self.last_discrete = self.discrete(action)
+        observation, reward, terminated, truncated, _ = self.inner.step(self.last_discrete)
+        self._update(observation)
         self._rewards.append(float(reward))
         truncated = bool(truncated) or len(self._rewards) >= self._limit
         verdict = None
@@ -100,6 +114,13 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         held = {name for name, value in self.game.normalize(action).items() if value}
         return next(index for names, index in self._actions if names <= held)
 
+    def held(self, discrete: int) -> Action:
+        """The inverse of `discrete`: the fewest held buttons of an inner action; raises `ActionError` for another."""
+        for names, index in reversed(self._actions):
+            if index == discrete:
+                return self.game.normalize(dict.fromkeys(names, 1))
+        raise ActionError(f"no buttons of {self.game.id} are action {discrete}")
+
     def render(self) -> Any:
         """The frame in the inner environment's size."""
         return self.native_frame
@@ -107,7 +128,8 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     def close(self) -> None:
         self.inner.close()
 
-    def _draw_task(self, name: str | None) -> tuple[str, str]:
+    def _draw_task(self, name: str | None) -> tuple[str, str | None]:
+        """A task and one of its sentences, None where it has none."""
         names = list(self.tasks)
         random_task = names[int(self.np_random.integers(len(names)))]
         name = name or random_task
@@ -115,11 +137,22 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
             return FREE, ""
         if name not in self.tasks:
             raise ValueError(f"no task called {name!r}{did_you_mean(name, (*names, FREE))}")
-        sentences = self.tasks[name]
+        if not (sentences := self.tasks[name]):
+            return name, None
         return name, sentences[int(self.np_random.integers(len(sentences)))]
 
+    def _read_mission(self) -> str:
+        if isinstance(self._observation, Mapping) and self._mission in self._observation:
+            return str(self._observation[self._mission])
+        if not hasattr(self.inner.unwrapped, self._mission):
+            raise ValueError(
+                f"task {self.task!r} has no sentences, and {self.game.id} no {self._mission!r} in its observation or "
+                "as an attribute: give the task sentences, or name the key with mission="
+            )
+        return str(getattr(self.inner.unwrapped, self._mission))
+
     def _restart(self) -> None:
-        self._update_frame(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
+        self._update(self.inner.reset(seed=int(self.np_random.integers(2**31)))[0])
 
     def _play_random_start(self, steps: int) -> None:
         """Play random actions, each for up to eight steps, so that episodes begin differently."""
@@ -130,12 +163,16 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
             if step % 8 == 0:
                 index = self._actions[int(self.np_random.integers(len(self._actions)))][1]
             observation, _, terminated, truncated, _ = self.inner.step(index)
-            self._update_frame(observation)
+            self._update(observation)
             if terminated or truncated:
                 self._restart()
 
-    def _update_frame(self, observation: Any) -> None:
-        frame = np.asarray(observation if self._observes_rgb else self.inner.render())
+    def _update(self, observation: Any) -> None:
+        self._observation = observation
+        if self._pixels is not None:
+            frame = np.asarray(observation[self._pixels])
+        else:
+            frame = np.asarray(observation if self._observes_rgb else self.inner.render())
         if frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(
                 f"no RGB frame, but {frame.dtype} {frame.shape}; "
@@ -157,6 +194,19 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
             "reward": sum(self._rewards),
             "elapsed": len(self._rewards),
         }
+
+
+def bot_expert(make_bot: Callable[[Any], Bot]) -> Callable[[GymnasiumGame], Expert]:
+    """`Game.make_expert` from a scripted player of discrete actions.
+
+    `make_bot` gets the bare environment (`env.unwrapped`), which was just reset.
+    """
+
+    def make_expert(game: GymnasiumGame) -> Expert:
+        bot = make_bot(game.inner.unwrapped)
+        return lambda: (game.held(int(bot(game.last_discrete))), "")
+
+    return make_expert
 
 
 def _table(

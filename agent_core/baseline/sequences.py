@@ -25,6 +25,8 @@ class Sequences:
     """(B, N, A) ids of the wanted actions."""
     loss_mask: Tensor
     """(B, N) bool: steps whose actions are learned; none after the episode's end or a gap in it."""
+    present: Tensor
+    """(B, N) bool: steps of the episode; the rest, at the end, is behind its own."""
     target_index: Tensor
     """(B,) index in the sequence of the sampled step: earlier ones lead up to it, later ones follow it."""
 
@@ -43,5 +45,6 @@ def build_sequences(dataset: WindowDataset, last: Tensor) -> Sequences:
         dataset.texts[episode],
         dataset.first_action(dataset.target_actions[inside]),
         present & dataset.is_target[inside],
+        present,
         last - begin,
     )

@@ -17,7 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agent_core.baseline.network import KIND, ActionHeads, CnnGru, Header, Sizes, make_header
+from agent_core.baseline.network import (
+    KIND,
+    ActionHeads,
+    CnnGru,
+    Header,
+    Sizes,
+    make_header,
+    to_channels_last,
+)
 from agent_core.baseline.sequences import Sequences, build_sequences
 from agent_core.config import RunConfig
 from agent_core.data.corpus import Frames, TrainingData, build_training_data, load_splits
@@ -118,12 +126,13 @@ class BaselineTrainer:
         self.ema_model.load_state_dict(self.model.state_dict())
         self.ema_model.requires_grad_(False).eval()
         self.state = TrainState(self.model, self.ema_model, make_optimizer(self.model, config))
+        self.frames = torch.zeros((), dtype=torch.float64, device=self.device)
         self.half = half_precision(config.train.precision, self.device)
 
     def _build(self) -> CnnGru:
         outputs = sum(self.heads.sizes)
         model = CnnGru(self.sizes, self.corpus.vocabulary.text_size, outputs).to(self.device)
-        model.frame_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_channels_last(model)
         return model
 
     def train_step(self, step: int, lr: float) -> Metrics:
@@ -134,7 +143,8 @@ class BaselineTrainer:
         for settings in optimizer.param_groups:
             settings["lr"] = lr
         with self._autocast():
-            logits, _ = self.model(batch.frames, batch.text)
+            logits, _ = self.model(batch.frames, batch.text, present=batch.present)
+        self.frames += batch.present.sum()
         nats = self.heads.nll(logits, self.heads.targets(batch.target_actions))  # (B, N)
         nats = nats[batch.loss_mask]
         tokens = _tokens(batch.target_actions[batch.loss_mask])
@@ -195,7 +205,7 @@ class BaselineScorer:
     def _logits(self, text: Tensor) -> Tensor:
         """(B, outputs) at the scored steps."""
         with self.autocast():
-            logits, _ = self.model(self.batch.frames, text)
+            logits, _ = self.model(self.batch.frames, text, present=self.batch.present)
         return _at(logits, self.batch.target_index)
 
     def _actions(self) -> Tensor:

@@ -301,6 +301,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     plan = _plan(args)
     plan.check()
     from agent_core.evaluation.report import evaluate, next_action_table, plot, success_table
+    from agent_core.evaluation.tally import WITHIN
 
     with ProgressBar("evaluating") as update:
         report = evaluate(plan, update)
@@ -309,12 +310,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     def show() -> None:
         table(*success_table(report), title="success in held-out worlds (Wilson 95 %)")
+        table(
+            *success_table(report, WITHIN), title="success within 3 x the expert's steps, as above"
+        )
         if report.get("next_action"):
             table(*next_action_table(report), title="next actions of recorded play")
 
     skipped = report.get("skipped", [])
     for each in skipped:
         remark(f"skipped {each['source']}: {each['why']}")
+    for line in report["warnings"]:
+        remark(line)
     return answer(report, args.json, show) or int(bool(skipped))
 
 

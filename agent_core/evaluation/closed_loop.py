@@ -1,8 +1,8 @@
 """Closed-loop evaluation: whole episodes in held-out worlds, judged by the game's state.
 
 Conditions: the agent with its instruction; without one; with the instruction of another task (where the game says which
-tasks exclude each other; the episode ends when that one is done); the plain CNN+GRU where there is one; the scripted
-expert; random play. All of them meet the same worlds.
+tasks exclude each other; the episode ends when that one is done) or of another seed (where every seed has a mission);
+the plain CNN+GRU where there is one; the scripted expert; random play. All of them meet the same worlds.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from typing import Any
 import numpy as np
 
 from agent_core.agent import Agent
+from agent_core.baseline.network import KIND
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.evaluation.plan import BASELINE, EpisodeSpec
 from agent_core.process_pool import pool
+from agent_core.weights.checkpoint import HEADER, read_header, resolve
 from bridges.policy import Decision, Policy, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
-from games import Action, Env, Game, Observation
+from games import Action, Env, Game, Observation, UnplayableError
 from games.registry import load, make
 
 ENVS_PER_PROCESS = 8
 """Episodes that one process plays side by side, one batched pass per step."""
+MISSION_TRIES = 100
+"""Seeds that are tried for another mission."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,17 @@ def _policy(condition: str, setup: Setup) -> Policy:
         return RandomPolicy()
     if condition == BASELINE and setup.baseline is not None:
         return BaselinePolicy.load(setup.baseline, temperature=setup.temperature)
+    return load_policy(setup.checkpoint, setup.temperature, setup.condition_on_actions)
+
+
+def load_policy(checkpoint: Path, temperature: float, condition_on_actions: bool) -> Policy:
+    """An IAFM, or the CNN+GRU where the folder holds one: both can be measured under every condition."""
+    if read_header(resolve(checkpoint) / HEADER).get("kind") == KIND:
+        return BaselinePolicy.load(checkpoint, temperature=temperature)
     return Agent.load(
-        setup.checkpoint,
-        temperature=setup.temperature,
-        condition_on_actions=setup.condition_on_actions,
+        checkpoint,
+        temperature=temperature,
+        condition_on_actions=condition_on_actions,
         num_candidates=0,
     )
 
@@ -125,7 +136,7 @@ class _EnvSlot:
         self.observation, _ = self.env.reset(seed=spec.seed, options=options)
         self.swapped_env: Env | None = None
         """The same world, judged by the task of the swapped instruction."""
-        if spec.condition == "agent_swapped":
+        if spec.condition == "agent_swapped" and not load(game).has_missions:
             task, _ = swapped_instruction(spec, load(game))
             self.swapped_env = make(game)
             self.swapped_env.reset(seed=spec.seed, options={**options, "task": task})
@@ -182,8 +193,29 @@ def options_of(spec: EpisodeSpec, game: Game) -> dict[str, Any]:
     if spec.condition == "agent_no_instruction":
         options["instruction"] = ""
     if spec.condition == "agent_swapped":
-        _, options["instruction"] = swapped_instruction(spec, game)
+        swapped = swapped_mission if game.has_missions else swapped_instruction
+        _, options["instruction"] = swapped(spec, game)
     return options
+
+
+def swapped_mission(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
+    """The task, and the instruction of the next seed that has another one; raises `UnplayableError` for lack of one."""
+    if game.make is None:
+        raise UnplayableError(f"{game.spec.name} is not played here")
+    env = game.make()
+    try:
+        missions = (
+            env.reset(seed=spec.seed + k, options={"task": spec.task})[0]["instruction"]
+            for k in range(MISSION_TRIES)
+        )
+        first = next(missions)
+        return spec.task, next(mission for mission in missions if mission != first)
+    except StopIteration:
+        raise UnplayableError(
+            f"{MISSION_TRIES} seeds of {game.spec.name} have one mission; leave agent_swapped out, or Game.has_missions"
+        ) from None
+    finally:
+        env.close()
 
 
 def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:

@@ -62,7 +62,8 @@ class Evaluation:
 
     @property
     def episode_specs(self) -> list[EpisodeSpec]:
-        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other.
+        """Every condition meets the same seeds; swapped and missing instructions are for tasks that exclude each other,
+        and for missions.
 
         Raises `UnplayableError` as `check` does.
         """
@@ -76,6 +77,14 @@ class Evaluation:
             for n in range(each)
             if applies(condition, task, game)
         ]
+
+    @property
+    def reference_specs(self) -> list[EpisodeSpec]:
+        """The expert in the same worlds, where the game has one that is no condition: its steps measure the others'."""
+        if "expert" in self.columns or load(self.game).make_expert is None:
+            return []
+        worlds = dict.fromkeys((spec.task, spec.seed) for spec in self.episode_specs)
+        return [EpisodeSpec(task, "expert", seed) for task, seed in worlds]
 
     def check(self) -> None:
         """Raise for what would fail only after minutes of play; loads no model.
@@ -119,8 +128,11 @@ class Evaluation:
 
 
 def applies(condition: str, task: str, game: Game) -> bool:
-    """Whether a task can be played under a condition: other words than its own need tasks that exclude each other."""
-    if condition not in _EXCLUSIVE_TASKS:
+    """Whether a task can be played under a condition.
+
+    Other words than its own need tasks that exclude each other, or missions.
+    """
+    if condition not in _EXCLUSIVE_TASKS or game.has_missions:
         return True
     exclusive = game.exclusive_instructions
     return len(exclusive) >= _EXCLUSIVE_TASKS[condition] and task in exclusive

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent_core.agent import Agent
 from agent_core.baseline.policy import BaselinePolicy
-from agent_core.evaluation.closed_loop import Outcome, Setup, run_episodes
-from agent_core.evaluation.metrics import wilson_interval
+from agent_core.evaluation.closed_loop import Outcome, Setup, load_policy, run_episodes
 from agent_core.evaluation.plan import BASELINE, COLUMNS, HELD_OUT, Evaluation
+from agent_core.evaluation.tally import Limits, play_warning, step_limits, tally
 from agent_core.evaluation.teacher_forced import next_action_report
 from agent_core.recording.expert import RecordingPlan, record_one
+from agent_core.training.grounding import grounding_warning
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges.policy import Policy
 from games.registry import load
@@ -30,29 +30,33 @@ Report = dict[str, Any]
 
 
 def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
-    """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}, "skipped": [...]}`.
+    """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}, "skipped": [...], "warnings": [...]}`.
 
-    `skipped` names recorded episodes that cannot be read.
+    `skipped` names recorded episodes that cannot be read, `warnings` what the figures do not say by themselves.
 
     `on_progress` gets episodes done and episodes in all. Raises as `Evaluation.check` does, before anything is loaded,
     and `CheckpointError` where the checkpoint cannot be read.
     """
     plan.check()
-    specs, done = plan.episode_specs, count()
-    total = len(specs) + plan.next_action_episodes
+    specs, references, done = plan.episode_specs, plan.reference_specs, count()
+    total = len(specs) + len(references) + plan.next_action_episodes
 
     def advance(_: object = None) -> None:
         if on_progress:
             on_progress(next(done) + 1, total)
 
-    outcomes = run_episodes(specs, _setup(plan), plan.workers, advance)
-    by_task = tally(outcomes)
+    played = run_episodes([*specs, *references], _setup(plan), plan.workers, advance)
+    outcomes = [outcome for outcome in played if outcome.spec.condition in plan.columns]
+    limits = step_limits(played)
+    by_task = tally(outcomes, limits)
     tasks = dict.fromkeys(spec.task for spec in specs)
     report: Report = {"game": load(plan.game).spec.id, "tasks": {t: by_task[t] for t in tasks}}
+    report["warnings"] = _warnings(plan, outcomes, limits)
     if plan.next_action_episodes:
         skipped: list[Skipped] = []
         report["next_action"] = _next_action(plan, advance, skipped.append)
         report["skipped"] = [asdict(each) for each in skipped]
+        report["warnings"] += next_action_warnings(report["next_action"])
     return report
 
 
@@ -67,36 +71,32 @@ def _setup(plan: Evaluation) -> Setup:
     )
 
 
-def tally(outcomes: Sequence[Outcome]) -> dict[str, dict[str, dict[str, float]]]:
-    """Success by task and condition with Wilson's 95 % interval, and the mean reward of an episode."""
-    groups: dict[tuple[str, str], list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault((outcome.spec.task, outcome.spec.condition), []).append(outcome)
-    tasks: dict[str, dict[str, dict[str, float]]] = {}
-    for (task, condition), group in sorted(groups.items()):
-        successes = sum(outcome.success for outcome in group)
-        low, high = wilson_interval(successes, len(group))
-        tasks.setdefault(task, {})[condition] = {
-            "success": round(successes / len(group), 4),
-            "low": round(low, 4),
-            "high": round(high, 4),
-            "episodes": len(group),
-            "reward": round(sum(outcome.reward for outcome in group) / len(group), 4),
-            "steps": round(sum(outcome.steps for outcome in group) / len(group), 1),
-        }
-    return tasks
+def _warnings(plan: Evaluation, outcomes: Sequence[Outcome], limits: Limits) -> list[str]:
+    """That there is no expert to measure by, and that words make no difference in closed loop."""
+    lines = []
+    if load(plan.game).make_expert is None:
+        lines.append(f"{plan.game} has no scripted expert: success within 3 x its steps is unknown")
+    return lines + [line for line in (play_warning(outcomes, limits),) if line]
+
+
+def next_action_warnings(by_policy: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Warnings of policies whose next actions are as right with other words."""
+    lines = []
+    for name, figures in by_policy.items():
+        own, swapped = figures["exact"], figures.get("exact_swapped")
+        low, high = figures.get("grounding_low"), figures.get("grounding_high")
+        if own is None or swapped is None or low is None or high is None:
+            continue
+        what = f"of next actions of {TITLES.get(name, name)} the exact match is"
+        lines.append(grounding_warning(what, own, swapped, (low, high), figures["steps"] or 0))
+    return [line for line in lines if line]
 
 
 def _next_action(
     plan: Evaluation, on_episode: Callable[[], None], on_skip: Callable[[Skipped], None]
 ) -> dict[str, dict[str, float | None]]:
-    agent = Agent.load(
-        plan.checkpoint or DEFAULT_CHECKPOINT,
-        temperature=0.0,
-        num_candidates=0,
-        condition_on_actions=plan.condition_on_actions,
-    )
-    policies: dict[str, Policy] = {"model": agent}
+    checkpoint = plan.checkpoint or DEFAULT_CHECKPOINT
+    policies: dict[str, Policy] = {"model": load_policy(checkpoint, 0.0, plan.condition_on_actions)}
     if plan.baseline is not None:
         policies[BASELINE] = BaselinePolicy.load(plan.baseline, temperature=0.0)
     if plan.data is not None:
@@ -116,12 +116,17 @@ def _next_action(
         return next_action_report(open_episodes(folder), policies, on_episode)
 
 
-def success_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Success rates with Wilson's 95 % intervals: the head and a row a task, conditions across."""
+def success_table(
+    report: Report, suffix: str = ""
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Success rates with Wilson's 95 % intervals: the head and a row a task, conditions across.
+
+    With the suffix `WITHIN` of success within three times the expert's steps.
+    """
     conditions = _conditions(report)
     head = ("task", *(TITLES.get(c, c) for c in conditions))
     rows = [
-        (task, *(_cell(by_condition.get(c)) for c in conditions))
+        (task, *(_cell(by_condition.get(c), suffix) for c in conditions))
         for task, by_condition in report["tasks"].items()
     ]
     return head, rows
@@ -148,10 +153,11 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
 
 
-def _cell(rate: dict[str, float] | None) -> str:
-    if rate is None:
+def _cell(rate: Mapping[str, float] | None, suffix: str) -> str:
+    if rate is None or rate["success" + suffix] is None:
         return "–"
-    return f"{rate['success']:.0%}  [{rate['low']:.0%}–{rate['high']:.0%}] n={rate['episodes']:.0f}"
+    share, low, high, n = (rate[name + suffix] for name in ("success", "low", "high", "episodes"))
+    return f"{share:.0%}  [{low:.0%}–{high:.0%}] n={n:.0f}"
 
 
 def plot(report: Report, path: Path) -> None:

@@ -32,7 +32,7 @@ from agent_core.training.progress_bar import ProgressBar
 from agent_core.training.report import TrainReport, make_report
 from agent_core.training.resume import RunProgress, TrainState, restore_state, save_state
 from agent_core.training.run_dir import BEST, LAST, STATE
-from agent_core.training.run_log import RunLog, draw_curves
+from agent_core.training.run_log import GROUNDING, RunLog, draw_curves
 from agent_core.training.schedule import LrSchedule, learning_rate, spent_share
 from agent_core.training.validation import ValidationStopped
 from agent_core.weights.checkpoint import first_overflowing, save
@@ -48,6 +48,8 @@ class Learner(Protocol):
 
     network: str
     state: TrainState
+    frames: Tensor
+    """Frames trained on by this process's learner, a number on the device."""
 
     def train_step(self, step: int, lr: float) -> Metrics:
         """One optimizer step and its update of the EMA."""
@@ -98,6 +100,7 @@ class TrainingLoop:
         self.schedule = LrSchedule()
         self._started = self._validated = self._saved = time.monotonic()
         self._seconds_before = 0.0
+        self._frames_before = 0
         self._ended: float | None = None
         self._metrics: Metrics = dict
 
@@ -141,9 +144,10 @@ class TrainingLoop:
 
     def run(self) -> TrainReport:
         """Train until the budget is spent, or Ctrl-C or SIGTERM is received."""
-        self._seconds_before = self.progress.seconds
+        self._seconds_before, self._frames_before = self.progress.seconds, self.progress.frames
         self._started = self._ended = time.monotonic()
         first, is_main = self.progress.step, self.group.is_main
+        first_frame = self.progress.frames
         if is_main:
             write_atomic(self.run_dir / "config.toml", self.config.toml())
         logged = RunLog(self.run_dir, self.progress.step) if is_main else nullcontext()
@@ -153,14 +157,15 @@ class TrainingLoop:
             self._started, self._ended = time.monotonic(), None
             self._train(log, bar, stop)
             number = self._finish(log, stop)
-        steps_per_s = (self.progress.step - first) / max(self.seconds - self._seconds_before, 1e-9)
-        self.progress.seconds = self.seconds
+        spent_s = max(self.seconds - self._seconds_before, 1e-9)
+        self.progress.seconds, self.progress.frames = self.seconds, self.frames
         report = make_report(
             self.run_dir,
             self.progress,
             batch=self.config.train.batch,
             steps_of_data=self.corpus.dataset.steps("train"),
-            steps_per_s=steps_per_s,
+            steps_per_s=(self.progress.step - first) / spent_s,
+            frames_per_s=(self.frames - first_frame) / spent_s,
             parameters=sum(p.numel() for p in self.learner.state.model.parameters()),
             signal=number,
             rank=self.group.rank,
@@ -177,6 +182,17 @@ class TrainingLoop:
         now = time.monotonic() if self._ended is None else self._ended
         return self._seconds_before + now - self._started
 
+    @property
+    def frames(self) -> int:
+        """Frames trained on, over all resumptions; reading it waits for the device."""
+        return self._frames_before + int(self.learner.frames)
+
+    @property
+    def _units(self) -> dict[str, float]:
+        """What was spent so far, in the units in which any two runs can be compared."""
+        windows = self.progress.step * self.config.train.batch
+        return {"windows": windows, "frames": self.frames, "seconds": self.seconds}
+
     def _check_due(self, stop: StopRequest) -> Due:
         train, now = self.config.train, time.monotonic()
         spent = spent_share(train, self.progress.step, self.seconds)
@@ -191,7 +207,7 @@ class TrainingLoop:
 
     def _train(self, log: RunLog | None, bar: ProgressBar, stop: StopRequest) -> None:
         progress = self.progress
-        reporter = ProgressReporter(log, bar, self.config.train.batch, progress.step)
+        reporter = ProgressReporter(log, bar, self._units)
         self._validated = self._saved = time.monotonic()
         due = self._check_due(stop)
         while not (due.is_spent or due.stop):
@@ -201,6 +217,7 @@ class TrainingLoop:
             if progress.step % self.config.train.log_every == 0:
                 self._check(numbers := self._metrics())
                 spent = spent_share(self.config.train, progress.step, self.seconds)
+                numbers |= self._units
                 reporter.report(progress.step, spent, numbers, self.learner.data_wait_s)
             due = self._check_due(stop)
             if due.validation and not due.stop:
@@ -234,6 +251,7 @@ class TrainingLoop:
 
         The loss of actions, or of text where no action is learned. Cut short by a request to stop, nothing changes.
         """
+        units = self._units
         try:
             scores = self.learner.validate(lambda: bool(stop))
         except ValidationStopped:
@@ -248,16 +266,19 @@ class TrainingLoop:
             return
         self.progress.validated_step, self.progress.validation_due = self.progress.step, False
         if scores is not None:
-            self._log_scores(scores, log)
+            self._log_scores(scores, units, log)
         if is_better:
             self.progress.best, self.progress.best_step = scores or {}, self.progress.step
             self._save_checkpoint(BEST)
         self._save_state()
         self._validated = time.monotonic()
 
-    def _log_scores(self, scores: dict[str, float], log: RunLog | None) -> None:
+    def _log_scores(
+        self, scores: dict[str, float], units: dict[str, float], log: RunLog | None
+    ) -> None:
         if log is not None and self.has_validation:
-            log.write(self.progress.step, "validation", scores)
+            unknown = dict.fromkeys(GROUNDING) if "exact_match" in scores else {}
+            log.write(self.progress.step, "validation", {**units, **unknown, **scores})
         text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if "/" not in name)
         split = "validation" if self.has_validation else "training windows (none are held out)"
         logger.info("%s at step %d: %s", split, self.progress.step, text)
@@ -278,7 +299,7 @@ class TrainingLoop:
 
     def _save_state(self) -> None:
         self._check(self._metrics())
-        self.progress.seconds = self.seconds
+        self.progress.seconds, self.progress.frames = self.seconds, self.frames
         spent = spent_share(self.config.train, self.progress.step, self.progress.seconds)
         self.progress.schedule = self.schedule.position(spent)
         tensors = self.learner.state.tensors(self.group.is_main)

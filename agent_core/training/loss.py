@@ -45,6 +45,8 @@ class TokenCounts:
     actions: Tensor
     total: Tensor
     """|W| + sum(|V| + |A|) of Eq. 5."""
+    frames: Tensor
+    """Frames that are there; those before an episode's beginning are not."""
 
     def __add__(self, other: TokenCounts) -> TokenCounts:
         return TokenCounts(
@@ -52,6 +54,7 @@ class TokenCounts:
             self.patches + other.patches,
             self.actions + other.actions,
             self.total + other.total,
+            self.frames + other.frames,
         )
 
 
@@ -62,9 +65,10 @@ def count_tokens(
     words = _text_mask(batch.instruction_ids).sum() + _text_mask(batch.thought_ids).sum()
     patches = torch.zeros_like(words) if masked is None else masked.patches.sum()
     texts = (batch.instruction_ids != 0).sum() + (batch.thought_ids != 0).sum()
-    visual = batch.frame_mask.sum() * visual_tokens
+    frames = batch.frame_mask.sum()
+    visual = frames * visual_tokens
     actions = ((batch.actions != 0) & batch.frame_mask[:, :, None]).sum()
-    return TokenCounts(words, patches, _action_mask(batch).sum(), texts + visual + actions)
+    return TokenCounts(words, patches, _action_mask(batch).sum(), texts + visual + actions, frames)
 
 
 def losses(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
 import torch
 
@@ -14,18 +15,11 @@ logger = logging.getLogger("iafm.train")
 
 
 class ProgressReporter:
-    """Writes losses, rate and data wait to the run's log (None: another process does) and beside the bar."""
+    """Writes losses, rates and data wait to the run's log (None: another process does) and beside the bar."""
 
-    def __init__(
-        self,
-        log: RunLog | None,
-        bar: ProgressBar,
-        batch: int,
-        step: int,
-    ) -> None:
+    def __init__(self, log: RunLog | None, bar: ProgressBar, units: Mapping[str, float]) -> None:
         self.log, self.bar = log, bar
-        self.batch = batch
-        self.step, self.since = step, time.monotonic()
+        self.units, self.since = dict(units), time.monotonic()
         self.data_wait_s = 0.0
 
     def report(
@@ -35,21 +29,22 @@ class ProgressReporter:
         numbers: dict[str, float],
         data_wait_s: float | None = None,
     ) -> None:
-        """Report one step's metrics, with the rate in windows per second since the last report.
+        """Report one step's metrics, with the rates in windows and frames per second since the last report.
 
-        `data_wait_s` is the time that training has waited for data in all; `data_wait` in the log is its share of the
-        time since the last report.
+        `numbers` has the windows and frames so far. `data_wait_s` is the time that training has waited for data in
+        all; `data_wait` in the log is its share of the time since the last report.
         """
         now = time.monotonic()
         spent = now - self.since
-        rate = (step - self.step) * self.batch / spent
-        numbers["windows_per_s"] = rate
-        note = f"step {step} action {numbers['action_nats_per_token']:.3f} nats/token {rate:.0f} windows/s"
+        for unit in ("windows", "frames"):
+            numbers[f"{unit}_per_s"] = (numbers[unit] - self.units[unit]) / spent
+        note = f"step {step} action {numbers['action_nats_per_token']:.3f} nats/token "
+        note += f"{numbers['windows_per_s']:.0f} windows/s {numbers['frames_per_s']:.0f} frames/s"
         if data_wait_s is not None:
             numbers["data_wait"] = share = (data_wait_s - self.data_wait_s) / spent
             note += f" waiting for data {100 * share:.0f} %"
             self.data_wait_s = data_wait_s
-        self.step, self.since = step, now
+        self.units, self.since = dict(numbers), now
         if self.log is None:
             return
         self.log.write(step, "train", numbers)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.training.grounding import grounding_warning
 from agent_core.training.resume import RunProgress
 from recorder import Skipped
 
 FEW_STEPS = 1000
 """Optimizer steps below which even the smallest model is far from converged."""
-_NO_DIFFERENCE = 0.01
-"""Exact match lost with another episode's instruction, below which the instruction is taken to be ignored."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class TrainReport:
     steps: int
     windows: int
     """Windows trained on, in all steps: for the CNN+GRU, sequences."""
+    frames: int
+    """Frames in these."""
     epochs: float
     """Passes over the data: windows by steps that a window may end on."""
     minutes: float
@@ -40,6 +42,7 @@ class TrainReport:
     language_loss: float
     """Nats per token of instructions and thoughts."""
     windows_per_s: float
+    frames_per_s: float
     parameters: int
     interrupted: bool = False
     exit_code: int = 0
@@ -48,6 +51,8 @@ class TrainReport:
     """Of the process; all but 0 have nothing to add."""
     skipped: tuple[Skipped, ...] = ()
     """Episodes that could not be read, and were left out."""
+    grounding_warnings: tuple[str, ...] = ()
+    """A warning for every game whose instructions differ and make no difference."""
 
     @property
     def warnings(self) -> list[str]:
@@ -58,12 +63,24 @@ class TrainReport:
                 f"only {self.steps} steps ({self.windows} windows, {self.epochs:.2g} passes over the data): models of "
                 f"this kind need thousands; raise train.minutes or train.steps, or lower train.batch"
             )
-        if 0 < self.exact_match_grounding < self.exact_match_swapped + _NO_DIFFERENCE:
-            lines.append(
-                f"instructions make no difference: exact match is {self.exact_match_grounding:.1%}, with "
-                f"another episode's instruction {self.exact_match_swapped:.1%}; the model plays without listening"
-            )
-        return lines
+        return [*lines, *self.grounding_warnings]
+
+
+def grounding_warnings(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """A warning for every game of validation scores whose instructions differ and make no difference."""
+    of_games = [name for name in scores if name.startswith("grounding_low/")]
+    warnings = []
+    for name in of_games or [name for name in scores if name == "grounding_low"]:
+        _, slash, game = name.partition("/")
+
+        def score(figure: str, suffix: str = slash + game) -> float:
+            return scores[figure + suffix]
+
+        own, swapped = score("exact_match_grounding"), score("exact_match_swapped")
+        interval = score("grounding_low"), score("grounding_high")
+        what = f"exact match{' on ' + game if game else ''} is"
+        warnings.append(grounding_warning(what, own, swapped, interval, score("grounding_windows")))
+    return tuple(line for line in warnings if line)
 
 
 def make_report(
@@ -73,6 +90,7 @@ def make_report(
     batch: int,
     steps_of_data: int,
     steps_per_s: float,
+    frames_per_s: float,
     parameters: int,
     signal: int,
     rank: int,
@@ -88,6 +106,7 @@ def make_report(
         run_dir / ("best" if best else "last"),
         progress.step,
         windows,
+        progress.frames,
         round(windows / steps_of_data, 3),
         progress.seconds / 60,
         progress.best_step,
@@ -99,9 +118,11 @@ def make_report(
         score("change_accuracy"),
         score("language"),
         steps_per_s * batch,
+        frames_per_s,
         parameters,
         bool(signal),
         128 + signal if signal else int(bool(skipped)),
         rank,
         skipped,
+        grounding_warnings(best),
     )

@@ -31,6 +31,8 @@ class RunProgress:
 
     step: int = 0
     seconds: float = 0.0
+    frames: int = 0
+    """Trained on so far."""
     schedule: float = 0.0
     """Position on the learning-rate curve, in [0, 1]."""
     best_step: int = -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 from recorder.format.atomic import write_atomic
 
 LOG, PLOT = "log.jsonl", "curves.png"
+PANELS = ("action_nats_per_token", "language", "mae", "exact_match", "change_accuracy", "lr")
+"""Figures that are drawn."""
+GROUNDING = ("exact_match_swapped", "exact_match_no_words")
+"""Figures of a validation that are drawn beside the exact match; null where all instructions are the same."""
 
 
 class RunLog:
@@ -36,12 +41,14 @@ class RunLog:
     ) -> None:
         self._events.close()
 
-    def write(self, step: int, split: str, numbers: dict[str, float]) -> None:
-        """One row; `split` is "train" or "validation"."""
-        row = {"step": step, "split": split, **{k: round(v, 6) for k, v in numbers.items()}}
+    def write(self, step: int, split: str, numbers: Mapping[str, float | None]) -> None:
+        """One row; `split` is "train" or "validation". None, of what could not be measured, is null."""
+        known = {name: value for name, value in numbers.items() if value is not None}
+        rounded = {name: round(value, 6) for name, value in known.items()}
+        row = {"step": step, "split": split, **numbers, **rounded}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        for name, value in numbers.items():
+        for name, value in known.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
 
 
@@ -74,15 +81,17 @@ def draw_curves(run_dir: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = read_log(run_dir)
-    names = ["action_nats_per_token", "language", "mae", "exact_match", "change_accuracy", "lr"]
     figure = Figure(figsize=(12, 6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(2, 3).flat, names, strict=True):
+    for axes, name in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
+        drawn = (name, *GROUNDING) if name == "exact_match" else (name,)
         for split in ("train", "validation"):
             of_split = [row for row in rows if row["split"] == split]
-            curves = dict.fromkeys(n for row in of_split for n in row if n.split("/")[0] == name)
+            curves = dict.fromkeys(n for row in of_split for n in row if n.split("/")[0] in drawn)
             for curve in curves:  # "exact_match", and by game "exact_match/voxel"
-                points = [(row["step"], row[curve]) for row in of_split if curve in row]
+                points = [(r["step"], r[curve]) for r in of_split if r.get(curve) is not None]
+                if not points:
+                    continue
                 axes.plot(*zip(*points, strict=True), label=curve.replace(name, split, 1))
                 axes.legend()
         axes.set_title(name)

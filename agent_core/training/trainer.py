@@ -129,6 +129,7 @@ class Trainer:
         self.loss_module = self._wrap(LossModule(self.model, config))
         optimizer = make_optimizer(self.model, config)  # of the weights as they are sharded now
         self.state = TrainState(self.model, self.ema_model, optimizer)
+        self.frames = torch.zeros((), dtype=torch.float64, device=self.device)
         self._prefetcher: Prefetcher[list[MicroBatch]] | None = None
 
     def _wrap(self, loss_module: LossModule) -> nn.Module:
@@ -165,6 +166,7 @@ class Trainer:
         config, group, optimizer = self.config, self.group, self.state.optimizer
         micro_batches = self._prefetcher.get(step)
         counts = global_counts(micro_batches, config.model.visual_tokens, group)
+        self.frames += counts.frames
         for settings in optimizer.param_groups:
             settings["lr"] = lr
         optimizer.zero_grad(set_to_none=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from games import ActionError, Button, Frame, FrameSize, GameSpec
 from games.check import check_env
-from games.gymnasium_game import GymnasiumGame
+from games.gymnasium_game import Bot, GymnasiumGame, bot_expert
 
 SPEC = GameSpec(
     id="lamp-v0",
@@ -25,7 +25,7 @@ ACTIONS = {(): 0, ("on",): 1, ("off",): 2, ("on", "turbo"): 3}
 class Lamp(gymnasium.Env):
     """Brightness 0 to 255, a reward of 1 where it is fully lit; drawn as frames of 16 x 24 pixels."""
 
-    observation_space = spaces.Box(0, 255, (16, 24, 3), np.uint8)
+    observation_space: Any = spaces.Box(0, 255, (16, 24, 3), np.uint8)
     action_space = spaces.Discrete(4)
     change: ClassVar = {0: 0, 1: 20, 2: -20, 3: 100}
 
@@ -53,6 +53,22 @@ class Drawn(Lamp):
 
     def render(self) -> Frame:
         return np.full((16, 24, 3), self.light, np.uint8)
+
+
+class Missions(Lamp):
+    """Says in its observation how bright it shall be, and what it is called."""
+
+    observation_space: Any = spaces.Dict(
+        image=spaces.Box(0, 255, (16, 24, 3), np.uint8), mission=spaces.Text(20)
+    )
+
+    def look(self) -> Any:
+        self.title = f"lamp of {self.light}"
+        return {"image": super().look(), "mission": f"from {self.light} to 255"}
+
+
+def with_missions(**settings: Any) -> GymnasiumGame:
+    return GymnasiumGame(SPEC, Missions(), ACTIONS, {"light": ()}, pixels="image", **settings)
 
 
 def lamp(inner: type[Lamp] = Lamp, **settings: Any) -> GymnasiumGame:
@@ -97,6 +113,50 @@ def test_free_play_has_no_judge_and_no_words() -> None:
     assert [r[4]["success"] for r in results] == [False] * 3
     with pytest.raises(ValueError, match="did you mean 'light'"):
         game.reset(options={"task": "ligth"})
+
+
+@pytest.mark.parametrize(("name", "text"), [("mission", "from {} to 255"), ("title", "lamp of {}")])
+def test_a_task_without_sentences_has_the_environments_own(name: str, text: str) -> None:
+    assert check_env(with_missions(random_start=5)) == []
+    game = with_missions(mission=name)
+    missions = []
+    for seed in (1, 2, 1):
+        observation, _ = game.reset(seed=seed)
+        light = int(observation["frame"][0, 0, 0])
+        assert observation["instruction"] == text.format(light)
+        missions.append(observation["instruction"])
+        game.step({"on": 1})
+        assert game.instruction == missions[-1]  # the one that the episode began with
+    assert missions[0] == missions[2] != missions[1]
+    other, _ = game.reset(seed=1, options={"instruction": missions[1]})
+    assert other["instruction"] == missions[1]
+
+
+def test_a_mission_that_is_not_there_is_said() -> None:
+    with pytest.raises(ValueError, match="no 'goal' in its observation"):
+        with_missions(mission="goal").reset(seed=1)
+
+
+def test_a_bot_of_discrete_actions_is_an_expert() -> None:
+    executed: list[int | None] = []
+
+    def make_bot(env: Lamp) -> Bot:
+        def bot(last: int | None) -> int:
+            executed.append(last)
+            return 3 if env.light < 100 else 1
+
+        return bot
+
+    game = lamp()
+    game.reset(seed=1)
+    expert = bot_expert(make_bot)(game)
+    assert expert() == ({"on": 1, "off": 0, "turbo": 1}, "")
+    for action in ({"on": 1, "turbo": 1}, {"off": 1}):
+        game.step(action)
+    assert expert() == ({"on": 1, "off": 0, "turbo": 1}, "")
+    assert executed == [None, 2]  # what was done, not what it asked for
+    with pytest.raises(ActionError, match="no buttons of lamp-v0 are action 7"):
+        game.held(7)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from agent_core.baseline.policy import BaselinePolicy
 from agent_core.baseline.trainer import train_baseline
 from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.errors import CheckpointError
+from agent_core.evaluation.closed_loop import load_policy
 from agent_core.evaluation.report import success_table
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import build_vocabulary
@@ -109,6 +110,30 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     outputs = [load(tmp_path / name).model(frames, text)[0] for name in ("one", "two")]
     assert torch.equal(*outputs)
     torch.testing.assert_close(outputs[0], model(frames, text)[0], atol=2e-2, rtol=1e-2)
+
+
+def test_words_meet_the_picture_before_its_convolutions_mix_it() -> None:
+    sizes = Sizes(frame_height=24, frame_width=32, max_text_tokens=8)
+    torch.manual_seed(0)
+    model = CnnGru(sizes, 300, 5)
+    seen: list[torch.Tensor] = []
+    model.frame_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    frames = torch.zeros(2, 1, 24, 32, 3, dtype=torch.uint8)
+    model(frames, torch.tensor([[5, 6], [7, 8]]))
+    assert seen[0].ndim == 4  # cells
+    difference = seen[0][0] - seen[0][1]
+    assert difference.abs().min() > 0
+    torch.testing.assert_close(difference, difference[:, :1, :1].expand_as(difference))
+
+
+def test_absent_frames_are_not_encoded_and_change_nothing() -> None:
+    sizes = Sizes(frame_height=24, frame_width=32, max_text_tokens=8)
+    model = CnnGru(sizes, 300, 5)
+    frames = torch.randint(0, 255, (2, 4, 24, 32, 3), dtype=torch.uint8)
+    text, present = torch.tensor([[5, 6], [7, 0]]), torch.arange(4) < torch.tensor([[4], [2]])
+    logits, _ = model(frames, text)
+    cut, _ = model(frames, text, present=present)
+    torch.testing.assert_close(cut[present], logits[present])
 
 
 def test_played_step_by_step_it_is_the_sequence(run: Path) -> None:
@@ -298,6 +323,10 @@ def test_the_report_has_its_column(
     assert plot.exists()
     assert main(["evaluate", "voxel", "--conditions", "cnn_gru"]) == 2
     assert "no condition called 'cnn_gru'" in capsys.readouterr().err
+
+
+def test_it_is_measured_as_a_checkpoint_too(run: Path) -> None:
+    assert isinstance(load_policy(run / "best", 0.0, False), BaselinePolicy)
 
 
 def test_an_instruction_beyond_the_room_is_logged_once(

@@ -62,7 +62,7 @@ def test_the_command_names_them_and_exits_1(
         return [Outcome(spec, True, 1) for spec in specs]
 
     monkeypatch.setattr("agent_core.evaluation.report.run_episodes", play)
-    monkeypatch.setattr("agent_core.evaluation.report.Agent.load", lambda *_, **__: RandomPolicy())
+    monkeypatch.setattr("agent_core.evaluation.report.load_policy", lambda *_: RandomPolicy())
     argv = ["evaluate", "voxel", "--conditions", "random", "--tasks", "dig_down", "--episodes", "1"]
     argv += ["--data", str(data), "--json"]
     assert main(argv) == 1

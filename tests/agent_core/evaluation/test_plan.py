@@ -23,6 +23,14 @@ def test_evaluation_meets_the_same_unseen_worlds_under_every_condition() -> None
     assert {t.task for t in specs if t.condition == "agent_swapped"} == set(SINGLE_OBJECT)
 
 
+def test_the_expert_measures_also_where_it_is_no_condition() -> None:
+    plan = Evaluation(episodes=14, conditions=("agent", "agent_swapped"))
+    worlds = {(spec.task, spec.seed) for spec in plan.episode_specs}
+    assert {(spec.task, spec.seed) for spec in plan.reference_specs} == worlds
+    assert {spec.condition for spec in plan.reference_specs} == {"expert"}
+    assert Evaluation(episodes=14).reference_specs == []  # it plays there already
+
+
 @pytest.mark.parametrize(
     ("plan", "line"),
     [

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from agent_core.evaluation.closed_loop import Outcome
 from agent_core.evaluation.plan import EpisodeSpec
-from agent_core.evaluation.report import Report, next_action_table, plot, success_table, tally
+from agent_core.evaluation.report import Report, next_action_table, plot, success_table
+from agent_core.evaluation.tally import tally
 
 
 def test_tally_groups_by_task_and_condition() -> None:
     outcomes = [Outcome(EpisodeSpec("dig_down", "agent", n), n < 3, 10) for n in range(4)]
     row = tally(outcomes)["dig_down"]["agent"]
     assert (row["success"], row["episodes"]) == (0.75, 4)
-    assert row["low"] < 0.75 < row["high"]
+    assert (row["low"], row["high"]) == (0.3006, 0.9544)
+    assert (row["success_within_3x"], row["episodes_within_3x"]) == (None, 0)  # without an expert
     paid = [
         Outcome(EpisodeSpec("win_point", "random", n), False, 10 + n, n - 1.0) for n in range(2)
     ]

@@ -29,6 +29,15 @@ def test_rows_after_the_resumed_step_are_dropped(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
+def test_what_could_not_be_measured_is_null_and_not_drawn(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        for step in (1, 2):
+            log.write(step, "validation", {"exact_match": 0.5, "exact_match_swapped": None})
+    assert '"exact_match_swapped": null' in (tmp_path / LOG).read_text()
+    draw_curves(tmp_path)
+    assert (tmp_path / PLOT).read_bytes().startswith(b"\x89PNG")
+
+
 def test_no_log_is_an_empty_one(tmp_path: Path) -> None:
     assert read_log(tmp_path) == []
 

@@ -13,6 +13,7 @@ from agent_core.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from agent_core.data.dataset import WindowDataset, WindowDraw
 from agent_core.data.tables import build_dataset
 from agent_core.tokens.vocabulary import build_vocabulary
+from agent_core.training.report import grounding_warnings
 from agent_core.training.validation import GROUNDING_WINDOWS, WindowScores, scores_by_game
 from games import GameSpec
 from games.voxel.spec import SPEC
@@ -38,9 +39,9 @@ class FakeEpisode:
         return 4
 
 
-def dataset_of(*games: str) -> WindowDataset:
+def dataset_of(*games: str, instructions: tuple[str, ...] = INSTRUCTIONS) -> WindowDataset:
     specs = [SPEC.model_copy(update={"id": game}) for game in games]
-    episodes = [FakeEpisode(spec, words) for spec in specs for words in INSTRUCTIONS]
+    episodes = [FakeEpisode(spec, words) for spec in specs for words in instructions]
     frames = np.zeros((4 * len(episodes), 8, 8, 3), np.uint8)
     device = torch.device("cpu")
     return build_dataset({"validation": episodes}, frames, VOCABULARY, MODEL, DATA, device)
@@ -66,11 +67,12 @@ class Scorer:
 @pytest.mark.parametrize(
     ("games", "windows", "grounding"),
     [
-        (("one-v0",), 90, [50, 40]),
-        (("one-v0",), 700, [50] * 10 + [12]),
-        (("one-v0", "two-v0"), 1400, ([50] * 5 + [6]) * 2),
+        (("one-v0",), 3, [1]),
+        (("one-v0",), 240, [50, 10]),
+        (("one-v0",), 2500, [50] * 10 + [12]),
+        (("one-v0", "two-v0"), 2500, ([50] * 5 + [6]) * 2),
     ],
-    ids=["fewer windows", "more windows", "two games"],
+    ids=["a few windows", "a quarter of them", "512 at most", "two games"],
 )
 def test_other_instructions_are_tried_on_the_first_windows_alone(
     games: tuple[str, ...], windows: int, grounding: list[int]
@@ -90,4 +92,21 @@ def test_other_instructions_are_tried_on_the_first_windows_alone(
     assert scores["grounding_windows"] == sum(grounding) <= GROUNDING_WINDOWS
     assert scores["exact_match"] == scores["exact_match_grounding"] == 1.0
     assert scores["exact_match_swapped"] == scores["exact_match_no_words"] == 0.0
+    assert -0.6 < scores["grounding_low"] < scores["grounding_high"] == 1.0
+    assert (scores["grounding_low"] > 0) == (not grounding_warnings(scores)) == (windows > 3)
     assert scores["action_nats_per_token"] == 0.5
+
+
+def test_one_instruction_is_not_compared_with_another() -> None:
+    config = RunConfig(model=MODEL, data=DATA, train=TrainConfig(steps=1, device="cpu"))
+    dataset = dataset_of("one-v0", instructions=("chop a tree",) * 2)
+    sizes: list[int] = []
+
+    def read(draw: WindowDraw) -> Scorer:
+        return Scorer(len(draw.last), sizes)
+
+    scores = scores_by_game(read, dataset, config, "validation", max_batch=2048)
+    assert scores["exact_match"] == 1.0
+    assert not [name for name in scores if "swapped" in name or "grounding" in name]
+    assert sizes == []
+    assert grounding_warnings(scores) == ()

@@ -17,7 +17,7 @@ from bridges.testing.server_process import ServerOptions, server_process
 TOKEN = "a token for the benchmark"
 FRAMES_PER_S = 1000
 """Random and mutated frames for each second of the benchmark, in a process of their own before it."""
-SETTLE_S = 7.0
+SETTLE_S = 12.0
 """Time for the server to be done with its last peers, before its memory is read."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridges.protocol.lanes import Budget
 
 PICTURES = Budget(messages_per_s=1000, bytes_per_s=256 << 20)
-TEXTS = Budget(messages_per_s=1000, bytes_per_s=2 << 20)
+TEXTS = Budget(messages_per_s=1000, bytes_per_s=512 << 10)
 REPORTS = Budget(messages_per_s=300, bytes_per_s=4 << 20)
 MISTAKES = Budget(messages_per_s=20, bytes_per_s=2 << 20)
 CONTROL_FRAMES = Budget(messages_per_s=100, bytes_per_s=64 << 10)

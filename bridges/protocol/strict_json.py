@@ -17,8 +17,9 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKETS = np.zeros(256, np.int8)
 _BRACKETS[list(b"[{")] = 1
 _BRACKETS[list(b"]}")] = -1
-_MAY_OVERFLOW = re.compile(r"[eE]\+?\d{3}|(?<!\d)\d{200}")
-"""What every number beyond a double's holds: an exponent of three digits, or hundreds of digits before it."""
+_DIGITS_AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+_MAY_OVERFLOW = (b"e000", b"e+000", b"0" * 200)
+"""One of which every number beyond a double's holds, its digits as zeros: a long exponent, or hundreds of digits."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _TOO_LARGE = "a number is too large"
@@ -35,7 +36,8 @@ def parse(text: str, *, max_bytes: int, max_depth: int) -> Any:
             raise JsonError(f"a text message has at most {max_bytes} bytes")
         if _is_deeper(data, max_depth):
             raise JsonError(f"JSON is at most {max_depth} levels deep")
-        parse_float = _finite if _MAY_OVERFLOW.search(text) else None
+        zeros = data.translate(_DIGITS_AS_ZEROS)
+        parse_float = _finite if any(part in zeros for part in _MAY_OVERFLOW) else None
         value = json.loads(text, parse_constant=_refuse, parse_float=parse_float)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()  # raises where one is alone
@@ -54,8 +56,15 @@ def _is_deeper(data: bytes, max_depth: int) -> bool:
     """Whether a parser would enter more levels, be it before it fails on a text that is no JSON."""
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return False
-    outside = np.frombuffer(_STRING.sub(b"", data), np.uint8)
+    outside = np.frombuffer(_outside_strings(data), np.uint8)
     return bool(_BRACKETS[outside].cumsum(dtype=np.int32).max(initial=0) > max_depth)
+
+
+def _outside_strings(data: bytes) -> bytes:
+    """The text without its strings, those that are never closed included."""
+    if b"\\" in data:
+        return _STRING.sub(b"", data)
+    return b"".join(data.split(b'"')[::2])
 
 
 def _refuse(name: str) -> None:

@@ -26,7 +26,7 @@ from bridges.protocol.frames import FrameError
 from bridges.serving.decoder import Decoder
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.sessions import Session, SessionRegistry, Work
-from bridges.serving.time_share import PolicyShares
+from bridges.serving.time_share import Extra, PolicyShares
 from games import Frame
 
 log = logging.getLogger("iafm.bridge")
@@ -215,42 +215,48 @@ class Batcher:
 
     async def _step(self) -> bool:
         """A pass over what waits, then one piece of other work; False where nothing may be done now."""
-        now = self._clock()
-        batch = self._sessions.take_batch(
-            with_suspect=self._shares.may_start(self._shares.suspects, now), now=now
-        )
-        self._in_pass = len(batch)
+        batch = self._sessions.take_batch(self._clock())
         self._decoder.notify()  # in lockstep the next of each game
-        try:
-            for group in _groups(batch):
-                await self._answer_group(group)
-        finally:
-            self._in_pass = 0
-        return await self._serve_call() or bool(batch)
+        if batch:
+            await self._answer_group(batch)
+            self._shares.last_pass = self._last_pass
+        return await self._do_extra() or bool(batch)
+
+    async def _do_extra(self) -> bool:
+        """One piece of what is no pass of sound sessions; False where none may be done now."""
+        waiting: list[Extra] = ["suspects"] if self._sessions.suspect_waits else []
+        waiting += ["calls"] if self._calls else []
+        started, games_wait = self._clock(), self._sessions.sound_waits
+        match extra := self._shares.next_extra(waiting, started, games_wait=games_wait):
+            case None:
+                return False
+            case "suspects":
+                await self._answer_group(self._sessions.take_suspect())
+            case "calls":
+                await self._serve_call()
+        self._shares.spent(extra, started, self._clock())
+        return True
 
     async def _wait_for_work(self) -> None:
         """Until something comes, or the rest is over of what may not be done yet."""
         now = self._clock()
-        rests = [self._shares.suspects.wait_s(now)] if self._sessions.suspect_waits else []
-        rests += [self._shares.calls.wait_s(now)] if self._calls else []
+        extra_waits = self._calls or self._sessions.suspect_waits
+        rests = [self._shares.wait_s(now)] if extra_waits else []
         rests += self._sessions.gathering_s(now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(rests, default=None)):
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _serve_call(self) -> bool:
-        """Other work that waits; False where there is none."""
-        if not self._calls or not self._shares.may_start(self._shares.calls, self._clock()):
-            return False
+    async def _serve_call(self) -> None:
+        """The other work that has waited longest."""
         call = self._calls.popleft()
         if call.result.done():
-            return True
+            return
         if not call.is_wanted():
             call.result.set_result(None)
-            return True
+            return
         is_first = call.session is not None and call.session.take_reset()
-        started = self._clock()
         try:
             value = await self._in_worker(lambda: _run_call(call, is_first))
         except Exception as error:
@@ -262,18 +268,15 @@ class Batcher:
         else:
             if not call.result.done():
                 call.result.set_result(value)
-        self._shares.calls.spent(started, self._clock())
-        return True
 
     async def _answer_group(self, group: Sequence[Work]) -> None:
-        is_suspect = group[0].session.probation > 0
-        started = self._clock()
-        await self._answer(group)
+        """A pass."""
+        self._in_pass = len(group)
+        try:
+            await self._answer(group)
+        finally:
+            self._in_pass = 0
         self._last_pass = self._clock()
-        if is_suspect:
-            self._shares.suspects.spent(started, self._last_pass)
-        else:
-            self._shares.last_pass = self._last_pass
 
     async def _answer(self, group: Sequence[Work]) -> None:
         """Deliver the outcomes of a group; one that fails as a whole is tried again in halves."""
@@ -358,13 +361,6 @@ class Batcher:
         return BatcherHealth(
             status, last_pass_s, self._sessions.waiting + self._in_pass, self.errors
         )
-
-
-def _groups(batch: Sequence[Work]) -> list[Sequence[Work]]:
-    """Those on which the policy did not fail together, then each of the others by itself."""
-    sound = [work for work in batch if not work.session.probation]
-    suspects = [[work] for work in batch if work.session.probation]
-    return [sound, *suspects] if sound else list(suspects)
 
 
 def _request(work: Work) -> PolicyRequest:

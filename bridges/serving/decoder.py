@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from bridges.protocol.frames import EncodedFrame
-from bridges.serving.memory import trim
+from bridges.serving.process import trim
 from bridges.serving.queued_observation import Pixels, QueuedObservation, decode
 from bridges.serving.sessions import Session, SessionRegistry
 
@@ -22,7 +22,7 @@ SMALL_PIXELS = 512 * 512
 """Pictures up to this size, which take a few milliseconds, do not wait for larger ones."""
 
 TRIM_S = 5.0
-"""Time after a session has left, until memory goes back to the system."""
+"""Time after a session has left, until memory goes back to the system, and once more for what is freed later."""
 
 
 class DecodeTurns:
@@ -66,7 +66,8 @@ class Decoder:
         on_failure: Callable[[Session, QueuedObservation, Exception], None],
     ) -> None:
         self._sessions, self._on_ready, self._on_failure = sessions, on_ready, on_failure
-        self._trims = self._is_closed = False
+        self._trims_due = 0
+        self._is_closed = False
         self._lanes = [
             _Lane(DecodeTurns(large=large), ThreadPoolExecutor(1, thread_name_prefix="decoder"))
             for large in (False, True)
@@ -79,14 +80,17 @@ class Decoder:
 
     def trim_later(self) -> None:
         """A session has left: return its memory in some seconds, with that of others who leave meanwhile."""
-        if not self._trims:
-            self._trims = True
+        is_scheduled, self._trims_due = self._trims_due > 0, 2
+        if not is_scheduled:
             asyncio.get_running_loop().call_later(TRIM_S, self._trim)
 
     def _trim(self) -> None:
-        self._trims = False
-        if not self._is_closed:
-            self._lanes[0].worker.submit(trim)
+        self._trims_due -= 1
+        if self._is_closed:
+            return
+        self._lanes[0].worker.submit(trim)
+        if self._trims_due:
+            asyncio.get_running_loop().call_later(TRIM_S, self._trim)
 
     def close(self) -> None:
         """End the threads."""

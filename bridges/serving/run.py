@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from bridges.serving import memory
+from bridges.serving import process
 from bridges.serving.server import BridgeServer
 
 
 def run(server: BridgeServer, on_start: Callable[[BridgeServer], None] | None = None) -> None:
     """Serve until Ctrl-C; `on_start(server)` is called once it listens. The process is the server's alone."""
-    memory.prepare()
+    process.prepare()
 
     async def main() -> None:
         async with server:

@@ -334,19 +334,21 @@ class SessionRegistry:
         """Observations that wait for a pass."""
         return sum(len(session.queue) for session in self)
 
-    def take_batch(self, *, with_suspect: bool = True, now: float = inf) -> list[Work]:
+    def take_batch(self, now: float = inf) -> list[Work]:
         """The oldest waiting observation of every session that has one, and waits for no other.
 
-        Of the sessions on which the policy failed there is at most one, whose observation has waited longest.
+        Not of those on which the policy failed.
         """
         ready = self._ready
-        ready = [s for s, rest_s in zip(ready, rests_s(ready, now), strict=True) if not rest_s]
-        suspects = sorted(
-            (session for session in ready if session.probation),
-            key=lambda session: session.queue[0].received,
-        )
-        batch = [session for session in ready if not session.probation]
-        return [session.take() for session in [*batch, *suspects[:with_suspect]]]
+        rests = rests_s(ready, now)
+        due = [session for session, rest_s in zip(ready, rests, strict=True) if not rest_s]
+        return [session.take() for session in due if not session.probation]
+
+    def take_suspect(self) -> list[Work]:
+        """Of the sessions on which the policy failed, the observation that has waited longest, where one waits."""
+        suspects = [session for session in self._ready if session.probation]
+        suspects.sort(key=lambda session: session.queue[0].received)
+        return [session.take() for session in suspects[:1]]
 
     @property
     def _ready(self) -> list[Session]:
@@ -359,7 +361,12 @@ class SessionRegistry:
     @property
     def suspect_waits(self) -> bool:
         """Whether a session on which the policy failed has an observation for a pass."""
-        return any(session.probation and session.is_ready for session in self)
+        return any(session.probation for session in self._ready)
+
+    @property
+    def sound_waits(self) -> bool:
+        """Whether another session has one."""
+        return any(not session.probation for session in self._ready)
 
     # --- who sees what ---
 

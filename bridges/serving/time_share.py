@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-CALL_SHARE = 0.1
-"""Most of the policy's time for other work than passes, while games are answered."""
-SUSPECT_SHARE = 0.03
-"""Most of it for sessions on which it failed, while others are answered."""
+from collections.abc import Sequence
+from typing import Literal
+
+IDLE_SHARE = 0.1
+"""Most of the policy's time for what is no pass of sound sessions, while these are answered and none of them waits."""
+BUSY_SHARE = 0.02
+"""The same while one of them waits."""
 PLAYING_S = 0.5
 """Time since the last pass for which games count as being answered."""
+Extra = Literal["suspects", "calls"]
+"""Sessions on which the policy failed, and other work of the policy (attach, ask)."""
 
 
 class TimeShare:
@@ -27,13 +32,32 @@ class TimeShare:
 
 
 class PolicyShares:
-    """What the policy does beside its passes for sound sessions, of which `last_pass` was the last."""
+    """What the policy does beside its passes for sound sessions, of which `last_pass` was the last.
+
+    Both kinds have one share and take turns. A game makes up for one piece of such work that it waited for, but hardly
+    for two in a row.
+    """
 
     def __init__(self) -> None:
-        self.suspects, self.calls = TimeShare(SUSPECT_SHARE), TimeShare(CALL_SHARE)
         self.last_pass: float | None = None
+        self._idle, self._busy = TimeShare(IDLE_SHARE), TimeShare(BUSY_SHARE)
+        self._newest: Extra | None = None
 
-    def may_start(self, share: TimeShare, now: float) -> bool:
-        """Whether work of this share may be done now: it only rests while games are being answered."""
+    def next_extra(self, waiting: Sequence[Extra], now: float, *, games_wait: bool) -> Extra | None:
+        """What of it may be done now; it only rests while games are being answered."""
         is_playing = self.last_pass is not None and now - self.last_pass < PLAYING_S
-        return not is_playing or not share.wait_s(now)
+        share = self._busy if games_wait else self._idle
+        if is_playing and share.wait_s(now):
+            return None
+        others = [extra for extra in waiting if extra != self._newest]
+        return next(iter([*others, *waiting]), None)
+
+    def wait_s(self, now: float) -> float:
+        """Time until some of it may be done where no game waits."""
+        return self._idle.wait_s(now)
+
+    def spent(self, extra: Extra, started: float, finished: float) -> None:
+        """Such work is done."""
+        self._newest = extra
+        self._idle.spent(started, finished)
+        self._busy.spent(started, finished)

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bridges.serving import memory
+from bridges.serving import process
 from bridges.serving.limits import ServerLimits
 from bridges.serving.server import BridgeServer
 from bridges.serving.sessions import SessionRegistry, Work
@@ -55,7 +55,7 @@ class RunningServer:
 class FifoSessions(SessionRegistry):
     """One observation a pass, the oldest of all sessions."""
 
-    def take_batch(self, *, with_suspect: bool = True, now: float = inf) -> list[Work]:
+    def take_batch(self, now: float = inf) -> list[Work]:
         ready = [session for session in self if session.is_ready]
         return [min(ready, key=lambda session: session.queue[0].received).take()] if ready else []
 
@@ -87,7 +87,7 @@ def _serve(options: ServerOptions, log: Path, pipe: Connection) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     logging.basicConfig(level=logging.INFO)
-    memory.prepare()
+    process.prepare()
     asyncio.run(_main(options, pipe))
 
 

@@ -120,7 +120,7 @@ def test_the_limits_are_the_codes() -> None:
         f'"max_in_flight": {limits.max_in_flight}',
         f"At most {limits.max_queries} queries",
         f"{limits.max_failures} pictures in",
-        f"{limits.texts.messages_per_s} messages and {int(limits.texts.bytes_per_s) >> 20} MiB of text",
+        f"{limits.texts.messages_per_s} messages and {int(limits.texts.bytes_per_s) >> 10} KiB of text",
         f"in realtime {limits.pictures.messages_per_s}",
         f"{int(limits.pictures.bytes_per_s) >> 20} MiB, {limits.control_frames.messages_per_s} pings",
         f"{limits.reports.messages_per_s} pictures with JSON and {int(limits.reports.bytes_per_s) >> 20} MiB of it",

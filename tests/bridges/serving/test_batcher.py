@@ -224,10 +224,10 @@ def test_a_fault_of_the_loop_itself_is_logged_and_counted(
     desk = Desk(Fragile(), ("go", "go", "go"))
     take_batch, faults = desk.registry.take_batch, [ValueError("once")]
 
-    def broken_once(**options: Any) -> object:
+    def broken_once(now: float) -> object:
         if faults:
             raise faults.pop()
-        return take_batch(**options)
+        return take_batch(now)
 
     monkeypatch.setattr(desk.registry, "take_batch", broken_once)
 
@@ -363,7 +363,7 @@ def test_a_loop_that_dies_all_the_same_says_so(
     class Deadly(BaseException):
         pass
 
-    def die(**options: Any) -> object:
+    def die(now: float) -> object:
         raise Deadly
 
     monkeypatch.setattr(desk.registry, "take_batch", die)

@@ -265,15 +265,18 @@ def test_who_made_the_policy_fail_plays_alone_twice_as_long_each_time() -> None:
         assert (game.probation, game.failures) == (0, 0)
 
 
-def test_a_pass_takes_one_suspect_at_most_the_one_that_waits_longest() -> None:
+def test_suspects_are_taken_one_by_one_the_one_that_waits_longest_first() -> None:
     registry = SessionRegistry()
     for name, received in (("a", 3), ("b", 2), ("c", 1)):
         game = session(name)
         game.enqueue(picture(1), now=received)
         game.probation = int(name != "a")
         registry.add(game)
-    assert [work.session.name for work in registry.take_batch(with_suspect=False)] == ["a"]
-    assert [work.session.name for work in registry.take_batch()] == ["c"]
+    assert registry.sound_waits
+    assert [work.session.name for work in registry.take_batch()] == ["a"]
+    assert not registry.sound_waits
+    assert [work.session.name for work in registry.take_suspect()] == ["c"]
     assert registry.suspect_waits
-    assert [work.session.name for work in registry.take_batch()] == ["b"]
+    assert [work.session.name for work in registry.take_suspect()] == ["b"]
     assert not registry.suspect_waits
+    assert registry.take_suspect() == []

@@ -16,9 +16,31 @@ def test_it_rests_until_its_work_was_its_share() -> None:
 
 def test_it_rests_only_while_games_are_answered() -> None:
     shares = PolicyShares()
-    shares.calls.spent(0.0, 10.0)
-    assert shares.may_start(shares.calls, 10.0)
+    shares.spent("calls", 0.0, 10.0)
+    assert shares.next_extra(["calls"], 10.0, games_wait=False) == "calls"
     shares.last_pass = 10.0
-    assert not shares.may_start(shares.calls, 10.1)
-    assert shares.may_start(shares.suspects, 10.1)
-    assert shares.may_start(shares.calls, 10.0 + PLAYING_S)
+    assert shares.next_extra(["calls"], 10.1, games_wait=False) is None
+    assert shares.next_extra(["calls"], 10.0 + PLAYING_S, games_wait=False) == "calls"
+
+
+def test_both_kinds_have_one_share_and_it_is_less_while_a_game_waits() -> None:
+    shares = PolicyShares()
+    shares.spent("calls", 1.0, 1.04)
+    for now, games_wait, extra in (
+        (1.3, False, None),
+        (1.41, True, None),
+        (1.41, False, "suspects"),
+        (2.99, True, None),
+        (3.01, True, "suspects"),
+    ):
+        shares.last_pass = now
+        assert shares.next_extra(["suspects"], now, games_wait=games_wait) == extra
+
+
+def test_they_take_turns() -> None:
+    shares = PolicyShares()
+    assert shares.next_extra([], 0.0, games_wait=False) is None
+    assert shares.next_extra(["suspects", "calls"], 0.0, games_wait=False) == "suspects"
+    shares.spent("suspects", 0.0, 0.01)
+    assert shares.next_extra(["suspects", "calls"], 1.0, games_wait=False) == "calls"
+    assert shares.next_extra(["suspects"], 1.0, games_wait=False) == "suspects"

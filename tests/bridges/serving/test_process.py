@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridges.serving import memory
+from bridges.serving import process
 
 
 def resident_pages() -> int:
@@ -18,22 +18,22 @@ def resident_pages() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_free_goes_back() -> None:
-    if memory._of_libc("malloc_trim") is None:
+    if process._of_libc("malloc_trim") is None:
         pytest.skip("no malloc_trim")
     blocks = [np.ones(100_000, np.uint8) for _ in range(400)]
     last = np.ones(100_000, np.uint8)  # behind the others, so that the heap does not end before it
     before = resident_pages()
     del blocks
-    memory.trim()
+    process.trim()
     assert before - resident_pages() > 5000
     assert last.all()
 
 
 def test_without_malloc_trim_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    memory._of_libc.cache_clear()
-    memory.trim()
-    memory._of_libc.cache_clear()
+    process._of_libc.cache_clear()
+    process.trim()
+    process._of_libc.cache_clear()
 
 
 class _Cycle:
@@ -44,17 +44,19 @@ class _Cycle:
 
 
 def test_a_prepared_process_frees_cycles() -> None:
-    was_enabled = gc.isenabled()
+    was_enabled, interval_s = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
     try:
-        memory.prepare()
+        process.prepare()
+        assert sys.getswitchinterval() == pytest.approx(process.SWITCH_S)
         assert gc.get_freeze_count() > 0
         freed = weakref.ref(_Cycle())
         assert freed() is not None
-        memory.trim()
+        process.trim()
         assert freed() is None
     finally:
         gc.unfreeze()
+        sys.setswitchinterval(interval_s)
         if was_enabled:
             gc.enable()
 
@@ -63,7 +65,7 @@ def test_another_process_is_not_searched() -> None:
     gc.disable()
     try:
         kept = weakref.ref(_Cycle())
-        memory.trim()
+        process.trim()
         assert kept() is not None
     finally:
         gc.enable()

@@ -288,7 +288,7 @@ def test_wrong_numbers_are_not_played_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = CpuConvStem.__call__
-    monkeypatch.setattr(CpuConvStem, "__call__", lambda stem, frames: right(stem, frames).flip(1))
+    monkeypatch.setattr(CpuConvStem, "__call__", lambda stem, *inputs: right(stem, *inputs).flip(1))
     native_compact.unavailable_reason.cache_clear()
     engine = Engine(checkpoint())
     native_compact.unavailable_reason.cache_clear()

@@ -3,9 +3,9 @@
 Theory of operation
 -------------------
 Every session owns one row of the KV cache (`agent_core.engine.cache_layout` says which cache slot holds which token).
-Its instruction is prefilled once, and with text conditioning its effect on the stem is kept beside the row; another
-instruction resets the row. Then each call of `Engine.act` appends one frame
-per session. All sessions of a call share every forward pass. A call has four steps.
+Its instruction is prefilled once, together with what it does to the stem where text conditions it; another instruction
+resets the row. Then each call of `Engine.act` appends one frame per session. All sessions of a call share every forward
+pass. A call has four steps.
 
 1. Prefill. One pass takes the executed action of the last frame (if actions are conditioned on earlier ones), the
    visual tokens of the new frame, [STARTACTION] and a draft of the action. The draft is the last action, or the last

@@ -42,7 +42,7 @@ def random_checkpoint(**changes: object) -> Checkpoint:
             torch.nn.init.normal_(weight, 0.3, 0.5)
         elif weight.ndim < 2:
             torch.nn.init.normal_(weight, 1.0, 0.5)
-        if ".time." in name:  # temporal attention is initialized to zero
+        if ".time." in name or name.startswith("text_conditioning"):  # initialized to zero
             torch.nn.init.normal_(weight, std=0.3)
     header = make_header(config, (SPEC,), VOCABULARY, {})
     return Checkpoint(model.eval().requires_grad_(False), header, VOCABULARY, Path())
@@ -120,12 +120,15 @@ PAPER = {
 TEMPORAL = {**PAPER, "temporal_attention": True}
 CUSTOM = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
 """Sizes that the project's own kernels support."""
+ADD, FILM = {"text_conditioning": "add"}, {"text_conditioning": "film", **CUSTOM}
 CHUNK = {"action_chunk": 3, "max_action_tokens": CODEC.max_chunk_tokens(3)}
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
 @pytest.mark.parametrize(
-    "changes", [{}, CUSTOM, PAPER, TEMPORAL], ids=["compact", "custom", "ring", "temporal"]
+    "changes",
+    [{}, CUSTOM, ADD, FILM, PAPER, TEMPORAL],
+    ids=["compact", "custom", "add", "film", "ring", "temporal"],
 )
 def test_streaming_equals_the_whole_window(changes: dict[str, object], conditioned: bool) -> None:
     checkpoint = random_checkpoint(**changes)
@@ -246,7 +249,7 @@ def test_a_row_is_given_back_once() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     ("changes", "conditioned"),
-    [({}, False), ({}, True), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
+    [({}, False), ({}, True), (ADD, False), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
 )
 def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, conditioned: bool
@@ -255,13 +258,15 @@ def test_batched_sessions_act_as_alone(
     options = EngineOptions(condition_on_actions=conditioned)
     alone, together = Engine(checkpoint, options), Engine(checkpoint, options)
     plays = [random_frames(6, seed) for seed in range(3)]
-    expected = [play(alone, alone.open(CODEC, k), frames) for k, frames in enumerate(plays)]
+    expected = [
+        [chunk_tokens(alone.act([session], [frame], [text])[0]) for frame in frames]
+        for frames, text, session in zip(
+            plays, TEXTS, map(alone.open, [CODEC] * 3, range(3)), strict=True
+        )
+    ]
     sessions = [together.open(CODEC, k) for k in range(3)]
     batched = [
-        [
-            chunk_tokens(s)
-            for s in together.act(sessions, [p[t] for p in plays], ["chop a tree"] * 3)
-        ]
+        [chunk_tokens(s) for s in together.act(sessions, [p[t] for p in plays], TEXTS)]
         for t in range(6)
     ]
     assert [list(actions) for actions in zip(*batched, strict=True)] == expected
@@ -279,8 +284,11 @@ def test_the_draft_changes_nothing(changes: dict[str, object], temperature: floa
     assert first == play(without, without.open(CODEC, 5), frames)
 
 
-def test_another_instruction_empties_the_memory_and_why_changes_nothing() -> None:
-    engine = Engine(random_checkpoint(), EngineOptions(num_candidates=3))
+@pytest.mark.parametrize("changes", [{}, ADD, FILM], ids=["none", "add", "film"])
+def test_another_instruction_empties_the_memory_and_why_changes_nothing(
+    changes: dict[str, object],
+) -> None:
+    engine = Engine(random_checkpoint(**changes), EngineOptions(num_candidates=3))
     fresh, used = engine.open(CODEC, 0), engine.open(CODEC, 0)
     frames = random_frames(4)
     for frame in frames[:3]:

@@ -333,7 +333,7 @@ def test_weighing_alternatives_changes_nothing() -> None:
     assert plays[0] == plays[1]
 
 
-@pytest.mark.parametrize("sizes", [{}, PAPER], ids=["compact", "paper"])
+@pytest.mark.parametrize("sizes", [{}, FILM, PAPER], ids=["compact", "film", "paper"])
 @pytest.mark.parametrize(
     ("other_layers", "processor"),
     [

@@ -89,12 +89,12 @@ class VisionTower(nn.Module):
         sizes = [len(chunk) for chunk in chunks]
         by_chunk: Sequence[Tensor | None] = [None] * len(chunks)
         if conditioning is not None:
-            by_chunk = conditioning.split(sizes)
+            by_chunk = torch.split(conditioning, sizes)
         if frame_mask is None or pixels.is_cuda or torch.compiler.is_compiling():
             pairs = zip(chunks, by_chunk, strict=True)
             features = torch.cat([self._encode(*pair) for pair in pairs])
         else:
-            triples = zip(chunks, by_chunk, frame_mask.flatten().split(sizes), strict=True)
+            triples = zip(chunks, by_chunk, torch.split(frame_mask.flatten(), sizes), strict=True)
             features = torch.cat([self._encode_present(*triple) for triple in triples])
         return self._tokens(features)
 

@@ -92,7 +92,7 @@ class IAFM(nn.Module):
         if pixels is None:
             pixels = normalize_pixels(batch.frames)
         vision = self._encode_windows(batch, pixels, patch_mask)
-        visual = vision.tokens.unflatten(0, (batch_size, num_frames))  # (B, N, V, D)
+        visual = torch.unflatten(vision.tokens, 0, (batch_size, num_frames))  # (B, N, V, D)
         layout = Layout(
             batch.instruction_ids.shape[1],
             num_frames,
@@ -110,7 +110,7 @@ class IAFM(nn.Module):
             hidden[:, : layout.text],
             of_frames[:, :, layout.visual :],
             hidden[:, frames_end:],
-            vision.patches.unflatten(0, (batch_size, num_frames)),
+            torch.unflatten(vision.patches, 0, (batch_size, num_frames)),
             layout.visual,
         )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class TextConditioning(nn.Module):
-    """A GRU over the embedded instruction, and a linear map of its last state.
+    """A 1-D convolution over the embedded instruction, its mean over the words, and a linear map of that.
 
     In the decoder words meet pixels only after the frame was pooled to a few tokens, and a new game learns to look
     for what the words name late. Here they meet before the stem's last spatial mixing. "film" scales and shifts
@@ -16,7 +17,7 @@ class TextConditioning(nn.Module):
 
     def __init__(self, width: int, channels: int, *, scales: bool) -> None:
         super().__init__()
-        self.gru = nn.GRU(width, width, batch_first=True)
+        self.conv = nn.Conv1d(width, width, 3, padding=1)
         self.size = 2 * channels if scales else channels
         """Numbers per frame."""
         self.proj = nn.Linear(width, self.size)
@@ -28,11 +29,9 @@ class TextConditioning(nn.Module):
 
         A scale is added to 1. An instruction of padding alone gives the map's bias.
         """
-        states, _ = self.gru(embedded)
-        length = valid.sum(1)
-        last = (length - 1).clamp(min=0)[:, None, None].expand(-1, 1, states.shape[2])
-        state = states.gather(1, last)[:, 0] * (length > 0)[:, None].to(states.dtype)
-        out: Tensor = self.proj(state)
+        mask = valid[:, :, None].to(embedded.dtype)  # (B, W, 1)
+        features = F.relu(self.conv((embedded * mask).transpose(1, 2))).transpose(1, 2) * mask
+        out: Tensor = self.proj(features.sum(1) / mask.sum(1).clamp(min=1))
         return out
 
 

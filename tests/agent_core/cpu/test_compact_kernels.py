@@ -191,7 +191,9 @@ def test_convolutions(
     call.scratch, memory = scratch(4 * loaded.iafm_conv_stem_scratch(byref(call)))
     loaded.iafm_conv_stem(byref(call))
     del memory
-    assert_close(out.astype(float), reference.layer_norm(plain, *doubles(weight, bias)), 2e-5)
+    norm_weight, norm_bias = doubles(weight, bias)
+    expected = reference.layer_norm(plain, norm_weight, norm_bias)
+    assert_close(out.astype(float), expected, 2e-5)
 
 
 @each_compact_isa

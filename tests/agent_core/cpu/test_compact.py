@@ -59,8 +59,6 @@ def model(**changes: object) -> IAFM:
     for weight in made.parameters():
         if weight.ndim < 2:
             torch.nn.init.normal_(weight, 1.0, 0.3)
-    if made.text_conditioning is not None:  # initialized to zero
-        torch.nn.init.normal_(made.text_conditioning.proj.weight, std=0.3)
     torch.nn.init.normal_(made.decoder.time_bias, std=2.0)
     return made.eval().requires_grad_(False)
 

@@ -42,7 +42,7 @@ def random_checkpoint(**changes: object) -> Checkpoint:
             torch.nn.init.normal_(weight, 0.3, 0.5)
         elif weight.ndim < 2:
             torch.nn.init.normal_(weight, 1.0, 0.5)
-        if ".time." in name or name.startswith("text_conditioning"):  # initialized to zero
+        if ".time." in name:  # temporal attention is initialized to zero
             torch.nn.init.normal_(weight, std=0.3)
     header = make_header(config, (SPEC,), VOCABULARY, {})
     return Checkpoint(model.eval().requires_grad_(False), header, VOCABULARY, Path())

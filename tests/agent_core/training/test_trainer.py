@@ -118,6 +118,8 @@ def test_text_conditioning_may_be_added_to_trained_weights_and_not_taken_away(
     settings = config(1, lr=1e-9, init_from=str(before)).model_copy(update={"model": film})
     train_on(settings, tmp_path / "film", SPLITS, FRAMES)
     after = load(tmp_path / "film" / "last")
+    assert after.model.text_conditioning is not None
+    assert after.model.text_conditioning.proj.weight.abs().max() < 1e-6
     for name, weight in load(before).model.state_dict().items():
         torch.testing.assert_close(after.model.state_dict()[name], weight, atol=1e-3, rtol=1e-2)
     with pytest.raises(TrainError, match="has other sizes"):

@@ -59,7 +59,8 @@ class ModelConfig(_Section):
     """A further visual token for the whole frame (paper: CLIP's class token; compact: also added to action tokens)."""
     text_conditioning: Literal["none", "add", "film"] = "none"
     """How the instruction conditions the convolutional stem, before its last spatial mixing (compact). add: it shifts
-    channels; film: it scales and shifts them; none: words meet pixels only in the decoder."""
+    channels; film: it scales and shifts them; none: words meet pixels only in the decoder. What the stem finds reaches
+    actions sooner with a `global_token`."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
     context_frames: int = Field(default=4, ge=1, le=1024)

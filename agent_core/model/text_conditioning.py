@@ -47,4 +47,4 @@ def condition(x: Tensor, conditioning: Tensor) -> Tensor:
     if parts.shape[1] == x.shape[1]:
         return x + parts
     scale, shift = parts.chunk(2, 1)
-    return torch.addcmul(x + shift, x, scale)
+    return torch.addcmul(shift, x, 1 + scale)

@@ -16,7 +16,7 @@ COLORS = torch.tensor(
     [[220, 40, 40], [40, 200, 60], [50, 70, 230], [230, 220, 40], [160, 50, 200], [130, 130, 130]]
 )
 START, END, FIRST_DIRECTION, FIRST_COLOR = 20, 21, 22, 10
-STEPS = 400
+STEPS = 500
 
 
 def squares(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -68,12 +68,12 @@ def accuracy_with_true_and_swapped_words(text_conditioning: str, seed: int) -> l
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_conditioned_stem_listens_early(seed: int) -> None:
     for kind in ("add", "film"):
         true, swapped = accuracy_with_true_and_swapped_words(kind, seed)
-        assert true > 0.8
-        assert true - swapped > 0.6
+        assert true > 0.9
+        assert true - swapped > 0.7
     true, swapped = accuracy_with_true_and_swapped_words("none", seed)
     assert true < 0.5
     assert true - swapped < 0.1

@@ -19,7 +19,14 @@ from agent_core.cpu.arena import Arena
 from agent_core.cpu.build import load_library
 from agent_core.cpu.capability import Isa
 from agent_core.cpu.kernels import compact_structs
-from agent_core.cpu.kernels.compact_structs import Convolution, ConvStem, Layer, Matrix, Norm
+from agent_core.cpu.kernels.compact_structs import (
+    Conditioning,
+    Convolution,
+    ConvStem,
+    Layer,
+    Matrix,
+    Norm,
+)
 from agent_core.errors import KernelError
 from agent_core.model import IAFM
 from agent_core.model.block import Block
@@ -88,28 +95,48 @@ class CpuConvStem(_Kernel):
             self._convolution(tower.cells, relu=False),
         ]
         self._layers = (Convolution * len(layers))(*layers)
+        self._conditioned_layer = config.conditioned_stage
+        bias = convolutions[self._conditioned_layer].bias
+        assert bias is not None
+        self._conditioned_bias = bias.detach().float().clone()
         self._final_norm = self._norm(tower.norm)
         self._size = config.frame_height, config.frame_width
         self._out = (config.pooled_grid[0] * config.pooled_grid[1], config.width)
         self._arena.advise_huge_pages()
         self._flops_per_frame = _convolution_flops([*convolutions, tower.cells], self._size)
 
-    def __call__(self, frames: Tensor) -> Tensor:
-        """(F, H, W, 3) uint8 -> (F, cells, D). Raises `ValueError` for frames of another size."""
+    def __call__(self, frames: Tensor, conditioning: Tensor | None = None) -> Tensor:
+        """(F, H, W, 3) uint8, and (F, C or 2 C) of the instructions -> (F, cells, D).
+
+        Raises `ValueError` for frames of another size.
+        """
         if frames.shape[1:] != (*self._size, 3) or frames.dtype != torch.uint8:
             raise ValueError(f"frames are {tuple(frames.shape)}, wanted (F, {self._size}, 3) uint8")
         frames = frames.contiguous()
         cells = torch.empty(len(frames), *self._out)
         height, width = self._size
+        scale, shift = self._scale_and_shift(conditioning)
+        text = Conditioning(self._conditioned_layer, _address(scale), _address(shift))
         call = ConvStem(
             layers=self._layers, norm=self._final_norm, layer_count=len(self._layers),
-            images=frames.data_ptr(), out=cells.data_ptr(),
+            conditioning=text, images=frames.data_ptr(), out=cells.data_ptr(),
             batch=len(frames), height=height, width=width, threads=torch.get_num_threads(),
         )  # fmt: skip
         call.scratch = self._scratch(self._library.iafm_conv_stem_scratch(byref(call)))
         self._library.iafm_conv_stem(byref(call))
         self.flops += len(frames) * self._flops_per_frame
         return cells
+
+    def _scale_and_shift(self, conditioning: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Of the conditioned convolution's products without bias, each (F, C); None: 1, or no conditioning at all."""
+        bias = self._conditioned_bias
+        if conditioning is None:
+            return None, None
+        if conditioning.shape[1] == len(bias):
+            return None, conditioning + bias
+        scale, shift = conditioning.chunk(2, 1)
+        scale = (scale + 1).contiguous()
+        return scale, torch.addcmul(shift, scale, bias).contiguous()
 
     def _convolution(self, layer: nn.Conv2d, *, relu: bool) -> Convolution:
         assert layer.bias is not None
@@ -217,6 +244,10 @@ class CpuOutputHead(_Kernel):
         return logits[..., : self._ids]
 
 
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
 def _convolution_flops(layers: list[nn.Conv2d], size: tuple[int, int]) -> int:
     """Multiplications and additions of one image's convolutions."""
     total = 0
@@ -306,10 +337,12 @@ def max_error_vs_torch(isa: Isa | None = None) -> float:
     columns[:, :, 0] = 0
     cache = torch.randn(2, 2, 2, 2, 40, 32, generator=random)
     slots = torch.stack([torch.randperm(40, generator=random)[:5] for _ in range(2)])
+    conditioning = torch.randn(3, 64, generator=random)
 
-    def outputs() -> tuple[Tensor, Tensor]:
+    def outputs() -> list[Tensor]:
         new_tokens = decoder.forward_cached(x, columns, cache.clone(), slice(None), slots, last_n=3)
-        return tower.encode_frame(frames), new_tokens
+        texts = (None, conditioning[:, :32], conditioning)  # none, add, film
+        return [new_tokens, *(tower.encode_frame(frames, text) for text in texts)]
 
     expected = outputs()
     install_stem(tower, config, isa), install_decoder(decoder, isa)

@@ -3,8 +3,9 @@
 Theory of operation
 -------------------
 Every session owns one row of the KV cache (`agent_core.engine.cache_layout` says which cache slot holds which token).
-Its instruction is prefilled once; another instruction resets the row. Then each call of `Engine.act` appends one frame
-per session. All sessions of a call share every forward pass. A call has four steps.
+Its instruction is prefilled once, together with what it does to the stem where text conditions it; another instruction
+resets the row. Then each call of `Engine.act` appends one frame per session. All sessions of a call share every forward
+pass. A call has four steps.
 
 1. Prefill. One pass takes the executed action of the last frame (if actions are conditioned on earlier ones), the
    visual tokens of the new frame, [STARTACTION] and a draft of the action. The draft is the last action, or the last
@@ -184,10 +185,11 @@ class Engine:
         # padding is computed too: its cache slots are masked from every later token
         bias_index = cache.to_device(cache.layout.text_mask()).expand(len(changed), -1, -1)
         cache_slots = cache.to_device(np.arange(length)).expand(len(changed), -1)
-        x = self.model.embed_text(cache.to_device(ids))
-        self.model.decoder.forward_cached(
-            x, bias_index, cache.kv, cache.slot_index(batch_slots), cache_slots
-        )
+        text_ids, rows = cache.to_device(ids), cache.slot_index(batch_slots)
+        if cache.conditioning is not None:
+            cache.conditioning[rows] = self.model.condition_on_text(text_ids)
+        x = self.model.embed_text(text_ids)
+        self.model.decoder.forward_cached(x, bias_index, cache.kv, rows, cache_slots)
 
     def _executed_tokens(
         self, sessions: Sequence[Session], executed: Sequence[Action | None]

@@ -29,7 +29,8 @@ class KVCache:
     """The KV cache of a model; rows of closed sessions are reused.
 
     `kv` (layers, 2, rows, heads, cache slots, h): keys and values of the decoder. `global_token` (rows, D): the
-    whole-frame token of each session's newest frame, which its action tokens are conditioned on.
+    whole-frame token of each session's newest frame, which its action tokens are conditioned on. `conditioning`
+    (rows, C or 2 C): what each session's instruction adds to the stem; None in models without text conditioning.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class KVCache:
         heads, size = config.heads, config.width // config.heads
         self.kv = self._zeros(config.layers, 2, 0, heads, self.layout.num_cache_slots, size)
         self.global_token = self._zeros(0, config.width)
+        self.conditioning: Tensor | None = None
+        if model.text_conditioning is not None:
+            self.conditioning = self._zeros(0, model.text_conditioning.size)
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
         temporal = config.is_vit_opt and config.temporal_attention
         self._temporal_kv = self._zeros(
             config.layers if temporal else 0, 2, 0, patches, heads, config.context_frames, size
         )
-        self._encode: Callable[..., Tensor] = self._encode_eager
+        self._encode: Callable[..., Tensor] = self._eager_encoder
         self._forward: Callable[..., Tensor] = self._forward_eager
         self.graphs: tuple[GraphedFunction, ...] = ()
         if capture is not None:
@@ -74,7 +78,7 @@ class KVCache:
 
     def disable_cuda_graphs(self) -> None:
         """Run all further forward passes eagerly."""
-        self._encode, self._forward, self.graphs = self._encode_eager, self._forward_eager, ()
+        self._encode, self._forward, self.graphs = self._eager_encoder, self._forward_eager, ()
 
     def grow(self, more: int) -> None:
         """Append `more` empty rows; the old ones are copied, and captured graphs are dropped."""
@@ -89,6 +93,8 @@ class KVCache:
         self.kv = with_rows(self.kv, 2)
         self._temporal_kv = with_rows(self._temporal_kv, 2)
         self.global_token = with_rows(self.global_token)
+        if self.conditioning is not None:
+            self.conditioning = with_rows(self.conditioning)
         for table in (self.kv, self._temporal_kv):
             use_large_pages(table)
         self.layout.grow(more)
@@ -117,6 +123,8 @@ class KVCache:
         Temporal attention has a ring buffer of its own, of the T frames it attends to.
         """
         stacked, config = self.to_device(np.stack(frames)), self.model.config
+        if self.conditioning is not None:
+            return self._encode(stacked, self.conditioning[self.slot_index(batch_slots.tolist())])
         if not (config.is_vit_opt and config.temporal_attention):
             return self._encode(stacked)
         length = config.context_frames
@@ -169,12 +177,18 @@ class KVCache:
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, device=self.device, dtype=self._dtype)
 
-    def _encode_eager(
-        self, frames: Tensor, mask: Tensor | None = None, *slot_and_block: Any
-    ) -> Tensor:
-        """Frames (B, H, W, 3) uint8; with temporal attention also its mask (B, T), and each frame's row and block."""
-        if mask is None:
-            return self.model.encode_frame(frames)
+    @property
+    def _eager_encoder(self) -> Callable[..., Tensor]:
+        if self.model.config.is_vit_opt and self.model.config.temporal_attention:
+            return self._encode_temporal
+        return self._encode_frames
+
+    def _encode_frames(self, frames: Tensor, conditioning: Tensor | None = None) -> Tensor:
+        """Frames (B, H, W, 3) uint8 and, with text conditioning, what it gives each (B, C or 2 C)."""
+        return self.model.encode_frame(frames, conditioning=conditioning)
+
+    def _encode_temporal(self, frames: Tensor, mask: Tensor, *slot_and_block: Any) -> Tensor:
+        """Frames (B, H, W, 3) uint8, the mask of temporal attention (B, T), and each frame's row and block."""
         temporal_mask = mask.t()[:, :, None]  # (T, B, 1), broadcast over places and heads
         temporal_kv = TemporalKVCache(self._temporal_kv, temporal_mask, *slot_and_block)
         return self.model.encode_frame(frames, temporal_kv)

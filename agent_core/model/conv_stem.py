@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agent_core.config import ModelConfig
+from agent_core.model.text_conditioning import condition
 
 _BATCH_MULTIPLE = 16
 """On a CPU the number of encoded frames is rounded up to this: oneDNN plans convolutions for each batch size anew."""
@@ -42,6 +43,9 @@ class VisionTower(nn.Module):
         stages = zip(config.stem_widths, config.stem_strides, config.stem_blocks, strict=True)
         for stage, (width, stride, blocks) in enumerate(stages):
             kernel = 2 * stride if stride > 2 else 5 if stage == 0 else 3
+            if stage == config.conditioned_stage:
+                self.conditioned_layer = len(layers)
+                """Index in the stem of the convolution whose output text conditions, before its activation."""
             layers.append(nn.Conv2d(channels, width, kernel, stride, (kernel - stride + 1) // 2))
             layers.append(_activation(config))
             layers += [_Residual(width, config) for _ in range(blocks)]
@@ -61,14 +65,20 @@ class VisionTower(nn.Module):
             self.global_norm = nn.LayerNorm(config.width)
         self.mask_color = nn.Parameter(torch.zeros(3))
         """Learned colour of masked patches (masked auto-encoding)."""
-        self.custom_forward: Callable[[Tensor], Tensor] | None = None
-        """Replaces all convolutions at inference (`agent_core.cpu.compact`): (F, H, W, 3) uint8 -> (F, cells, D)."""
+        self.custom_forward: Callable[[Tensor, Tensor | None], Tensor] | None = None
+        """Replaces all convolutions at inference (`agent_core.cpu.compact`): (F, H, W, 3) uint8 and conditioning ->
+        (F, cells, D)."""
 
     def forward(
-        self, pixels: Tensor, patch_mask: Tensor | None = None, frame_mask: Tensor | None = None
+        self,
+        pixels: Tensor,
+        patch_mask: Tensor | None = None,
+        frame_mask: Tensor | None = None,
+        conditioning: Tensor | None = None,
     ) -> VisionOutput:
         """Encode pixels (F, 3, H, W) in about [-1, 1]; `patch_mask` (F', P) bool masks patches of the first F' frames.
 
+        `conditioning` (F, C or 2 C) is each frame's, of `TextConditioning`; None where text conditions nothing.
         On a CPU, frames that are padding in `frame_mask` (B, N) bool, F = B * N, are not computed and get the tokens of
         another frame. A GPU and compiled code want constant shapes and compute all of them.
         """
@@ -76,19 +86,24 @@ class VisionTower(nn.Module):
         if patch_mask is not None:  # masked frames apart: only they need a gradient to their pixels
             masked, rest = pixels[: len(patch_mask)], pixels[len(patch_mask) :]
             chunks = [self._mask_patches(masked, patch_mask), *([rest] if len(rest) else [])]
+        sizes = [len(chunk) for chunk in chunks]
+        by_chunk: Sequence[Tensor | None] = [None] * len(chunks)
+        if conditioning is not None:
+            by_chunk = torch.split(conditioning, sizes)
         if frame_mask is None or pixels.is_cuda or torch.compiler.is_compiling():
-            features = torch.cat([self._encode(chunk) for chunk in chunks])
+            pairs = zip(chunks, by_chunk, strict=True)
+            features = torch.cat([self._encode(*pair) for pair in pairs])
         else:
-            present = torch.split(frame_mask.flatten(), [len(chunk) for chunk in chunks])
-            encoded = [self._encode_present(*pair) for pair in zip(chunks, present, strict=True)]
-            features = torch.cat(encoded)
+            triples = zip(chunks, by_chunk, torch.split(frame_mask.flatten(), sizes), strict=True)
+            features = torch.cat([self._encode_present(*triple) for triple in triples])
         return self._tokens(features)
 
-    def encode_frame(self, frames: Tensor) -> Tensor:
-        """Frames (F, H, W, 3) uint8 -> visual tokens (F, V, D), at inference."""
+    def encode_frame(self, frames: Tensor, conditioning: Tensor | None = None) -> Tensor:
+        """Frames (F, H, W, 3) uint8 and their conditioning -> visual tokens (F, V, D), at inference."""
         if self.custom_forward is not None:
-            return self._tokens(self.custom_forward(frames)).tokens
-        return self._tokens(self._encode(normalize_pixels(frames).to(self.mask_color.dtype))).tokens
+            return self._tokens(self.custom_forward(frames, conditioning)).tokens
+        pixels = normalize_pixels(frames).to(self.mask_color.dtype)
+        return self._tokens(self._encode(pixels, conditioning)).tokens
 
     def _tokens(self, features: Tensor) -> VisionOutput:
         """Features (F, rows * columns, D), before the norm, as tokens."""
@@ -98,19 +113,27 @@ class VisionTower(nn.Module):
         global_token = self.global_norm(self.global_out(F.gelu(self.global_in(cells).flatten(1))))
         return VisionOutput(torch.cat([cells, global_token[:, None]], 1), cells)
 
-    def _encode(self, pixels: Tensor) -> Tensor:
+    def _encode(self, pixels: Tensor, conditioning: Tensor | None) -> Tensor:
         """Pixels (F, 3, H, W) -> features (F, rows * columns, D), before the norm."""
-        cells: Tensor = self.cells(self.stem(pixels))
+        x = pixels
+        for index, layer in enumerate(self.stem):
+            x = layer(x)
+            if conditioning is not None and index == self.conditioned_layer:
+                x = condition(x, conditioning)
+        cells: Tensor = self.cells(x)
         return cells.flatten(2).transpose(1, 2)
 
-    def _encode_present(self, pixels: Tensor, frame_mask: Tensor) -> Tensor:
+    def _encode_present(
+        self, pixels: Tensor, conditioning: Tensor | None, frame_mask: Tensor
+    ) -> Tensor:
         """The same, computing only frames in `frame_mask` (F,) bool, and a few more to round their number up."""
         count = max(int(frame_mask.sum()), 1)
         # present frames first, in their order
         order = frame_mask.argsort(descending=True, stable=True)[: count + -count % _BATCH_MULTIPLE]
         chosen = pixels.permute(0, 2, 3, 1)[order].permute(0, 3, 1, 2)  # stays channels last
+        features = self._encode(chosen, None if conditioning is None else conditioning[order])
         # the k-th present frame is row k; padding takes the row of the present frame before it
-        return self._encode(chosen).index_select(0, (frame_mask.cumsum(0) - 1).clamp(min=0))
+        return features.index_select(0, (frame_mask.cumsum(0) - 1).clamp(min=0))
 
     def _mask_patches(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """Replace masked cells (F, P) of pixels (F, 3, H, W) by the mask colour."""

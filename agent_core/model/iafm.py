@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from agent_core.config import ModelConfig
 from agent_core.model.attention_mask import attention_bias, build_masks, position_ids
 from agent_core.model.batch import Batch, Layout
-from agent_core.model.conv_stem import VisionTower, normalize_pixels
+from agent_core.model.conv_stem import VisionOutput, VisionTower, normalize_pixels
 from agent_core.model.decoder import Decoder
 from agent_core.model.mae import CompactMaeDecoder, MaeDecoder
 from agent_core.model.packing import gather_rows, pack_sequences
+from agent_core.model.text_conditioning import TextConditioning
 from agent_core.model.vit import TemporalKVCache, ViTower
 
 _EMBEDDING_STD = 0.5
@@ -70,6 +71,11 @@ class IAFM(nn.Module):
             )
             self.output_bias = nn.Parameter(torch.zeros(rows))
             nn.init.normal_(self.token.weight, std=_EMBEDDING_STD / config.embedding_scale)
+        self.text_conditioning: TextConditioning | None = None
+        if config.text_conditioning != "none":
+            channels = config.stem_widths[config.conditioned_stage]
+            scales = config.text_conditioning == "film"
+            self.text_conditioning = TextConditioning(width, channels, scales=scales)
         self.token_scale = config.embedding_scale
         self.conditions_on_global = config.global_token and not config.is_vit_opt
         """Whether action tokens are conditioned on the global token of their frame."""
@@ -85,8 +91,8 @@ class IAFM(nn.Module):
         batch_size, num_frames = batch.frame_mask.shape
         if pixels is None:
             pixels = normalize_pixels(batch.frames)
-        vision = self.vision(pixels, patch_mask, batch.frame_mask)
-        visual = vision.tokens.unflatten(0, (batch_size, num_frames))  # (B, N, V, D)
+        vision = self._encode_windows(batch, pixels, patch_mask)
+        visual = torch.unflatten(vision.tokens, 0, (batch_size, num_frames))  # (B, N, V, D)
         layout = Layout(
             batch.instruction_ids.shape[1],
             num_frames,
@@ -104,9 +110,28 @@ class IAFM(nn.Module):
             hidden[:, : layout.text],
             of_frames[:, :, layout.visual :],
             hidden[:, frames_end:],
-            vision.patches.unflatten(0, (batch_size, num_frames)),
+            torch.unflatten(vision.patches, 0, (batch_size, num_frames)),
             layout.visual,
         )
+
+    def _encode_windows(
+        self, batch: Batch, pixels: Tensor, patch_mask: Tensor | None
+    ) -> VisionOutput:
+        """Vision tower over pixels (B * N, 3, H, W), each frame conditioned by its window's instruction."""
+        encoded: VisionOutput
+        if self.text_conditioning is None:
+            encoded = self.vision(pixels, patch_mask, batch.frame_mask)
+            return encoded
+        conditioning = self.condition_on_text(batch.instruction_ids)  # (B, C or 2 C)
+        by_frame = conditioning.repeat_interleave(batch.frame_mask.shape[1], 0)
+        encoded = self.vision(pixels, patch_mask, batch.frame_mask, by_frame)
+        return encoded
+
+    def condition_on_text(self, ids: Tensor) -> Tensor:
+        """Instruction ids (B, W) -> conditioning of their frames (B, C or 2 C), in models that have it."""
+        assert self.text_conditioning is not None
+        out: Tensor = self.text_conditioning(self.embed_text(ids), ids != 0)
+        return out
 
     def _embed_windows(self, batch: Batch, visual: Tensor) -> Tensor:
         """Embedded tokens (B, L, D) of windows, in the order of `Layout`; `visual` (B, N, V, D)."""
@@ -134,15 +159,21 @@ class IAFM(nn.Module):
         c = self.config
         return Layout(c.max_text_tokens, c.context_frames, c.visual_tokens, c.max_action_tokens, 0)
 
-    def encode_frame(self, frames: Tensor, temporal_kv: TemporalKVCache | None = None) -> Tensor:
+    def encode_frame(
+        self,
+        frames: Tensor,
+        temporal_kv: TemporalKVCache | None = None,
+        conditioning: Tensor | None = None,
+    ) -> Tensor:
         """One new frame per session (F, H, W, 3) uint8 -> visual tokens (F, V, D).
 
-        `temporal_kv` caches earlier frames, in models with temporal attention.
+        `temporal_kv` caches earlier frames, in models with temporal attention; `conditioning` (F, C or 2 C) is that of
+        each session's instruction, in models with text conditioning.
         """
         if isinstance(self.vision, ViTower):
             pixels = normalize_pixels(frames).to(self.token.weight.dtype)
             return self.vision.encode_frame(pixels, temporal_kv)
-        return self.vision.encode_frame(frames)
+        return self.vision.encode_frame(frames, conditioning)
 
     def global_token(self, visual: Tensor) -> Tensor:
         """Global token (…, D) that actions are conditioned on, of visual tokens (…, V, D); zeros if they are not."""

@@ -48,13 +48,19 @@ def to_channels_last(model: IAFM) -> None:
 def _init_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
     """Take the weights of a checkpoint; raises `TrainError` where its sizes are others.
 
-    Ids of meanings that it never learned come behind its ids and begin with random weights.
+    Ids of meanings that it never learned come behind its ids and begin with random weights. Text conditioning that it
+    lacks begins by changing nothing.
     """
     folder = Path(config.train.init_from)
     checkpoint = load(folder, device)
-    if checkpoint.header.model != config.model:
+    sizes = checkpoint.header.model
+    if sizes.text_conditioning == "none" and model.text_conditioning is not None:
+        model.text_conditioning.disable()
+        sizes = sizes.model_copy(update={"text_conditioning": config.model.text_conditioning})
+    if sizes != config.model:
         raise TrainError(f"{folder} has other sizes than this run: take its [model] settings")
-    weights, initial = dict(checkpoint.model.state_dict()), model.state_dict()
+    initial = model.state_dict()
+    weights = {**initial, **checkpoint.model.state_dict()}
     for name in ("token.weight", "output_bias"):
         if name in weights:
             weights[name] = torch.cat([weights[name], initial[name][len(weights[name]) :]])

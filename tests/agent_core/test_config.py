@@ -32,6 +32,10 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
         ("train.betas=[-0.1, 0.9]", "train.betas.0: Input should be greater than or equal to 0"),
         ("data.task_weights={dig_down=-1}", "data.task_weights.dig_down: "),
         ("data.task_weights={dig_down=nan}", "data.task_weights.dig_down: "),
+        (
+            'model.text_conditioning="early"',
+            "model.text_conditioning: Input should be 'none', 'add'",
+        ),
         ("model.action_chunk=4", "model.action_chunk=4 needs data.mask_actions_prob=1, got 0.75"),
     ],
 )
@@ -52,6 +56,39 @@ def test_wrong_settings_are_named(override: str, message: str) -> None:
 def test_the_papers_sizes_must_fit_together(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelConfig.model_validate({"preset": "paper", **changes})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"preset": "paper"}, 'is for backbone "compact"'),
+        ({"preset": "paper-realtime"}, 'is for backbone "compact"'),
+        ({"stem_strides": (2, 2, 2), "pooled_grid": (9, 16)}, "needs a spatial mixing behind"),
+    ],
+)
+def test_text_conditions_only_what_is_mixed_later(
+    settings: dict[str, object], message: str
+) -> None:
+    ModelConfig.model_validate(settings)
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.model_validate({"text_conditioning": "add", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "stage"),
+    [
+        ({}, 1),
+        ({"preset": "small"}, 2),
+        ({"stem_strides": (8, 1, 1)}, 0),
+        ({"stem_strides": (2, 1, 4), "pooled_grid": (9, 8)}, 2),
+        ({"stem_strides": (2, 2, 2), "stem_blocks": (0, 0, 1), "pooled_grid": (9, 16)}, 2),
+    ],
+)
+def test_text_conditions_the_first_stage_at_an_eighth(
+    settings: dict[str, object], stage: int
+) -> None:
+    config = ModelConfig.model_validate({"text_conditioning": "film", **settings})
+    assert config.conditioned_stage == stage
 
 
 def test_small_is_larger_than_tiny() -> None:

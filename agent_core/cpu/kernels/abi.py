@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Iterable
 from ctypes import POINTER, Structure, c_char_p, c_int64
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """`IAFM_ABI_VERSION` of `iafm.h`."""
 
 Layout = dict[tuple[str, str], tuple[int, int]]

@@ -23,7 +23,7 @@ class Product(Structure):
         *_integers("row_stride", "runs", "run_length", "run_stride"),
         *_pointers("panels"),
         *_integers("line_stride", "panel_stride"),
-        *_pointers("bias", "residual", "out"),
+        *_pointers("scale", "bias", "residual", "out"),
         *_integers("out_stride", "rows", "outputs", "activation"),
     ]
 
@@ -79,18 +79,26 @@ class Convolution(Structure):
     ]
 
 
+class Conditioning(Structure):
+    _fields_ = [*_integers("layer"), *_pointers("scale", "shift")]
+
+
 class ConvStem(Structure):
     _fields_ = [
         ("layers", POINTER(Convolution)),
         ("norm", Norm),
         *_integers("layer_count"),
+        ("conditioning", Conditioning),
         *_pointers("images", "out"),
         *_integers("batch", "height", "width", "threads"),
         *_pointers("scratch"),
     ]
 
 
-STRUCTS = (Product, Matrix, Norm, Attention, Layer, Decoder, Convolution, ConvStem)
+STRUCTS = (
+    *(Product, Matrix, Norm, Attention, Layer, Decoder),
+    *(Convolution, Conditioning, ConvStem),
+)
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "iafm_product": (None, [POINTER(Product)]),
     "iafm_pack_panels": (None, [c_void_p, c_int64, c_int64, c_void_p]),

@@ -46,7 +46,7 @@ static inline void *scratch_take(Scratch *s, int64_t bytes) {
 
 /* ---- the ABI table (abi.c of each library) ---- */
 
-#define IAFM_ABI_VERSION 1 /* raised with every change of a struct's or a function's meaning; abi.py has the same */
+#define IAFM_ABI_VERSION 2 /* raised with every change of a struct's or a function's meaning; abi.py has the same */
 
 /* One field of a struct, or with no field's name the struct itself. The table ends with a row of NULL. */
 typedef struct {

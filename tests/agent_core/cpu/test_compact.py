@@ -80,17 +80,26 @@ def close(actual: Tensor, expected: Tensor) -> None:
         {"stem_strides": (8, 1, 1), "pooled_grid": (1, 1)},
     ],
 )
-def test_frames_are_encoded_as_with_torch(changes: dict[str, object], pictures: int) -> None:
+@pytest.mark.parametrize("scales", [False, True], ids=["add", "film"])
+def test_frames_are_encoded_as_with_torch(
+    changes: dict[str, object], pictures: int, scales: bool
+) -> None:
     made = model(**changes)
     tower = made.vision
     assert isinstance(tower, VisionTower)
     size = made.config.frame_height, made.config.frame_width
     frames = torch.randint(0, 256, (pictures, *size, 3), dtype=torch.uint8)
-    expected = made.encode_frame(frames)
+    channels = made.config.stem_widths[made.config.conditioned_stage]
+    text = torch.randn(pictures, 2 * channels if scales else channels)
+    expected = made.encode_frame(frames), made.encode_frame(frames, conditioning=text)
     stem = install_stem(tower, made.config)
-    close(made.encode_frame(frames), expected)
-    alone = torch.cat([stem(frame[None]) for frame in frames])
-    assert torch.equal(stem(frames), alone)
+    close(made.encode_frame(frames), expected[0])
+    close(made.encode_frame(frames, conditioning=text), expected[1])
+    assert not torch.allclose(expected[0], expected[1], atol=1e-2)
+    for each in (None, text):
+        rows = [None if each is None else each[k : k + 1] for k in range(pictures)]
+        alone = [stem(frame[None], row) for frame, row in zip(frames, rows, strict=True)]
+        assert torch.equal(stem(frames, each), torch.cat(alone))
     with pytest.raises(ValueError, match="frames are"):
         stem(frames[:, 1:])
 
@@ -183,7 +192,11 @@ def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Sampled
 @needs_kernels
 @pytest.mark.parametrize("shown", [False, True])
 @pytest.mark.parametrize(
-    "changes", [{}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}]
+    "changes",
+    [
+        *({}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}),
+        *({"text_conditioning": "add"}, {"text_conditioning": "film"}),
+    ],
 )
 def test_play_is_that_of_torch(changes: dict[str, object], shown: bool) -> None:
     played = checkpoint(**changes)
@@ -288,7 +301,7 @@ def test_wrong_numbers_are_not_played_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = CpuConvStem.__call__
-    monkeypatch.setattr(CpuConvStem, "__call__", lambda stem, frames: right(stem, frames).flip(1))
+    monkeypatch.setattr(CpuConvStem, "__call__", lambda stem, *inputs: right(stem, *inputs).flip(1))
     native_compact.unavailable_reason.cache_clear()
     engine = Engine(checkpoint())
     native_compact.unavailable_reason.cache_clear()

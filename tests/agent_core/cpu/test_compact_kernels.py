@@ -74,20 +74,22 @@ def test_linear_in_float32(isa: Isa, rows: int) -> None:
 
 @each_compact_isa
 @pytest.mark.parametrize("activation", [compact.IDENTITY, compact.RELU])
-def test_product_of_rows_in_runs(isa: Isa, activation: int) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_product_of_rows_in_runs(isa: Isa, activation: int, scaled: bool) -> None:
     """Rows overlap and consist of runs, as what a convolution's kernel covers."""
     loaded, rows, x = library("compact", isa), 5, f32(0, 3, 40)
     matrix, residual = PanelMatrix(loaded, 32, 3 * 9), f32(4, rows, 32)
-    out = residual.copy()
+    out, scale = residual.copy(), f32(5, 32)
     call = compact.Product(
         x=pointer(x), row_stride=6, runs=3, run_length=9, run_stride=40,
         panels=pointer(matrix.packed), line_stride=2 * LANES[isa], panel_stride=2 * LANES[isa] * 27,
-        bias=pointer(matrix.bias), residual=pointer(out), out=pointer(out), out_stride=32,
-        rows=rows, outputs=32, activation=activation,
+        scale=pointer(scale) if scaled else None, bias=pointer(matrix.bias), residual=pointer(out), out=pointer(out),
+        out_stride=32, rows=rows, outputs=32, activation=activation,
     )  # fmt: skip
     loaded.iafm_product(byref(call))
     covered = np.stack([x[:, 6 * i : 6 * i + 9].reshape(-1) for i in range(rows)])
-    expected = matrix.product(covered.astype(float)) + residual
+    expected = covered.astype(float) @ matrix.weight.T.astype(float)
+    expected = expected * (scale if scaled else 1) + matrix.bias + residual
     if activation == compact.RELU:
         expected = reference.relu(expected)
     assert_close(out.astype(float), expected, FLOAT_ERROR)
@@ -146,10 +148,16 @@ def test_attention_with_bias(isa: Isa, queries: int, count: int) -> None:
     ("size", "kernel", "stride", "padding"),
     [((9, 14), (3, 3), (1, 2), 1), ((8, 8), (5, 3), (3, 1), 2), ((6, 10), (2, 4), (2, 3), 0)],
 )
+@pytest.mark.parametrize("text", ["none", "add", "film"])
 def test_convolutions(
-    isa: Isa, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: int
+    isa: Isa,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: int,
+    text: str,
 ) -> None:
-    """Two layers with a ReLU between them, then a norm; three images on two threads."""
+    """Two layers with a ReLU between them, then a norm; three images on two threads, each with its own text."""
     loaded = library("compact", isa)
     images = np.random.default_rng(0).integers(0, 256, (3, *size, 3), dtype=np.uint8)
     shapes = [(32, *kernel, 3), (32, 1, 2, 32)]
@@ -164,19 +172,28 @@ def test_convolutions(
     ]
     biases = doubles(*(matrix.bias for matrix in matrices))
     pixels = images.astype(np.float64) * (2 / 255) - 1
-    hidden = reference.relu(reference.convolution(pixels, weights[0], biases[0], stride, padding))
+    scale, shift = f32(7, 3, 32), f32(8, 3, 32)
+    hidden = reference.convolution(pixels, weights[0], np.zeros(32), stride, padding)
+    hidden *= scale[:, None, None] if text == "film" else 1
+    hidden = reference.relu(hidden + (biases[0] if text == "none" else shift[:, None, None]))
     plain = reference.convolution(hidden, weights[1], biases[1], (1, 1), 0)
     weight, bias = f32(5, 32), f32(6, 32)
     out = np.zeros(plain.shape, dtype=np.float32)
+    conditioning = compact.Conditioning(
+        layer=0,
+        scale=pointer(scale) if text == "film" else None,
+        shift=None if text == "none" else pointer(shift),
+    )
     call = compact.ConvStem(
-        layers=layers, norm=compact.Norm(pointer(weight), pointer(bias)), layer_count=2,
+        conditioning=conditioning, layers=layers, norm=compact.Norm(pointer(weight), pointer(bias)), layer_count=2,
         images=pointer(images), out=pointer(out), batch=3, height=size[0], width=size[1], threads=2,
     )  # fmt: skip
     call.scratch, memory = scratch(4 * loaded.iafm_conv_stem_scratch(byref(call)))
     loaded.iafm_conv_stem(byref(call))
     del memory
-    scale, shift = doubles(weight, bias)
-    assert_close(out.astype(float), reference.layer_norm(plain, scale, shift), 2e-5)
+    norm_weight, norm_bias = doubles(weight, bias)
+    expected = reference.layer_norm(plain, norm_weight, norm_bias)
+    assert_close(out.astype(float), expected, 2e-5)
 
 
 @each_compact_isa

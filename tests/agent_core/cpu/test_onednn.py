@@ -48,11 +48,13 @@ def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(global_toke
         if weight.ndim < 2 or not weight.any():  # those that begin at zero
             torch.nn.init.normal_(weight, 0.5, 0.2)
     frames = normalize_pixels(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
-    expected = tower(frames).tokens
+    text = torch.randn(5, 2 * 64)  # film of the second stage
+    expected = tower(frames).tokens, tower(frames, conditioning=text).tokens
     packed = copy.deepcopy(tower)
     prepack_convolutions(packed, frames[:1])
     assert sum(isinstance(part, PackedConvolution) for part in packed.modules()) == 8
     for count in (1, 5):
-        torch.testing.assert_close(
-            packed(frames[:count]).tokens, expected[:count], atol=1e-4, rtol=1e-4
-        )
+        few = frames[:count]
+        actual = packed(few).tokens, packed(few, conditioning=text[:count]).tokens
+        for tokens, wanted in zip(actual, expected, strict=True):
+            torch.testing.assert_close(tokens, wanted[:count], atol=1e-4, rtol=1e-4)

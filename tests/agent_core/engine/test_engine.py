@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from agent_core.bench.infer import expert_trace
 from agent_core.config import ModelConfig
-from agent_core.cpu.capability import Precision, Processor, detect
 from agent_core.engine.engine import Engine, EngineOptions
-from agent_core.engine.sampling import Logits
 from agent_core.engine.session import ActionTokens, SampledAction, Session
 from agent_core.errors import ConfigError
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.vocabulary import EOS, THOUGHT, build_vocabulary
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load, make_header
+from agent_core.weights.checkpoint import Checkpoint, make_header
 from games import Frame
 from games.voxel.spec import SPEC
 
 pytestmark = pytest.mark.processor
-HERE = detect()
 TEXTS = ["chop a tree", "hunt the pig", "wood: it is far, walk"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 CODEC = ActionCodec(SPEC, VOCABULARY)
@@ -120,12 +115,15 @@ PAPER = {
 TEMPORAL = {**PAPER, "temporal_attention": True}
 CUSTOM = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
 """Sizes that the project's own kernels support."""
+ADD, FILM = {"text_conditioning": "add"}, {"text_conditioning": "film", **CUSTOM}
 CHUNK = {"action_chunk": 3, "max_action_tokens": CODEC.max_chunk_tokens(3)}
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
 @pytest.mark.parametrize(
-    "changes", [{}, CUSTOM, PAPER, TEMPORAL], ids=["compact", "custom", "ring", "temporal"]
+    "changes",
+    [{}, CUSTOM, ADD, FILM, PAPER, TEMPORAL],
+    ids=["compact", "custom", "add", "film", "ring", "temporal"],
 )
 def test_streaming_equals_the_whole_window(changes: dict[str, object], conditioned: bool) -> None:
     checkpoint = random_checkpoint(**changes)
@@ -246,7 +244,7 @@ def test_a_row_is_given_back_once() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     ("changes", "conditioned"),
-    [({}, False), ({}, True), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
+    [({}, False), ({}, True), (ADD, False), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
 )
 def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, conditioned: bool
@@ -255,13 +253,15 @@ def test_batched_sessions_act_as_alone(
     options = EngineOptions(condition_on_actions=conditioned)
     alone, together = Engine(checkpoint, options), Engine(checkpoint, options)
     plays = [random_frames(6, seed) for seed in range(3)]
-    expected = [play(alone, alone.open(CODEC, k), frames) for k, frames in enumerate(plays)]
+    expected = [
+        [chunk_tokens(alone.act([session], [frame], [text])[0]) for frame in frames]
+        for frames, text, session in zip(
+            plays, TEXTS, map(alone.open, [CODEC] * 3, range(3)), strict=True
+        )
+    ]
     sessions = [together.open(CODEC, k) for k in range(3)]
     batched = [
-        [
-            chunk_tokens(s)
-            for s in together.act(sessions, [p[t] for p in plays], ["chop a tree"] * 3)
-        ]
+        [chunk_tokens(s) for s in together.act(sessions, [p[t] for p in plays], TEXTS)]
         for t in range(6)
     ]
     assert [list(actions) for actions in zip(*batched, strict=True)] == expected
@@ -279,8 +279,11 @@ def test_the_draft_changes_nothing(changes: dict[str, object], temperature: floa
     assert first == play(without, without.open(CODEC, 5), frames)
 
 
-def test_another_instruction_empties_the_memory_and_why_changes_nothing() -> None:
-    engine = Engine(random_checkpoint(), EngineOptions(num_candidates=3))
+@pytest.mark.parametrize("changes", [{}, ADD, FILM], ids=["none", "add", "film"])
+def test_another_instruction_empties_the_memory_and_why_changes_nothing(
+    changes: dict[str, object],
+) -> None:
+    engine = Engine(random_checkpoint(**changes), EngineOptions(num_candidates=3))
     fresh, used = engine.open(CODEC, 0), engine.open(CODEC, 0)
     frames = random_frames(4)
     for frame in frames[:3]:
@@ -323,74 +326,3 @@ def test_weighing_alternatives_changes_nothing() -> None:
         engine = Engine(checkpoint, EngineOptions(num_candidates=count, condition_on_actions=True))
         plays.append(play(engine, engine.open(CODEC, 3), frames))
     assert plays[0] == plays[1]
-
-
-@pytest.mark.parametrize("sizes", [{}, PAPER], ids=["compact", "paper"])
-@pytest.mark.parametrize(
-    ("other_layers", "processor"),
-    [
-        pytest.param(
-            "bfloat16",
-            HERE,
-            marks=pytest.mark.skipif(
-                "onednn" not in HERE.support("int8").backends, reason="needs VNNI"
-            ),
-        ),
-        pytest.param(
-            "float32",
-            replace(HERE, vectors="AVX2", has_vnni=False),
-            marks=pytest.mark.skipif(not HERE.can_use_fbgemm, reason="needs FBGEMM"),
-        ),
-    ],
-    ids=["onednn", "fbgemm"],
-)
-def test_whole_numbers_draw_from_nearly_the_same_chances(
-    other_layers: Precision, processor: Processor, sizes: dict[str, object]
-) -> None:
-    """int8 against the precision in which attention and sums stay."""
-    checkpoint, frames = random_checkpoint(**sizes), random_frames(30)
-    samples = []
-    for precision in (other_layers, "int8"):
-        engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision), processor)
-        session = engine.open(CODEC, 1)
-        samples.append([engine.act([session], [frame], ["chop a tree"])[0] for frame in frames])
-    pairs = list(zip(*samples, strict=True))[16:]
-    for expected, int8 in pairs:
-        assert int8.entropy == pytest.approx(expected.entropy, abs=0.05)
-    assert any(int8.entropy != expected.entropy for expected, int8 in pairs)
-
-
-@pytest.mark.parametrize(
-    ("precision", "tolerance"),
-    [
-        ("float32", 1e-5),
-        pytest.param(
-            "bfloat16",
-            0.02,
-            marks=pytest.mark.skipif(
-                not HERE.support("bfloat16"), reason="needs bfloat16 matrix products"
-            ),
-        ),
-    ],
-)
-def test_sixteen_players_of_the_shipped_model_are_as_uncertain_as_alone(
-    precision: Precision, tolerance: float
-) -> None:
-    """Entropy of the first token in nats: a batch against each session alone."""
-    checkpoint, frames = load(DEFAULT_CHECKPOINT), expert_trace().frames
-    engine = Engine(checkpoint, EngineOptions(temperature=0, precision=precision))
-
-    def entropies(seeds: range) -> Logits:
-        sessions = [engine.open(ActionCodec(SPEC, checkpoint.vocabulary), k) for k in seeds]
-        steps = [
-            engine.act(sessions, [frames[(t + 3 * k) % len(frames)] for k in seeds], ["chop a tree"] * len(seeds))
-            for t in range(6)
-        ]  # fmt: skip
-        for session in sessions:
-            engine.close(session)
-        return np.array([[sample.entropy for sample in samples] for samples in steps])
-
-    together = entropies(range(16))
-    alone = np.concatenate([entropies(range(k, k + 1)) for k in range(16)], 1)
-    assert np.abs(together - alone).max() < tolerance
-    assert together.std() > 0.3  # the sessions differ

@@ -10,6 +10,7 @@ from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.model.block import attention
 from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
+from agent_core.model.text_conditioning import condition
 
 CONFIG = ModelConfig(
     width=32,
@@ -20,6 +21,10 @@ CONFIG = ModelConfig(
     frame_width=32,
     pooled_grid=(3, 4),
     context_frames=2,
+)
+ADD, FILM = (
+    ModelConfig.model_validate({**CONFIG.model_dump(), "text_conditioning": kind})
+    for kind in ("add", "film")
 )
 PAPER = ModelConfig(
     backbone="paper",
@@ -59,7 +64,7 @@ def model_and_batch(actions_masked: bool, config: ModelConfig = CONFIG) -> tuple
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", [CONFIG, PAPER])
+@pytest.mark.parametrize("config", [CONFIG, ADD, FILM, PAPER])
 @pytest.mark.parametrize("actions_masked", [True, False])
 def test_the_past_alone_decides(actions_masked: bool, config: ModelConfig) -> None:
     model, batch = model_and_batch(actions_masked, config)
@@ -144,9 +149,10 @@ def test_pictures_that_are_absent_change_no_other() -> None:
     torch.manual_seed(0)
     tower, pixels = VisionTower(CONFIG), torch.rand(40, 3, 24, 32)
     patch_mask, frame_mask = torch.rand(20, 12) < 0.5, torch.rand(10, 4) < 0.5
-    expected = tower(pixels, patch_mask).tokens
-    tokens = tower(pixels, patch_mask, frame_mask).tokens
-    torch.testing.assert_close(tokens[frame_mask.flatten()], expected[frame_mask.flatten()])
+    for conditioning in (None, torch.randn(40, 8), torch.randn(40, 16)):
+        expected = tower(pixels, patch_mask, conditioning=conditioning).tokens
+        tokens = tower(pixels, patch_mask, frame_mask, conditioning).tokens
+        torch.testing.assert_close(tokens[frame_mask.flatten()], expected[frame_mask.flatten()])
 
 
 @pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])
@@ -165,7 +171,7 @@ def test_a_glance_is_one_more_token() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", [CONFIG, PAPER])
+@pytest.mark.parametrize("config", [CONFIG, FILM, PAPER])
 def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
     model, batch = model_and_batch(True, config)
     pixels = normalize_pixels(batch.frames)
@@ -177,6 +183,54 @@ def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
     torch.testing.assert_close(after.actions, before.actions)
     pixels[:4, :, :8, :8] *= -1  # the one that is not masked
     assert not torch.allclose(model(batch, pixels, patch_mask).actions[0], before.actions[0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", [ADD, FILM])
+def test_words_reach_every_picture_and_their_order_counts(config: ModelConfig) -> None:
+    model, batch = model_and_batch(True, config)
+    before = model(batch).patches
+    batch.instruction_ids[0] = batch.instruction_ids[0].flip(0)
+    after = model(batch).patches
+    assert (after[0] - before[0]).abs().amax((1, 2)).min() > 1e-3
+    torch.testing.assert_close(after[1], before[1])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", [ADD, FILM])
+def test_padding_of_words_changes_nothing(config: ModelConfig) -> None:
+    model, batch = model_and_batch(True, config)
+    batch.instruction_ids[0, 2:] = 0
+    short = model.condition_on_text(batch.instruction_ids[:1, :2])
+    long = torch.nn.functional.pad(batch.instruction_ids, (0, 7))
+    torch.testing.assert_close(model.condition_on_text(long)[:1], short)
+    torch.testing.assert_close(
+        model.condition_on_text(long[1:, :5])[0], model.condition_on_text(long)[1]
+    )
+    silent = model.condition_on_text(torch.zeros(2, 3, dtype=torch.long))
+    torch.testing.assert_close(silent[0], silent[1])
+    torch.testing.assert_close(
+        model.condition_on_text(torch.zeros(1, 9, dtype=torch.long)), silent[:1]
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", [ADD, FILM])
+def test_disabled_text_conditioning_changes_nothing(config: ModelConfig) -> None:
+    model, batch = model_and_batch(True)
+    conditioned = IAFM(config, 320).eval()
+    assert conditioned.text_conditioning is not None
+    conditioned.text_conditioning.disable()
+    conditioned.load_state_dict({**conditioned.state_dict(), **model.state_dict()})
+    torch.testing.assert_close(conditioned(batch).actions, model(batch).actions)
+
+
+def test_a_feature_map_is_shifted_or_scaled_and_shifted() -> None:
+    x, scale, shift = torch.randn(2, 3, 4, 5), torch.randn(2, 3), torch.randn(2, 3)
+    by_channel = shift[:, :, None, None]
+    torch.testing.assert_close(condition(x, shift), x + by_channel)
+    scaled = (1 + scale[:, :, None, None]) * x + by_channel
+    torch.testing.assert_close(condition(x, torch.cat([scale, shift], 1)), scaled)
 
 
 def test_jitter_by_one_changes_nothing_and_never_leaves_the_range() -> None:

@@ -18,7 +18,7 @@ from agent_core.config import (
 from agent_core.training.run_log import read_log
 from agent_core.training.trainer import train_on
 from agent_core.weights.checkpoint import load
-from tests.agent_core.training.bright_episodes import FRAMES, SPLITS, config, totals
+from tests.agent_core.training.bright_episodes import FRAMES, MODEL, SPLITS, config, totals
 
 pytestmark = pytest.mark.slow
 
@@ -50,14 +50,22 @@ def train_in_two(run_dir: Path, settings: RunConfig) -> None:
     assert [process.wait(120) for process in processes] == [0, 0]
 
 
-@pytest.mark.parametrize("fsdp", [False, True], ids=["copied", "split"])
-def test_two_processes_learn_as_one(tmp_path: Path, fsdp: bool) -> None:
-    train_on(config(5, precision="float32"), tmp_path / "one", SPLITS, FRAMES)
-    train_in_two(tmp_path / "two", config(5, precision="float32", fsdp=fsdp))
+@pytest.mark.parametrize(
+    ("fsdp", "text_conditioning"), [(False, "none"), (True, "film")], ids=["copied", "split"]
+)
+def test_two_processes_learn_as_one(tmp_path: Path, fsdp: bool, text_conditioning: str) -> None:
+    model = MODEL.model_copy(update={"text_conditioning": text_conditioning})
+    one, two = (
+        config(5, precision="float32", **changes).model_copy(update={"model": model})
+        for changes in ({}, {"fsdp": fsdp})
+    )
+    train_on(one, tmp_path / "one", SPLITS, FRAMES)
+    train_in_two(tmp_path / "two", two)
     assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), abs=1e-4)
     assert load(tmp_path / "two" / "best").header.metadata["steps"] == 5
-    one, two = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
-    assert two["action_nats_per_token"] == pytest.approx(one["action_nats_per_token"], abs=1e-4)
+    first, second = (read_log(tmp_path / name)[-1] for name in ("one", "two"))
+    nats = "action_nats_per_token"
+    assert second[nats] == pytest.approx(first[nats], abs=1e-4)
 
 
 def test_split_weights_go_on_anywhere(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from agent_core.training.microbatch import sample_microbatch
 from agent_core.training.run_log import read_log
 from agent_core.training.schedule import learning_rate
 from agent_core.training.trainer import train, train_on
+from agent_core.weights.checkpoint import load
 from bridges.policy import PolicyRequest
 from games import Action
 from games.voxel.spec import SPEC
@@ -91,17 +92,38 @@ def test_absent_frames_change_no_loss() -> None:
     )
 
 
-@pytest.mark.parametrize("normalization", ["paper", "mean"])
+@pytest.mark.parametrize(
+    ("normalization", "text_conditioning"), [("paper", "none"), ("mean", "film")]
+)
 @pytest.mark.parametrize("changes", [{"accumulate": 4}, {"activation_checkpointing": True}])
 def test_parts_and_recomputing_change_no_loss(
-    tmp_path: Path, normalization: str, changes: dict[str, object]
+    tmp_path: Path, normalization: str, changes: dict[str, object], text_conditioning: str
 ) -> None:
+    model = MODEL.model_copy(update={"text_conditioning": text_conditioning})
     runs: dict[str, dict[str, object]] = {"plain": {}, "changed": changes}
     for name, part in runs.items():
         settings = config(4, precision="float32", **part)
         loss = LossConfig.model_validate({"normalization": normalization, "mae_clip_fraction": 0.5})
-        train_on(settings.model_copy(update={"loss": loss}), tmp_path / name, SPLITS, FRAMES)
+        settings = settings.model_copy(update={"loss": loss, "model": model})
+        train_on(settings, tmp_path / name, SPLITS, FRAMES)
     assert totals(tmp_path / "changed") == pytest.approx(totals(tmp_path / "plain"), abs=1e-4)
+
+
+def test_text_conditioning_may_be_added_to_trained_weights_and_not_taken_away(
+    tmp_path: Path,
+) -> None:
+    film = MODEL.model_copy(update={"text_conditioning": "film"})
+    train_on(config(1), tmp_path / "none", SPLITS, FRAMES)
+    before = tmp_path / "none" / "last"
+    settings = config(1, lr=1e-9, init_from=str(before)).model_copy(update={"model": film})
+    train_on(settings, tmp_path / "film", SPLITS, FRAMES)
+    after = load(tmp_path / "film" / "last")
+    assert after.model.text_conditioning is not None
+    assert after.model.text_conditioning.proj.weight.abs().max() < 1e-6
+    for name, weight in load(before).model.state_dict().items():
+        torch.testing.assert_close(after.model.state_dict()[name], weight, atol=1e-3, rtol=1e-2)
+    with pytest.raises(TrainError, match="has other sizes"):
+        train_on(config(1, init_from=str(after.path)), tmp_path / "back", SPLITS, FRAMES)
 
 
 def test_validation_computes_no_more_at_once_than_training(tmp_path: Path) -> None:

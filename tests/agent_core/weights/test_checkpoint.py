@@ -20,6 +20,7 @@ from agent_core.weights.checkpoint import (
     DEFAULT_CHECKPOINT,
     HEADER,
     HEADER_BYTES,
+    LEGACY_DEFAULTS,
     WEIGHTS,
     load,
     make_header,
@@ -33,21 +34,27 @@ VOCABULARY = build_vocabulary([SPEC], ["chop a tree"], 300)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return saved(tmp_path / "one", CONFIG)
+
+
+def saved(folder: Path, config: ModelConfig) -> Path:
     torch.manual_seed(0)
-    weights = IAFM(CONFIG, VOCABULARY.size).state_dict()
-    save(tmp_path / "one", weights, make_header(CONFIG, (SPEC,), VOCABULARY, {"steps": 7}))
-    return tmp_path / "one"
+    weights = IAFM(config, VOCABULARY.size).state_dict()
+    save(folder, weights, make_header(config, (SPEC,), VOCABULARY, {"steps": 7}))
+    return folder
 
 
-def test_it_comes_back_as_it_was(folder: Path) -> None:
-    loaded = load(folder)
-    assert loaded.header.model == CONFIG
+@pytest.mark.parametrize("text_conditioning", ["none", "add", "film"])
+def test_it_comes_back_as_it_was(tmp_path: Path, text_conditioning: str) -> None:
+    config = CONFIG.model_copy(update={"text_conditioning": text_conditioning})
+    loaded = load(saved(tmp_path / "one", config))
+    assert loaded.header.model == config
     assert loaded.header.specs == (SPEC,)
     assert loaded.header.metadata == {"steps": 7}
     assert loaded.vocabulary.action_meanings == VOCABULARY.action_meanings
     assert loaded.vocabulary.encode_text("chop a tree") == VOCABULARY.encode_text("chop a tree")
     torch.manual_seed(0)
-    for name, weight in IAFM(CONFIG, VOCABULARY.size).state_dict().items():
+    for name, weight in IAFM(config, VOCABULARY.size).state_dict().items():
         torch.testing.assert_close(loaded.model.state_dict()[name], weight.half().float())
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
 
@@ -58,7 +65,7 @@ def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) ->
     save(tmp_path / "old", weights, make_header(config, (SPEC,), VOCABULARY, {}))
     header = tmp_path / "old" / HEADER
     raw = json.loads(header.read_text())
-    for name in ("stem_strides", "action_chunk", "global_token", "activation", "embedding_scale"):
+    for name in LEGACY_DEFAULTS:
         del raw["model"][name]
     header.write_text(json.dumps(raw))
     assert load(tmp_path / "old").header.model == config

@@ -1,4 +1,4 @@
-/* Convolutions over an image, then a layer norm; each image by one thread.
+/* Convolutions over an image, then a layer norm; each image by one thread. Text may scale and shift one layer's output.
 
    Feature maps are (height, width, channels) with a border of zeros around them (the padding), so that what a kernel
    covers is a few runs of numbers, and the next place is a stride further: a convolution is one matrix product for each
@@ -61,7 +61,11 @@ static void load_image(const uint8_t *image, float *map, Shape s) {
     for (int64_t i = 0; i < numbers; i++) to[i] = (float)image[i] * (2.0f / 255) - 1.0f;
 }
 
-static void convolve(const Convolution *c, const float *from, Shape in, float *to, Shape out) {
+/* Layer `i` of image `n`. */
+static void convolve(const ConvStem *s, int64_t i, int64_t n, const float *from, float *to) {
+  const Convolution *c = s->layers + i;
+  const Conditioning *text = &s->conditioning;
+  Shape in = shape_of(s, i), out = shape_of(s, i + 1);
   Product p = product_of(&c->matrix, from, out.width, interior(to, out));
   int64_t line = line_of(in);
   p.row_stride = c->stride[1] * in.channels;
@@ -69,6 +73,10 @@ static void convolve(const Convolution *c, const float *from, Shape in, float *t
   p.run_length = c->kernel[1] * in.channels;
   p.run_stride = line;
   p.activation = c->relu ? RELU : IDENTITY;
+  if (text->shift && i == text->layer) {
+    p.bias = text->shift + n * out.channels;
+    p.scale = text->scale ? text->scale + n * out.channels : NULL;
+  }
   IAFM_ASSERT(c->matrix.inputs == p.runs * p.run_length && out.height > 0 && out.width > 0);
   for (int64_t y = 0; y < out.height; y++, p.x += c->stride[0] * line, p.out += line_of(out)) iafm_product(&p);
 }
@@ -87,7 +95,7 @@ static void conv_stem_task(void *job) {
     for (int64_t i = 0; i < s->layer_count; i++) {
       float *from = map;
       map = i + 1 < s->layer_count ? from + size_of(shape_of(s, i)) : s->out + n * numbers;
-      convolve(s->layers + i, from, shape_of(s, i), map, shape_of(s, i + 1));
+      convolve(s, i, n, from, map);
     }
     iafm_layer_norm(&s->norm, map, map, out.height * out.width, out.channels);
   }

@@ -2,9 +2,9 @@
 
 The policy runs in one worker thread; the event loop never computes. An observation is taken when the worker is free, so
 a realtime session's is the newest. A batch that fails is answered again in halves, and a session on which the policy
-failed has passes of its own for a while, so that a failure reaches nobody else. Other work of the policy (attach, ask)
-goes between two passes, one piece at a time. While games are answered, both get a small share of the time. Nothing that
-policy or receivers raise ends the loop: it is logged and counted.
+failed has passes of its own for a while, so that a failure reaches nobody else. These, new sessions and questions go
+between two passes, one at a time, and get a small share of the time while games are answered (`time_share`). Nothing
+that policy or receivers raise ends the loop: it is logged and counted.
 """
 
 from __future__ import annotations
@@ -21,54 +21,19 @@ from typing import Any, TypeVar
 
 from bridges.errors import PolicyError
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
-from bridges.protocol.decision import Latency
 from bridges.protocol.frames import FrameError
 from bridges.serving.decoder import Decoder
+from bridges.serving.outcomes import CompletedObservation, FailedObservation, Outcome
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.sessions import Session, SessionRegistry, Work
 from bridges.serving.time_share import Extra, PolicyShares
-from games import Frame
 
 log = logging.getLogger("iafm.bridge")
 MAX_CALLS = 256
-"""Most pieces of other work (attach, ask) that wait."""
+"""Most new sessions, and most questions, that wait."""
 ERROR_PAUSE_S = 0.05
 """Pause of the loop after a fault of its own, so that one that stays does not take the processor."""
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class CompletedObservation:
-    """An answered observation: the decision and the times of its pass, in seconds of the monotonic clock."""
-
-    session: Session
-    observation: QueuedObservation
-    frame: Frame
-    decision: Decision
-    started: float
-    finished: float
-    batch: int
-
-    def latency(self, now: float) -> Latency:
-        """Where the time went, for an answer that is sent at `now`."""
-        received = self.observation.received
-        return Latency(
-            queue_ms=round(1000 * (self.started - received), 3),
-            infer_ms=round(1000 * (self.finished - self.started), 3),
-            age_ms=round(1000 * (now - received), 3),
-            batch=self.batch,
-        )
-
-
-@dataclass(frozen=True)
-class FailedObservation:
-    """An observation that could not be answered."""
-
-    work: Work
-    error: Exception
-
-
-Outcome = CompletedObservation | FailedObservation
 
 
 class BusyError(RuntimeError):
@@ -112,7 +77,8 @@ class Batcher:
     ) -> None:
         self._policy, self._sessions, self._clock = policy, sessions, clock
         self._on_answer, self._on_failure = on_answer, on_failure
-        self._calls: deque[_Call] = deque()
+        self._attaches: deque[_Call] = deque()
+        self._questions: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
         self._decoder = Decoder(sessions, self._decoded, self._undecodable)
@@ -136,7 +102,7 @@ class Batcher:
         if not task.cancelled():
             self.errors += 1
             log.critical("the batch loop has ended: no game is answered", exc_info=task.exception())
-        for call in self._calls:
+        for call in [*self._attaches, *self._questions]:
             call.result.cancel()
 
     def close(self) -> None:
@@ -176,10 +142,11 @@ class Batcher:
         """
         if self._task is None or self._task.done():
             raise WorkerFault("the batch loop has ended")
-        if len(self._calls) >= MAX_CALLS:
+        calls = self._attaches if session is None else self._questions
+        if len(calls) >= MAX_CALLS:
             raise BusyError("too many others wait for the player: try again in a moment")
         result: asyncio.Future[_T | None] = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(function, result, session, is_wanted))
+        calls.append(_Call(function, result, session, is_wanted))
         self.notify()
         return await result
 
@@ -205,7 +172,7 @@ class Batcher:
                 await self._wait_for_work()
                 while await self._step():
                     self._waiting_since = self._clock()
-                if not self._sessions.waiting and not self._calls:
+                if not (self._sessions.waiting or self._attaches or self._questions):
                     self._waiting_since = None
             except Exception:
                 self.errors += 1
@@ -220,37 +187,47 @@ class Batcher:
         if batch:
             await self._answer_group(batch)
             self._shares.last_pass = self._last_pass
-        return await self._do_extra() or bool(batch)
+        has_attached = await self._attach()
+        return await self._do_extra() or has_attached or bool(batch)
+
+    async def _attach(self) -> bool:
+        """A new session; False where there may be none now."""
+        started = self._clock()
+        if not self._attaches or not self._shares.may_attach(started):
+            return False
+        await self._serve_call(self._attaches.popleft())
+        self._shares.attaches.spent(started, self._clock())
+        return True
 
     async def _do_extra(self) -> bool:
-        """One piece of what is no pass of sound sessions; False where none may be done now."""
+        """A question, or a pass of a session on which the policy failed; False where none may be now."""
         waiting: list[Extra] = ["suspects"] if self._sessions.suspect_waits else []
-        waiting += ["calls"] if self._calls else []
+        waiting += ["questions"] if self._questions else []
         started, games_wait = self._clock(), self._sessions.sound_waits
         match extra := self._shares.next_extra(waiting, started, games_wait=games_wait):
             case None:
                 return False
             case "suspects":
                 await self._answer_group(self._sessions.take_suspect())
-            case "calls":
-                await self._serve_call()
+            case "questions":
+                await self._serve_call(self._questions.popleft())
         self._shares.spent(extra, started, self._clock())
         return True
 
     async def _wait_for_work(self) -> None:
         """Until something comes, or the rest is over of what may not be done yet."""
         now = self._clock()
-        extra_waits = self._calls or self._sessions.suspect_waits
+        extra_waits = self._questions or self._sessions.suspect_waits
         rests = [self._shares.wait_s(now)] if extra_waits else []
+        rests += [self._shares.attaches.wait_s(now)] if self._attaches else []
         rests += self._sessions.gathering_s(now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(rests, default=None)):
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _serve_call(self) -> None:
-        """The other work that has waited longest."""
-        call = self._calls.popleft()
+    async def _serve_call(self, call: _Call) -> None:
+        """Do other work in the policy's thread, where it is wanted."""
         if call.result.done():
             return
         if not call.is_wanted():

@@ -32,12 +32,13 @@ from bridges.protocol.messages import (
 )
 from bridges.protocol.record_lane import RecordLane
 from bridges.serving.agents import may_resume, players_of, resume_agents, sessions_beside
-from bridges.serving.batcher import Batcher, CompletedObservation, FailedObservation
+from bridges.serving.batcher import Batcher
 from bridges.serving.console_pictures import PictureBroadcast
 from bridges.serving.detached import new_resumption
 from bridges.serving.http import Health
 from bridges.serving.limits import ServerLimits
 from bridges.serving.listener_threads import Listeners
+from bridges.serving.outcomes import CompletedObservation, FailedObservation
 from bridges.serving.peer import Peer
 from bridges.serving.queries import Queries
 from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, Recordings

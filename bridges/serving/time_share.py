@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+ATTACH_SHARE = 0.1
+"""Most of the policy's time for new sessions, while others are answered; one takes milliseconds."""
 IDLE_SHARE = 0.1
-"""Most of the policy's time for what is no pass of sound sessions, while these are answered and none of them waits."""
+"""Most of it for questions and for sessions on which it failed, while others are answered and none of them waits."""
 BUSY_SHARE = 0.02
 """The same while one of them waits."""
 PLAYING_S = 0.5
 """Time since the last pass for which games count as being answered."""
-Extra = Literal["suspects", "calls"]
-"""Sessions on which the policy failed, and other work of the policy (attach, ask)."""
+Extra = Literal["suspects", "questions"]
+"""What takes the policy as long as a pass: sessions on which it failed, and questions."""
 
 
 class TimeShare:
@@ -34,20 +36,27 @@ class TimeShare:
 class PolicyShares:
     """What the policy does beside its passes for sound sessions, of which `last_pass` was the last.
 
-    Both kinds have one share and take turns. A game makes up for one piece of such work that it waited for, but hardly
-    for two in a row.
+    Both kinds of extras have one share and take turns: a game makes up for one that it waited for, but hardly for two
+    in a row. New sessions wait for neither.
     """
 
     def __init__(self) -> None:
         self.last_pass: float | None = None
+        self.attaches = TimeShare(ATTACH_SHARE)
         self._idle, self._busy = TimeShare(IDLE_SHARE), TimeShare(BUSY_SHARE)
         self._newest: Extra | None = None
 
+    def may_attach(self, now: float) -> bool:
+        """Whether a new session may begin now."""
+        return not self._is_playing(now) or not self.attaches.wait_s(now)
+
+    def _is_playing(self, now: float) -> bool:
+        return self.last_pass is not None and now - self.last_pass < PLAYING_S
+
     def next_extra(self, waiting: Sequence[Extra], now: float, *, games_wait: bool) -> Extra | None:
         """What of it may be done now; it only rests while games are being answered."""
-        is_playing = self.last_pass is not None and now - self.last_pass < PLAYING_S
         share = self._busy if games_wait else self._idle
-        if is_playing and share.wait_s(now):
+        if self._is_playing(now) and share.wait_s(now):
             return None
         others = [extra for extra in waiting if extra != self._newest]
         return next(iter([*others, *waiting]), None)

@@ -9,14 +9,8 @@ import pytest
 
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.frames import EncodedFrame, FrameError, pack, unpack
-from bridges.serving.batcher import (
-    MAX_CALLS,
-    Batcher,
-    BusyError,
-    CompletedObservation,
-    FailedObservation,
-    WorkerFault,
-)
+from bridges.serving.batcher import MAX_CALLS, Batcher, BusyError, WorkerFault
+from bridges.serving.outcomes import CompletedObservation, FailedObservation
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.sessions import Session, SessionRegistry

@@ -16,16 +16,16 @@ def test_it_rests_until_its_work_was_its_share() -> None:
 
 def test_it_rests_only_while_games_are_answered() -> None:
     shares = PolicyShares()
-    shares.spent("calls", 0.0, 10.0)
-    assert shares.next_extra(["calls"], 10.0, games_wait=False) == "calls"
+    shares.spent("questions", 0.0, 10.0)
+    assert shares.next_extra(["questions"], 10.0, games_wait=False) == "questions"
     shares.last_pass = 10.0
-    assert shares.next_extra(["calls"], 10.1, games_wait=False) is None
-    assert shares.next_extra(["calls"], 10.0 + PLAYING_S, games_wait=False) == "calls"
+    assert shares.next_extra(["questions"], 10.1, games_wait=False) is None
+    assert shares.next_extra(["questions"], 10.0 + PLAYING_S, games_wait=False) == "questions"
 
 
 def test_both_kinds_have_one_share_and_it_is_less_while_a_game_waits() -> None:
     shares = PolicyShares()
-    shares.spent("calls", 1.0, 1.04)
+    shares.spent("questions", 1.0, 1.04)
     for now, games_wait, extra in (
         (1.3, False, None),
         (1.41, True, None),
@@ -40,7 +40,17 @@ def test_both_kinds_have_one_share_and_it_is_less_while_a_game_waits() -> None:
 def test_they_take_turns() -> None:
     shares = PolicyShares()
     assert shares.next_extra([], 0.0, games_wait=False) is None
-    assert shares.next_extra(["suspects", "calls"], 0.0, games_wait=False) == "suspects"
+    assert shares.next_extra(["suspects", "questions"], 0.0, games_wait=False) == "suspects"
     shares.spent("suspects", 0.0, 0.01)
-    assert shares.next_extra(["suspects", "calls"], 1.0, games_wait=False) == "calls"
+    assert shares.next_extra(["suspects", "questions"], 1.0, games_wait=False) == "questions"
     assert shares.next_extra(["suspects"], 1.0, games_wait=False) == "suspects"
+
+
+def test_new_sessions_wait_for_no_question() -> None:
+    shares = PolicyShares()
+    shares.last_pass = 1.0
+    shares.spent("questions", 0.9, 1.0)
+    assert shares.may_attach(1.0)
+    shares.attaches.spent(1.0, 1.01)
+    assert not shares.may_attach(1.05)
+    assert shares.may_attach(1.11)

@@ -1,4 +1,4 @@
-"""Strict JSON: bounded in bytes and depth, without NaN, infinity or lone surrogates.
+"""Strict JSON: bounded in bytes, values and depth, without NaN, infinity or lone surrogates.
 
 Every check is one pass of C code over the text, so that a hostile message costs no more than a legal one of its size.
 """
@@ -22,6 +22,8 @@ _MAY_OVERFLOW = (b"e000", b"e+000", b"0" * 200)
 """One of which every number beyond a double's holds, its digits as zeros: a long exponent, or hundreds of digits."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
+MAX_CONTAINERS = 4096
+"""Arrays and objects of a text: an empty one of 2 bytes takes 64 when it is read."""
 _TOO_LARGE = "a number is too large"
 
 
@@ -34,8 +36,8 @@ def parse(text: str, *, max_bytes: int, max_depth: int) -> Any:
     try:
         if len(text) > max_bytes or len(data := text.encode()) > max_bytes:
             raise JsonError(f"a text message has at most {max_bytes} bytes")
-        if _is_deeper(data, max_depth):
-            raise JsonError(f"JSON is at most {max_depth} levels deep")
+        if _containers(data) > max_depth:
+            _check_containers(_outside_strings(data), max_depth)
         zeros = data.translate(_DIGITS_AS_ZEROS)
         parse_float = _finite if any(part in zeros for part in _MAY_OVERFLOW) else None
         value = json.loads(text, parse_constant=_refuse, parse_float=parse_float)
@@ -52,12 +54,17 @@ def parse(text: str, *, max_bytes: int, max_depth: int) -> Any:
     return value
 
 
-def _is_deeper(data: bytes, max_depth: int) -> bool:
-    """Whether a parser would enter more levels, be it before it fails on a text that is no JSON."""
-    if data.count(b"[") + data.count(b"{") <= max_depth:
-        return False
-    outside = np.frombuffer(_outside_strings(data), np.uint8)
-    return bool(_BRACKETS[outside].cumsum(dtype=np.int32).max(initial=0) > max_depth)
+def _containers(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
+
+
+def _check_containers(outside: bytes, max_depth: int) -> None:
+    """Whether a parser would enter more levels, be it before it fails on a text that is no JSON, or make too many."""
+    brackets = _BRACKETS[np.frombuffer(outside, np.uint8)]
+    if brackets.cumsum(dtype=np.int32).max(initial=0) > max_depth:
+        raise JsonError(f"JSON is at most {max_depth} levels deep")
+    if _containers(outside) > MAX_CONTAINERS:
+        raise JsonError(f"JSON has at most {MAX_CONTAINERS} arrays and objects")
 
 
 def _outside_strings(data: bytes) -> bytes:

@@ -25,6 +25,7 @@ from bridges.protocol.messages import (
 )
 from bridges.protocol.schema import schema
 from bridges.protocol.step_report import MAX_STATE, StepReport, read_report
+from bridges.protocol.strict_json import MAX_CONTAINERS
 from bridges.serving.gathering import GATHER_S
 from bridges.serving.limits import ServerLimits
 
@@ -105,6 +106,7 @@ def test_the_limits_are_the_codes() -> None:
     for figure in (
         f"{MAX_PIXELS:,} pixels",
         f"{MAX_DEPTH} levels",
+        f"{MAX_CONTAINERS} arrays",
         f"{MAX_TEXT >> 10} KiB",
         f"{MAX_META >> 10} KiB",
     ):

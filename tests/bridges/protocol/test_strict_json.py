@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridges.protocol.messages import MAX_DEPTH, MAX_TEXT, MessageError, parse_json
-from bridges.protocol.strict_json import JsonError, parse
+from bridges.protocol.strict_json import MAX_CONTAINERS, JsonError, parse
 
 
 def short(value: object) -> str:
@@ -100,3 +100,13 @@ def test_what_is_strict_json_is_read(value: object) -> None:
 def test_a_text_as_long_as_may_be_is_read() -> None:
     text = '"' + "[" * (MAX_TEXT - 2) + '"'
     assert len(parse_json(text)) == MAX_TEXT - 2
+
+
+@pytest.mark.parametrize("part", ["[]", '{"a": "[{"}'])
+def test_as_many_arrays_and_objects_as_may_be_and_no_more(part: str) -> None:
+    def text(count: int) -> str:
+        return f"[{','.join([part] * (count - 1))}]"
+
+    assert len(parse_json(text(MAX_CONTAINERS))) == MAX_CONTAINERS - 1
+    with pytest.raises(MessageError, match="at most 4096 arrays and objects"):
+        parse_json(text(MAX_CONTAINERS + 1))

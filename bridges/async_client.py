@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from bridges.async_reconnect import AsyncReconnectingConnection
-from bridges.connection import REPLY_TIMEOUT_S, build
+from bridges.connection import REPLY_TIMEOUT_S, build, with_errors
 from bridges.errors import AnswerError, BridgeError
 from bridges.game_client import NO_CAMERAS, GameClient, hello_of
 from bridges.protocol.backoff import Backoff
-from bridges.protocol.client_session import ClientSession, with_hint
+from bridges.protocol.client_session import ClientSession
 from bridges.protocol.clock import ClockDifference, ClockOffset
-from bridges.protocol.messages import Act, ErrorMessage, FromServer, Query
+from bridges.protocol.messages import Act, FromServer, Query
 from bridges.reconnect import ConnectionState
 from games import Frame, GameSpec
 
@@ -134,13 +134,9 @@ async def connect(
         agents=agents, cameras=cameras,
     )  # fmt: skip
 
-    def receive(message: FromServer) -> None:
-        on_message(message)
-        if isinstance(message, ErrorMessage):
-            on_error(AnswerError(with_hint(message), message.code))
-
     connection = AsyncReconnectingConnection(
-        url, ClientSession(hello), backoff=backoff, clock=clock, on_state=on_state, on_message=receive
+        url, ClientSession(hello), backoff=backoff, clock=clock, on_state=on_state,
+        on_message=with_errors(on_message, on_error),
     )  # fmt: skip
     await connection.start()
     client = AsyncBridgeClient(connection, clock)

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bridges.connection import REPLY_TIMEOUT_S, build
+from bridges.connection import REPLY_TIMEOUT_S, build, with_errors
 from bridges.errors import AnswerError, BridgeError
 from bridges.game_client import NO_CAMERAS, GameClient, hello_of
 from bridges.protocol.backoff import Backoff
-from bridges.protocol.client_session import ClientSession, with_hint
+from bridges.protocol.client_session import ClientSession
 from bridges.protocol.clock import ClockDifference, ClockOffset
 from bridges.protocol.messages import (
     Act,
-    ErrorMessage,
     FromServer,
     Query,
 )
@@ -200,13 +199,8 @@ def connect(
         agents=agents, cameras=cameras,
     )  # fmt: skip
 
-    def receive(message: FromServer) -> None:
-        on_message(message)
-        if isinstance(message, ErrorMessage):
-            on_error(AnswerError(with_hint(message), message.code))
-
     connection = ReconnectingConnection(
         url, ClientSession(hello), backoff=backoff, clock=clock, sleep=sleep, jitter=jitter,
-        on_state=on_state, on_message=receive,
+        on_state=on_state, on_message=with_errors(on_message, on_error),
     )  # fmt: skip
     return BridgeClient(connection, clock)

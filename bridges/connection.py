@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from websockets.exceptions import (
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bridges.errors import BridgeError, DisconnectedError
+from bridges.errors import AnswerError, BridgeError, DisconnectedError
 from bridges.protocol import messages
 from bridges.protocol.address import websocket_url
 from bridges.protocol.client_session import with_hint
@@ -132,6 +132,19 @@ def build(model: type[_M], **values: Any) -> _M:
 def error_of(error: ErrorMessage) -> BridgeError:
     """The server's error as an exception, with its way out."""
     return BridgeError(with_hint(error))
+
+
+def with_errors(
+    on_message: Callable[[FromServer], None], on_error: Callable[[AnswerError], None]
+) -> Callable[[FromServer], None]:
+    """Hands on every message, and those that are errors as errors too."""
+
+    def receive(message: FromServer) -> None:
+        on_message(message)
+        if isinstance(message, ErrorMessage):
+            on_error(AnswerError(with_hint(message), message.code))
+
+    return receive
 
 
 def foreign_error(error: MessageError) -> BridgeError:

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from bridges.connection import build
+from bridges.connection import build, with_errors
 from bridges.errors import AnswerError, BridgeError
 from bridges.protocol import frames
 from bridges.protocol.backoff import Backoff
-from bridges.protocol.client_session import ClientSession, with_hint
+from bridges.protocol.client_session import ClientSession
 from bridges.protocol.fields import Message
 from bridges.protocol.messages import (
     Correct,
-    ErrorMessage,
     Event,
     FromServer,
     Hello,
@@ -225,13 +224,8 @@ def record(
         sdk="iafm-python",
     )  # fmt: skip
 
-    def receive(message: FromServer) -> None:
-        on_message(message)
-        if isinstance(message, ErrorMessage):
-            on_error(AnswerError(with_hint(message), message.code))
-
     connection = ReconnectingConnection(
         url, ClientSession(hello), backoff=backoff, clock=clock, sleep=sleep, jitter=jitter,
-        on_state=on_state, on_message=receive,
+        on_state=on_state, on_message=with_errors(on_message, on_error),
     )  # fmt: skip
     return RecordClient(connection, clock)

@@ -15,7 +15,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.frames import FrameError
 from bridges.serving.decoder import Decoder
 from bridges.serving.outcomes import CompletedObservation, FailedObservation, Outcome
+from bridges.serving.process import start_worker
 from bridges.serving.queued_observation import QueuedObservation
 from bridges.serving.sessions import Session, SessionRegistry, Work
 from bridges.serving.time_share import Extra, PolicyShares
@@ -80,7 +80,7 @@ class Batcher:
         self._attaches: deque[_Call] = deque()
         self._questions: deque[_Call] = deque()
         self._wake = asyncio.Event()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="policy")
+        self._worker = start_worker("policy")
         self._decoder = Decoder(sessions, self._decoded, self._undecodable)
         self._shares = PolicyShares()
         self._task: asyncio.Task[None] | None = None

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 from bridges.protocol import frames
 from bridges.protocol.frames import EncodedFrame, FrameError
 from bridges.serving.limits import ServerLimits
+from bridges.serving.process import start_worker
 from bridges.serving.sessions import Session, SessionRegistry
 from games import Frame
 
@@ -26,7 +26,7 @@ class PictureEncoder:
 
     def __init__(self, longest_side: int) -> None:
         self._longest_side = longest_side
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="console pictures")
+        self._worker = start_worker("console pictures")
 
     async def encode(
         self, frame: Callable[[], Frame], number: int, t_ns: int, session: str

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from bridges.protocol.frames import EncodedFrame
-from bridges.serving.process import trim
+from bridges.serving.process import gather_free_iterators, start_worker, trim
 from bridges.serving.queued_observation import Pixels, QueuedObservation, decode
 from bridges.serving.sessions import Session, SessionRegistry
 
@@ -69,8 +69,7 @@ class Decoder:
         self._trims_due = 0
         self._is_closed = False
         self._lanes = [
-            _Lane(DecodeTurns(large=large), ThreadPoolExecutor(1, thread_name_prefix="decoder"))
-            for large in (False, True)
+            _Lane(DecodeTurns(large=large), start_worker("decoder")) for large in (False, True)
         ]
 
     def notify(self) -> None:
@@ -88,9 +87,11 @@ class Decoder:
         self._trims_due -= 1
         if self._is_closed:
             return
+        loop = asyncio.get_running_loop()
+        gather_free_iterators(loop)
         self._lanes[0].worker.submit(trim)
         if self._trims_due:
-            asyncio.get_running_loop().call_later(TRIM_S, self._trim)
+            loop.call_later(TRIM_S, self._trim)
 
     def close(self) -> None:
         """End the threads."""

@@ -95,6 +95,12 @@ def _path(target: str) -> str:
         return ""
 
 
+def read_console() -> None:
+    """Read the console's files, so that later requests touch no disk."""
+    for name, _ in _PAGES.values():
+        _console_file(name)
+
+
 @cache
 def _console_file(name: str) -> str:
     return resources.files("bridges").joinpath("console", name).read_text(encoding="utf-8")

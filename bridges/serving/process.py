@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 SWITCH_S = 0.0005
 """A thread that has something to do waits so long for one that computes; Python's own 5 ms are a tenth of a step."""
 _CLEAR_CACHES = "_clear_internal_caches" if sys.version_info >= (3, 13) else "_clear_type_cache"
+_FREE_ITERATORS = 255
+"""Iterators of awaited futures that asyncio keeps for use again, wherever in memory they were made."""
 _M_ARENA_MAX = -8
 """Of glibc's `mallopt`."""
 
@@ -29,6 +33,13 @@ def prepare() -> None:
     gc.freeze()
 
 
+def start_worker(name: str) -> ThreadPoolExecutor:
+    """One thread for work off the event loop, started now and not among the memory of its first games."""
+    worker = ThreadPoolExecutor(1, thread_name_prefix=name)
+    worker.submit(int)
+    return worker
+
+
 def trim() -> None:
     """Return what is free; nothing happens where the C library has no `malloc_trim`.
 
@@ -41,6 +52,18 @@ def trim() -> None:
             clear()
     if (malloc_trim := _of_libc("malloc_trim")) is not None:
         malloc_trim(0)
+
+
+def gather_free_iterators(loop: asyncio.AbstractEventLoop) -> None:
+    """Let asyncio keep iterators that are made now, side by side; call it before `trim`, in the thread of the loop.
+
+    Those that it keeps since many connections were there lie far apart, each in a block of memory of its own.
+    """
+    future = loop.create_future()
+    old = [future.__await__() for _ in range(_FREE_ITERATORS)]
+    new = [future.__await__() for _ in range(_FREE_ITERATORS)]
+    del new  # first: asyncio keeps no more than these
+    del old
 
 
 @cache

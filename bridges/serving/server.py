@@ -20,7 +20,7 @@ from bridges.protocol.connection import Connection
 from bridges.protocol.messages import Hello, State
 from bridges.serving.admission import Admission
 from bridges.serving.dispatcher import Dispatcher
-from bridges.serving.http import answer
+from bridges.serving.http import answer, read_console
 from bridges.serving.limits import ServerLimits
 from bridges.serving.link import WebsocketLink, abort, keep_deadlines
 from bridges.serving.listener import authority, listen
@@ -78,6 +78,7 @@ class BridgeServer:
         return self._dispatcher.state(time.monotonic())
 
     async def __aenter__(self) -> BridgeServer:
+        read_console()
         self._server = await listen(
             self._host, self._port, self.limits,
             admission=self._admission, handle=self._handle, http=self._http,

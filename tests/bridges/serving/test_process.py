@@ -1,8 +1,10 @@
 """Memory: freed pictures and cycles go back to the system, and a C library that cannot do it is no fault."""
 
+import asyncio
 import ctypes
 import gc
 import sys
+import threading
 import weakref
 from pathlib import Path
 
@@ -69,3 +71,34 @@ def test_another_process_is_not_searched() -> None:
         assert kept() is not None
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="of CPython's allocator")
+def test_free_iterators_of_asyncio_come_to_lie_side_by_side() -> None:
+    loop = asyncio.new_event_loop()
+    future = loop.create_future()
+    loop.close()
+
+    def pools() -> int:
+        """Blocks of 16 KiB that the next iterators lie in."""
+        iterators = [future.__await__() for _ in range(200)]
+        return len({id(iterator) >> 14 for iterator in iterators})
+
+    apart, between = [], []
+    for _ in range(300):  # each in a block that is else full
+        apart.append(future.__await__())
+        between.append([object() for _ in range(400)] + [(n,) for n in range(400)])
+    apart.clear()
+    assert pools() > 50
+    between.append([(n,) for n in range(20_000)])  # no room is left in blocks that are in use
+    process.gather_free_iterators(loop)
+    assert pools() < 10
+    assert between
+
+
+def test_a_worker_has_its_thread_from_the_start() -> None:
+    worker = process.start_worker("early bird")
+    try:
+        assert any(thread.name.startswith("early bird") for thread in threading.enumerate())
+    finally:
+        worker.shutdown()

@@ -117,7 +117,7 @@ def test_words_meet_the_picture_before_its_convolutions_mix_it() -> None:
     torch.manual_seed(0)
     model = CnnGru(sizes, 300, 5)
     seen: list[torch.Tensor] = []
-    model.frame_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    model.blocks.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     frames = torch.zeros(2, 1, 24, 32, 3, dtype=torch.uint8)
     model(frames, torch.tensor([[5, 6], [7, 8]]))
     assert seen[0].ndim == 4  # cells

@@ -155,6 +155,12 @@ def _add_bench_model(bench: argparse.ArgumentParser) -> None:
         help="train: windows in a step (default: 48 of tiny, 2 of larger presets); "
         "they have 9 frames in the paper's presets, 6 in others",
     )
+    bench.add_argument(
+        "--config",
+        type=Path,
+        action="append",
+        help="train: instead of a preset, a run's TOML file with its own batch; name several to compare them in turns",
+    )
     bench.add_argument("--device", default="auto", help="infer, train: cpu, cuda")
     bench.add_argument("--compile", action="store_true", help="train: as with train.compile")
     bench.add_argument(
@@ -276,6 +282,8 @@ def _run_bench_crash(args: argparse.Namespace) -> int:
 
 def _show_speeds(report: dict[str, Any]) -> None:
     """A row a figure; where transformers was measured too, a row a route."""
+    if "configs" in report:
+        return _show_configs(report["configs"])
     if "routes" not in report:
         return fields(report)
     routes = [
@@ -295,6 +303,12 @@ def _show_speeds(report: dict[str, Any]) -> None:
     return table(head, [_speed_row(name, figures) for name, figures in routes])
 
 
+def _show_configs(configs: dict[str, Any]) -> None:
+    columns = ("batch", "window_frames", "windows_per_s", "frames_per_s", "frames_per_s_ratio")
+    rows = [(name, *(of[column] for column in columns)) for name, of in configs.items()]
+    return table(("config", *(column.replace("_", " ") for column in columns)), rows)
+
+
 def _speed_row(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
     return (
         name,
@@ -308,7 +322,8 @@ def _speed_row(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
 
 def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.bench import infer
-    from agent_core.bench.train import bench_train
+    from agent_core.bench.train import bench_train, compare_training
+    from agent_core.config import load_config
     from agent_core.cpu.capability import require
     from agent_core.device import pick_device
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
@@ -317,6 +332,9 @@ def _bench_model(args: argparse.Namespace) -> dict[str, Any]:
     options = infer.BenchOptions(
         args.seconds, args.threads, args.precision, args.device, args.alternatives
     )
+    if args.what == "train" and args.config:
+        configs = {str(path): load_config(path) for path in args.config}
+        return compare_training(configs, options, batch=args.batch or 0)
     if args.what == "train":
         return bench_train(preset, options, batch=args.batch or 0, compiled=args.compile)
     require(args.precision, pick_device(args.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,6 +96,30 @@ def test_training_is_timed_on_whole_steps() -> None:
     assert report["frames_per_s"] == pytest.approx(6 * report["windows_per_s"], rel=0.1)
     assert report["windows_per_s"] > 0
     assert report["tflops"] > 0
+
+
+def test_configurations_are_trained_in_turns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One without patches and thoughts, whose windows are shorter."""
+    small = "[model]\nwidth = 16\nlayers = 1\nheads = 2\nframe_height = 24\nframe_width = 32\n"
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text(small + "[train]\nbatch = 2\n")
+    plain = "[data]\nthoughts = false\nwindow_frames = 1\n[loss]\nmae_clip_fraction = 0\n"
+    second.write_text(small + plain + "[train]\nbatch = 3\n")
+    options = ["--seconds", "0.03", "--device", "cpu", "--json"]
+    options += ["--threads", str(torch.get_num_threads())]
+    configs = ["--config", str(first), "--config", str(second)]
+    assert main(["bench", "train", *configs, *options]) == 0
+    report = json.loads(capsys.readouterr().out)["configs"]
+    assert {name: (of["batch"], of["window_frames"]) for name, of in report.items()} == {
+        str(first): (2, 6),
+        str(second): (3, 1),
+    }
+    assert report[str(first)]["frames_per_s_ratio"] == 1
+    rates = [of["frames_per_s"] for of in report.values()]
+    ratio = report[str(second)]["frames_per_s_ratio"]
+    assert ratio == pytest.approx(rates[1] / rates[0], rel=0.1)
 
 
 SMALL_PAPER = {

@@ -56,7 +56,8 @@ class ModelConfig(_Section):
     activation: Literal["relu", "gelu"] = "relu"
     """Of the convolutional stem."""
     global_token: bool = False
-    """A further visual token for the whole frame (paper: CLIP's class token; compact: also added to action tokens)."""
+    """A further visual token for the whole frame (paper: CLIP's class token; compact: also added to action tokens). In
+    a compact model whose grid has one cell, that cell is the global token."""
     text_conditioning: Literal["none", "add", "film"] = "none"
     """How the instruction conditions the convolutional stem, before its last spatial mixing (compact). add: it shifts
     channels; film: it scales and shifts them; none: words meet pixels only in the decoder. What the stem finds reaches
@@ -145,8 +146,13 @@ class ModelConfig(_Section):
 
     @property
     def visual_tokens(self) -> int:
-        """One per cell of the grid, and the global token where there is one."""
-        return self.pooled_grid[0] * self.pooled_grid[1] + int(self.global_token)
+        """One per cell of the grid, and the global token where it is a further one."""
+        return math.prod(self.pooled_grid) + int(self.has_further_token)
+
+    @property
+    def has_further_token(self) -> bool:
+        """Whether the global token is none of the grid's cells."""
+        return self.global_token and (self.is_vit_opt or self.pooled_grid != (1, 1))
 
 
 class DataConfig(_Section):
@@ -168,6 +174,9 @@ class DataConfig(_Section):
     """Frames per training window; more than `context_frames`, so that deep layers see streamed context."""
     truncate_prob: float = Field(default=0.15, ge=0, le=1)
     """Share of windows cut to a random shorter length."""
+    single_frame_prob: float = Field(default=0.0, ge=0, le=1)
+    """Share of windows cut to their last frame. Frames of one window are much alike: several windows of one frame cost
+    as much as a long one, and teach more of what words and pictures mean."""
     mask_actions_prob: float = Field(default=0.75, ge=0, le=1)
     """Share of windows in which earlier actions are masked: a cloned policy must not copy its last action."""
     mixture: Literal["tasks", "steps"] = "tasks"

@@ -128,12 +128,13 @@ class WindowDataset:
         offset = torch.randint(
             1, self.frame_stride + 1, (size,), generator=generator, device=device
         )
-        chance = torch.rand(3, size, generator=generator, device=device)
+        chance = torch.rand(4, size, generator=generator, device=device)
         length = torch.full((size,), count, device=device)
         masked = torch.ones(size, dtype=torch.bool, device=device)
         if training:
             truncated = 1 + (chance[1] * count).long().clamp(max=count - 1)
             length = torch.where(chance[0] < config.truncate_prob, truncated, length)
+            length = length.masked_fill(chance[3] < config.single_frame_prob, 1)
             masked = chance[2] < config.mask_actions_prob
         position = torch.randint(
             0, self.context_frames, (size,), generator=generator, device=device

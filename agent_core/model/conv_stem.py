@@ -58,8 +58,8 @@ class VisionTower(nn.Module):
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
-        self.has_global_token = config.global_token
-        if config.global_token:
+        self.has_further_token = config.has_further_token
+        if self.has_further_token:
             self.global_in = nn.Linear(config.width, 32)
             self.global_out = nn.Linear(32 * rows * columns, config.width)
             self.global_norm = nn.LayerNorm(config.width)
@@ -108,7 +108,7 @@ class VisionTower(nn.Module):
     def _tokens(self, features: Tensor) -> VisionOutput:
         """Features (F, rows * columns, D), before the norm, as tokens."""
         cells: Tensor = self.norm(features)
-        if not self.has_global_token:
+        if not self.has_further_token:
             return VisionOutput(cells, cells)
         global_token = self.global_norm(self.global_out(F.gelu(self.global_in(cells).flatten(1))))
         return VisionOutput(torch.cat([cells, global_token[:, None]], 1), cells)

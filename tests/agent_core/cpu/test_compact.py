@@ -196,6 +196,7 @@ def play(engine: Engine, seeds: list[int], steps: int = 12) -> list[list[Sampled
     [
         *({}, {"stem_blocks": (0, 1, 0)}, {"activation": "gelu"}, {"global_token": True}),
         *({"text_conditioning": "add"}, {"text_conditioning": "film"}),
+        {"pooled_grid": (1, 1), "global_token": True},
     ],
 )
 def test_play_is_that_of_torch(changes: dict[str, object], shown: bool) -> None:

@@ -138,6 +138,17 @@ def test_draws_depend_on_the_generator_alone(store: WindowDataset) -> None:
     assert torch.equal(first.actions, second.actions)
 
 
+def test_single_frames_are_drawn_as_often_as_asked_and_in_training_alone(
+    store: WindowDataset,
+) -> None:
+    config = DataConfig(truncate_prob=0, single_frame_prob=0.75, window_frames=4)
+    for training, share in ((True, 0.75), (False, 0)):
+        generator = torch.Generator().manual_seed(0)
+        draw = store.draw_windows("train", 2000, config, generator, training=training)
+        assert {*draw.length.tolist()} <= {1, 4}
+        assert (draw.length == 1).float().mean() == pytest.approx(share, abs=0.03)
+
+
 def test_rows_are_read_of_the_same_draw(store: WindowDataset) -> None:
     whole, rows = (
         store.sample("train", 16, DataConfig(), torch.Generator().manual_seed(3), part)

@@ -116,14 +116,15 @@ TEMPORAL = {**PAPER, "temporal_attention": True}
 CUSTOM = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
 """Sizes that the project's own kernels support."""
 ADD, FILM = {"text_conditioning": "add"}, {"text_conditioning": "film", **CUSTOM}
+ONE_CELL = {"pooled_grid": (1, 1), "global_token": True, "stem_blocks": (0, 1, 1), **ADD}
 CHUNK = {"action_chunk": 3, "max_action_tokens": CODEC.max_chunk_tokens(3)}
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
 @pytest.mark.parametrize(
     "changes",
-    [{}, CUSTOM, ADD, FILM, PAPER, TEMPORAL],
-    ids=["compact", "custom", "add", "film", "ring", "temporal"],
+    [{}, CUSTOM, ADD, FILM, ONE_CELL, PAPER, TEMPORAL],
+    ids=["compact", "custom", "add", "film", "one cell", "ring", "temporal"],
 )
 def test_streaming_equals_the_whole_window(changes: dict[str, object], conditioned: bool) -> None:
     checkpoint = random_checkpoint(**changes)

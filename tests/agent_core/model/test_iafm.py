@@ -171,6 +171,16 @@ def test_a_glance_is_one_more_token() -> None:
 
 
 @torch.no_grad()
+def test_the_only_cell_is_the_global_token() -> None:
+    changes = {"pooled_grid": (1, 1), "global_token": True}
+    config = ModelConfig.model_validate({**CONFIG.model_dump(), **changes})
+    model, batch = model_and_batch(True, config)
+    assert model(batch).visual_tokens == config.visual_tokens == 1
+    tokens = model.encode_frame(batch.frames[:, 0])
+    torch.testing.assert_close(model.global_token(tokens), tokens[:, 0])
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("config", [CONFIG, FILM, PAPER])
 def test_what_is_hidden_changes_no_action(config: ModelConfig) -> None:
     model, batch = model_and_batch(True, config)

@@ -40,7 +40,9 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     have under the key `pixels`, else `render()` (give `render_mode="rgb_array"`), resized to the spec's size.
     `tasks` has the sentences of every task, of which the seed draws one. A task without sentences has the environment's
     own, new in every episode: `mission` is its key in the observation, or the attribute of `env.unwrapped`.
-    `reset(options=)` takes `task` (or "free") and `instruction`. Episodes are truncated after `limit` steps.
+    `reset(options=)` takes `task` (or "free") and `instruction`; a seed has the same world whatever they are. `judge` is
+    that of every task: what is done is told apart by the environment's missions. Episodes are truncated after `limit`
+    steps.
     `reset` plays up to `random_start` random steps, and further ones until the native frame is `ready`.
     """
 
@@ -84,14 +86,14 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
         """Start an episode; the same seed and options give the same one."""
         super().reset(seed=seed)
         options = dict(options or {})
-        self.task, sentence = self._draw_task(options.get("task"))
+        self.task = self._draw_task(options.get("task"))
         self._rewards: list[float] = []
         self._success = False
         self.last_discrete = None
         self._restart()
         if self._random_start:
             self._play_random_start(int(self.np_random.integers(self._random_start)))
-        own = self._read_mission() if sentence is None else sentence
+        own = self._draw_sentence()  # last: the world does not depend on how many a task has
         self.instruction = str(options.get("instruction", own))
         return self._observe(), self._info()
 
@@ -128,18 +130,21 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     def close(self) -> None:
         self.inner.close()
 
-    def _draw_task(self, name: str | None) -> tuple[str, str | None]:
-        """A task and one of its sentences, None where it has none."""
+    def _draw_task(self, name: str | None) -> str:
         names = list(self.tasks)
         random_task = names[int(self.np_random.integers(len(names)))]
         name = name or random_task
-        if name == FREE:
-            return FREE, ""
-        if name not in self.tasks:
+        if name != FREE and name not in self.tasks:
             raise ValueError(f"no task called {name!r}{did_you_mean(name, (*names, FREE))}")
-        if not (sentences := self.tasks[name]):
-            return name, None
-        return name, sentences[int(self.np_random.integers(len(sentences)))]
+        return name
+
+    def _draw_sentence(self) -> str:
+        """One of the task's sentences, the environment's mission where it has none."""
+        if self.task == FREE:
+            return ""
+        if not (sentences := self.tasks[self.task]):
+            return self._read_mission()
+        return sentences[int(self.np_random.integers(len(sentences)))]
 
     def _read_mission(self) -> str:
         if isinstance(self._observation, Mapping) and self._mission in self._observation:

@@ -105,6 +105,17 @@ def test_the_judge_decides() -> None:
     assert early.step({})[2:4] == (True, False)
 
 
+def test_a_seed_has_the_same_world_whatever_the_task() -> None:
+    tasks = {"light": ("light the lamp",), "dim": ("dim it", "make it dark", "no light"), "own": ()}
+    game = GymnasiumGame(SPEC, Missions(), ACTIONS, tasks, pixels="image", random_start=9)
+    for seed in range(8):
+        worlds = {
+            int(game.reset(seed=seed, options={"task": task})[0]["frame"][0, 0, 0])
+            for task in (*tasks, "free", None)
+        }
+        assert len(worlds) == 1
+
+
 def test_free_play_has_no_judge_and_no_words() -> None:
     game = lamp(limit=3)
     observation, info = game.reset(seed=1, options={"task": "free"})

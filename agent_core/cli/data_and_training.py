@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from agent_core.cli.arguments import (
     writable_folder,
 )
 from agent_core.cli.output import answer, fields, remark, say, table
+from agent_core.cli.own_game import own_game
 from agent_core.training.progress_bar import ProgressBar
 
 
@@ -79,16 +83,33 @@ def _add_train(commands: Any) -> None:
         "train",
         "train a checkpoint on recorded episodes",
         run_train,
-        "iafm train --set data.episodes='[\"data/voxel\"]' --set train.minutes=10\n"
+        "iafm train --game my_game:GAME --data data/mine data/yours\n"
+        "iafm train --data data/voxel --set train.minutes=10\n"
         "iafm train agent_core/recipes/voxel-tiny.toml --run runs/voxel",
     )
     train.add_argument(
-        "config", type=Path, nargs="?", help="TOML file (default: the built-in settings)"
+        "config",
+        type=Path,
+        nargs="?",
+        help="TOML file (default: the built-in settings; with --game, recipes/own-game.toml)",
+    )
+    train.add_argument(
+        "--game",
+        metavar="GAME",
+        help="choose settings for this game from its episodes, and say why: a name, an id or module:NAME",
+    )
+    train.add_argument(
+        "--data",
+        nargs="+",
+        metavar="FOLDER",
+        type=words,
+        help="recorded episodes (data.episodes; default with --game: data/ and the game's name)",
     )
     train.add_argument(
         "--run",
         type=Path,
-        help="folder of the run (default: runs/voxel, or runs/baseline); run again to resume",
+        help="folder of the run (default: runs/voxel or runs/baseline, with --game runs/ and its name); "
+        "run again to resume",
     )
     train.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="such as train.minutes=10"
@@ -261,25 +282,34 @@ def run_train(args: argparse.Namespace) -> int:
     from agent_core.config import load_config
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = load_config(args.config, args.set + ["data.strict=true"] * args.strict)
-    train = _train_baseline if args.baseline else _train
-    report = train(config, args)
-    if report.get("rank"):
+    data = [f"data.episodes={json.dumps(args.data)}"] if args.data else []
+    overrides = [*data, *args.set, *["data.strict=true"] * args.strict]
+    settings: dict[str, Any] = {}
+    if args.game is None:
+        config = load_config(args.config, overrides)
+        run_dir = args.run or Path("runs/baseline" if args.baseline else "runs/voxel")
+    else:
+        own = own_game(args, overrides)
+        config, run_dir, settings = own.config, own.run_dir, {"settings": own.record}
+        if os.environ.get("RANK", "0") == "0":
+            own.save(args.fresh)
+            own.show(args.json)
+    report = asdict(_trainer(args.baseline)(config, run_dir, resume=not args.fresh))
+    if report["rank"]:
         return 0
     show = {**report, "skipped": len(report["skipped"])}
-    return answer(report, args.json, lambda: fields(show)) or int(report["exit_code"])
+    return answer({**report, **settings}, args.json, lambda: fields(show)) or report["exit_code"]
 
 
-def _train(config: Any, args: argparse.Namespace) -> dict[str, Any]:
+def _trainer(baseline: bool) -> Callable[..., Any]:
+    """The training of the CNN+GRU, or of the IAFM."""
+    if baseline:
+        from agent_core.baseline.trainer import train_baseline
+
+        return train_baseline
     from agent_core.training.trainer import train
 
-    return asdict(train(config, args.run or Path("runs/voxel"), resume=not args.fresh))
-
-
-def _train_baseline(config: Any, args: argparse.Namespace) -> dict[str, Any]:
-    from agent_core.baseline.trainer import train_baseline
-
-    return asdict(train_baseline(config, args.run or Path("runs/baseline"), resume=not args.fresh))
+    return train
 
 
 def run_push(args: argparse.Namespace) -> int:

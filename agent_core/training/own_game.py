@@ -1,0 +1,266 @@
+"""Settings chosen for a game from its recorded episodes, each with the reason in words.
+
+`RULES` holds every number that a choice depends on. What is the same for every game is in recipes/own-game.toml.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_core.config import ModelConfig
+from agent_core.data.episode_statistics import EpisodeStatistics
+from agent_core.tokens.action_codec import ActionCodec
+from agent_core.tokens.instruction_room import MARKERS
+from agent_core.tokens.vocabulary import build_vocabulary
+
+CELL = 8
+"""Pixels per side of what the stem makes one cell of."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The numbers behind the choices."""
+
+    max_cells: int = 81
+    """Pictures of whole cells stay as they are up to this many, a visual token each."""
+    min_side: int = 40
+    """Pictures with a shorter side are enlarged by a whole factor."""
+    shapes: tuple[tuple[int, int, int, int], ...] = (
+        (72, 128, 3, 4),
+        (72, 96, 3, 4),
+        (96, 96, 4, 4),
+        (96, 72, 4, 3),
+        (128, 72, 4, 3),
+    )
+    """Height, width, rows and columns of tokens for all other pictures: the nearest in proportions is taken."""
+    short_episode: int = 20
+    """Median steps below which every frame is looked at."""
+    strides_per_s: float = 5.0
+    """Frames a second that the context has of longer episodes."""
+    max_stride: int = 4
+    context_frames: int = 4
+    extra_window_frames: int = 2
+    """Frames of a training window beyond the context."""
+    text_conditioning: str = "add"
+    """Where instructions differ."""
+    text_room: float = 1.5
+    """Room for instructions, as a multiple of the longest that was recorded."""
+    min_text_tokens: int = 16
+    noop_share: float = 0.5
+    """Steps without action are drawn less often where there are more of them; then they come to this share."""
+    change_share: float = 0.1
+    """Changes of the action are drawn more often where there are fewer of them; then they come to this share."""
+    max_change_weight: float = 4.0
+    mae_steps: int = 1_000_000
+    """Recorded steps from which pictures are rebuilt too."""
+    small_batch: int = 24
+    large_batch: int = 48
+    large_batch_steps: int = 50_000
+    """Recorded steps from which batches are large."""
+    steps_per_minute: int = 5_000
+    """Recorded steps for which training takes another minute."""
+    minutes: tuple[int, int] = (5, 60)
+    """The fewest and the most."""
+    few_episodes: int = 400
+    validation: tuple[float, float] = (0.1, 0.05)
+    """Share held out: of fewer episodes than that, of more."""
+
+
+RULES = Rules()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The value of one setting, and why."""
+
+    name: str
+    """As `--set` takes it: `model.frame_stride`."""
+    value: Any
+    reason: str
+
+    @property
+    def override(self) -> str:
+        """As `--set` takes it, with its value."""
+        return (
+            f"{self.name}={json.dumps(self.value)}"  # JSON's numbers, strings and lists are TOML's
+        )
+
+
+def own_game_settings(
+    data: EpisodeStatistics, given: Mapping[str, Any] | None = None, rules: Rules = RULES
+) -> list[Choice]:
+    """Settings for a game's episodes.
+
+    Those `given` ("model.frame_height": 64) keep their value, and what depends on a frame's size follows them.
+    """
+    given = given or {}
+    chosen = [
+        *_frame(data, given, rules),
+        *_time(data, rules),
+        *_words(data, rules),
+        *_action_tokens(data),
+        *_weights(data, rules),
+        *_budget(data, rules),
+    ]
+    return [_with_given(choice, given) for choice in chosen]
+
+
+def _with_given(choice: Choice, given: Mapping[str, Any]) -> Choice:
+    if choice.name == "train.minutes" and "train.steps" in given and choice.name not in given:
+        return Choice(choice.name, 0, "given: the budget is train.steps")
+    if choice.name not in given:
+        return choice
+    return Choice(choice.name, given[choice.name], f"given; else it would be {choice.value}")
+
+
+def _frame(data: EpisodeStatistics, given: Mapping[str, Any], rules: Rules) -> list[Choice]:
+    """Height, width and grid of the model's frames."""
+    recorded = data.spec.frame.height, data.spec.frame.width
+    (height, width), grid, why = _shape(*recorded, rules)
+    wanted = (given.get("model.frame_height", height), given.get("model.frame_width", width))
+    grid_why = f"a token for each {height // grid[0]}x{width // grid[1]} pixels"
+    if wanted != (height, width):
+        grid, grid_why = _finest_grid(*wanted, rules), "the finest grid of whole cells"
+    reason = f"pictures are {recorded[0]}x{recorded[1]}: {why}"
+    return [
+        Choice("model.frame_height", height, reason),
+        Choice("model.frame_width", width, reason),
+        Choice("model.pooled_grid", list(grid), grid_why),
+    ]
+
+
+def _shape(height: int, width: int, rules: Rules) -> tuple[tuple[int, int], tuple[int, int], str]:
+    """The model's frame size, its grid, and what happens to pictures."""
+    factor = max(1, math.ceil(rules.min_side / min(height, width)))
+    size = [max(CELL, CELL * round(factor * side / CELL)) for side in (height, width)]
+    cells = size[0] // CELL, size[1] // CELL
+    why = f"enlarged {factor} times" if factor > 1 else f"resized to whole cells of {CELL} pixels"
+    if math.prod(cells) > rules.max_cells:
+        ratio = math.log(height / width)
+        *size, rows, columns = min(
+            rules.shapes, key=lambda shape: abs(math.log(shape[0] / shape[1]) - ratio)
+        )
+        cells, why = (rows, columns), "resized to the nearest shape that trains in minutes"
+    if size == [height, width]:
+        why = "kept as they are"
+    return (size[0], size[1]), cells, why
+
+
+def _finest_grid(height: Any, width: Any, rules: Rules) -> tuple[int, int]:
+    """The most tokens within the limit for a given size; where that is wrong, the configuration says so."""
+    if not all(isinstance(side, int) and side >= CELL for side in (height, width)):
+        return 1, 1
+    sides = [[n for n in range(1, s + 1) if s % n == 0] for s in (height // CELL, width // CELL)]
+    grids = ((r, c) for r in sides[0] for c in sides[1] if r * c <= rules.max_cells)
+    return max(grids, key=lambda grid: (grid[0] * grid[1], -abs(grid[0] - grid[1])))
+
+
+def _time(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
+    """Stride, context and window."""
+    steps, step_hz = f"{data.median_steps:g}", f"{data.spec.step_hz:g}"
+    if data.median_steps < rules.short_episode:
+        stride, why = 1, f"half of the episodes have no more than {steps} steps"
+    else:
+        stride = min(rules.max_stride, max(1, round(data.spec.step_hz / rules.strides_per_s)))
+        why = f"episodes are long (median {steps} steps), with {step_hz} steps a second"
+    context = max(1, min(rules.context_frames, math.ceil(data.median_steps / stride)))
+    window = min(context + rules.extra_window_frames, max(1, math.ceil(data.median_steps / stride)))
+    seconds = f"{(context - 1) * stride / data.spec.step_hz:.2g}"
+    return [
+        Choice("model.frame_stride", stride, why),
+        Choice("model.context_frames", context, f"the model looks back {seconds} seconds"),
+        Choice("data.window_frames", window, "the context, and what deep layers see beyond it"),
+    ]
+
+
+def _words(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
+    """How the instruction reaches the picture, and the room for it."""
+    count = len(data.instructions)
+    differ = count > 1
+    why = f"{count} different instructions" if differ else "all instructions are the same"
+    if not any(data.instructions):
+        why = "no episode has an instruction"
+    vocabulary = build_vocabulary([data.spec], data.instructions, ModelConfig().text_vocab_size)
+    longest = max((len(vocabulary.encode_text(text)) for text in data.instructions), default=0)
+    room = max(rules.min_text_tokens, 8 * math.ceil(rules.text_room * (longest + MARKERS) / 8))
+    return [
+        Choice("model.text_conditioning", rules.text_conditioning if differ else "none", why),
+        Choice(
+            "model.global_token",
+            differ,
+            f"{why}: it takes them from the picture to the action" if differ else why,
+        ),
+        Choice(
+            "model.max_text_tokens", room, f"the longest instruction has about {longest} tokens"
+        ),
+    ]
+
+
+def _action_tokens(data: EpisodeStatistics) -> list[Choice]:
+    codec = ActionCodec(data.spec, build_vocabulary([data.spec], []))
+    needed = codec.max_chunk_tokens(1)
+    return [Choice("model.max_action_tokens", needed, "the longest action of the game's controls")]
+
+
+def _weights(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
+    """Sampling by what is done."""
+    noop = _factor(data.noop_share, rules.noop_share) if data.noop_share > rules.noop_share else 1.0
+    change = 1.0
+    if 0 < data.change_share < rules.change_share:
+        change = min(rules.max_change_weight, _factor(data.change_share, rules.change_share))
+    return [
+        Choice(
+            "data.noop_sample_weight", noop, f"{data.noop_share:.0%} of the steps have no action"
+        ),
+        Choice(
+            "data.change_sample_weight",
+            change,
+            f"the action changes at {data.change_share:.0%} of the steps",
+        ),
+    ]
+
+
+def _factor(share: float, wanted: float) -> float:
+    """The weight with which a share of steps comes to the wanted one, the others having weight 1."""
+    return round(wanted * (1 - share) / max(share * (1 - wanted), 1e-9), 2)
+
+
+def _budget(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
+    """Losses, batch, minutes and held-out share."""
+    steps, low, high = data.steps, *rules.minutes
+    is_large = steps >= rules.large_batch_steps
+    amount = f"{steps:,} steps are recorded"
+    is_few = data.episodes < rules.few_episodes
+    return [
+        Choice(
+            "loss.mae",
+            float(steps >= rules.mae_steps),
+            f"{amount}: pictures are rebuilt too from {rules.mae_steps:,} on, which takes time from actions",
+        ),
+        Choice("train.batch", rules.large_batch if is_large else rules.small_batch, amount),
+        Choice(
+            "train.minutes",
+            min(high, max(low, round(steps / rules.steps_per_minute))),
+            f"{amount}: a minute for every {rules.steps_per_minute:,}, {low} to {high}",
+        ),
+        Choice("data.validation", rules.validation[not is_few], f"{data.episodes:,} episodes"),
+    ]
+
+
+def settings_toml(data: EpisodeStatistics, choices: Iterable[Choice]) -> str:
+    """The choices as a recipe, with their reasons as comments."""
+    lines = [
+        f"# Chosen for {data.spec.id} from {data.episodes:,} episodes, {data.steps:,} steps.",
+    ]
+    sections: dict[str, list[str]] = {}
+    for choice in choices:
+        section, _, key = choice.name.partition(".")
+        row = f"{key} = {json.dumps(choice.value)} # {choice.reason}"
+        sections.setdefault(section, []).append(row)
+    for section, rows in sections.items():
+        lines += ["", f"[{section}]", *rows]
+    return "\n".join(lines) + "\n"

@@ -52,6 +52,7 @@ class Rules:
     min_text_tokens: int = 16
     noop_share: float = 0.5
     """Steps without action are drawn less often where there are more of them; then they come to this share."""
+    min_noop_weight: float = 0.05
     change_share: float = 0.1
     """Changes of the action are drawn more often where there are fewer of them; then they come to this share."""
     max_change_weight: float = 4.0
@@ -208,7 +209,9 @@ def _action_tokens(data: EpisodeStatistics) -> list[Choice]:
 
 def _weights(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
     """Sampling by what is done."""
-    noop = _factor(data.noop_share, rules.noop_share) if data.noop_share > rules.noop_share else 1.0
+    noop = 1.0
+    if rules.noop_share < data.noop_share < 1:
+        noop = max(rules.min_noop_weight, _factor(data.noop_share, rules.noop_share))
     change = 1.0
     if 0 < data.change_share < rules.change_share:
         change = min(rules.max_change_weight, _factor(data.change_share, rules.change_share))
@@ -226,7 +229,7 @@ def _weights(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
 
 def _factor(share: float, wanted: float) -> float:
     """The weight with which a share of steps comes to the wanted one, the others having weight 1."""
-    return round(wanted * (1 - share) / max(share * (1 - wanted), 1e-9), 2)
+    return round(wanted * (1 - share) / (share * (1 - wanted)), 2)
 
 
 def _budget(data: EpisodeStatistics, rules: Rules) -> list[Choice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
@@ -12,7 +12,7 @@ from games import GameSpec
 from recorder import CaptureError, Episode, open_episodes
 
 MAX_READ = 500
-"""Episodes whose actions are read, spread evenly over all of them."""
+"""Episodes whose steps are read, spread evenly over all of them."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,15 @@ def episode_statistics(folders: Sequence[str], game: str) -> EpisodeStatistics:
     recorded = [episode for folder in folders for episode in open_episodes(folder)]
     spec = _only_spec(recorded, ", ".join(folders), game)
     episodes = [e for e in recorded if e.header.success is not False] or recorded
-    every = -(-len(episodes) // MAX_READ)
-    noops, changes, read = _count_actions(episodes[::every], spec)
+    read = _read(episodes[:: -(-len(episodes) // MAX_READ)])
     return EpisodeStatistics(
         spec,
         len(episodes),
         sum(map(len, episodes)),
         median(map(len, episodes)),
-        tuple(sorted({e.header.instruction for e in episodes})),
-        noops / max(1, read),
-        changes / max(1, read),
+        tuple(sorted(read.instructions | {e.header.instruction for e in episodes})),
+        read.noops / max(1, read.steps),
+        read.changes / max(1, read.steps),
     )
 
 
@@ -71,15 +70,28 @@ def _only_spec(episodes: Sequence[Episode], place: str, game: str) -> GameSpec:
     return spec
 
 
-def _count_actions(episodes: Sequence[Episode], spec: GameSpec) -> tuple[int, int, int]:
-    """Steps without action, steps that change it, all steps; episodes that cannot be read are passed over."""
-    null, noops, changes, read = spec.null_action(), 0, 0, 0
+@dataclass
+class _Read:
+    """What the steps of some episodes come to."""
+
+    steps: int = 0
+    noops: int = 0
+    changes: int = 0
+    instructions: set[str] = field(default_factory=set)
+    """Those in force at a step, which may be others than the one that the episode began with."""
+
+
+def _read(episodes: Sequence[Episode]) -> _Read:
+    """Read the steps; episodes where that fails are passed over: training names them."""
+    read = _Read()
     for episode in episodes:
         try:
-            actions = episode.actions
+            actions, instructions = episode.actions, set(episode.instructions)
         except CaptureError:
-            continue  # training names it and leaves it out
-        noops += sum(action == null for action in actions)
-        changes += sum(before != after for before, after in pairwise(actions))
-        read += len(actions)
-    return noops, changes, read
+            continue
+        null = episode.spec.null_action()
+        read.steps += len(actions)
+        read.noops += sum(action == null for action in actions)
+        read.changes += sum(before != after for before, after in pairwise(actions))
+        read.instructions |= instructions
+    return read

@@ -43,6 +43,18 @@ def test_lengths_instructions_and_rates(tmp_path: Path) -> None:
     assert (data.noop_share, data.change_share) == (3 / 12, 2 / 12)
 
 
+def test_instructions_given_on_the_way_count(tmp_path: Path) -> None:
+    with CaptureWriter.create(
+        tmp_path, game("hop"), CaptureInfo(instruction="a"), disk_needed=0
+    ) as capture:
+        for text in ("", "b"):
+            if text:
+                capture.text(style="instruction", text=text, source="console")
+            capture.step(np.zeros((16, 16, 3), np.uint8), {})
+        capture.close(success=True)
+    assert episode_statistics([str(tmp_path)], "hop").instructions == ("a", "b")
+
+
 def test_failures_count_where_there_is_nothing_else(tmp_path: Path) -> None:
     record(tmp_path, ["jump"], "", success=False)
     assert episode_statistics([str(tmp_path)], "hop-v0").episodes == 1

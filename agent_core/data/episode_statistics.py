@@ -78,7 +78,7 @@ class _Read:
     noops: int = 0
     changes: int = 0
     instructions: set[str] = field(default_factory=set)
-    """Those in force at a step, which may be others than the one that the episode began with."""
+    """Those given on the way."""
 
 
 def _read(episodes: Sequence[Episode]) -> _Read:
@@ -86,12 +86,12 @@ def _read(episodes: Sequence[Episode]) -> _Read:
     read = _Read()
     for episode in episodes:
         try:
-            actions, instructions = episode.actions, set(episode.instructions)
+            actions, texts = episode.actions, episode.texts
         except CaptureError:
             continue
         null = episode.spec.null_action()
         read.steps += len(actions)
         read.noops += sum(action == null for action in actions)
         read.changes += sum(before != after for before, after in pairwise(actions))
-        read.instructions |= instructions
+        read.instructions |= {span.text for span in texts if span.style == "instruction"}
     return read

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.evaluation.plan import CONDITIONS
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "examples" / "OWN_GAME.md").read_text()
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
@@ -109,7 +111,7 @@ def test_the_page_followed_to_the_letter(tmp_path: Path) -> None:
     saved = (tmp_path / "runs" / "crafter" / "settings.toml").read_text()
     assert keys(saved) == keys(shown)
     assert all(name.rpartition(".")[2] in printed["train"] for name in keys(shown))
-    for column in ("agent", "no instruction", "swapped instruction", "expert", "random"):
+    for column in CONDITIONS:
         assert column in printed["evaluate"]
     with reader.serving(commands[served]):
         played = [reader.run(line) for line in commands[served + 1 :]]

@@ -40,9 +40,9 @@ class GymnasiumGame(gymnasium.Env[Observation, Action]):
     have under the key `pixels`, else `render()` (give `render_mode="rgb_array"`), resized to the spec's size.
     `tasks` has the sentences of every task, of which the seed draws one. A task without sentences has the environment's
     own, new in every episode: `mission` is its key in the observation, or the attribute of `env.unwrapped`.
-    `reset(options=)` takes `task` (or "free") and `instruction`; a seed has the same world whatever they are. `judge` is
-    that of every task: what is done is told apart by the environment's missions. Episodes are truncated after `limit`
-    steps.
+    `reset(options=)` takes `task` (or "free") and `instruction`; a seed has the same world whatever they are. All tasks
+    have the same `judge`: where they differ in what is done, the environment's missions say so in its rewards. Episodes
+    are truncated after `limit` steps.
     `reset` plays up to `random_start` random steps, and further ones until the native frame is `ready`.
     """
 

@@ -26,7 +26,7 @@ class Rules:
     """The numbers behind the choices."""
 
     max_cells: int = 81
-    """Pictures of whole cells stay as they are up to this many, a visual token each."""
+    """Pictures of whole cells stay as they are up to this many. The stem mixes them into one visual token."""
     min_side: int = 40
     """Pictures with a shorter side are enlarged by a whole factor."""
     shapes: tuple[tuple[int, int, int, int], ...] = (
@@ -44,9 +44,13 @@ class Rules:
     max_stride: int = 4
     context_frames: int = 4
     extra_window_frames: int = 2
-    """Frames of a training window beyond the context."""
+    """Frames beyond the context in a training window of long episodes."""
+    single_frame_prob: float = 0.75
+    """Share of windows of one frame, for short episodes in which instructions differ."""
     text_conditioning: str = "add"
     """Where instructions differ."""
+    mixing_blocks: tuple[int, int, int] = (0, 1, 1)
+    """Residual blocks of the stem where instructions differ: they mix words and cells."""
     text_room: float = 1.5
     """Room for instructions, as a multiple of the longest that was recorded."""
     min_text_tokens: int = 16
@@ -58,10 +62,9 @@ class Rules:
     max_change_weight: float = 4.0
     mae_steps: int = 1_000_000
     """Recorded steps from which pictures are rebuilt too."""
-    small_batch: int = 24
-    large_batch: int = 48
-    large_batch_steps: int = 50_000
-    """Recorded steps from which batches are large."""
+    batch: int = 24
+    single_frame_batch: int = 64
+    """Where most windows have one frame."""
     steps_per_minute: int = 5_000
     """Recorded steps for which training takes another minute."""
     minutes: tuple[int, int] = (5, 60)
@@ -85,10 +88,8 @@ class Choice:
 
     @property
     def override(self) -> str:
-        """As `--set` takes it, with its value."""
-        return (
-            f"{self.name}={json.dumps(self.value)}"  # JSON's numbers, strings and lists are TOML's
-        )
+        """As `--set` takes it, with its value: JSON's numbers, strings and lists are TOML's."""
+        return f"{self.name}={json.dumps(self.value)}"
 
 
 def own_game_settings(
@@ -105,6 +106,7 @@ def own_game_settings(
         *_words(data, rules),
         *_action_tokens(data),
         *_weights(data, rules),
+        *_losses(data, rules),
         *_budget(data, rules),
     ]
     return [_with_given(choice, given) for choice in chosen]
@@ -122,15 +124,16 @@ def _frame(data: EpisodeStatistics, given: Mapping[str, Any], rules: Rules) -> l
     """Height, width and grid of the model's frames."""
     recorded = data.spec.frame.height, data.spec.frame.width
     (height, width), grid, why = _shape(*recorded, rules)
-    wanted = (given.get("model.frame_height", height), given.get("model.frame_width", width))
-    grid_why = f"a token for each {height // grid[0]}x{width // grid[1]} pixels"
-    if wanted != (height, width):
-        grid, grid_why = _finest_grid(*wanted, rules), "the finest grid of whole cells"
+    if {"model.frame_height", "model.frame_width"} & given.keys():
+        grid = (1, 1)  # which every size has
+    tokens = "one visual token a frame, of all its cells"
+    if grid != (1, 1):
+        tokens = f"a visual token for each {height // grid[0]}x{width // grid[1]} pixels"
     reason = f"pictures are {recorded[0]}x{recorded[1]}: {why}"
     return [
         Choice("model.frame_height", height, reason),
         Choice("model.frame_width", width, reason),
-        Choice("model.pooled_grid", list(grid), grid_why),
+        Choice("model.pooled_grid", list(grid), tokens),
     ]
 
 
@@ -138,63 +141,76 @@ def _shape(height: int, width: int, rules: Rules) -> tuple[tuple[int, int], tupl
     """The model's frame size, its grid, and what happens to pictures."""
     factor = max(1, math.ceil(rules.min_side / min(height, width)))
     size = [max(CELL, CELL * round(factor * side / CELL)) for side in (height, width)]
-    cells = size[0] // CELL, size[1] // CELL
+    grid = 1, 1
     why = f"enlarged {factor} times" if factor > 1 else f"resized to whole cells of {CELL} pixels"
-    if math.prod(cells) > rules.max_cells:
+    if math.prod(size) > rules.max_cells * CELL**2:
         ratio = math.log(height / width)
         *size, rows, columns = min(
             rules.shapes, key=lambda shape: abs(math.log(shape[0] / shape[1]) - ratio)
         )
-        cells, why = (rows, columns), "resized to the nearest shape that trains in minutes"
+        grid, why = (rows, columns), "resized to the nearest shape that trains in minutes"
     if size == [height, width]:
         why = "kept as they are"
-    return (size[0], size[1]), cells, why
+    return (size[0], size[1]), grid, why
 
 
-def _finest_grid(height: Any, width: Any, rules: Rules) -> tuple[int, int]:
-    """The most tokens within the limit for a given size; where that is wrong, the configuration says so."""
-    if not all(isinstance(side, int) and side >= CELL for side in (height, width)):
-        return 1, 1
-    sides = [[n for n in range(1, s + 1) if s % n == 0] for s in (height // CELL, width // CELL)]
-    grids = ((r, c) for r in sides[0] for c in sides[1] if r * c <= rules.max_cells)
-    return max(grids, key=lambda grid: (grid[0] * grid[1], -abs(grid[0] - grid[1])))
+def _is_short(data: EpisodeStatistics, rules: Rules) -> bool:
+    return data.median_steps < rules.short_episode
 
 
 def _time(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
     """Stride, context and window."""
     steps, step_hz = f"{data.median_steps:g}", f"{data.spec.step_hz:g}"
-    if data.median_steps < rules.short_episode:
+    if is_short := _is_short(data, rules):
         stride, why = 1, f"half of the episodes have no more than {steps} steps"
     else:
         stride = min(rules.max_stride, max(1, round(data.spec.step_hz / rules.strides_per_s)))
         why = f"episodes are long (median {steps} steps), with {step_hz} steps a second"
     context = max(1, min(rules.context_frames, math.ceil(data.median_steps / stride)))
-    window = min(context + rules.extra_window_frames, max(1, math.ceil(data.median_steps / stride)))
+    window, beyond = context, "the context"
+    if not is_short:
+        window += rules.extra_window_frames
+        beyond = "the context, and what deep layers see beyond it"
+    is_single = is_short and _differ(data)
+    alike = "frames of a short episode are alike, instructions are not"
+    if not is_single:
+        alike = "instructions do not differ" if is_short else "episodes are long"
     seconds = f"{(context - 1) * stride / data.spec.step_hz:.2g}"
     return [
         Choice("model.frame_stride", stride, why),
         Choice("model.context_frames", context, f"the model looks back {seconds} seconds"),
-        Choice("data.window_frames", window, "the context, and what deep layers see beyond it"),
+        Choice("data.window_frames", window, beyond),
+        Choice(
+            "data.single_frame_prob",
+            rules.single_frame_prob if is_single else 0.0,
+            alike,
+        ),
+        Choice(
+            "train.batch",
+            rules.single_frame_batch if is_single else rules.batch,
+            f"{'most' if is_single else 'no'} windows are cut to one frame",
+        ),
     ]
+
+
+def _differ(data: EpisodeStatistics) -> bool:
+    return len(data.instructions) > 1
 
 
 def _words(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
     """How the instruction reaches the picture, and the room for it."""
-    count = len(data.instructions)
-    differ = count > 1
-    why = f"{count} different instructions" if differ else "all instructions are the same"
-    if not any(data.instructions):
-        why = "no episode has an instruction"
+    differ = _differ(data)
+    why = "all instructions are the same" if any(data.instructions) else "there are no instructions"
+    if differ:
+        why = f"{len(data.instructions)} different instructions"
     vocabulary = build_vocabulary([data.spec], data.instructions, ModelConfig().text_vocab_size)
     longest = max((len(vocabulary.encode_text(text)) for text in data.instructions), default=0)
     room = max(rules.min_text_tokens, 8 * math.ceil(rules.text_room * (longest + MARKERS) / 8))
+    blocks = rules.mixing_blocks if differ else (0, 0, 0)
     return [
         Choice("model.text_conditioning", rules.text_conditioning if differ else "none", why),
-        Choice(
-            "model.global_token",
-            differ,
-            f"{why}: it takes them from the picture to the action" if differ else why,
-        ),
+        Choice("model.stem_blocks", list(blocks), f"{why}{': they mix with the picture' * differ}"),
+        Choice("model.global_token", differ, f"{why}{': actions see where they led' * differ}"),
         Choice(
             "model.max_text_tokens", room, f"the longest instruction has about {longest} tokens"
         ),
@@ -232,25 +248,25 @@ def _factor(share: float, wanted: float) -> float:
     return round(wanted * (1 - share) / (share * (1 - wanted)), 2)
 
 
+def _losses(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
+    """Whether pictures are rebuilt beside actions."""
+    _, grid, _ = _shape(data.spec.frame.height, data.spec.frame.width, rules)
+    mae = float(math.prod(grid) > 1 and data.steps >= rules.mae_steps)
+    reason = f"{data.steps:,} steps are recorded: rebuilding pictures takes time from actions"
+    if mae:
+        reason = f"{data.steps:,} steps are recorded, enough to learn by rebuilding pictures too"
+    return [Choice("loss.mae", mae, reason)]
+
+
 def _budget(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
-    """Losses, batch, minutes and held-out share."""
+    """Minutes and held-out share."""
     steps, low, high = data.steps, *rules.minutes
-    is_large = steps >= rules.large_batch_steps
-    amount = f"{steps:,} steps are recorded"
-    is_few = data.episodes < rules.few_episodes
+    reason = f"{steps:,} steps are recorded: a minute for every {rules.steps_per_minute:,}, {low} to {high}"
+    minutes = min(high, max(low, round(steps / rules.steps_per_minute)))
+    share = rules.validation[data.episodes >= rules.few_episodes]
     return [
-        Choice(
-            "loss.mae",
-            float(steps >= rules.mae_steps),
-            f"{amount}: pictures are rebuilt too from {rules.mae_steps:,} on, which takes time from actions",
-        ),
-        Choice("train.batch", rules.large_batch if is_large else rules.small_batch, amount),
-        Choice(
-            "train.minutes",
-            min(high, max(low, round(steps / rules.steps_per_minute))),
-            f"{amount}: a minute for every {rules.steps_per_minute:,}, {low} to {high}",
-        ),
-        Choice("data.validation", rules.validation[not is_few], f"{data.episodes:,} episodes"),
+        Choice("train.minutes", minutes, reason),
+        Choice("data.validation", share, f"{data.episodes:,} episodes"),
     ]
 
 

@@ -40,10 +40,10 @@ def chosen(data: EpisodeStatistics, given: dict[str, Any] | None = None) -> dict
 @pytest.mark.parametrize(
     ("recorded", "size", "grid"),
     [
-        ((56, 56), (56, 56), [7, 7]),  # pixel art stays, a token a cell
-        ((72, 72), (72, 72), [9, 9]),
-        ((50, 60), (48, 64), [6, 8]),
-        ((10, 10), (40, 40), [5, 5]),
+        ((56, 56), (56, 56), [1, 1]),  # pixel art stays
+        ((72, 72), (72, 72), [1, 1]),
+        ((50, 60), (48, 64), [1, 1]),
+        ((10, 10), (40, 40), [1, 1]),
         ((72, 128), (72, 128), [3, 4]),
         ((360, 640), (72, 128), [3, 4]),
         ((480, 640), (72, 96), [3, 4]),
@@ -62,10 +62,10 @@ def test_frames(recorded: tuple[int, int], size: tuple[int, int], grid: list[int
 @pytest.mark.parametrize(
     ("median", "step_hz", "stride", "context", "window"),
     [
-        (8, 5, 1, 4, 6),
-        (5, 5, 1, 4, 5),
+        (8, 5, 1, 4, 4),
+        (3, 5, 1, 3, 3),
         (1, 5, 1, 1, 1),
-        (19, 60, 1, 4, 6),
+        (19, 60, 1, 4, 4),
         (20, 5, 1, 4, 6),
         (300, 10, 2, 4, 6),
         (300, 20, 4, 4, 6),
@@ -78,12 +78,22 @@ def test_time(median: float, step_hz: float, stride: int, context: int, window: 
     assert tuple(values[name] for name in names) == (stride, context, window)
 
 
+def test_most_windows_have_one_frame_where_frames_are_alike_and_words_are_not() -> None:
+    names = ("data.single_frame_prob", "train.batch")
+    for values, expected in (
+        (statistics(), [0.75, 64]),
+        (statistics(instructions=("go",)), [0, 24]),
+        (statistics(median_steps=300), [0, 24]),
+    ):
+        assert [chosen(values)[name] for name in names] == expected
+
+
 def test_words_reach_the_picture_where_they_differ() -> None:
-    values = chosen(statistics())
-    assert (values["model.text_conditioning"], values["model.global_token"]) == ("add", True)
+    names = ("model.text_conditioning", "model.global_token", "model.stem_blocks")
+    assert [chosen(statistics())[name] for name in names] == ["add", True, [0, 1, 1]]
     for texts in (("",), ("go on",)):
         values = chosen(statistics(instructions=texts))
-        assert (values["model.text_conditioning"], values["model.global_token"]) == ("none", False)
+        assert [values[name] for name in names] == ["none", False, [0, 0, 0]]
     assert chosen(statistics())["model.max_text_tokens"] == RULES.min_text_tokens
     long = " ".join(f"{chr(97 + k % 26)}{k}xyz" for k in range(60))
     assert chosen(statistics(instructions=("a", long)))["model.max_text_tokens"] > 90
@@ -110,9 +120,11 @@ def test_rare_steps_are_drawn_more_often() -> None:
 
 
 def test_the_budget_grows_with_the_data() -> None:
-    few, many = chosen(statistics()), chosen(statistics(steps=2_000_000, episodes=20_000))
-    assert (few["train.batch"], few["train.minutes"], few["loss.mae"]) == (24, 5, 0)
-    assert (many["train.batch"], many["train.minutes"], many["loss.mae"]) == (48, 60, 1)
+    few = chosen(statistics(72, 128))
+    many = chosen(statistics(72, 128, steps=2_000_000, episodes=20_000))
+    assert (few["train.minutes"], few["loss.mae"]) == (5, 0)
+    assert (many["train.minutes"], many["loss.mae"]) == (60, 1)
+    assert chosen(statistics(steps=2_000_000))["loss.mae"] == 0  # a picture of one token
     assert (few["data.validation"], many["data.validation"]) == (0.1, 0.05)
 
 
@@ -120,7 +132,7 @@ def test_what_is_given_stays_and_the_grid_follows() -> None:
     given = {"model.frame_height": 64, "train.steps": 10, "model.global_token": False}
     values = chosen(statistics(72, 128), given)
     assert values["model.frame_height"] == 64
-    assert values["model.pooled_grid"] == [8, 8]
+    assert values["model.pooled_grid"] == [1, 1]
     assert values["train.minutes"] == 0
     assert values["model.global_token"] is False
     own_game_settings(statistics(), {"model.frame_height": "x", "model.frame_width": -8})

@@ -65,8 +65,14 @@ def run_episodes(
     workers: int,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Play all episodes in `workers` processes; `on_outcome` gets each as it ends."""
-    jobs = _jobs(list(specs))
+    """Play all episodes in `workers` processes; `on_outcome` gets each as it ends.
+
+    Raises `UnplayableError` before anything is played where a task has no other instruction to be swapped for.
+    """
+    specs = list(specs)
+    for spec in {s.task: s for s in specs if s.condition == "agent_swapped"}.values():
+        options_of(spec, load(setup.game))
+    jobs = _jobs(specs)
     outcomes: list[Outcome] = []
     processes = pool(workers)
     try:

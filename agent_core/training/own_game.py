@@ -209,8 +209,16 @@ def _words(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
     blocks = rules.mixing_blocks if differ else (0, 0, 0)
     return [
         Choice("model.text_conditioning", rules.text_conditioning if differ else "none", why),
-        Choice("model.stem_blocks", list(blocks), f"{why}{': they mix with the picture' * differ}"),
-        Choice("model.global_token", differ, f"{why}{': actions see where they led' * differ}"),
+        Choice(
+            "model.stem_blocks",
+            list(blocks),
+            f"{why}{': they mix with the cells of the picture' * differ}",
+        ),
+        Choice(
+            "model.global_token",
+            differ,
+            f"{why}{': what they name in the picture reaches the action' * differ}",
+        ),
         Choice(
             "model.max_text_tokens", room, f"the longest instruction has about {longest} tokens"
         ),

@@ -1,16 +1,23 @@
 """Closed-loop evaluation: swapped instructions, and decisions that come late."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
-from agent_core.evaluation.closed_loop import _EnvSlot, options_of
+from agent_core.evaluation import closed_loop
+from agent_core.evaluation.closed_loop import Setup, _EnvSlot, options_of, run_episodes
 from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec
 from bridges.policy import Decision, PlannedAction
 from bridges.serving.random_policy import RandomPolicy
+from games import Game, Observation, UnplayableError
 from games.spec import Action
 from games.voxel import GAME, SPEC, TASKS
 from games.voxel.env import VoxelEnv
 
 NONE = SPEC.null_action()
+NO_FRAME = np.zeros(SPEC.frame.shape, np.uint8)
 
 
 def one(number: int) -> Action:
@@ -27,6 +34,24 @@ def test_swapped_words_belong_to_another_task() -> None:
         assert instruction
         assert instruction not in paraphrases
     assert options_of(EpisodeSpec("hunt_cow", "agent_no_instruction", 1), GAME)["instruction"] == ""
+
+
+class OneMission(VoxelEnv):
+    """Every world has the same words."""
+
+    def reset(self, **settings: Any) -> tuple[Observation, dict[str, Any]]:
+        return {"frame": NO_FRAME, "instruction": "go on"}, {}
+
+
+def test_a_game_of_one_mission_is_refused_before_anything_is_played(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    game = Game(SPEC, OneMission, ("go_on",), has_missions=True)
+    monkeypatch.setattr(closed_loop, "load", lambda name: game)
+    monkeypatch.setattr(closed_loop, "pool", None)
+    specs = [EpisodeSpec("go_on", condition, 1) for condition in ("random", "agent_swapped")]
+    with pytest.raises(UnplayableError, match="100 seeds of voxel have one mission"):
+        run_episodes(specs, Setup(Path("none")), workers=1)
 
 
 def test_a_swapped_episode_ends_when_what_was_asked_is_done() -> None:

@@ -15,7 +15,7 @@ iafm demo                                  watch the shipped checkpoint play, in
 iafm serve                                 let your own game attach (bridges/PROTOCOL.md)
 iafm record voxel                          play yourself and record it
 iafm record voxel --expert --episodes 100  let the scripted expert play
-iafm train --set data.episodes='["data/voxel"]' --set train.minutes=10
+iafm train --game voxel                    settings from its episodes in data/voxel
 iafm evaluate voxel --checkpoint runs/voxel/best
 iafm ask why                               ask the running player why
 iafm instruct "chop a tree"                give it another goal

@@ -32,7 +32,7 @@ LAYERS: dict[str, list[set[str]]] = {
             {"reconnect"},
             {"game_client", "async_reconnect"},
         ),
-        *({"client", "console_client", "async_client", "record_client"}, {"play"}),
+        *({"client", "console_client", "async_client", "record_client"}, {"play", "replay"}),
         *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
     ],
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.arguments import UsageError, add_command, video_file, words
-from agent_core.cli.output import answer, plain, remark, remarks, table
+from agent_core.cli.output import answer, plain, remark, remarks, say_json, table
 from agent_core.cli.serving import build_policy, policy_options, read_token
 from agent_core.training.progress_bar import ProgressBar
 
@@ -26,7 +26,8 @@ def add(commands: Any) -> None:
         "replay recorded matches to a player, and score what it would do against what was done",
         run_replay,
         "iafm replay data/voxel\niafm replay data/voxel --checkpoint runs/voxel/best --video both.mp4\n"
-        "iafm replay RECORDINGS --game minecraft --url ws://127.0.0.1:8765/v1 --json",
+        "iafm replay RECORDINGS --game minecraft --url ws://127.0.0.1:8765/v1 --json\n"
+        "iafm replay data/voxel --live",
     )
     replay.add_argument(
         "paths",
@@ -49,6 +50,11 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write a video of the frames with recorded and predicted controls side by side (.mp4)",
     )
+    replay.add_argument(
+        "--live",
+        action="store_true",
+        help="score nothing: let the console follow, pause, step and scrub, and ask with another goal",
+    )
     policy_options(replay)
     replay.set_defaults(temperature=0.0, port=0)
     replay.add_argument(
@@ -63,6 +69,8 @@ def run_replay(args: argparse.Namespace) -> int:
         imported = stack.enter_context(tempfile.TemporaryDirectory(prefix="iafm-replay-"))
         episodes = _open(args, Path(imported))
         url = args.url or stack.enter_context(_served(args))
+        if args.live:
+            return _live(args, episodes, url)
         report = _replay(args, episodes, url)
     if report["agent"] == report["agent_free_running"]:
         remark("running freely the player did the same: it does not look at earlier actions")
@@ -73,15 +81,25 @@ def _check(args: argparse.Namespace) -> None:
     """Raise `UsageError` for options that exclude each other."""
     if args.url and args.checkpoint:
         raise UsageError("replay: --checkpoint is for a player served here; leave it or --url out")
+    if args.live and args.video:
+        raise UsageError("replay: --video is of a replay from end to end; leave it or --live out")
 
 
 def _open(args: argparse.Namespace, imported: Path) -> EpisodeSet:
+    from agent_core.evaluation.replay import gaps
     from agent_core.recording.matches import open_matches
 
     with remarks("iafm.import"), ProgressBar("reading") as update:
-        return open_matches(
+        episodes = open_matches(
             args.paths, imported, game=args.game, strict=args.strict, progress=update
         )
+    for each in episodes.skipped:
+        remark(f"skipped {each.source}: {each.why}")
+    for line in filter(None, map(gaps, episodes)):
+        remark(line)
+    if not len(episodes):
+        raise UsageError(f"replay: none of {len(episodes.skipped)} matches can be read")
+    return episodes
 
 
 @contextmanager
@@ -94,16 +112,10 @@ def _served(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _replay(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> dict[str, Any]:
-    from agent_core.evaluation.replay import MatchReplay, gaps
+    from agent_core.evaluation.replay import MatchReplay
     from agent_core.evaluation.side_by_side import SideBySideVideo
     from bridges.replay import ReplayClient
 
-    for each in episodes.skipped:
-        remark(f"skipped {each.source}: {each.why}")
-    for line in filter(None, map(gaps, episodes)):
-        remark(line)
-    if not len(episodes):
-        raise UsageError(f"replay: none of {len(episodes.skipped)} matches can be read")
     spec, done = episodes[0].spec, 0
     pace_hz = spec.step_hz if args.realtime else None
     with ExitStack() as stack:
@@ -127,6 +139,25 @@ def _replay(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> dict[st
         for episode in episodes:
             replay.run(episode, on_step)
     return replay.report()
+
+
+def _live(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> int:
+    """Replay until Ctrl-C, as consoles ask."""
+    from agent_core.evaluation.replay import recorded_match
+    from bridges.live_replay import LiveReplay
+    from bridges.protocol.address import console_url
+
+    token = read_token(args.token_file)
+    with LiveReplay(url, episodes[0].spec, token=token) as replay:
+        for warning in replay.warnings:
+            remark(warning)
+        page = console_url(url)
+        if args.json:
+            say_json({"console_url": page})
+        remark(f"console: {page}   (Ctrl-C ends)")
+        with suppress(KeyboardInterrupt):
+            replay.run([recorded_match(episode) for episode in episodes])
+    return 0
 
 
 def show_report(report: dict[str, Any]) -> None:

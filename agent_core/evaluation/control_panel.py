@@ -34,7 +34,7 @@ def draw_panel(
     below = _draw_dials(image, spec, action, colours, 32)
     below = _draw_rows(image, spec, action, colours, below)
     _draw_buttons(image, spec, action, colours, below)
-    _draw_words(image, spec.to_words(action) or "nothing")
+    _draw_words(image, spec.to_words(action))
     return image
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, overload
 
 from agent_core.evaluation.match_scores import button_scores, match_scores, mean_scores
+from bridges.live_replay import RecordedMatch
 from bridges.replay import Answers, Forcing, Match, RecordedStep, ReplayClient
 from games import Action, GameSpec
 from recorder import CaptureError, Episode, Skipped
@@ -37,6 +38,40 @@ def _steps(episode: Episode) -> Iterator[RecordedStep]:
     rows = zip(frames, episode.executed, episode.rewards, strict=True)
     for frame, executed, reward in rows:
         yield RecordedStep(frame, executed, reward)
+
+
+class EpisodeSteps(Sequence[RecordedStep]):
+    """An episode's steps at any place; the frames around the last one that was read are in memory."""
+
+    CHUNK = 64
+    """Frames that are decoded together."""
+
+    def __init__(self, episode: Episode) -> None:
+        self._episode = episode
+        self._begin, self._frames = 0, episode.frames(0, 0)
+
+    def __len__(self) -> int:
+        return len(self._episode)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedStep: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RecordedStep]: ...
+    def __getitem__(self, index: int | slice) -> RecordedStep | list[RecordedStep]:
+        """Raises `CaptureError` where the video is damaged."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        if not self._begin <= index < self._begin + len(self._frames):
+            self._begin = index - index % self.CHUNK
+            self._frames = self._episode.frames(self._begin, self._begin + self.CHUNK)
+        executed, reward = self._episode.executed[index], self._episode.rewards[index]
+        return RecordedStep(self._frames[index - self._begin], executed, reward)
+
+
+def recorded_match(episode: Episode) -> RecordedMatch:
+    """An episode as a match for `bridges.live_replay`."""
+    return RecordedMatch(episode.id, episode.header.instruction, EpisodeSteps(episode))
 
 
 class MatchReplay:

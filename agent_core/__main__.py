@@ -17,6 +17,7 @@ iafm record voxel                          play yourself and record it
 iafm record voxel --expert --episodes 100  let the scripted expert play
 iafm train --game voxel                    settings from its episodes in data/voxel
 iafm evaluate voxel --checkpoint runs/voxel/best
+iafm replay data/voxel                     what it would do in recorded matches
 iafm ask why                               ask the running player why
 iafm instruct "chop a tree"                give it another goal
 """

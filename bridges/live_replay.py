@@ -11,7 +11,7 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bridges.client import BridgeClient, connect
 from bridges.errors import AnswerError
@@ -27,13 +27,15 @@ CONTEXT_STEPS = 16
 PICTURE_S = 0.1
 """Consoles get 12 pictures a second: one that comes so long after the one before is shown."""
 
+Wish = Replay | Literal["again", "over"]
+"""What a console asks for, that the player answers anew, or that the connection is over."""
+
 
 @dataclass(frozen=True)
 class RecordedMatch:
     """A recorded match whose steps are read at any place."""
 
     name: str
-    instruction: str
     steps: Sequence[RecordedStep]
 
 
@@ -54,14 +56,15 @@ class LiveReplay:
         """`pace_hz` None is the game's own. Raises `BridgeError`, also where the player cannot play the game."""
         self._spec, self._period_s = spec, 1 / (pace_hz or spec.step_hz)
         self._clock, self._sleep = clock, sleep
-        self._wishes: queue.SimpleQueue[Replay | Instruct | None] = queue.SimpleQueue()
-        """What consoles ask for; None: the connection is over."""
+        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._is_attached = False
         self._sent_at = float("-inf")
         self._index, self._paused, self._is_fresh = 0, False, True
         self._client: BridgeClient = connect(
             url, spec, mode="lockstep", token=token, seed=0, owner="human", replay=True, backoff=backoff,
             on_state=self._on_state, on_message=self._on_message,
         )  # fmt: skip
+        self._is_attached = True
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -74,7 +77,6 @@ class LiveReplay:
         Raises `BridgeError` then, and what reading a step raises.
         """
         for number, match in enumerate(matches, 1):
-            self._client.instruct(match.instruction)
             self._go_to(match, 0)
             self._follow(match, is_last=number == len(matches))
 
@@ -92,11 +94,15 @@ class LiveReplay:
 
     def _on_state(self, state: ConnectionState, detail: str) -> None:
         if state == "closed":
-            self._wishes.put(None)
+            self._wishes.put("over")
+        elif state == "playing" and self._is_attached:
+            self._wishes.put("again")  # the server may have been restarted
 
     def _on_message(self, message: FromServer) -> None:
-        if isinstance(message, Replay | Instruct):
+        if isinstance(message, Replay):
             self._wishes.put(message)
+        elif isinstance(message, Instruct):
+            self._wishes.put("again")
 
     def _follow(self, match: RecordedMatch, *, is_last: bool) -> None:
         """Play on, or wait, as consoles ask, until the end of a match that is not the last."""
@@ -119,7 +125,7 @@ class LiveReplay:
             self._obey(match, wish)
             due = self._clock() + self._period_s
 
-    def _obey(self, match: RecordedMatch, wish: Replay | Instruct | None) -> None:
+    def _obey(self, match: RecordedMatch, wish: Wish) -> None:
         last = len(match.steps) - 1
         match wish:
             case Replay(command="pause"):
@@ -133,9 +139,9 @@ class LiveReplay:
                     self._show_slowly(match, self._index + 1)
             case Replay(command="seek", step=step):
                 self._go_to(match, min(step, last))
-            case Instruct() if self._paused:
+            case "again" if self._paused:
                 self._go_to(match, self._index)
-            case None:
+            case "over":
                 self._client.current_action()  # raises why the connection is over
             case _:
                 pass
@@ -170,12 +176,15 @@ class LiveReplay:
 
     def _ask(self, match: RecordedMatch, index: int) -> None:
         report: dict[str, Any] = {}
+        step = match.steps[index]
+        if step.instruction != self._client.agents[0].own_instruction:
+            self._client.instruct(step.instruction)
         if not self._is_fresh:
             before = match.steps[index - 1]
             report = {"executed": before.executed, "reward": before.reward}
         self._is_fresh, self._sent_at = False, self._clock()
         with contextlib.suppress(AnswerError):
-            self._client.act(match.steps[index].frame, **report)
+            self._client.act(step.frame, **report)
 
     def _tell(self, match: RecordedMatch) -> None:
         self._client.replay_state(

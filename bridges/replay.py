@@ -25,10 +25,14 @@ IMPATIENT = Backoff(patience_s=10.0)
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """One step of a match: the frame, and what was done there; `reward` is that of the step, `state` the frame's."""
+    """One step of a match: the frame, what was done there, and what it was done for.
+
+    `reward` is that of the step, `state` the frame's.
+    """
 
     frame: Frame
     executed: Action
+    instruction: str = ""
     reward: float = 0.0
     state: Mapping[str, Any] | None = None
 
@@ -38,7 +42,6 @@ class Match:
     """A recorded match; `steps` are read once, in order, while it is replayed."""
 
     name: str
-    instruction: str
     steps: Iterable[RecordedStep]
 
 
@@ -81,11 +84,12 @@ class ReplayClient:
         server is gone.
         """
         before: RecordedStep | None = None
+        due = time.monotonic()
         try:
-            for agent in range(len(self.forcings)):
-                self._client.instruct(match.instruction, agent=agent)
-            due = time.monotonic()
             for step in match.steps:
+                if before is None or step.instruction != before.instruction:
+                    for agent in range(len(self.forcings)):
+                        self._client.instruct(step.instruction, agent=agent)
                 on_step(step, self._ask(step, before))
                 before, due = step, self._wait(due)
         finally:

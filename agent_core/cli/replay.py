@@ -15,7 +15,7 @@ from agent_core.cli.serving import build_policy, policy_options, read_token
 from agent_core.training.progress_bar import ProgressBar
 
 if TYPE_CHECKING:  # the help of every command loads none of these
-    from recorder import EpisodeSet
+    from recorder import EpisodeSet, Skipped
 
 
 def add(commands: Any) -> None:
@@ -73,7 +73,8 @@ def run_replay(args: argparse.Namespace) -> int:
             return _live(args, episodes, url)
         report = _replay(args, episodes, url)
     if report["agent"] == report["agent_free_running"]:
-        remark("running freely the player did the same: it does not look at earlier actions")
+        how = "" if args.url else "; --condition-on-actions lets it"
+        remark(f"running freely the player did the same: it does not look at earlier actions{how}")
     return answer(report, args.json, lambda: show_report(report)) or int(bool(report["skipped"]))
 
 
@@ -94,12 +95,21 @@ def _open(args: argparse.Namespace, imported: Path) -> EpisodeSet:
             args.paths, imported, game=args.game, strict=args.strict, progress=update
         )
     for each in episodes.skipped:
-        remark(f"skipped {each.source}: {each.why}")
+        _name_skipped(each)
     for line in filter(None, map(gaps, episodes)):
         remark(line)
     if not len(episodes):
         raise UsageError(f"replay: none of {len(episodes.skipped)} matches can be read")
     return episodes
+
+
+def _name_skipped(skipped: Skipped, *, strict: bool = False) -> None:
+    """Name what is left out, or raise `CaptureError` with it."""
+    from recorder import CaptureError
+
+    if strict:
+        raise CaptureError(f"{skipped.source}: {skipped.why}")
+    remark(f"skipped {skipped.source}: {skipped.why}")
 
 
 @contextmanager
@@ -137,7 +147,8 @@ def _replay(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> dict[st
                 video.write(*step)
 
         for episode in episodes:
-            replay.run(episode, on_step)
+            if skipped := replay.run(episode, on_step):
+                _name_skipped(skipped, strict=args.strict)
     return replay.report()
 
 

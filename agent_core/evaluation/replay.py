@@ -30,14 +30,14 @@ Report = dict[str, Any]
 
 def match_of(episode: Episode) -> Match:
     """An episode as a match for `bridges.replay`; reading a step raises `CaptureError` where it is damaged."""
-    return Match(episode.id, episode.header.instruction, _steps(episode))
+    return Match(episode.id, _steps(episode))
 
 
 def _steps(episode: Episode) -> Iterator[RecordedStep]:
     frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
     rows = zip(frames, episode.executed, episode.rewards, strict=True)
     for frame, executed, reward in rows:
-        yield RecordedStep(frame, executed, reward)
+        yield RecordedStep(frame, executed, episode.header.instruction, reward)
 
 
 class EpisodeSteps(Sequence[RecordedStep]):
@@ -66,12 +66,13 @@ class EpisodeSteps(Sequence[RecordedStep]):
             self._begin = index - index % self.CHUNK
             self._frames = self._episode.frames(self._begin, self._begin + self.CHUNK)
         executed, reward = self._episode.executed[index], self._episode.rewards[index]
-        return RecordedStep(self._frames[index - self._begin], executed, reward)
+        frame, instruction = self._frames[index - self._begin], self._episode.header.instruction
+        return RecordedStep(frame, executed, instruction, reward)
 
 
 def recorded_match(episode: Episode) -> RecordedMatch:
     """An episode as a match for `bridges.live_replay`."""
-    return RecordedMatch(episode.id, episode.header.instruction, EpisodeSteps(episode))
+    return RecordedMatch(episode.id, EpisodeSteps(episode))
 
 
 class MatchReplay:
@@ -84,8 +85,11 @@ class MatchReplay:
         self._skipped: list[Skipped] = []
         self._failed = 0
 
-    def run(self, episode: Episode, on_step: OnStep = lambda *_: None) -> None:
-        """Replay a match; one that turns out to be damaged is skipped. Raises `BridgeError` once the server is gone."""
+    def run(self, episode: Episode, on_step: OnStep = lambda *_: None) -> Skipped | None:
+        """Replay a match; returns why not where it turns out to be damaged and is skipped.
+
+        Raises `BridgeError` once the server is gone.
+        """
         actions: Actions = {name: [] for name in PLAYERS}
 
         def take(step: RecordedStep, answers: Answers) -> None:
@@ -98,13 +102,14 @@ class MatchReplay:
         try:
             self._client.replay(match_of(episode), take)
         except CaptureError as error:
-            self.skip(Skipped(episode.id, str(error)))
-            return
+            self.skip(skipped := Skipped(episode.id, str(error)))
+            return skipped
         null = self._spec.null_action()
         actions["noop"] = [null] * len(episode)
         actions["repeat_last"] = [null, *episode.executed[:-1]]
         self._episodes.append(episode)
         self._actions.append(actions)
+        return None
 
     def skip(self, *skipped: Skipped) -> None:
         """Count matches that cannot be replayed."""

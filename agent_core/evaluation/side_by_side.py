@@ -68,7 +68,7 @@ class SideBySideVideo:
         predicted = None if act is None else self._spec.normalize(act.action)
         recorded = episode.actions[index]
         mark = "same" if predicted == recorded else "differs"
-        caption = f"step {index + 1} of {len(episode)}: {mark}. {episode.header.instruction}"
+        caption = f"step {index + 1} of {len(episode)}: {mark}. {step.instruction}"
         picture = side_by_side(self._spec, step.frame, recorded, predicted, caption)
         self._writer.write(picture, self._number)
         self._number += 1

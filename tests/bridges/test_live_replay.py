@@ -30,6 +30,7 @@ SPEC = GameSpec(
     controls=(Button(name="on"),),
 )
 STEPS = 60
+GIVES_UP = Backoff(patience_s=0)
 
 
 class Witness(RandomPolicy):
@@ -55,7 +56,7 @@ def match(name: str = "first", steps: int = STEPS) -> RecordedMatch:
     """Step n has a picture of shade n; "on" is pressed at odd ones."""
     frames = [np.full(SPEC.frame.shape, n, np.uint8) for n in range(steps)]
     return RecordedMatch(
-        name, "shine", [RecordedStep(frame, {"on": n % 2}) for n, frame in enumerate(frames)]
+        name, [RecordedStep(frame, {"on": n % 2}, "shine") for n, frame in enumerate(frames)]
     )
 
 
@@ -89,7 +90,9 @@ def console(server: BridgeServer) -> Iterator[Console]:
 
 
 @contextmanager
-def replaying(server: BridgeServer, *matches: RecordedMatch) -> Iterator[list[BridgeError]]:
+def replaying(
+    server: BridgeServer, *matches: RecordedMatch, backoff: Backoff = GIVES_UP
+) -> Iterator[list[BridgeError]]:
     """Replay in a thread; gives what ended it."""
     ends: list[BridgeError] = []
 
@@ -99,7 +102,7 @@ def replaying(server: BridgeServer, *matches: RecordedMatch) -> Iterator[list[Br
         except BridgeError as error:
             ends.append(error)
 
-    replay = LiveReplay(server.url, SPEC, backoff=Backoff(patience_s=0), sleep=lambda seconds: None)
+    replay = LiveReplay(server.url, SPEC, backoff=backoff, sleep=lambda seconds: None)
     thread = threading.Thread(target=run, name="replay")
     thread.start()
     try:
@@ -164,6 +167,20 @@ def test_a_server_that_goes_away_ends_a_paused_replay() -> None:
                 thread.join(10)
         assert len(ends) == 1
         assert "the server ended the session: 1001" in str(ends[0])
+
+
+def test_a_restarted_server_hears_where_a_paused_replay_stands() -> None:
+    running = ExitStack()
+    server = running.enter_context(background_server(Witness()))
+    port, policy = server.port, Witness()
+    with replaying(server, match(steps=30), backoff=Backoff(cap_s=0.05)):
+        with running, console(server) as page:
+            page.send(seek(28))
+            page.until(lambda progress: progress.step == 29 and progress.paused)
+        with background_server(policy, port=port) as server, console(server) as page:
+            again = page.until(lambda progress: progress.paused)
+            assert (again.match, again.step, again.steps) == ("first", 29, 30)
+            assert policy.seen[-1][0] == 29
 
 
 def test_other_games_hear_of_no_replay() -> None:

@@ -42,8 +42,8 @@ class Witness(RandomPolicy):
 
 def match(*actions: Action, name: str = "first") -> Match:
     frames = [np.full(SPEC.frame.shape, number, np.uint8) for number in range(len(actions))]
-    steps = [RecordedStep(frame, each) for frame, each in zip(frames, actions, strict=True)]
-    return Match(name, f"play {name}", steps)
+    pairs = zip(frames, actions, strict=True)
+    return Match(name, [RecordedStep(frame, action, f"play {name}") for frame, action in pairs])
 
 
 def test_the_player_hears_the_true_past_or_none() -> None:
@@ -63,6 +63,16 @@ def test_the_player_hears_the_true_past_or_none() -> None:
         }
 
 
+def test_an_instruction_counts_from_its_step_on() -> None:
+    policy = Witness()
+    words = ["dig", "dig", "walk", "", "dig"]
+    steps = [RecordedStep(np.zeros(SPEC.frame.shape, np.uint8), ON, each) for each in words]
+    with background_server(policy) as server, ReplayClient(server.url, SPEC, FORCED) as client:
+        client.replay(Match("first", steps), lambda step, answer: None)
+    (seen,) = policy.seen.values()
+    assert [told for _, _, told in seen] == words
+
+
 def test_a_match_that_breaks_off_leaves_the_next_one_alone() -> None:
     def broken() -> Iterator[RecordedStep]:
         yield from match(OFF, OFF).steps
@@ -71,7 +81,7 @@ def test_a_match_that_breaks_off_leaves_the_next_one_alone() -> None:
     policy = Witness()
     with background_server(policy) as server, ReplayClient(server.url, SPEC, FORCED) as client:
         with pytest.raises(RuntimeError, match="torn"):
-            client.replay(Match("torn", "", broken()), lambda step, answer: None)
+            client.replay(Match("torn", broken()), lambda step, answer: None)
         client.replay(match(ON, name="next"), lambda step, answer: None)
     (seen,) = policy.seen.values()
     assert seen[-1] == (0, None, "play next")

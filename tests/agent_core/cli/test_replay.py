@@ -1,6 +1,7 @@
 """The `replay` command: scores, what is skipped, and the user's mistakes in one line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from games import GameSpec
 from games.registry import load
 from games.voxel import SPEC
 from recorder import CaptureInfo, CaptureWriter
+from recorder.format.manifest import VIDEO
 
 WALK, DIG = {"forward": 1}, {"attack": 1}
 
@@ -83,6 +85,26 @@ def test_a_corrupt_match_is_skipped_and_named(
     assert f"skipped {torn.name}: " in err
     code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--strict")
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_a_match_whose_pictures_do_not_decode_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "data")
+    torn = record(tmp_path / "data", steps=30)
+    video = torn / VIDEO
+    content = bytearray(video.read_bytes())
+    for begin in (place.end() for place in re.finditer(b"mdat", content)):
+        content[begin : begin + 40] = bytes(40)
+    video.write_bytes(content)
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    report = json.loads(out)
+    assert (code, report["matches"], len(report["by_match"])) == (1, 1, 1)
+    assert [each["source"] for each in report["skipped"]] == [torn.name]
+    assert f"skipped {torn.name}: " in err
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--strict")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert torn.name in err
 
 
 class Stranger(RandomPolicy):

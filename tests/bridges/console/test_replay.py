@@ -42,11 +42,11 @@ class Reader(RandomPolicy):
 def replaying(server: BridgeServer) -> Iterator[None]:
     """A match of 100 steps, each two shades lighter than the one before; "on" at odd ones."""
     frames = [np.full(SPEC.frame.shape, 2 * n, np.uint8) for n in range(100)]
-    steps = [RecordedStep(frame, {"on": n % 2}) for n, frame in enumerate(frames)]
+    steps = [RecordedStep(frame, {"on": n % 2}, "shine") for n, frame in enumerate(frames)]
 
     def run() -> None:
         with pytest.raises(BridgeError, match="closed"):
-            replay.run([RecordedMatch("evening", "shine", steps)])
+            replay.run([RecordedMatch("evening", steps)])
 
     replay = LiveReplay(server.url, SPEC)
     thread = threading.Thread(target=run)

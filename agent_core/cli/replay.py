@@ -187,8 +187,10 @@ def show_report(report: dict[str, Any]) -> None:
         for button in buttons
         if any(report[player]["buttons"][button] is not None for player in TITLES)
     ]
-    counts = f"{report['matches']} matches, {report['steps']:,} steps"
-    title = f"{report['game']}: {counts}, mean by match (bootstrap 95 %)"
+    matches = f"{report['matches']} match{'es' * (report['matches'] != 1)}"
+    title = (
+        f"{report['game']}: {matches}, {report['steps']:,} steps; mean by match (bootstrap 95 %)"
+    )
     table(("score", *TITLES.values()), rows, title=title)
 
 

@@ -94,8 +94,6 @@ def _open(args: argparse.Namespace, imported: Path) -> EpisodeSet:
         episodes = open_matches(
             args.paths, imported, game=args.game, strict=args.strict, progress=update
         )
-    for each in episodes.skipped:
-        _name_skipped(each)
     for line in filter(None, map(gaps, episodes)):
         remark(line)
     if not len(episodes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from recorder import (
     open_readable,
 )
 
+logger = logging.getLogger("iafm.import")
+
 
 def open_matches(
     paths: Sequence[Path],
@@ -28,7 +31,7 @@ def open_matches(
 ) -> EpisodeSet:
     """The episodes under the paths, all of one game; what others recorded is imported below the folder `imported`.
 
-    `game` is the one of foreign recordings. Damaged ones are in `skipped`; with `strict` the first raises
+    `game` is the one of foreign recordings. Damaged ones are in `skipped`, and logged; with `strict` the first raises
     `CaptureError`. So do a path without a match, and matches of two games.
     """
     episodes: list[Episode] = []
@@ -41,9 +44,13 @@ def open_matches(
             folder = imported / str(number)
             report = import_episodes(path, folder, game, options, progress, strict=strict)
             skipped += [Skipped(**each) for each in report["skipped"]]
+            if not report["episodes"] and report["skipped"]:
+                continue
         opened = open_readable(folder, strict=strict, progress=progress)
         episodes += opened
         skipped += opened.skipped
+        for each in opened.skipped:
+            logger.warning("skipped %s: %s", each.source, each.why)
     _check_one_game(episodes)
     return EpisodeSet(episodes, skipped)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from agent_core.recording.matches import is_foreign, open_matches
 from games.voxel import SPEC
@@ -50,3 +51,18 @@ def test_what_others_recorded_is_imported(tmp_path: Path) -> None:
     (episode,) = open_matches([source], tmp_path / "imported")
     assert episode.spec.id == "minecraft-v0"
     assert episode.folder.is_relative_to(tmp_path / "imported" / "0")
+
+
+def test_what_cannot_be_imported_is_skipped_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "vpt"
+    source.mkdir()
+    (source / "torn.mp4").write_bytes(b"no video")
+    (source / "torn.jsonl").write_text('{"no": "row"}')
+    record(tmp_path / "ours")
+    matches = open_matches([source, tmp_path / "ours"], tmp_path / "imported")
+    assert len(matches) == 1
+    assert {each.source for each in matches.skipped} == {"torn, line 1", "torn"}
+    lines = [f"skipped {each.source}: {each.why}" for each in matches.skipped]
+    assert caplog.messages == lines

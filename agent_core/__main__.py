@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from agent_core.cli import data_and_training, episodes, inspect, serving
+from agent_core.cli import data_and_training, episodes, inspect, replay, serving
 from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
 from agent_core.cli.output import remark
 
@@ -17,6 +17,7 @@ iafm record voxel                          play yourself and record it
 iafm record voxel --expert --episodes 100  let the scripted expert play
 iafm train --game voxel                    settings from its episodes in data/voxel
 iafm evaluate voxel --checkpoint runs/voxel/best
+iafm replay data/voxel                     what it would do in recorded matches
 iafm ask why                               ask the running player why
 iafm instruct "chop a tree"                give it another goal
 """
@@ -41,7 +42,7 @@ def parser() -> Parser:
         help="print a completion script for bash, zsh or tcsh and exit",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (serving, data_and_training, episodes, inspect):
+    for module in (serving, data_and_training, episodes, replay, inspect):
         module.add(commands)
     return top
 

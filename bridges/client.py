@@ -177,6 +177,7 @@ def connect(
     owner: str = "agent",
     agents: int = 1,
     cameras: int = 1,
+    replay: bool = False,
     on_state: Callable[[ConnectionState, str], None] = lambda state, detail: None,
     on_error: Callable[[AnswerError], None] = lambda error: None,
     on_message: Callable[[FromServer], None] = lambda message: None,
@@ -188,7 +189,8 @@ def connect(
     """Attach a game; raises `BridgeError` with one line where the server is away or refuses.
 
     `url` is `ws://host:port/v1`, or any form that `protocol.address` accepts. `mode` is lockstep or realtime. `agents`
-    (1 to 16) are played at once, each with pictures of so many `cameras` (1 to 4).
+    (1 to 16) are played at once, each with pictures of so many `cameras` (1 to 4). `replay` says that it is a recorded
+    match: consoles may send it `Replay` messages, and `GameClient.replay_state` tells them where it stands.
     `on_state(state, detail)` gets connecting, playing, reconnecting and closed, `on_error` every error that the server
     reports, `on_message` every message once; they are called in the receiving thread. Only the age of an answer and the
     time of a lost connection are measured by `clock`, in seconds; `backoff`, `sleep` and `jitter` (0 to 1) say when to
@@ -196,7 +198,7 @@ def connect(
     """
     hello = hello_of(
         spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed, owner=owner,
-        agents=agents, cameras=cameras,
+        agents=agents, cameras=cameras, replay=replay,
     )  # fmt: skip
 
     connection = ReconnectingConnection(

@@ -21,6 +21,7 @@ from bridges.protocol.messages import (
     Say,
     Welcome,
 )
+from bridges.protocol.replay_messages import ReplayState
 from games import Frame, GameSpec
 
 NO_CAMERAS: Mapping[int, Frame] = {}
@@ -113,6 +114,10 @@ class GameClient:
     def say(self, text: str, *, agent: int = 0) -> None:
         """A person's words about what happens."""
         self._send_text(build(Say, text=text, agent=agent))
+
+    def replay_state(self, *, agent: int = 0, **values: Any) -> None:
+        """Say where a replay stands: match, step, steps, paused and words (see `ReplayProgress`)."""
+        self._send_text(build(ReplayState, agent=agent, **values))
 
     def _agent(self, agent: int) -> ClientAgent:
         """Raises `BridgeError` for one that was not announced."""

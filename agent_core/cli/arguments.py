@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 SEED_MAX = 2**63 - 1
 """Seeds are stored as signed 64-bit integers."""
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
+VIDEO_SUFFIXES = (".mp4",)
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -97,7 +98,7 @@ class PrintCompletion(argparse.Action):
 
         for command in (parser, *subparsers(parser).values()):
             for action in command._actions:
-                if action.type in (Path, picture_file):
+                if action.type in (Path, picture_file, video_file):
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
         sys.stdout.write(shtab.complete(parser, shell) + "\n")
         parser.exit()
@@ -179,10 +180,19 @@ def probability(text: str) -> float:
 
 def picture_file(text: str) -> Path:
     """A file to write a picture to, in a folder that can be written."""
+    return _written_file(text, "picture", PICTURE_SUFFIXES)
+
+
+def video_file(text: str) -> Path:
+    """A file to write a video to, in a folder that can be written."""
+    return _written_file(text, "video", VIDEO_SUFFIXES)
+
+
+def _written_file(text: str, what: str, suffixes: tuple[str, ...]) -> Path:
     path = Path(text)
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        suffixes = ", ".join(PICTURE_SUFFIXES)
-        raise argparse.ArgumentTypeError(f"a picture's name ends in {suffixes}, got {text!r}")
+    if path.suffix.lower() not in suffixes:
+        names = ", ".join(suffixes)
+        raise argparse.ArgumentTypeError(f"a {what}'s name ends in {names}, got {text!r}")
     reason = _no_writing(path.parent)
     if reason or path.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write {path}: {reason or 'Is a directory'}")

@@ -56,7 +56,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument(
         "--fast", action="store_true", help="as fast as possible instead of 20 steps a second"
     )
-    _policy_options(demo)
+    policy_options(demo)
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -70,7 +70,7 @@ def _add_serve(commands: Any) -> None:
         "iafm serve --host 0.0.0.0 --token-file token.txt\niafm serve --record data/served\n"
         "iafm serve --policy none --record data/mine",
     )
-    _policy_options(serve, "agent", "random", "none")
+    policy_options(serve, "agent", "random", "none")
     serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
     serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
     serve.add_argument(
@@ -162,7 +162,8 @@ def _connection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def _policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
+def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
+    """The options of a policy that this process serves."""
     names = policies or ("agent", "random")
     help_text = "random needs no model" + "; none only records (--record)" * ("none" in names)
     parser.add_argument("--policy", default="agent", choices=names, help=help_text)
@@ -191,7 +192,8 @@ def _policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
     )
 
 
-def _policy(args: argparse.Namespace) -> Policy:
+def build_policy(args: argparse.Namespace) -> Policy:
+    """The policy that the options name."""
     if args.policy == "random":
         from bridges.serving.random_policy import RandomPolicy
 
@@ -218,7 +220,7 @@ def run_demo(args: argparse.Namespace) -> int:
 
     logging.getLogger("iafm").setLevel(logging.WARNING)
     demo = Demo(args.port, args.episodes, None if args.fast else 20.0, not args.headless)
-    report = play_demo(_policy(args), demo, remark).summary()
+    report = play_demo(build_policy(args), demo, remark).summary()
     judged = report["episodes"] - report["unjudged"]
     line = f"{report['successes']} of {judged} goals reached at {report['hz']} Hz"
     return answer(report, args.json, lambda: say(line))
@@ -231,10 +233,10 @@ def run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if args.policy == "none" and not args.record:
         raise BridgeError("--policy none plays nothing: say with --record DIR where to record")
-    token = _token(args.token_file)
+    token = read_token(args.token_file)
     listeners = [_tap(args.record)] if args.record else []
     server = BridgeServer(
-        _policy(args), host=args.host, port=args.port, token=token, listeners=listeners
+        build_policy(args), host=args.host, port=args.port, token=token, listeners=listeners
     )
     run(server, lambda listening: announce(listening, args.json))
     return 0
@@ -255,7 +257,7 @@ def announce(server: BridgeServer, as_json: bool) -> None:
         say_json({"url": server.url, "console_url": server.console_url, "port": server.port})
 
 
-def _token(path: Path | None) -> str | None:
+def read_token(path: Path | None) -> str | None:
     """The token in a file, None without a file; raises `BridgeError` for one without a token."""
     if path is None:
         return None
@@ -276,7 +278,7 @@ def run_play(args: argparse.Namespace) -> int:
 
     if args.task and args.task != load(args.game).free_task:
         load(args.game).select_tasks([args.task])
-    env, token = make(args.game), _token(args.token_file)
+    env, token = make(args.game), read_token(args.token_file)
     options = {"task": args.task} if args.task else {}
     starts = (Start(args.seed + n, options) for n in range(args.episodes))
     mode, pace_hz = ("realtime", env.game.step_hz) if args.realtime else ("lockstep", None)
@@ -305,7 +307,7 @@ def connection_remarks() -> Callable[[str, str], None]:
 def run_ask(args: argparse.Namespace) -> int:
     from bridges.console_client import ask
 
-    text = ask(args.url, args.question, session=args.session, token=_token(args.token_file))
+    text = ask(args.url, args.question, session=args.session, token=read_token(args.token_file))
     report = {"session": args.session, "question": args.question, "text": text}
     return answer(report, args.json, lambda: say(text))
 
@@ -315,7 +317,7 @@ def run_instruct(args: argparse.Namespace) -> int:
 
     session = instruct(
         args.url, args.text or "", release=args.release, session=args.session,
-        token=_token(args.token_file),
+        token=read_token(args.token_file),
     )  # fmt: skip
     report = {"session": session, "text": args.text}
     line = "back to the game's goals" if args.release else args.text
@@ -325,7 +327,7 @@ def run_instruct(args: argparse.Namespace) -> int:
 def run_watch(args: argparse.Namespace) -> int:
     from bridges.console_client import watch
 
-    messages = watch(args.url, session=args.session, token=_token(args.token_file))
+    messages = watch(args.url, session=args.session, token=read_token(args.token_file))
     last = ""
     for count, act in enumerate(watched_actions(messages), 1):
         if args.json:

@@ -15,6 +15,7 @@ import { rememberOwner, showOwner, startOwner } from "./owner.js";
 import { clearPicture, showPicture, updateAge } from "./picture.js";
 import { addQuestion, answerQuestion, dropQuestion, dropQuestions } from "./questions.js";
 import { showRecording } from "./recording.js";
+import { showReplay, startReplay } from "./replay.js";
 import { confirm, expectEcho, refuse, refuseAll } from "./requests.js";
 
 const ROWS = 6; // of episodes
@@ -97,7 +98,7 @@ const readers = {
     if (attached() && isWatched(message)) showDecision(message);
   },
   event(message) {
-    if (!isWatched(message)) return;
+    if (!isWatched(message) || watched.replay) return; // a replay ends wherever it is scrubbed
     const verdict = VERDICTS[message.success];
     const what = (message.task || watched.instruction || "free play").replaceAll("_", " ");
     prepend(at("episodes"), item([verdict.replace(" ", "-"), verdict], ["", what]), ROWS);
@@ -242,6 +243,7 @@ function showGame() {
   });
   at("status").hidden = !here;
   showRecording(game);
+  showReplay(game);
   showOwner(game);
   showGoal(here);
   if (watched) composeFor(watched.session, hasPlayer);
@@ -323,6 +325,11 @@ startComposer({
   },
 });
 startOwner((owner, settled) => ask({ type: "control", owner }, "Who plays was not changed", settled));
+startReplay((message) => {
+  if (!attached()) return notify(`The replay was not changed: ${connected ? absence() : "there is no connection"}.`, { kind: "problem" });
+  pinned = true;
+  connection.send({ ...message, session: watched.session });
+});
 startInvitation();
 at("release").addEventListener("click", () => ask({ type: "instruct", text: "", release: true }, "The goal was not given back"));
 at("session").addEventListener("change", (event) => keepFocus(() => watch(event.target.value), home));

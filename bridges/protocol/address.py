@@ -28,6 +28,12 @@ def websocket_url(address: str) -> str:
     return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{PATH}"
 
 
+def console_url(address: str) -> str:
+    """The page of the server at an address, which `websocket_url` accepts."""
+    url = websocket_url(address).removesuffix(PATH)
+    return f"http{url.removeprefix('ws')}/"
+
+
 def _check(parts: SplitResult) -> None:
     """Raises `ValueError` with what is wrong, and `BridgeError` where the address may hold a token."""
     if "@" in parts.netloc or parts.query or parts.fragment:

@@ -46,12 +46,13 @@ from bridges.protocol.messages import (
     Welcome,
 )
 from bridges.protocol.record_lane import RecordLane, RecordLaneError
+from bridges.protocol.replay_messages import Replay, ReplayState
 from bridges.protocol.report_reader import ReportReader, without_actions
 
 MAX_REASON = 123
 """Bytes of UTF-8 that a websocket's close frame has room for."""
 FromPerson = Instruct | Control | Correct | Say
-Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe
+Received = Hello | EncodedFrame | FromPerson | Event | Query | Subscribe | Replay | ReplayState
 
 
 class ConnectionState(Enum):
@@ -73,9 +74,9 @@ _STATES = {
 }
 _BY_ALL = (Instruct, Control, Correct, Say, Query, Clock, Bye)
 _ALLOWED: dict[ConnectionState, tuple[type, ...]] = {
-    ConnectionState.PLAYING: (Event, Ack, *_BY_ALL),
+    ConnectionState.PLAYING: (Event, Ack, ReplayState, *_BY_ALL),
     ConnectionState.RECORDING: (Event, Ack, Instruct, Correct, Say, Clock, Bye),
-    ConnectionState.WATCHING: (Subscribe, *_BY_ALL),
+    ConnectionState.WATCHING: (Subscribe, Replay, *_BY_ALL),
     ConnectionState.QUERYING: (Subscribe, *_BY_ALL),
 }
 

@@ -34,7 +34,8 @@ from bridges.protocol.fields import (
     SessionName,
     Source,
 )
-from bridges.protocol.record_messages import Credit, RecordState
+from bridges.protocol.record_messages import Credit, Recording, RecordState
+from bridges.protocol.replay_messages import Replay, ReplayProgress, ReplayState
 from games import GameSpec
 from games.validation_error import FirstError, first_error
 
@@ -81,6 +82,8 @@ class Hello(Message):
     owner: Owner = "agent"
     agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] = 1
     cameras: Annotated[int, Field(ge=1, le=MAX_CAMERAS)] = 1
+    replay: bool = False
+    """Whether it is a recorded match, which consoles may pause, step and scrub."""
 
 
 class Welcome(Message):
@@ -249,14 +252,6 @@ class Act(Decision):
         )
 
 
-class Recording(Message):
-    """What has been recorded of a session; `dropped` steps are missing, each where the episode says so."""
-
-    episodes: Count
-    steps: Count
-    dropped: Count = 0
-
-
 class SessionState(Message):
     """One attached game, as watchers see it."""
 
@@ -278,6 +273,8 @@ class SessionState(Message):
     """False while a lost session may still be resumed."""
     recording: Recording | None = None
     """None where nothing is recorded."""
+    replay: ReplayProgress | None = None
+    """None where it is no replay."""
 
 
 class State(Message):
@@ -315,27 +312,14 @@ class Bye(Message):
 
 
 FromClient = Annotated[
-    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Ack | Bye,
+    Hello | Instruct | Event | Control | Correct | Say | Clock | Subscribe | Query | Replay | ReplayState | Ack | Bye,
     Field(discriminator="type"),
-]
+]  # fmt: skip
 FromServer = Annotated[
-    Welcome
-    | Act
-    | Instruct
-    | Event
-    | Control
-    | Correct
-    | Say
-    | Clock
-    | State
-    | Answer
-    | ErrorMessage
-    | Ack
-    | Credit
-    | RecordState
-    | Bye,
+    Welcome | Act | Instruct | Event | Control | Correct | Say | Clock | State | Answer | Replay | ErrorMessage | Ack
+    | Credit | RecordState | Bye,
     Field(discriminator="type"),
-]
+]  # fmt: skip
 _client: TypeAdapter[Any] = TypeAdapter(FromClient)
 _server: TypeAdapter[Any] = TypeAdapter(FromServer)
 

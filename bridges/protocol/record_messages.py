@@ -19,6 +19,14 @@ class Credit(Message):
     """Number of the newest picture that the recorder has: those up to it need not be kept."""
 
 
+class Recording(Message):
+    """What has been recorded of a session; `dropped` steps are missing, each where the episode says so."""
+
+    episodes: Count
+    steps: Count
+    dropped: Count = 0
+
+
 class RecordState(Message):
     """An episode of a recording whose capture is closed: what the recorder got, wrote and could not write."""
 

@@ -31,6 +31,7 @@ from bridges.protocol.messages import (
     Subscribe,
 )
 from bridges.protocol.record_lane import RecordLane
+from bridges.protocol.replay_messages import Replay, ReplayProgress, ReplayState
 from bridges.serving.agents import may_resume, players_of, resume_agents, sessions_beside
 from bridges.serving.batcher import Batcher
 from bridges.serving.console_pictures import PictureBroadcast
@@ -42,6 +43,7 @@ from bridges.serving.outcomes import CompletedObservation, FailedObservation
 from bridges.serving.peer import Peer
 from bridges.serving.queries import Queries
 from bridges.serving.recordings import NOBODY_DECIDES, NOT_RECORDING, Recordings
+from bridges.serving.replays import pass_on_replay, update_replay
 from bridges.serving.sessions import (
     Session,
     SessionRegistry,
@@ -229,18 +231,11 @@ class Dispatcher:
             return
         player, *others = players
         peer.session = Session(
-            name=uuid.uuid4().hex[:8],
-            player=player,
-            peer=peer,
-            lockstep=hello.mode == "lockstep",
-            instruction=hello.instruction,
-            tasks=hello.tasks,
-            owner=owner,
-            step_owner=owner,
-            resumption=new_resumption(hello, lane),
-            lane=lane,
-            attached_at=now,
-        )
+            name=uuid.uuid4().hex[:8], player=player, peer=peer, lockstep=hello.mode == "lockstep",
+            instruction=hello.instruction, tasks=hello.tasks, owner=owner, step_owner=owner,
+            resumption=new_resumption(hello, lane), lane=lane, attached_at=now,
+            replay=ReplayProgress() if hello.replay else None,
+        )  # fmt: skip
         self.sessions.add(peer.session)
         peer.others = sessions_beside(peer.session, others)
         for session in peer.others:
@@ -267,6 +262,9 @@ class Dispatcher:
                 self._listeners.on_event(session.name, message)
                 if terminated or truncated:
                     self._end_episode(session, message)
+            case ReplayState():
+                update_replay(session, message)
+                self._changed = True
 
     def _observe(self, session: Session, encoded: EncodedFrame, now: float) -> None:
         """A new observation, by which a person may take over."""
@@ -292,6 +290,8 @@ class Dispatcher:
                     if name is not None:
                         self.sessions.find(name)
                     peer.watcher.session, peer.watcher.pictures = name, pictures
+                case Replay(session=name):
+                    pass_on_replay(self.sessions.find(name or peer.watcher.session), message, peer)
                 case Instruct() | Control() | Correct() | Say():
                     session = self.sessions.find(message.session or peer.watcher.session)
                     if isinstance(message, Control) and session.lane is not None:
@@ -335,10 +335,7 @@ class Dispatcher:
                 number = observation.encoded.number
                 session.peer.send(
                     ErrorMessage(
-                        code="episode_over",
-                        message=reason,
-                        observation=number,
-                        agent=session.agent,
+                        code="episode_over", message=reason, observation=number, agent=session.agent
                     )
                 )
         self._changed = True

@@ -19,7 +19,7 @@ from bridges.serving.origin import refusal
 
 _MODULES = (
     "composer.js", "connection.js", "console.js", "decision.js", "elements.js", "invitation.js",
-    "log.js", "notices.js", "owner.js", "picture.js", "questions.js", "recording.js", "requests.js",
+    "log.js", "notices.js", "owner.js", "picture.js", "questions.js", "recording.js", "replay.js", "requests.js",
 )  # fmt: skip
 _PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),

@@ -13,7 +13,8 @@ from typing import Any
 from bridges.listener import Attached, Listener, Observation, Recorded, TextKind, TextSource
 from bridges.policy import Decision
 from bridges.protocol.fields import Owner
-from bridges.protocol.messages import Event, Recording
+from bridges.protocol.messages import Event
+from bridges.protocol.record_messages import Recording
 
 log = logging.getLogger("iafm.bridge")
 MAX_BYTES = 256 << 20

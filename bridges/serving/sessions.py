@@ -18,8 +18,10 @@ from bridges.policy import PolicySession
 from bridges.protocol.fields import Owner
 from bridges.protocol.frames import EncodedFrame
 from bridges.protocol.mailbox import Resumption
-from bridges.protocol.messages import Recording, SessionState
+from bridges.protocol.messages import SessionState
 from bridges.protocol.record_lane import RecordLane
+from bridges.protocol.record_messages import Recording
+from bridges.protocol.replay_messages import ReplayProgress
 from bridges.serving.detached import expired
 from bridges.serving.gathering import Gathering, rests_s
 from bridges.serving.outbox import AbsentPeer, Outbox
@@ -90,6 +92,8 @@ class Session:
     """Number of the newest observation."""
     lane: RecordLane | None = None
     """Of a recording, which no policy plays."""
+    replay: ReplayProgress | None = None
+    """Of a replay, whose episodes, wherever it is scrubbed, do not count."""
     attached_at: float = float("-inf")
     """When its connection came, in seconds of the monotonic clock."""
     detached_at: float | None = None
@@ -146,8 +150,6 @@ class Session:
         remaining = [old for old in self.queue if not is_replaced(old)]
         self.dropped += len(self.queue) - len(remaining)
         self.queue = deque(remaining)
-
-    # --- decoding ---
 
     def next_to_decode(self) -> QueuedObservation | None:
         """The observation whose pixels are wanted next: in lockstep the oldest, in realtime the newest."""
@@ -210,9 +212,10 @@ class Session:
 
     def end_episode(self, *, success: bool | None) -> list[QueuedObservation]:
         """Count an episode (None: without a verdict); returns the observations that will not be answered any more."""
-        self.episodes += 1
-        self.successes += success is True
-        self.unjudged += success is None
+        if self.replay is None:
+            self.episodes += 1
+            self.successes += success is True
+            self.unjudged += success is None
         self.reset_due = True
         ended = list(self.queue)
         self.queue.clear()
@@ -264,6 +267,7 @@ class Session:
             owner=self.owner,
             connected=self.detached_at is None,
             recording=recording,
+            replay=self.replay,
         )
 
 

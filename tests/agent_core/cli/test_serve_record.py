@@ -10,7 +10,8 @@ import pytest
 from agent_core.__main__ import main
 from bridges.client import connect
 from bridges.console_client import watch
-from bridges.protocol.messages import Recording, State
+from bridges.protocol.messages import State
+from bridges.protocol.record_messages import Recording
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Button, Frame, FrameSize, GameSpec

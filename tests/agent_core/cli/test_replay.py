@@ -1,0 +1,139 @@
+"""The `replay` command: scores, what is skipped, and the user's mistakes in one line."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent_core.__main__ import main
+from agent_core.evaluation.replay import BASELINES, PLAYERS
+from bridges.errors import PolicyError
+from bridges.serving.random_policy import RandomPlayer, RandomPolicy
+from bridges.testing.background_server import background_server
+from games import GameSpec
+from games.registry import load
+from games.voxel import SPEC
+from recorder import CaptureInfo, CaptureWriter
+from recorder.format.manifest import VIDEO
+
+WALK, DIG = {"forward": 1}, {"attack": 1}
+
+
+def record(root: Path, steps: int = 6, spec: GameSpec = SPEC, gap_at: int = -1) -> Path:
+    with CaptureWriter.create(
+        root, spec, CaptureInfo(instruction="walk"), disk_needed=0
+    ) as capture:
+        for i in range(steps):
+            if i == gap_at:
+                capture.count_dropped(4)
+            action = (WALK if i < steps // 2 else DIG) if spec is SPEC else {}
+            capture.step(np.full(spec.frame.shape, i, np.uint8), action)
+    return capture.folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    code = main(["replay", *map(str, args)])
+    return code, *capsys.readouterr()
+
+
+def test_a_report_has_each_player_beside_the_baselines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(2):
+        record(tmp_path / "data", gap_at=3 if n else -1)
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert (report["matches"], report["steps"], report["missing"]) == (2, 12, 4)
+    for player in (*PLAYERS, *BASELINES):
+        assert {"bleu4", "exact", "button_f1", "stick_deg", "change_f1"} <= set(report[player])
+        assert len(report[player]["intervals"]["exact"]) == 2
+    # of 6 steps 1 to 2 and 4 to 5 repeat what was before
+    assert report["repeat_last"]["exact"] == pytest.approx(4 / 6, abs=1e-4)
+    assert report["noop"]["exact"] == 0
+    assert [match["steps"] for match in report["by_match"]] == [6, 6]
+    assert "4 steps are missing, before step 3" in err
+    assert err.count("missing") == 1
+
+
+def test_the_table_names_both_tokenisations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "both.mp4"
+    record(tmp_path / "data")
+    code, out, _ = run(capsys, tmp_path / "data", "--policy", "random", "--video", video)
+    assert code == 0
+    assert "BLEU-4, sacrebleu 13a" in out
+    assert "repeat the last" in out
+    assert "F1 of attack" in out
+    assert video.stat().st_size > 1000
+
+
+def test_a_corrupt_match_is_skipped_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "data")
+    torn = record(tmp_path / "data")
+    (torn / "actions.jsonl").write_text("{")
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    report = json.loads(out)
+    assert code == 1
+    assert report["matches"] == 1
+    assert [each["source"] for each in report["skipped"]] == [torn.name]
+    assert f"skipped {torn.name}: " in err
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--strict")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_a_match_whose_pictures_do_not_decode_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "data")
+    torn = record(tmp_path / "data", steps=30)
+    video = torn / VIDEO
+    content = bytearray(video.read_bytes())
+    for begin in (place.end() for place in re.finditer(b"mdat", content)):
+        content[begin : begin + 40] = bytes(40)
+    video.write_bytes(content)
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    report = json.loads(out)
+    assert (code, report["matches"], len(report["by_match"])) == (1, 1, 1)
+    assert [each["source"] for each in report["skipped"]] == [torn.name]
+    assert f"skipped {torn.name}: " in err
+    code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--strict")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert torn.name in err
+
+
+class Stranger(RandomPolicy):
+    """Knows no game."""
+
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> RandomPlayer:
+        raise PolicyError(f"knows none of the controls of {spec.id}")
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    voxel, pong = tmp_path / "voxel", tmp_path / "pong"
+    record(voxel)
+    record(pong, spec=load("pong").spec)
+    (tmp_path / "empty").mkdir()
+    with background_server(Stranger()) as server:
+        url = server.url
+        mistakes = {
+            "knows none of the controls of voxel-v0": (voxel, "--url", url),
+            "replay one game at a time": (voxel, pong, "--policy", "random"),
+            "there is no": (tmp_path / "nowhere",),
+            "no episodes in": (tmp_path / "empty",),
+            "leave it or --url out": (voxel, "--url", url, "--checkpoint", tmp_path),
+        }
+        for line, args in mistakes.items():
+            code, out, err = run(capsys, *args)
+            assert (code, out) == (2, "")
+            assert line in err
+            assert err.count("\n") == 1
+    code, _, err = run(capsys, voxel, "--url", url)
+    assert code == 2
+    assert err.startswith(f"iafm: no server at {url}")
+    assert err.count("\n") == 1

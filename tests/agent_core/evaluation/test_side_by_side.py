@@ -1,0 +1,81 @@
+"""The side-by-side video, and the panels in it."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from agent_core.evaluation.control_panel import PRESSED, WRONG, draw_panel, plain_text
+from agent_core.evaluation.side_by_side import SideBySideVideo, side_by_side
+from bridges.replay import RecordedStep
+from games import Action, Frame
+from games.registry import load
+from games.voxel import SPEC
+from recorder import CaptureInfo, CaptureWriter, open_episodes
+
+EDGE = load("bleeding-edge").spec
+
+
+def has_colour(picture: Frame, colour: tuple[int, int, int]) -> bool:
+    return bool((picture == np.array(colour, np.uint8)).all(axis=2).any())
+
+
+@pytest.mark.parametrize(
+    ("action", "other", "colours"),
+    [
+        ({}, {}, (True, False)),  # the resting sticks' dots
+        ({"Jump": 1, "left_stick": (90, 1)}, {"Jump": 1, "left_stick": (90, 1)}, (True, False)),
+        ({"Jump": 1}, {}, (True, True)),
+        ({}, {"left_stick": (0, 1), "right_stick": (0, 1)}, (False, True)),
+    ],
+)
+def test_what_differs_is_red(action: Action, other: Action, colours: tuple[bool, bool]) -> None:
+    action, other = EDGE.normalize(action), EDGE.normalize(other)
+    panel = draw_panel(EDGE, action, "predicted", (264, 360), other)
+    assert (has_colour(panel, PRESSED), has_colour(panel, WRONG)) == colours
+
+
+def test_a_stick_points_where_it_is_pushed() -> None:
+    up, right = (
+        draw_panel(EDGE, EDGE.normalize({"left_stick": (angle, 1)}), "", (264, 360))[32:116, 10:94]
+        for angle in (0, 90)
+    )
+    for dial, (y, x) in ((up, (0, 42)), (right, (42, 80))):
+        rows, columns = np.where((dial == np.array(PRESSED, np.uint8)).all(axis=2))
+        if y == 0:
+            assert rows.min() < 5
+            assert abs(columns.mean() - x) < 3
+        else:
+            assert columns.max() > x
+            assert abs(rows.mean() - y) < 3
+
+
+@pytest.mark.parametrize("game", ["voxel", "pong", "language-table", "calvin", "minecraft"])
+def test_every_games_controls_are_drawn(game: str) -> None:
+    spec = load(game).spec
+    frame = np.zeros(spec.frame.shape, np.uint8)
+    picture = side_by_side(spec, frame, spec.null_action(), None, "no answer: 9° – ü")
+    assert picture.shape == (698, 720, 3)
+
+
+def test_text_has_no_character_that_the_font_lacks() -> None:
+    assert plain_text("turn 9° – now") == "turn 9 deg ? now"
+
+
+def test_the_video_has_a_picture_for_each_step(tmp_path: Path) -> None:
+    with CaptureWriter.create(tmp_path / "data", SPEC, CaptureInfo(instruction="dig")) as capture:
+        for _ in range(3):
+            capture.step(np.full(SPEC.frame.shape, 200, np.uint8), {"attack": 1})
+    (episode,) = open_episodes(tmp_path / "data")
+    path = tmp_path / "new" / "both.mp4"
+    for _ in range(2):  # an older video is replaced, not continued
+        with SideBySideVideo(path, SPEC) as video:
+            for index, frame in enumerate(episode.frames()):
+                step = RecordedStep(frame, episode.executed[index])
+                video.write(episode, index, step, {"teacher_forced": None, "free_running": None})
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [picture.shape for picture in pictures] == [(698, 720, 3)] * 3
+    assert abs(int(pictures[0][200, 360, 0]) - 200) < 8
+    assert list(path.parent.iterdir()) == [path]

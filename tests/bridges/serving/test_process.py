@@ -94,7 +94,8 @@ def test_free_iterators_of_asyncio_come_to_lie_side_by_side() -> None:
     between.append([(n,) for n in range(20_000)])  # no room is left in blocks that are in use
     process.gather_free_iterators(loop)
     assert pools() < 10
-    assert between and kept
+    assert between
+    assert kept
 
 
 def test_a_worker_has_its_thread_from_the_start() -> None:

@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
     )
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
-        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
-        "clips with a captions.jsonl."
+        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), Bleeding Edge's .npz "
+        "files, a LeRobotDataset, or clips with a captions.jsonl."
     )
     episodes.add_argument(
         "action",
@@ -40,8 +40,14 @@ def add(commands: Any) -> None:
     episodes.add_argument(
         "--out",
         type=Path,
-        help="export: where the LeRobot v3.0 dataset is written, or extended (default: PATH-lerobot); "
+        help="export: where it is written, or extended (default: PATH-FORMAT); "
         "import: where the captures go (default: data/ and the folder's name)",
+    )
+    episodes.add_argument(
+        "--format",
+        choices=("lerobot", "bleeding-edge"),
+        default="lerobot",
+        help="export: a LeRobotDataset v3.0 (default), or an .npz file an episode of a game with two sticks",
     )
     _import_options(episodes)
     episodes.add_argument(
@@ -130,16 +136,18 @@ def _counted(report: dict[str, Any]) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import export_episodes
 
-    target = writable_folder(args.out or args.path.with_name(args.path.name + "-lerobot"))
+    target = writable_folder(args.out or args.path.with_name(f"{args.path.name}-{args.format}"))
     with remarks("iafm.export"), ProgressBar("exporting") as update:
-        return export_episodes(args.path, target, update, strict=args.strict)
+        return export_episodes(
+            args.path, target, update, format_name=args.format, strict=args.strict
+        )
 
 
 def _import(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import ImportOptions, import_episodes
     from recorder import ActionColumns
 
-    target = writable_folder(args.out or Path("data") / args.path.name)
+    target = writable_folder(args.out or Path("data") / args.path.name.removesuffix(".npz"))
     options = ImportOptions(
         camera=args.camera,
         columns=ActionColumns(args.action_column, tuple(args.numbers)),

@@ -1,4 +1,4 @@
-"""Format detection: which foreign format the files of a folder are in."""
+"""Format detection: which foreign format a folder or a file is in."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Literal
 
 from recorder.format.manifest import CaptureError
+from recorder.formats.bleeding_edge.importer import match_files
 from recorder.formats.clips import CAPTIONS
 from recorder.formats.lerobot.schema import INFO
 from recorder.formats.vpt.folder import recordings
 
-Kind = Literal["captions", "lerobot", "vpt"]
+Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge"]
 
 
 def detect_format(folder: Path) -> Kind:
-    """Captioned clips, a LeRobotDataset or VPT recordings; raises `CaptureError` where it is none of them."""
+    """Captioned clips, a LeRobotDataset, files of VPT or of Bleeding Edge; raises `CaptureError` where it is none."""
     if (folder / CAPTIONS).exists():
         return "captions"
     if (folder / INFO).exists():
         return "lerobot"
     if recordings(folder):
         return "vpt"
-    what = f"no {CAPTIONS}, no {INFO} of a LeRobot dataset, no NAME.mp4 with a NAME.jsonl beside it"
+    if match_files(folder):
+        return "bleeding-edge"
+    what = f"no {CAPTIONS}, no {INFO} of a LeRobot dataset, no NAME.mp4 with a NAME.jsonl beside it, no .npz"
     raise CaptureError(f"{folder} holds nothing to import: {what}")

@@ -24,6 +24,7 @@ from recorder.formats.bleeding_edge.export import export_bleeding_edge
 from recorder.formats.bleeding_edge.importer import import_bleeding_edge
 from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
+from recorder.formats.doom.importer import import_doom
 from recorder.formats.export_report import ExportReport
 from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
@@ -66,6 +67,7 @@ __all__ = [
     "find_episodes",
     "import_bleeding_edge",
     "import_captions",
+    "import_doom",
     "import_lerobot",
     "import_vpt",
     "inspect_captures",

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
         "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), Bleeding Edge's .npz "
-        "files, a LeRobotDataset, or clips with a captions.jsonl."
+        "files, Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, or clips with a captions.jsonl."
     )
     episodes.add_argument(
         "action",
@@ -143,11 +143,16 @@ def _export(args: argparse.Namespace) -> dict[str, Any]:
         )
 
 
+def _import_name(path: Path) -> str:
+    """The folder's name, or a single file's without its suffix."""
+    return path.stem if path.is_file() else path.name
+
+
 def _import(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import ImportOptions, import_episodes
     from recorder import ActionColumns
 
-    target = writable_folder(args.out or Path("data") / args.path.name.removesuffix(".npz"))
+    target = writable_folder(args.out or Path("data") / _import_name(args.path))
     options = ImportOptions(
         camera=args.camera,
         columns=ActionColumns(args.action_column, tuple(args.numbers)),

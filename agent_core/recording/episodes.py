@@ -21,6 +21,7 @@ from recorder import (
     find_episodes,
     import_bleeding_edge,
     import_captions,
+    import_doom,
     import_lerobot,
     import_vpt,
     inspect_captures,
@@ -126,6 +127,7 @@ _KINDS = {
     "lerobot": "a LeRobot dataset",
     "vpt": "recordings of Minecraft",
     "bleeding-edge": "recordings of Bleeding Edge",
+    "doom": "demos of Doom",
 }
 _OPTIONS = (
     ("camera", "--camera", "lerobot"),
@@ -146,7 +148,7 @@ def import_episodes(
     strict: bool = False,
 ) -> dict[str, Any]:
     """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's and Bleeding Edge's
-    formats, or clips with captions.
+    formats, demos of Doom, or clips with captions.
 
     What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
     """
@@ -165,6 +167,9 @@ def import_episodes(
         case "bleeding-edge":
             spec = load(game or "bleeding-edge").spec
             report = import_bleeding_edge(path, out, spec, strict=strict, progress=progress)
+        case "doom":
+            spec = load(game or "doom").spec
+            report = import_doom(path, out, spec, strict=strict, progress=progress)
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")

@@ -8,14 +8,15 @@ from typing import Literal
 from recorder.format.manifest import CaptureError
 from recorder.formats.bleeding_edge.importer import match_files
 from recorder.formats.clips import CAPTIONS
+from recorder.formats.doom.importer import demo_files
 from recorder.formats.lerobot.schema import INFO
 from recorder.formats.vpt.folder import recordings
 
-Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge"]
+Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge", "doom"]
 
 
 def detect_format(folder: Path) -> Kind:
-    """Captioned clips, a LeRobotDataset, files of VPT or of Bleeding Edge; raises `CaptureError` where it is none."""
+    """Captioned clips, a LeRobotDataset, files of VPT, Bleeding Edge or Doom; raises `CaptureError` for others."""
     if (folder / CAPTIONS).exists():
         return "captions"
     if (folder / INFO).exists():
@@ -24,5 +25,7 @@ def detect_format(folder: Path) -> Kind:
         return "vpt"
     if match_files(folder):
         return "bleeding-edge"
-    what = f"no {CAPTIONS}, no {INFO} of a LeRobot dataset, no NAME.mp4 with a NAME.jsonl beside it, no .npz"
+    if demo_files(folder):
+        return "doom"
+    what = f"no {CAPTIONS}, no {INFO} (LeRobot), no NAME.mp4 with a NAME.jsonl beside it, no .npz, .wad or .lmp"
     raise CaptureError(f"{folder} holds nothing to import: {what}")

@@ -59,7 +59,7 @@ def parse_demo(data: bytes) -> Demo:
 
 
 def _tics(data: bytes, size: int) -> tuple[Tic, ...]:
-    tics = []
+    tics: list[Tic] = []
     for at in range(HEADER_BYTES, len(data), size):
         if data[at] == END:
             if not tics:

@@ -45,9 +45,9 @@ def add(commands: Any) -> None:
     )
     episodes.add_argument(
         "--format",
-        choices=("lerobot", "bleeding-edge"),
-        default="lerobot",
-        help="export: a LeRobotDataset v3.0 (default), or an .npz file an episode of a game with two sticks",
+        choices=("lerobot", "bleeding-edge", "vpt", "doom", "captions"),
+        help="export: lerobot (v3.0, the default), or bleeding-edge, an .npz file an episode of a game with two "
+        "sticks; import: what the files are (default: by their names)",
     )
     _import_options(episodes)
     episodes.add_argument(
@@ -136,11 +136,10 @@ def _counted(report: dict[str, Any]) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import export_episodes
 
-    target = writable_folder(args.out or args.path.with_name(f"{args.path.name}-{args.format}"))
+    name = args.format or "lerobot"
+    target = writable_folder(args.out or args.path.with_name(f"{args.path.name}-{name}"))
     with remarks("iafm.export"), ProgressBar("exporting") as update:
-        return export_episodes(
-            args.path, target, update, format_name=args.format, strict=args.strict
-        )
+        return export_episodes(args.path, target, update, format_name=name, strict=args.strict)
 
 
 def _import_name(path: Path) -> str:
@@ -159,6 +158,7 @@ def _import(args: argparse.Namespace) -> dict[str, Any]:
         instruction=args.instruction,
         task=args.task,
         recorder_version=args.recorder_version,
+        format_name=args.format or "",
     )
     with remarks("iafm.import"), ProgressBar("importing") as update:
         return import_episodes(args.path, target, args.game, options, update, strict=args.strict)

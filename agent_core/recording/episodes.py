@@ -92,6 +92,10 @@ def export_episodes(
     episodes = open_readable(path, strict=strict)
     for each in episodes.skipped:
         export_logger.warning("skipped %s: %s", each.source, each.why)
+    if format_name not in EXPORTERS:
+        raise CaptureError(
+            f"{format_name} is imported only; exported are {' and '.join(EXPORTERS)}"
+        )
     report = EXPORTERS[format_name](episodes, out, strict=strict, progress=progress)
     held = find_episodes(out) if format_name == "lerobot" else list(out.glob("*.npz"))
     return {
@@ -112,6 +116,8 @@ class ImportOptions:
     instruction: str = ""
     task: str = ""
     recorder_version: str = ""
+    format_name: str = ""
+    """A key of `_KINDS`; found by the files' names where empty."""
 
     def check(self, path: Path, kind: str) -> None:
         """Raises `CaptureError` for an option that the files' format does not know."""
@@ -152,7 +158,8 @@ def import_episodes(
 
     What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
     """
-    kind, options = detect_format(path), options or ImportOptions()
+    options = options or ImportOptions()
+    kind = options.format_name or detect_format(path)
     options.check(path, kind)
     match kind:
         case "captions":

@@ -21,10 +21,10 @@ def detect_format(folder: Path) -> Kind:
         return "captions"
     if (folder / INFO).exists():
         return "lerobot"
+    if match_files(folder):  # first: the sample has a video beside each file
+        return "bleeding-edge"
     if recordings(folder):
         return "vpt"
-    if match_files(folder):
-        return "bleeding-edge"
     if demo_files(folder):
         return "doom"
     what = f"no {CAPTIONS}, no {INFO} (LeRobot), no NAME.mp4 with a NAME.jsonl beside it, no .npz, .wad or .lmp"

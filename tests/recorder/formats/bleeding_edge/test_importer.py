@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 
 from games import FrameSize
 from games.bleeding_edge import SPEC as BLEEDING_EDGE
-from recorder import CaptureError, export_bleeding_edge, import_bleeding_edge, open_episodes
+from recorder import (
+    CaptureError,
+    detect_format,
+    export_bleeding_edge,
+    import_bleeding_edge,
+    open_episodes,
+)
 from recorder.formats.bleeding_edge.archive import archive
 from recorder.formats.bleeding_edge.layout import CENTRES
 from recorder.formats.bleeding_edge.match import read_match
@@ -94,6 +100,13 @@ def test_without_states_and_names_the_play_is_imported(tmp_path: Path) -> None:
     del content["states"], content["names"]
     write(tmp_path / "m.npz", content)
     assert imported(tmp_path).added == 1
+
+
+def test_the_sample_is_told_from_vpt_with_a_video_beside_each_file(tmp_path: Path) -> None:
+    (tmp_path / "m.mp4").touch()
+    write(tmp_path / "m.npz", arrays())
+    assert detect_format(tmp_path) == "bleeding-edge"
+    assert detect_format(tmp_path / "m.npz") == "bleeding-edge"
 
 
 def test_a_gap_of_ticks_is_a_gap(tmp_path: Path) -> None:

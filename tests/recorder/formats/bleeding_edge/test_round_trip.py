@@ -97,6 +97,19 @@ def test_by_the_command_into_bleeding_edge_itself(
     assert [action["Jump"] for action in after.actions] == [a["leap"] for a in before.actions]
 
 
+def test_the_command_names_what_it_cannot_write_or_read(
+    played: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["episodes", "export", str(played), "--format", "doom", *out]) == 2
+    assert (
+        "doom is imported only; exported are lerobot and bleeding-edge" in capsys.readouterr().err
+    )
+    for name, why in (("bleeding-edge", "has no .npz file"), ("doom", "has no demo")):
+        assert main(["episodes", "import", str(played), "--format", name, *out]) == 2
+        assert why in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_a_second_export_and_import_add_nothing(played: Path, tmp_path: Path) -> None:
     export_bleeding_edge(open_episodes(played), tmp_path / "npz")
     assert export_bleeding_edge(open_episodes(played), tmp_path / "npz").added == 0

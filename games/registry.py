@@ -18,6 +18,7 @@ _SHIPPED = {
     "voxel": "games.voxel:GAME",
     "minecraft": "games.minecraft:GAME",
     "bleeding-edge": "games.bleeding_edge:GAME",
+    "doom": "games.doom:GAME",
     "pong": "games.pong:GAME",
     "frozen-lake": "games.frozen_lake:GAME",
     "language-table": "games.language_table:GAME",

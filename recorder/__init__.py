@@ -20,10 +20,14 @@ from recorder.format.manifest import (
     TextSpan,
 )
 from recorder.format.video import LIVE, SHARP, VideoProfile
+from recorder.formats.bleeding_edge.export import export_bleeding_edge
+from recorder.formats.bleeding_edge.importer import import_bleeding_edge
 from recorder.formats.clips import clip_frames, import_captions
 from recorder.formats.detect import detect_format
+from recorder.formats.doom.importer import import_doom
+from recorder.formats.export_report import ExportReport
 from recorder.formats.import_job import ImportJob, ImportReport
-from recorder.formats.lerobot.export import ExportReport, export_lerobot
+from recorder.formats.lerobot.export import export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
 from recorder.formats.vpt.importer import import_vpt
@@ -58,9 +62,12 @@ __all__ = [
     "clip_frames",
     "decode_cache",
     "detect_format",
+    "export_bleeding_edge",
     "export_lerobot",
     "find_episodes",
+    "import_bleeding_edge",
     "import_captions",
+    "import_doom",
     "import_lerobot",
     "import_vpt",
     "inspect_captures",

@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
     )
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
-        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), a LeRobotDataset, or "
-        "clips with a captions.jsonl."
+        "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), Bleeding Edge's .npz "
+        "files, Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, or clips with a captions.jsonl."
     )
     episodes.add_argument(
         "action",
@@ -40,8 +40,14 @@ def add(commands: Any) -> None:
     episodes.add_argument(
         "--out",
         type=Path,
-        help="export: where the LeRobot v3.0 dataset is written, or extended (default: PATH-lerobot); "
+        help="export: where it is written, or extended (default: PATH-FORMAT); "
         "import: where the captures go (default: data/ and the folder's name)",
+    )
+    episodes.add_argument(
+        "--format",
+        choices=("lerobot", "bleeding-edge", "vpt", "doom", "captions"),
+        help="export: lerobot (v3.0, the default), or bleeding-edge, an .npz file an episode of a game with two "
+        "sticks; import: what the files are (default: by their names)",
     )
     _import_options(episodes)
     episodes.add_argument(
@@ -130,22 +136,29 @@ def _counted(report: dict[str, Any]) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import export_episodes
 
-    target = writable_folder(args.out or args.path.with_name(args.path.name + "-lerobot"))
+    name = args.format or "lerobot"
+    target = writable_folder(args.out or args.path.with_name(f"{args.path.name}-{name}"))
     with remarks("iafm.export"), ProgressBar("exporting") as update:
-        return export_episodes(args.path, target, update, strict=args.strict)
+        return export_episodes(args.path, target, update, format_name=name, strict=args.strict)
+
+
+def _import_name(path: Path) -> str:
+    """The folder's name, or a single file's without its suffix."""
+    return path.stem if path.is_file() else path.name
 
 
 def _import(args: argparse.Namespace) -> dict[str, Any]:
     from agent_core.recording.episodes import ImportOptions, import_episodes
     from recorder import ActionColumns
 
-    target = writable_folder(args.out or Path("data") / args.path.name)
+    target = writable_folder(args.out or Path("data") / _import_name(args.path))
     options = ImportOptions(
         camera=args.camera,
         columns=ActionColumns(args.action_column, tuple(args.numbers)),
         instruction=args.instruction,
         task=args.task,
         recorder_version=args.recorder_version,
+        format_name=args.format or "",
     )
     with remarks("iafm.import"), ProgressBar("importing") as update:
         return import_episodes(args.path, target, args.game, options, update, strict=args.strict)

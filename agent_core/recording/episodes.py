@@ -16,9 +16,12 @@ from recorder import (
     Episode,
     Skipped,
     detect_format,
+    export_bleeding_edge,
     export_lerobot,
     find_episodes,
+    import_bleeding_edge,
     import_captions,
+    import_doom,
     import_lerobot,
     import_vpt,
     inspect_captures,
@@ -70,21 +73,36 @@ def manage_episodes(
     return EpisodeRows(rows, episodes.skipped, bool(episodes.skipped))
 
 
+EXPORTERS = {"lerobot": export_lerobot, "bleeding-edge": export_bleeding_edge}
+"""What writes a format: LeRobotDataset v3.0, Bleeding Edge's `.npz` files."""
+
+
 def export_episodes(
-    path: Path, out: Path, progress: Progress | None = None, *, strict: bool = False
+    path: Path,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    format_name: str = "lerobot",
+    strict: bool = False,
 ) -> dict[str, Any]:
-    """Write the episodes under `path` as a LeRobotDataset v3.0 at `out`, or add those it does not hold yet.
+    """Write the episodes under `path` in a format of `EXPORTERS` at `out`, or add those it does not hold yet.
 
     Those that cannot be read are `skipped`, and logged; with `strict` the first of them raises `CaptureError`.
     """
     episodes = open_readable(path, strict=strict)
     for each in episodes.skipped:
         export_logger.warning("skipped %s: %s", each.source, each.why)
-    report = export_lerobot(episodes, out, strict=strict, progress=progress)
+    if format_name not in EXPORTERS:
+        raise CaptureError(
+            f"{format_name} is imported only; exported are {' and '.join(EXPORTERS)}"
+        )
+    report = EXPORTERS[format_name](episodes, out, strict=strict, progress=progress)
+    held = find_episodes(out) if format_name == "lerobot" else list(out.glob("*.npz"))
     return {
         "added": report.added,
         "skipped": skipped_records((*episodes.skipped, *report.skipped)),
-        "episodes": len(find_episodes(out)),
+        "rounded": report.rounded,
+        "episodes": len(held),
         "out": str(out),
     }
 
@@ -98,6 +116,8 @@ class ImportOptions:
     instruction: str = ""
     task: str = ""
     recorder_version: str = ""
+    format_name: str = ""
+    """A key of `_KINDS`; found by the files' names where empty."""
 
     def check(self, path: Path, kind: str) -> None:
         """Raises `CaptureError` for an option that the files' format does not know."""
@@ -112,6 +132,8 @@ _KINDS = {
     "captions": "clips with captions",
     "lerobot": "a LeRobot dataset",
     "vpt": "recordings of Minecraft",
+    "bleeding-edge": "recordings of Bleeding Edge",
+    "doom": "demos of Doom",
 }
 _OPTIONS = (
     ("camera", "--camera", "lerobot"),
@@ -131,11 +153,13 @@ def import_episodes(
     *,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's format, or clips with captions.
+    """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's and Bleeding Edge's
+    formats, demos of Doom, or clips with captions.
 
     What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
     """
-    kind, options = detect_format(path), options or ImportOptions()
+    options = options or ImportOptions()
+    kind = options.format_name or detect_format(path)
     options.check(path, kind)
     match kind:
         case "captions":
@@ -147,6 +171,12 @@ def import_episodes(
                 path, out, spec, instruction=options.instruction, task=options.task,
                 recorder_version=options.recorder_version, strict=strict, progress=progress,
             )  # fmt: skip
+        case "bleeding-edge":
+            spec = load(game or "bleeding-edge").spec
+            report = import_bleeding_edge(path, out, spec, strict=strict, progress=progress)
+        case "doom":
+            spec = load(game or "doom").spec
+            report = import_doom(path, out, spec, strict=strict, progress=progress)
         case "lerobot":
             if game is None:
                 raise CaptureError(f"{path} is a LeRobot dataset: it needs --game, such as calvin")

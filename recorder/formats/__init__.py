@@ -1,1 +1,1 @@
-"""Foreign formats: LeRobot, VPT, video clips."""
+"""Foreign formats: LeRobot, VPT, Bleeding Edge, Doom demos, video clips."""

@@ -1,4 +1,4 @@
-"""Format detection: which foreign format the files of a folder are in."""
+"""Format detection: which foreign format a folder or a file is in."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from pathlib import Path
 from typing import Literal
 
 from recorder.format.manifest import CaptureError
+from recorder.formats.bleeding_edge.importer import match_files
 from recorder.formats.clips import CAPTIONS
+from recorder.formats.doom.importer import demo_files
 from recorder.formats.lerobot.schema import INFO
 from recorder.formats.vpt.folder import recordings
 
-Kind = Literal["captions", "lerobot", "vpt"]
+Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge", "doom"]
 
 
 def detect_format(folder: Path) -> Kind:
-    """Captioned clips, a LeRobotDataset or VPT recordings; raises `CaptureError` where it is none of them."""
+    """Captioned clips, a LeRobotDataset, files of VPT, Bleeding Edge or Doom; raises `CaptureError` for others."""
     if (folder / CAPTIONS).exists():
         return "captions"
     if (folder / INFO).exists():
         return "lerobot"
+    if match_files(folder):  # first: the sample has a video beside each file
+        return "bleeding-edge"
     if recordings(folder):
         return "vpt"
-    what = f"no {CAPTIONS}, no {INFO} of a LeRobot dataset, no NAME.mp4 with a NAME.jsonl beside it"
+    if demo_files(folder):
+        return "doom"
+    what = f"no {CAPTIONS}, no {INFO} (LeRobot), no NAME.mp4 with a NAME.jsonl beside it, no .npz, .wad or .lmp"
     raise CaptureError(f"{folder} holds nothing to import: {what}")

@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from recorder.format.actions import non_null
 from recorder.format.atomic import replaced_folder, restore_folder
 from recorder.format.manifest import CaptureError, Skipped, disk_errors
 from recorder.format.video import frame_rate
+from recorder.formats.export_report import ExportReport
 from recorder.formats.lerobot import schema
 from recorder.formats.lerobot.damage import damage_of
 from recorder.formats.lerobot.files import DataFiles, VideoFiles, check_packets
@@ -40,16 +40,6 @@ from recorder.formats.lerobot.vectors import column_names, to_rows, words_of
 logger = logging.getLogger("iafm.export")
 
 STATS_OF = (CAMERA, "action", *SCALARS)
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """Result of an export."""
-
-    added: int
-    """New episodes."""
-    skipped: tuple[Skipped, ...] = ()
-    """Episodes that cannot be read."""
 
 
 def export_lerobot(

@@ -1,0 +1,1 @@
+"""WHAM's sample format of Bleeding Edge: `.npz` files both ways."""

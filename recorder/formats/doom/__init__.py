@@ -1,0 +1,1 @@
+"""Doom demos: read from WADs and `.lmp` files, drawn by dsda-doom."""

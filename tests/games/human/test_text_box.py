@@ -4,7 +4,7 @@ import pygame
 import pytest
 
 from games.voxel import text_box
-from games.voxel.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
+from games.human.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
 
 Event = pygame.event.Event
 

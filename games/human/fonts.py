@@ -25,6 +25,7 @@ FAMILIES = (
 FONT_PACKAGES = "fonts-noto-cjk or fonts-unifont"
 """Debian's packages with the characters that are most often missing."""
 WHITE: Color = (250, 250, 250)
+LINES_KEPT = 256
 
 
 class FallbackFont:
@@ -40,6 +41,12 @@ class FallbackFont:
         self._fonts = [self._default]
         self._families = list(families)
         self._font_of: dict[str, pygame.freetype.Font | None] = {}
+        self._lines: dict[tuple[str, Color], pygame.Surface] = {}
+
+    @property
+    def height(self) -> int:
+        """Pixels from one line to the next."""
+        return int(self._default.get_sized_height(self._size))
 
     @property
     def lacks_glyphs(self) -> bool:
@@ -62,11 +69,34 @@ class FallbackFont:
             text = text[max(1, len(text) // 16) :]
         return text
 
+    def head(self, text: str, width: int) -> str:
+        """The beginning of `text` that fits into a width, with … where something is left out."""
+        if self.width(text) <= width:
+            return text
+        while text and self.width(text + "…") > width:
+            text = text[: -max(1, len(text) // 16)]
+        return text + "…"
+
     def draw(
         self, surface: pygame.Surface, text: str, x: int, y: int, color: Color = WHITE
     ) -> None:
         """Draw a line, its shadow under it, with its upper left corner at (x, y)."""
-        baseline = y + int(self._default.get_sized_ascender(self._size))
+        if text:
+            surface.blit(self._line(text, color), (x, y))
+
+    def _line(self, text: str, color: Color) -> pygame.Surface:
+        """A line as a picture; the newest ones are kept."""
+        key = (text, color)
+        if key not in self._lines:
+            if len(self._lines) >= LINES_KEPT:
+                del self._lines[next(iter(self._lines))]
+            size = (self.width(text) + 2, self.height + 2)
+            self._lines[key] = pygame.Surface(size, pygame.SRCALPHA)
+            self._render(self._lines[key], text, color)
+        return self._lines[key]
+
+    def _render(self, surface: pygame.Surface, text: str, color: Color) -> None:
+        x, baseline = 0, int(self._default.get_sized_ascender(self._size))
         for font, part in self.runs(text):
             for shift, ink in ((1, (0, 0, 0)), (0, color)):
                 try:

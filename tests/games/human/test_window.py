@@ -10,8 +10,8 @@ import pytest
 
 from games import Action, Frame, Observation, UnplayableError
 from games.voxel import SPEC, VoxelEnv, hands
-from games.voxel.recording_light import RED, RecordingStatus
-from games.voxel.window import VIEW_SIZES, World, play_human
+from games.human.recording_light import RED, RecordingStatus
+from games.human.window import VIEW_SIZES, World, play_human
 
 Event = pygame.event.Event
 GET_EVENTS = pygame.event.get
@@ -262,7 +262,7 @@ def test_a_window_that_never_gets_the_focus_waits(
     focused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pygame.key, "get_focused", lambda: focused)
-    monkeypatch.setattr("games.voxel.display.UNSEEN", ())
+    monkeypatch.setattr("games.human.display.UNSEEN", ())
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     script(monkeypatch, [[]] * 40)
     log = Log()
@@ -353,12 +353,12 @@ def test_the_screen_shows_the_light_and_the_frames_do_not(
 
 def test_a_slow_machine_draws_a_smaller_view(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(k * 0.02 for k in range(10_000))  # two readings a frame: 25 Hz, then slower
-    monkeypatch.setattr("games.voxel.window.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("games.human.window.time.monotonic", lambda: next(seconds))
     env = StillEnv()
     play([[]] * 12, env)
     assert set(env.views) == {VIEW_SIZES[0]}
     slow = iter(k * 0.04 for k in range(10_000))
-    monkeypatch.setattr("games.voxel.window.time.monotonic", lambda: next(slow))
+    monkeypatch.setattr("games.human.window.time.monotonic", lambda: next(slow))
     play([[]] * 60, env)
     assert list(dict.fromkeys(env.views)) == list(VIEW_SIZES)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from games.voxel.recording_light import (
+from games.human.recording_light import (
     AMBER,
     GREY,
     NOTICE_SECONDS,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from games.voxel import SPEC
-from games.voxel.hands import DEGREES_PER_PIXEL, Hands, RawInput
+from games.human.hands import DEGREES_PER_PIXEL, Hands, RawInput
 
 
 def test_mouse_movement_is_carried_over() -> None:

@@ -38,6 +38,12 @@ class Gamepads:
     def names(self) -> list[str]:
         return [str(pad.name) for pad in self._open.values()]
 
+    def close(self) -> None:
+        """Let SDL close them; one that is only forgotten would close another that came into its place."""
+        for pad in self._open.values():
+            pad.quit()
+        self._open.clear()
+
     def handle(self, event: Any, *, is_playing: bool) -> bool:
         """Take in an event of a gamepad; returns whether it was one."""
         if event.type == pygame.JOYDEVICEADDED:
@@ -63,7 +69,8 @@ class Gamepads:
         self._open[pad.id] = pad
 
     def _remove(self, number: int) -> None:
-        self._open.pop(number, None)
+        if (pad := self._open.pop(number, None)) is not None:
+            pad.quit()
         self._hands.release()
 
     def _press(self, event: Any, is_playing: bool) -> None:

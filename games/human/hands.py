@@ -179,7 +179,7 @@ class Hands:
             if tilted is not None and amount > 0:
                 moved[tilted] = max(moved.get(tilted, 0.0), amount)
         for target in self._tapped:
-            moved[target] = 1.0
+            moved.setdefault(target, 1.0)
         return moved
 
     def _without_opposed(self, moved: dict[Target, float]) -> set[str]:

@@ -36,7 +36,10 @@ def play_human(
             headless=options.headless,
         )
         window = Window(env, recorder, worlds, screen, options)
-        window.run(needs_focus=not options.headless)
+        try:
+            window.run(needs_focus=not options.headless)
+        finally:
+            window.pads.close()
         return window.pace
     finally:
         pygame.quit()

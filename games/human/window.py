@@ -171,6 +171,7 @@ class Window:
         if self.copilot is not None and (self.agent_plays or not is_late):
             proposed = self.copilot.act(frame, self.words.instruction, self.executed)
         if self.agent_plays and proposed is not None:
+            self.hands.forget()
             return proposed, AGENT, None
         return wanted, NOBODY if self.hands.is_idle else HUMAN, proposed
 

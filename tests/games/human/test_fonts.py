@@ -7,7 +7,7 @@ import numpy as np
 import pygame
 import pytest
 
-from games.voxel import fonts
+from games.human import fonts
 from games.human.fonts import FallbackFont
 
 mpl = pytest.importorskip("matplotlib", reason="its wheel holds the font")

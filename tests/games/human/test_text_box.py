@@ -3,7 +3,7 @@
 import pygame
 import pytest
 
-from games.voxel import text_box
+from games.human import text_box
 from games.human.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
 
 Event = pygame.event.Event

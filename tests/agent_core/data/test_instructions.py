@@ -20,7 +20,7 @@ MODEL = ModelConfig.model_validate({**SIZES, "frame_stride": 1, "max_action_toke
 
 
 def record(root: Path, steps: int = 9) -> Episode:
-    """At step 3 another instruction, which is corrected later; it is taken back at step 7. Frame i is a grey of 20 i."""
+    """At step 3 another instruction, corrected later, and taken back at step 7. Frame i is a grey of 20 i."""
     info = CaptureInfo(instruction=FIRST)
     with CaptureWriter.create(root, SPEC, info, disk_needed=0) as capture:
         for i in range(steps):

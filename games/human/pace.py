@@ -10,6 +10,10 @@ STARVED_SECONDS = 0.25
 """Time without a drawing after which one is made, whatever it delays: the steps behind it catch up."""
 LAG_SECONDS = 0.5
 """Delay beyond which the lost time is given up instead of being caught up with in a rush."""
+MAX_DETAIL = 3
+"""How much finer than its frames a game is drawn that can be."""
+COARSE_SECONDS = 10.0
+"""Time after which a finer picture is tried again, twice as long each time that it was too slow."""
 SLOW = 0.95
 """Share of the game's rate below which it counts as slow."""
 
@@ -93,3 +97,20 @@ class Pace:
         self._last_drawn = begin
         self.drawings += self._due is not None
         self._stepped = False
+
+
+class Detail:
+    """How fine a game is drawn that can be drawn finer than its frames: coarse for a while where that is too slow."""
+
+    def __init__(self) -> None:
+        self._coarse_seconds, self._fine_at = COARSE_SECONDS, 0.0
+        self._detail = MAX_DETAIL
+
+    def choose(self, now: float, *, is_slow: bool) -> int:
+        """The detail of the next steps, at `now` in seconds."""
+        if is_slow and self._detail > 1:
+            self._detail, self._fine_at = 1, now + self._coarse_seconds
+            self._coarse_seconds *= 2
+        elif self._detail == 1 and not is_slow and now >= self._fine_at:
+            self._detail = MAX_DETAIL
+        return self._detail

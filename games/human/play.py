@@ -9,12 +9,9 @@ import pygame
 from games.env import Env
 from games.human.contracts import Detailed, PlayOptions, PlayRecorder, World
 from games.human.display import open_window
-from games.human.pace import Pace
+from games.human.pace import MAX_DETAIL, Pace
 from games.human.screen import window_size
 from games.human.window import Window
-
-MAX_DETAIL = 3
-"""How much finer than its frames a game is drawn that can be."""
 
 
 def play_human(

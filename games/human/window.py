@@ -29,7 +29,7 @@ from games.human.contracts import (
 from games.human.gamepad import Gamepads
 from games.human.hands import Hands, controls_in_words
 from games.human.inputs import MOUSE, MOUSE_BUTTONS, name_of, place_of
-from games.human.pace import Pace
+from games.human.pace import Detail, Pace
 from games.human.recording_light import RecordingLight
 from games.human.screen import Screen, Shown
 from games.human.text_box import Outcome, TextBox
@@ -56,7 +56,7 @@ class Window:
         self.copilot, self.clock = options.copilot, options.clock
         self.screen = Screen(surface)
         self.light = RecordingLight(env.game.step_hz)
-        self.pace = Pace(env.game.step_hz)
+        self.pace, self.detail = Pace(env.game.step_hz), Detail()
         self.hands = Hands(env.game, self.bindings)
         self.pads = Gamepads(self.hands, self._window_key)
         self.words = WordTrack(recorder, env.game.step_hz)
@@ -151,8 +151,8 @@ class Window:
         self.executed = action if by != AGENT else None
         self.recorder.step(PlayedStep(frame, action, by, agent_action, float(reward), t_ns))
         self.words.step(self.observation["instruction"], t_ns)
-        if self.pace.is_slow and isinstance(self.env, Detailed) and self.env.detail > 1:
-            self.env.detail = 1
+        if isinstance(self.env, Detailed):
+            self.env.detail = self.detail.choose(self.shown_at, is_slow=self.pace.is_slow)
         if terminated or truncated:
             self._tell("Reached!" if self.reached else "Not this time.")
             self.recorder.end(self.reached)

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from agent_core.recording.human import (
     record_human,
     select_worlds,
 )
-from bridges.policy import Decision, PolicyRequest
-from bridges.serving.random_policy import RandomPolicy
 from games import UnplayableError
 from games.human.contracts import PlayedStep
 from games.registry import UnknownGameError, load
 from games.voxel import SPEC
 from recorder import CaptureError, LiveRecorder, LiveReport, open_episodes, recover
 from recorder.format.manifest import read_manifest
+from tests.agent_core.recording.idle_policy import IdlePolicy
 from tests.games.human.scripted_window import Frames, Ticks, script
 
 Event = pygame.event.Event
@@ -83,15 +81,6 @@ def test_a_session_has_tasks_and_an_end(tmp_path: Path, monkeypatch: pytest.Monk
     (episode,) = open_episodes(tmp_path)
     assert (episode.header.seed, episode.header.task) == (1, "dig_down")
     assert len(list(tmp_path.iterdir())) == 1
-
-
-class IdlePolicy(RandomPolicy):
-    """An agent that does nothing."""
-
-    name = "idle"
-
-    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        return [Decision(action={}, words="", probability=1.0, alternatives=()) for _ in requests]
 
 
 def test_an_agent_and_a_person_in_turn_are_recorded(

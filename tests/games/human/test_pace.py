@@ -2,7 +2,7 @@
 
 import pytest
 
-from games.human.pace import LAG_SECONDS, STARVED_SECONDS, Pace
+from games.human.pace import COARSE_SECONDS, LAG_SECONDS, MAX_DETAIL, STARVED_SECONDS, Detail, Pace
 
 
 def play(pace: Pace, seconds: float, step_cost: float, draw_cost: float) -> list[float]:
@@ -72,3 +72,12 @@ def test_a_drawing_is_soon_where_keys_came_in() -> None:
     assert not pace.may_draw(0.05)
     assert pace.may_draw(0.05, has_input=True)
     assert pace.may_draw(0.11)
+
+
+def test_a_slow_picture_is_coarse_for_a_while_and_longer_each_time() -> None:
+    detail = Detail()
+    seen = [detail.choose(float(second), is_slow=second in (5, 25)) for second in range(60)]
+    coarse = [second for second, level in enumerate(seen) if level == 1]
+    first, again = int(5 + COARSE_SECONDS), int(25 + 2 * COARSE_SECONDS)
+    assert coarse == [*range(5, first), *range(25, again)]
+    assert set(seen) == {1, MAX_DETAIL}

@@ -83,9 +83,9 @@ class Copilot(Protocol):
 
 @runtime_checkable
 class Detailed(Protocol):
-    """An environment that draws its world finer than its frames are, which are every `detail`-th pixel of that."""
+    """An environment that can draw its world finer than its frames, which are every `picture_detail`-th pixel."""
 
-    detail: int
+    picture_detail: int
 
 
 class Clock(Protocol):

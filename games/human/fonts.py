@@ -77,6 +77,18 @@ class FallbackFont:
             text = text[: -max(1, len(text) // 16)]
         return text + "…"
 
+    def wrap(self, text: str, width: int, most: int) -> list[str]:
+        """`text` in at most so many lines that fit into a width, broken at spaces where there are any."""
+        lines, rest = list[str](), text
+        while rest and len(lines) < most - 1 and self.width(rest) > width:
+            part = rest
+            while len(part) > 1 and self.width(part) > width:
+                part = part[: -max(1, len(part) // 16)]
+            end = part.rfind(" ") if " " in part[1:] else len(part)
+            lines.append(rest[:end])
+            rest = rest[end:].lstrip()
+        return [*lines, self.head(rest, width)]
+
     def draw(
         self, surface: pygame.Surface, text: str, x: int, y: int, color: Color = WHITE
     ) -> None:

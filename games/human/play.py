@@ -24,7 +24,7 @@ def play_human(
     options = options or PlayOptions()
     picture = env.game.frame.width, env.game.frame.height
     if isinstance(env, Detailed):
-        env.detail = MAX_DETAIL
+        env.picture_detail = MAX_DETAIL
         picture = picture[0] * MAX_DETAIL, picture[1] * MAX_DETAIL
     try:
         screen = open_window(

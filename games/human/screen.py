@@ -77,6 +77,8 @@ class Screen:
         size = fitted((width, height), area.size)
         place = pygame.Rect((0, 0), size)
         place.center = area.center
+        if not self.surface.get_rect().contains(place):
+            return place  # hardly a window
         source = pygame.image.frombuffer(picture.tobytes(), (width, height), "RGB")
         target = self.surface.subsurface(place)
         if size[0] < width:
@@ -111,10 +113,14 @@ class Screen:
                 self.font.draw(self.surface, self.font.head(line, room), x, y, color)
                 y += LINE_FEED
             y += 12
-        lines = max(0, (area.bottom - y - 8) // LINE_FEED)
-        for written in shown.written[-lines:] if lines else ():
-            text = f"#{written.id} {written.text or '(taken back)'}"
-            self.font.draw(self.surface, self.font.head(text, room), x, y, WHITE)
+        texts = [
+            line
+            for written in shown.written
+            for line in self.font.wrap(f"#{written.id} {written.text or '(taken back)'}", room, 3)
+        ]
+        fit = max(0, (area.bottom - y - 8) // LINE_FEED)
+        for line in texts[-fit:] if fit else ():
+            self.font.draw(self.surface, line, x, y, WHITE)
             y += LINE_FEED
 
     def _draw_help(self, shown: Shown, area: pygame.Rect) -> None:
@@ -127,6 +133,8 @@ class Screen:
         if self.font.lacks_glyphs:
             rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         inner = area.inflate(-24, -24)
+        if inner.width < 100 or inner.height < 60:
+            return
         cover = pygame.Surface(inner.size, pygame.SRCALPHA)
         cover.fill((*DARK, 236))
         self.surface.blit(cover, inner)

@@ -62,7 +62,7 @@ class Window:
         self.words = WordTrack(recorder, env.game.step_hz)
         self.has_chat = any(isinstance(c, Text) for c in env.game.controls)
         self.world: World = (0, {})
-        self.previous = self.world
+        self.saved_world = self.world
         self.box: TextBox | None = None
         self.has_focus, self.paused = True, False
         self.help = False
@@ -88,16 +88,17 @@ class Window:
             if self.waits:
                 self.pace.hold()
             elif self.running and self.pace.is_due(now):
+                is_late = self.pace.is_late(now)
                 self.pace.step(now)
-                self._step()
-                if self.pace.steps == round(self.env.game.step_hz) and needs_focus:
+                self._step(is_late=is_late)
+                if needs_focus and self.pace.steps == round(self.env.game.step_hz):
                     self._check_focus()
             if self.pace.may_draw(begin := self.clock.now(), has_input=has_input):
                 has_input = False
                 self._draw(begin)
                 self.pace.drawn(begin, self.clock.now())
             self.clock.wait(min(POLL_SECONDS, max(0.0, self.pace.room(self.clock.now()))))
-        self.recorder.end(self._outcome())
+        self.recorder.end(self.reached or None)
 
     @property
     def waits(self) -> bool:
@@ -116,7 +117,7 @@ class Window:
         if world is None:
             self.running = False
         else:
-            self.previous, self.world = self.world, world
+            self.world = world
             self._begin()
 
     def _begin(self) -> None:
@@ -138,13 +139,15 @@ class Window:
         self.starts_at += self.options.countdown_seconds
         self.pace.hold()
 
-    def _outcome(self) -> bool | None:
-        """Of an episode that the person leaves: reached, or not known."""
-        return True if self.reached else None
+    def _end(self, success: bool | None) -> None:
+        saved = self.recorder.status.saved
+        self.recorder.end(success)
+        if self.recorder.status.saved > saved:
+            self.saved_world = self.world
 
-    def _step(self) -> None:
+    def _step(self, *, is_late: bool) -> None:
         frame, t_ns = self.observation["frame"], int(self.shown_at * 1e9)
-        action, by, agent_action = self._decide(frame)
+        action, by, agent_action = self._decide(frame, is_late)
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
         self.shown_at = self.clock.now()
         self.reached |= bool(self.info.get("success"))
@@ -152,22 +155,21 @@ class Window:
         self.recorder.step(PlayedStep(frame, action, by, agent_action, float(reward), t_ns))
         self.words.step(self.observation["instruction"], t_ns)
         if isinstance(self.env, Detailed):
-            self.env.detail = self.detail.choose(self.shown_at, is_slow=self.pace.is_slow)
+            self.env.picture_detail = self.detail.choose(self.shown_at, is_slow=self.pace.is_slow)
         if terminated or truncated:
             self._tell("Reached!" if self.reached else "Not this time.")
-            self.recorder.end(self.reached)
+            self._end(self.reached)
             self._next_world()
             if self.hands.is_idle and not self.agent_plays:  # worlds without anybody are no use
                 self._pause()
 
-    def _decide(self, frame: Frame) -> tuple[Action, str, Action | None]:
+    def _decide(self, frame: Frame, is_late: bool) -> tuple[Action, str, Action | None]:
         """The action of this step, who wanted it, and what the agent wanted where that was not the agent."""
         self._write_inputs()
         wanted = self.hands.action()
         if self.agent_plays and self.hands.take_acted():
             self._hand_over(to_agent=False)
         proposed = None
-        is_late = self.pace.is_late(self.clock.now())
         if self.copilot is not None and (self.agent_plays or not is_late):
             proposed = self.copilot.act(frame, self.words.instruction, self.executed)
         if self.agent_plays and proposed is not None:
@@ -196,7 +198,7 @@ class Window:
         self.discards_until = 0.0
         if self.recorder.discard() == "last":
             self.worlds = chain((self.world,), self.worlds)
-            self.world = self.previous
+            self.world = self.saved_world
         self._begin()
 
     # --- events ---
@@ -253,7 +255,7 @@ class Window:
         elif self.paused or self.box is not None:
             return
         elif name in (*ENTER, "f2"):
-            self.recorder.end(self._outcome())
+            self._end(self.reached or None)
             if name == "f2" and not self.recorder.status.finished:
                 self._begin()
             else:

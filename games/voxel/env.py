@@ -44,7 +44,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.player: Player
         self.goal = Goal(FREE, "")
         self.verdict = Verdict(0.0)
-        self.detail = 1
+        self.picture_detail = 1
         """Pixels of `native_frame` for each of a frame's, along either side; odd, so that one lies in the middle."""
 
     def reset(
@@ -121,7 +121,7 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
 
     @property
     def native_frame(self) -> Frame:
-        """The picture that the frame is a part of, for people; uint8, `detail` times as high and wide."""
+        """The picture that the frame is a part of, for people; uint8, `picture_detail` times as high and wide."""
         return draw_hud(self._wide.frame.copy(), self.player, self.mining())
 
     def close(self) -> None:
@@ -228,8 +228,8 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
             self.world.place(*cell, b.DIRT)
 
     def _look(self) -> View:
-        """The view of a frame: the middle one of every `detail` x `detail` rays, which are those of its own size."""
-        detail, size = self.detail, SPEC.frame
+        """The view of a frame: of the rays of the finer picture the middle ones, which are those of its own size."""
+        detail, size = self.picture_detail, SPEC.frame
         self._wide = view = render(
             self.world, self.animals, self.player.pose, size.height * detail, size.width * detail,
             self.clock, self.daylight,

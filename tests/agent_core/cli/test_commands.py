@@ -237,11 +237,20 @@ def test_a_refused_run_leaves_the_settings_of_another(
     assert (tmp_path / "config.toml").read_text() == "another's"
 
 
+@pytest.mark.parametrize("records", [True, False])
 def test_a_person_without_a_display_gets_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    records: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "offscreen")
-    assert main(["record", "--out", str(tmp_path / "mine")]) == 2
+    command = (
+        ["record", "--out", str(tmp_path / "mine")]
+        if records
+        else ["play", "frozen-lake", "--human"]
+    )
+    assert main(command) == 2
     error = capsys.readouterr().err
     assert "no display" in error
     assert error.count("\n") == 1

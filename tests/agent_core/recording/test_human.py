@@ -110,7 +110,7 @@ def test_an_agent_and_a_person_in_turn_are_recorded(
 def test_the_last_episode_can_be_recorded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = [[]] * (SECOND + 2)
+    full: list[list[Event]] = [[]] * (SECOND + 2)
     back = key(pygame.K_BACKSPACE)
     frames = [key(pygame.K_RETURN), *full, key(pygame.K_RETURN), back, back, key(pygame.K_RETURN), *full,
               key(pygame.K_RETURN)]  # fmt: skip

@@ -1,6 +1,7 @@
 """A window whose events are scripted, a still world and a recorder that keeps what it gets."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,8 @@ class Log:
 
     def end(self, success: bool | None) -> None:
         self.ends.append(success)
+        if self.in_episode:
+            self.status = replace(self.status, saved=self.status.saved + 1)
 
     def discard(self) -> str:
         self.discards.append("this" if self.in_episode else "last")

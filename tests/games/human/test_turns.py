@@ -177,6 +177,13 @@ def test_the_last_episode_is_recorded_again_and_then_the_next(run: Any) -> None:
     assert [seed for *_, seed in log.begun] == [3, 4, 3, 4]
 
 
+def test_a_world_that_was_played_again_is_the_last(run: Any) -> None:
+    script = [ENTER, [], ENTER, ENTER, [], [key(pygame.K_F2)], [BACKSPACE], [BACKSPACE], ENTER, []]
+    log = run(script, countdown_seconds=1.0)
+    assert log.discards == ["last"]
+    assert [seed for *_, seed in log.begun] == [3, 4, 4, 4]
+
+
 def test_an_episode_counts_down_and_enter_skips_that(run: Any) -> None:
     log = run([[]] * 10, countdown_seconds=1.0)
     assert log.frames == []

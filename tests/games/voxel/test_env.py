@@ -12,7 +12,7 @@ def test_it_keeps_the_contract() -> None:
 
 def test_a_finer_picture_for_people_changes_nothing_that_an_agent_gets() -> None:
     plain, fine = VoxelEnv(), VoxelEnv()
-    fine.detail = 3
+    fine.picture_detail = 3
     assert np.array_equal(plain.reset(seed=5)[0]["frame"], fine.reset(seed=5)[0]["frame"])
     for action in ({"forward": 1, "camera": (4.0, -9.0)}, {"attack": 1, "jump": 1}):
         one, *_ = plain.step(SPEC.normalize(action))

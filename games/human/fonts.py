@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 import warnings
 from collections.abc import Iterable
@@ -41,6 +42,7 @@ class FallbackFont:
         self._fonts = [self._default]
         self._families = list(families)
         self._font_of: dict[str, pygame.freetype.Font | None] = {}
+        self._advances: dict[str, float] = {}
         self._lines: dict[tuple[str, Color], pygame.Surface] = {}
 
     @property
@@ -61,33 +63,45 @@ class FallbackFont:
 
     def width(self, text: str) -> int:
         """Pixels from the first character to the end of the last."""
-        return sum(_advance(font, part) for font, part in self.runs(text))
+        return math.ceil(sum(map(self._advance, text)))
 
     def tail(self, text: str, width: int) -> str:
         """The end of `text` that fits into a width."""
-        while text and self.width(text) > width:
-            text = text[max(1, len(text) // 16) :]
-        return text
+        fits = self._fitting(text[::-1], width)
+        return text[len(text) - fits :]
 
     def head(self, text: str, width: int) -> str:
         """The beginning of `text` that fits into a width, with … where something is left out."""
         if self.width(text) <= width:
             return text
-        while text and self.width(text + "…") > width:
-            text = text[: -max(1, len(text) // 16)]
-        return text + "…"
+        return text[: self._fitting(text, width - self.width("…"))] + "…"
 
     def wrap(self, text: str, width: int, most: int) -> list[str]:
         """`text` in at most so many lines that fit into a width, broken at spaces where there are any."""
         lines, rest = list[str](), text
         while rest and len(lines) < most - 1 and self.width(rest) > width:
-            part = rest
-            while len(part) > 1 and self.width(part) > width:
-                part = part[: -max(1, len(part) // 16)]
-            end = part.rfind(" ") if " " in part[1:] else len(part)
+            fits = max(1, self._fitting(rest, width))
+            space = rest.rfind(" ", 1, fits + 1)
+            end = space if space > 0 else fits
             lines.append(rest[:end])
             rest = rest[end:].lstrip()
         return [*lines, self.head(rest, width)]
+
+    def _fitting(self, text: str, width: float) -> int:
+        """How many characters of the beginning fit into a width."""
+        total = 0.0
+        for count, character in enumerate(text):
+            total += self._advance(character)
+            if total > width:
+                return count
+        return len(text)
+
+    def _advance(self, character: str) -> float:
+        """Pixels from a character to the next."""
+        if character not in self._advances:
+            font, part = self._piece(character)
+            self._advances[character] = sum(m[4] for m in font.get_metrics(part) if m)
+        return self._advances[character]
 
     def draw(
         self, surface: pygame.Surface, text: str, x: int, y: int, color: Color = WHITE
@@ -115,7 +129,7 @@ class FallbackFont:
                     font.render_to(surface, (x + shift, baseline + shift), part, ink)
                 except pygame.error:  # nothing to see: characters without width
                     break
-            x += _advance(font, part)
+            x += round(sum(metrics[4] for metrics in font.get_metrics(part) if metrics))
 
     def _piece(self, character: str) -> tuple[pygame.freetype.Font, str]:
         if character.isspace():
@@ -156,10 +170,6 @@ class FallbackFont:
 def _has(font: pygame.freetype.Font, character: str) -> bool:
     """`pygame.font`'s metrics are those of the box where a glyph is missing, freetype's are None."""
     return font.get_metrics(character)[0] is not None
-
-
-def _advance(font: pygame.freetype.Font, text: str) -> int:
-    return round(sum(metrics[4] for metrics in font.get_metrics(text) if metrics))
 
 
 def _path(family: str) -> str | None:

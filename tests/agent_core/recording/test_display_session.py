@@ -150,7 +150,7 @@ def play(session: Session, key: str) -> None:
     session.person("key", "2")
     session.wait(lambda: len(session.rows(TEXT)) > texts)
     session.person("key", "Tab")
-    session.wait_for_steps("agent")
+    session.wait_for_steps("agent", 20)
     session.person("key", "Escape")
 
 

@@ -36,8 +36,9 @@ class Unrecorded:
         """Nothing is written."""
 
     def end(self, success: bool | None) -> None:
-        self.episodes += self._steps > 0
-        self.reached += bool(success)
+        if self._steps:
+            self.episodes += 1
+            self.reached += bool(success)
         self._steps = 0
 
     def discard(self) -> str:

@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-import numpy as np
 import pygame
 import pytest
 

@@ -41,9 +41,11 @@ def _add_record(commands: Any) -> None:
     record = add_command(
         commands,
         "record",
-        "record play as episodes: your own, or the scripted expert's",
+        "record play as episodes: your own in any game's window, or the scripted expert's",
         run_record,
         "iafm record voxel --author you --tasks chop_tree dig_down --episodes 10\n"
+        "iafm record frozen-lake --controls my-keys.toml\n"
+        "iafm record voxel --agent runs/voxel/best      the agent plays until you press a key; Tab: it goes on\n"
         "iafm record voxel --expert --episodes 1100 --out data/voxel",
     )
     record.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
@@ -71,9 +73,21 @@ def _add_record(commands: Any) -> None:
     record.add_argument(
         "--agent",
         type=Path,
-        help="with --expert: this checkpoint plays, the expert says what was right (DAgger)",
+        help="this checkpoint plays until you take over; with --expert: the expert says what was right (DAgger)",
     )
     record.add_argument("--author", type=words, default="", help="your name in the episodes")
+    record.add_argument(
+        "--controls",
+        type=Path,
+        metavar="FILE",
+        help="TOML file with keys, gamepad and quick tags of your own (F1 shows them; games/human/controls.toml)",
+    )
+    record.add_argument(
+        "--countdown",
+        type=non_negative_number,
+        metavar="SECONDS",
+        help="before each of your episodes (default: 3); Enter skips it",
+    )
     record.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -205,34 +219,24 @@ def _agent_options(evaluate: argparse.ArgumentParser) -> None:
 
 
 def run_record(args: argparse.Namespace) -> int:
-    from games import UnplayableError
     from games.registry import load
 
     _check_record(args)
-    game = load(args.game)
-    out_dir = args.out or Path("data") / game.spec.name
-    if not args.expert and game.spec.name != "voxel":
-        raise UnplayableError(f"{args.game} has no window for people, only voxel has; use --expert")
+    out_dir = args.out or Path("data") / load(args.game).spec.name
     _check_folder(out_dir)
-    if args.expert:
-        report = _record_expert(args, out_dir)
-    else:
-        from agent_core.recording.human import record_human
-
-        report = record_human(
-            out_dir,
-            author=args.author,
-            seed=args.seed,
-            tasks=args.tasks or (),
-            episodes=args.episodes,
-        )
+    report = _record_expert(args, out_dir) if args.expert else _record_human(args, out_dir)
     return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
 
 
 def _check_record(args: argparse.Namespace) -> None:
     """Raise `UsageError` for an option that means nothing to the one who plays."""
-    experts = {"--noise-prob": args.noise_prob, "--agent": args.agent, "--workers": args.workers}
-    unused = {"--author": args.author or None} if args.expert else experts
+    experts = {"--noise-prob": args.noise_prob, "--workers": args.workers}
+    persons = {
+        "--author": args.author or None,
+        "--controls": args.controls,
+        "--countdown": args.countdown,
+    }
+    unused = persons if args.expert else experts
     for option, value in unused.items():
         if value is not None:
             cure = "leave it or --expert out" if args.expert else "add --expert or leave it out"
@@ -249,6 +253,20 @@ def _check_folder(out_dir: Path) -> None:
     writable_folder(out_dir)
     if is_dataset(out_dir):
         raise CaptureError(f"{out_dir} is a LeRobot dataset; name a folder for captures with --out")
+
+
+def _record_human(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
+    from agent_core.recording.human import HumanPlan, record_human
+
+    plan = HumanPlan(
+        out_dir, args.game, args.author, args.seed, args.tasks or (), args.episodes, args.controls,
+        3.0 if args.countdown is None else args.countdown,
+    )  # fmt: skip
+    if args.agent is None:
+        return record_human(plan)
+    from agent_core.agent import Agent
+
+    return record_human(plan, Agent.load(args.agent, num_candidates=0))
 
 
 def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:

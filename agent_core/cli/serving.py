@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -86,9 +87,10 @@ def _add_play(commands: Any) -> None:
     player = add_command(
         commands,
         "play",
-        "attach a game with an environment to a running server",
+        "attach a game with an environment to a running server, or play it yourself",
         run_play,
-        "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime",
+        "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime\n"
+        "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys",
     )
     player.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
     player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
@@ -96,6 +98,11 @@ def _add_play(commands: Any) -> None:
     player.add_argument("--seed", type=seed, default=0, help="first world")
     player.add_argument(
         "--realtime", action="store_true", help="newest frame wins, at the game's own pace"
+    )
+    player.add_argument(
+        "--human",
+        action="store_true",
+        help="you play, in a window, without a server; iafm record does the same and records it",
     )
     _connection_options(player)
 
@@ -278,8 +285,10 @@ def run_play(args: argparse.Namespace) -> int:
 
     if args.task and args.task != load(args.game).free_task:
         load(args.game).select_tasks([args.task])
-    env, token = make(args.game), read_token(args.token_file)
     options = {"task": args.task} if args.task else {}
+    if args.human:
+        return _play_yourself(args, options)
+    env, token = make(args.game), read_token(args.token_file)
     starts = (Start(args.seed + n, options) for n in range(args.episodes))
     mode, pace_hz = ("realtime", env.game.step_hz) if args.realtime else ("lockstep", None)
     with ProgressBar("playing") as update:
@@ -288,6 +297,18 @@ def run_play(args: argparse.Namespace) -> int:
             on_episode=lambda _, report: update(report.episodes, args.episodes),
             on_state=connection_remarks(), on_error=lambda error: remark(f"{error.code}: {error}"),
         ).summary()  # fmt: skip
+    return answer(report, args.json, lambda: fields(report))
+
+
+def _play_yourself(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    from games.human.play import play_human
+    from games.human.unrecorded import Unrecorded
+    from games.registry import make
+
+    env, recorder = make(args.game), Unrecorded(args.episodes)
+    pace = play_human(env, recorder, ((seed, options) for seed in itertools.count(args.seed)))
+    env.close()
+    report = {"episodes": recorder.episodes, "successes": recorder.reached, "hz": pace.mean_rate}
     return answer(report, args.json, lambda: fields(report))
 
 

@@ -123,7 +123,7 @@ def build_training_data(
     specs = tuple({e.spec.id: e.spec for split in splits.values() for e in split}.values())
     thoughts = {t for e in splits["train"] for t in e.thoughts} if config.data.thoughts else set()
     thoughts |= {caption for e in splits["train"] for caption in e.captions}
-    instructions = {e.header.instruction for e in splits["train"]}
+    instructions = {text for e in splits["train"] for text in e.instructions}
     vocabulary, specs = _vocabulary(config, specs, instructions | thoughts)
     _warn_of_cuts(config, vocabulary, instructions, thoughts)
     device = pick_device(config.train.device)

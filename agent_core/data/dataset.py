@@ -67,14 +67,14 @@ class WindowDataset:
     executed: Tensor
     """(M, A) ids of what the game did."""
     episode_start: Tensor
-    """(M,) index of the first step of the episode, or of the part of it behind the last dropped step: no window
-    reaches over a gap."""
+    """(M,) index of the first step of the episode, or of the part of it behind the last dropped step or under the
+    same instruction: no window reaches over a gap or into another instruction."""
     episode_index: Tensor
-    """(M,)."""
+    """(M,) row of `texts`: an episode's, or one of several where its instruction changes."""
     thought: Tensor
     """(M,) row of `thoughts`."""
     texts: Tensor
-    """(E, W) instruction ids."""
+    """(E, W) instruction ids; as many rows of an episode as it has instructions one after another."""
     thoughts: Tensor
     """(U, K) ids; row 0 is empty."""
     cumulative_weights: dict[str, Tensor]

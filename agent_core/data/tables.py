@@ -40,6 +40,8 @@ class EpisodeLike(Protocol):
     def thoughts(self) -> list[str]: ...
     @property
     def captions(self) -> list[str]: ...
+    @property
+    def instructions(self) -> list[str]: ...
     def __len__(self) -> int: ...
 
 
@@ -69,7 +71,8 @@ def build_dataset(
         for chunk in _action_chunks(*of_episode, model.action_chunk)
     ]
     width = max(2, *(len(ids) for ids in (*labels, *done)))  # 2: where nothing is ever done
-    texts = [vocabulary.text_ids(e.header.instruction, model.max_text_tokens) for e in episodes]
+    instructed = [given for e in episodes for given in _instructions(e)]
+    texts = [vocabulary.text_ids(text, model.max_text_tokens) for text, _ in instructed]
     no_text = vocabulary.text_ids("", model.max_text_tokens)
     text_width = max(map(len, (*texts, no_text)))
     thought_rows, thoughts = _thought_table(episodes, vocabulary, model, data)
@@ -82,7 +85,7 @@ def build_dataset(
         table(labels, width),
         table(done, width),
         torch.from_numpy(np.repeat(starts, lengths) + np.concatenate(begins)).to(device),
-        torch.from_numpy(np.repeat(np.arange(len(episodes)), lengths)).to(device),
+        torch.from_numpy(np.repeat(np.arange(len(texts)), [n for _, n in instructed])).to(device),
         torch.tensor(thought_rows, device=device),
         table(texts, text_width),
         table(thoughts, max(1, *map(len, thoughts)) if len(thoughts) > 1 else 1),
@@ -115,11 +118,25 @@ def _agent_did_well(episode: EpisodeLike) -> bool:
 
 
 def _stretch_begins(episode: EpisodeLike) -> NDArray[np.int64]:
-    """(T,) the first step of the unbroken stretch that each step is in: one begins behind every dropped step."""
+    """(T,) the first step of the unbroken stretch that each step is in.
+
+    One begins behind every dropped step, and with every new instruction, which empties the context in play too.
+    """
     begins = np.zeros(len(episode), np.int64)
-    for step in episode.dropped_before:
+    for step in (*episode.dropped_before, *_instruction_begins(episode)):
         begins[step] = step
     return np.maximum.accumulate(begins)
+
+
+def _instruction_begins(episode: EpisodeLike) -> list[int]:
+    """The steps from which on another instruction is in force."""
+    return [i for i, (a, b) in enumerate(pairwise(episode.instructions), 1) if a != b]
+
+
+def _instructions(episode: EpisodeLike) -> list[tuple[str, int]]:
+    """An episode's instructions one after another, each with the number of its steps."""
+    begins = [0, *_instruction_begins(episode), len(episode)]
+    return [(episode.instructions[a], b - a) for a, b in pairwise(begins) if a < b]
 
 
 def _padded(ids: list[list[int]], width: int) -> Tensor:

@@ -35,9 +35,9 @@ def match_of(episode: Episode) -> Match:
 
 def _steps(episode: Episode) -> Iterator[RecordedStep]:
     frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
-    rows = zip(frames, episode.executed, episode.rewards, strict=True)
-    for frame, executed, reward in rows:
-        yield RecordedStep(frame, executed, episode.header.instruction, reward)
+    rows = zip(frames, episode.executed, episode.instructions, episode.rewards, strict=True)
+    for row in rows:
+        yield RecordedStep(*row)
 
 
 class EpisodeSteps(Sequence[RecordedStep]):
@@ -66,7 +66,7 @@ class EpisodeSteps(Sequence[RecordedStep]):
             self._begin = index - index % self.CHUNK
             self._frames = self._episode.frames(self._begin, self._begin + self.CHUNK)
         executed, reward = self._episode.executed[index], self._episode.rewards[index]
-        frame, instruction = self._frames[index - self._begin], self._episode.header.instruction
+        frame, instruction = self._frames[index - self._begin], self._episode.instructions[index]
         return RecordedStep(frame, executed, instruction, reward)
 
 

@@ -44,6 +44,8 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         self.player: Player
         self.goal = Goal(FREE, "")
         self.verdict = Verdict(0.0)
+        self.picture_detail = 1
+        """Pixels of `native_frame` for each of a frame's, along either side; odd, so that one lies in the middle."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -117,9 +119,10 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         kind = b.BLOCKS.get(int(self.world.blocks[cell]))
         return ticks / kind.ticks if kind is not None and kind.ticks else 0.0
 
-    def render_frame(self, height: int, width: int) -> Frame:
-        """The same view rendered at another size, for people; uint8 (height, width, 3)."""
-        return draw_hud(self._look(height, width).frame.copy(), self.player, self.mining())
+    @property
+    def native_frame(self) -> Frame:
+        """The picture that the frame is a part of, for people; uint8, `picture_detail` times as high and wide."""
+        return draw_hud(self._wide.frame.copy(), self.player, self.mining())
 
     def close(self) -> None:
         """Nothing to close."""
@@ -224,9 +227,22 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
             self.player.inventory["dirt"] -= 1
             self.world.place(*cell, b.DIRT)
 
-    def _look(self, height: int = SPEC.frame.height, width: int = SPEC.frame.width) -> View:
-        pose = self.player.pose
-        return render(self.world, self.animals, pose, height, width, self.clock, self.daylight)
+    def _look(self) -> View:
+        """The view of a frame: of the rays of the finer picture the middle ones, which are those of its own size."""
+        detail, size = self.picture_detail, SPEC.frame
+        self._wide = view = render(
+            self.world, self.animals, self.player.pose, size.height * detail, size.width * detail,
+            self.clock, self.daylight,
+        )  # fmt: skip
+        if detail == 1:
+            return view
+        inner = slice(detail // 2, None, detail)
+        return View(
+            view.frame[inner, inner],
+            view.kind[inner, inner],
+            view.distance[inner, inner],
+            view.pose,
+        )
 
     def _observe(self) -> Observation:
         frame = draw_hud(self._view.frame.copy(), self.player, self.mining())

@@ -170,6 +170,12 @@ class Episode:
         """The caption (or label) active at each step, "" where there is none."""
         return self._active_text("caption")
 
+    @cached_property
+    def instructions(self) -> list[str]:
+        """The instruction in force at each step: the header's until another is given, and where one is taken back."""
+        given = self._active_text("instruction")
+        return [text or self.header.instruction for text in given]
+
     def _active_text(self, style: Style) -> list[str]:
         spans = [span for span in self.texts if span.style == style]
         changes = {span.i1: "" for span in spans if span.i1 is not None}

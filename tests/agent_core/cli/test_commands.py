@@ -14,6 +14,7 @@ import torch
 from agent_core.__main__ import main, parser
 from agent_core.cli.arguments import subparsers
 from agent_core.cli.demo import DemoGoals, goal_of
+from agent_core.recording.human import HumanPlan
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from games.voxel import VoxelEnv
 from recorder import open_episodes
@@ -85,7 +86,8 @@ def test_completion_knows_commands_options_and_choices(
         ),
         (["record", "minecraft", "--expert"], "minecraft has no scripted expert"),
         (["record", "voxel", "--expert", "--tasks", "dig_dwn"], "did you mean 'dig_down'"),
-        (["record", "--agent", "x"], "--agent is the scripted expert's option; add --expert"),
+        (["record", "--expert", "--controls", "x"], "--controls is a person's option"),
+        (["record", "--expert", "--countdown", "1"], "--countdown is a person's option"),
         (["record", "--workers", "2"], "--workers is the scripted expert's option"),
         (["record", "--noise-prob", "0"], "--noise-prob is the scripted expert's option"),
         (["record", "--expert", "--author", "me"], "--author is a person's option"),
@@ -107,7 +109,7 @@ def test_completion_knows_commands_options_and_choices(
         (["train", "--run", "/dev/null"], "/dev/null cannot be a run's folder (File exists)"),
         (["train", "--baseline", "--run", "/dev/null/x", "--set", "train.steps=1"], "Not a dir"),
         (["train", "agent_core"], "cannot read agent_core: Is a directory"),
-        (["record", "minecraft"], "minecraft has no window for people"),
+        (["record", "minecraft"], "minecraft' has no built-in environment"),
         (["evaluate", "minecraft"], "minecraft has no tasks"),
         (["evaluate", "--conditions", "agnt"], "did you mean 'agent'"),
         (["evaluate", "--data", "/nowhere"], "no episodes in /nowhere"),
@@ -235,11 +237,20 @@ def test_a_refused_run_leaves_the_settings_of_another(
     assert (tmp_path / "config.toml").read_text() == "another's"
 
 
+@pytest.mark.parametrize("records", [True, False])
 def test_a_person_without_a_display_gets_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    records: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "offscreen")
-    assert main(["record", "--out", str(tmp_path / "mine")]) == 2
+    command = (
+        ["record", "--out", str(tmp_path / "mine")]
+        if records
+        else ["play", "frozen-lake", "--human"]
+    )
+    assert main(command) == 2
     error = capsys.readouterr().err
     assert "no display" in error
     assert error.count("\n") == 1
@@ -249,20 +260,24 @@ def test_a_person_without_a_display_gets_one_line(
 def test_a_person_has_tasks_episodes_and_a_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls: list[dict[str, object]] = []
+    plans: list[HumanPlan] = []
 
-    def record_human(out: Path, **options: object) -> dict[str, object]:
-        calls.append(options)
+    def record_human(plan: HumanPlan, policy: object = None) -> dict[str, object]:
+        plans.append(plan)
         return {"episodes": 0, "left_out": 2}
 
     monkeypatch.setattr("agent_core.recording.human.record_human", record_human)
     assert main(["record", "--out", str(tmp_path)]) == 0
-    options = "--tasks dig_down hunt_cow --episodes 3 --seed 5 --author me --json"
-    assert main(["record", "--out", str(tmp_path), *options.split()]) == 0
+    options = (
+        "frozen-lake --tasks dig_down hunt_cow --episodes 3 --seed 5 --author me --json "
+        "--controls mine.toml --countdown 0"
+    )
+    assert main(["record", *options.split(), "--out", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["left_out"] == 2
-    assert calls == [
-        {"author": "", "seed": None, "tasks": (), "episodes": None},
-        {"author": "me", "seed": 5, "tasks": ["dig_down", "hunt_cow"], "episodes": 3},
+    tasks = ["dig_down", "hunt_cow"]
+    assert plans == [
+        HumanPlan(tmp_path),
+        HumanPlan(tmp_path, "frozen-lake", "me", 5, tasks, 3, Path("mine.toml"), 0.0),
     ]
 
 

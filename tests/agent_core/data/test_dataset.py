@@ -37,6 +37,7 @@ class Tape:
         self.executed = [action(attack=1) if i == 4 else a for i, a in enumerate(self.actions)]
         self.thoughts = ["walk" if i == 2 else "" for i in range(steps)]
         self.captions = ["a wall" if i == 3 else "" for i in range(steps)]
+        self.instructions = [text] * steps
         self.by, self.observed = ["expert"] * steps, [True] * steps
         self.dropped_before: dict[int, int] = {}
         self.header = SimpleNamespace(instruction=text, task=task)

@@ -35,6 +35,7 @@ class FakeEpisode:
         self.actions = [{**SPEC.null_action(), "attack": int(k)} for k in random.integers(0, 2, 8)]
         self.executed = self.actions
         self.thoughts = self.captions = [""] * 8
+        self.instructions = ["hit"] * 8
         self.by, self.observed = ["expert"] * 8, [True] * 8
         self.dropped_before: dict[int, int] = {}
         self.header = SimpleNamespace(instruction="hit", task="hit", seed=seed, success=True)

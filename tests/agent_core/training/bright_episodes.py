@@ -38,6 +38,7 @@ class FakeEpisode:
         self.executed = self.actions
         self.thoughts = ["it is bright" if b else "it is dark" for b in bright]
         self.captions = [""] * steps
+        self.instructions = ["hit what is bright"] * steps
         self.by, self.observed = ["expert"] * steps, [True] * steps
         self.dropped_before: dict[int, int] = {}
         self.header = SimpleNamespace(

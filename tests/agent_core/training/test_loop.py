@@ -42,6 +42,7 @@ class FakeEpisode:
         self.actions = [{**SPEC.null_action(), **({"jump": 1} if random else does)}] * 8
         self.executed = self.actions
         self.thoughts = self.captions = [""] * 8
+        self.instructions = [words] * 8
         self.by, self.observed = ["expert"] * 8, [True] * 8
         self.dropped_before: dict[int, int] = {}
         self.header = SimpleNamespace(instruction=words, task="hit", seed=seed, success=True)

@@ -31,6 +31,7 @@ class FakeEpisode:
         self.spec = spec
         self.actions = self.executed = [SPEC.null_action()] * 4
         self.thoughts = self.captions = [""] * 4
+        self.instructions = [instruction] * 4
         self.by, self.observed = ["expert"] * 4, [True] * 4
         self.dropped_before: dict[int, int] = {}
         self.header = SimpleNamespace(instruction=instruction, task="wood")

@@ -7,8 +7,8 @@ import numpy as np
 import pygame
 import pytest
 
-from games.voxel import fonts
-from games.voxel.fonts import FallbackFont
+from games.human import fonts
+from games.human.fonts import FallbackFont
 
 mpl = pytest.importorskip("matplotlib", reason="its wheel holds the font")
 DEJAVU = str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")

@@ -3,8 +3,8 @@
 import pygame
 import pytest
 
-from games.voxel import text_box
-from games.voxel.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
+from games.human import text_box
+from games.human.text_box import LENGTH_MAX, REPEAT_FRAMES, Outcome, TextBox
 
 Event = pygame.event.Event
 

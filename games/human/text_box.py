@@ -16,6 +16,8 @@ CONTROLS = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of controls, lone surrogates and line ends."""
 REPEAT_FRAMES = 8
 """Frames that backspace is held before it repeats, one character a frame."""
+BACK_SECONDS_MAX = 60
+"""How far a line can be dated back."""
 
 
 class Outcome(Enum):
@@ -27,7 +29,7 @@ class Outcome(Enum):
 
 
 class TextBox:
-    """A line that is being typed: Enter accepts it, Esc drops it.
+    """A line that is being typed: Enter accepts it, Esc drops it, the arrows up and down say since when it holds.
 
     The key that opens the box, `opened_by`, types nothing until it is let go, however long it is held.
     """
@@ -37,6 +39,10 @@ class TextBox:
         self.composition = ""
         """What an input method has not settled yet."""
         self.opened_ns = time.monotonic_ns()
+        self.back_seconds = 0
+        """How long before the box was opened the line begins to hold."""
+        self.problem = ""
+        """Why the line was not accepted."""
         self._opened_by: int | None = opened_by
         self._backspace_frames: int | None = None
 
@@ -75,12 +81,16 @@ class TextBox:
 
     def _press(self, event: Any) -> Outcome:
         self._opened_by = None  # only the last key that went down repeats
+        self.problem = ""
         if event.key == pygame.K_BACKSPACE:
             self.text, self._backspace_frames = self.text[:-1], 0
         elif event.key == pygame.K_v and getattr(event, "mod", 0) & (
             pygame.KMOD_CTRL | pygame.KMOD_META
         ):
             self.insert(clipboard_text())
+        elif event.key in (pygame.K_UP, pygame.K_DOWN):
+            later = self.back_seconds + (1 if event.key == pygame.K_UP else -1)
+            self.back_seconds = min(max(0, later), BACK_SECONDS_MAX)
         elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
             return Outcome.ACCEPTED if self.text.strip() else Outcome.DROPPED
         elif event.key == pygame.K_ESCAPE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pygame
@@ -15,8 +15,12 @@ UNSEEN = ("dummy", "offscreen")
 """SDL's drivers without a screen, which it falls back to by itself."""
 
 
-def open_window(size: tuple[int, int], title: str, *, headless: bool = False) -> pygame.Surface:
-    """Open a window of this size in pixels; `headless` opens one that nobody sees, for tests.
+def open_window(
+    size: Callable[[], tuple[int, int]], title: str, *, headless: bool = False
+) -> pygame.Surface:
+    """Open a window, whose size in pixels is asked for once the display is there.
+
+    `headless` opens one that nobody sees, for tests.
 
     Raises `UnplayableError` where there is no display.
     """
@@ -25,7 +29,7 @@ def open_window(size: tuple[int, int], title: str, *, headless: bool = False) ->
             pygame.display.init()
         if pygame.display.get_driver() in UNSEEN and not headless:
             raise pygame.error(f"SDL would draw on its {pygame.display.get_driver()!r} driver")
-        screen = pygame.display.set_mode(size, pygame.RESIZABLE)
+        screen = pygame.display.set_mode(size(), pygame.RESIZABLE)
     except pygame.error as error:
         pygame.display.quit()
         raise UnplayableError(
@@ -41,6 +45,12 @@ def _possible() -> str | None:
     environment = ("XDG_RUNTIME_DIR", "SDL_VIDEODRIVER")
     is_plain = sys.platform == "linux" and not any(map(os.environ.get, environment))
     return "x11,kmsdrm" if is_plain else None
+
+
+def desktop_size() -> tuple[int, int]:
+    """Width and height of the desktop in pixels, once a display is open."""
+    sizes = pygame.display.get_desktop_sizes()
+    return (int(sizes[0][0]), int(sizes[0][1])) if sizes else (1280, 800)
 
 
 @contextmanager

@@ -6,8 +6,11 @@ large as the directory says. Large arrays are read as a stream, a step at a time
 
 from __future__ import annotations
 
+import ast
 import io
 import math
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +20,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from recorder.format.manifest import CaptureError
@@ -29,6 +31,8 @@ MAX_HEADER = 4096
 MAX_RATIO = 100
 """How many times its size in the file an array may unpack to, beyond `FREE_BYTES`."""
 FREE_BYTES = 256 << 20
+_MAGIC = b"\x93NUMPY"
+_DTYPE = re.compile(r"[<>|=]?[a-zA-Z]\d{0,6}")
 _END = b"PK\x05\x06"
 _END_BYTES = 22
 
@@ -45,8 +49,8 @@ class ArrayHeader:
 class Archive:
     """The arrays of an open `.npz`, by name."""
 
-    def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
-        self._path, self._file = path, file
+    def __init__(self, file: zipfile.ZipFile) -> None:
+        self._file = file
         names = [info.filename for info in file.infolist()]
         if len(set(names)) != len(names):
             raise CaptureError("an array is in it twice")
@@ -54,10 +58,6 @@ class Archive:
 
     def __contains__(self, name: str) -> bool:
         return name in self._infos
-
-    def crc(self, name: str) -> int:
-        """The checksum of an array, as the directory has it."""
-        return self._infos[name].CRC
 
     def header(self, name: str, kinds: str, *, max_item: int = 8) -> ArrayHeader:
         """The header of an array whose type is one of `kinds` (numpy's letters) of at most `max_item` bytes.
@@ -67,6 +67,8 @@ class Archive:
         if name not in self:
             raise CaptureError(f"it has no array {name!r}")
         info = self._infos[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CaptureError(f"{name} is compressed in another way than numpy does")
         if info.file_size > max(FREE_BYTES, MAX_RATIO * info.compress_size):
             raise CaptureError(
                 f"{name} would unpack from {info.compress_size:,} bytes to {info.file_size:,}"
@@ -108,9 +110,19 @@ def archive(path: Path) -> Iterator[Archive]:
         with path.open("rb") as file:
             _check_directory(file)
             with zipfile.ZipFile(file) as opened:
-                yield Archive(path, opened)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise CaptureError(f"it is damaged: {error or 'it ends too early'}") from None
+                yield Archive(opened)
+    except CaptureError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        lines = str(error).splitlines() or ["it ends too early"]
+        raise CaptureError(f"it is damaged: {lines[0]:.120}") from None
     except OSError as error:
         raise CaptureError(f"it cannot be read: {error.strerror or error}") from None
 
@@ -130,19 +142,30 @@ def _check_directory(file: IO[bytes]) -> None:
 
 
 def _parsed(name: str, begin: bytes) -> ArrayHeader:
-    """The header at the begin of an array; reads no more than was given."""
-    content = io.BytesIO(begin)
+    """The header at the begin of an array, of version 1 or 2, as `numpy.lib.format` describes it.
+
+    numpy's own reader also takes what Python 2 wrote, and raises whatever its tokenizer does.
+    """
+    sizes = {b"\x01\x00": 2, b"\x02\x00": 4}
+    if begin[:6] != _MAGIC or begin[6:8] not in sizes:
+        raise CaptureError(f"{name} is no array that numpy wrote")
+    text = 8 + sizes[begin[6:8]]
+    end = text + int.from_bytes(begin[8:text], "little")
     try:
-        version = npy.read_magic(content)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, is_fortran, dtype = read(content, max_header_size=MAX_HEADER)
+        if end > len(begin):
+            raise ValueError("the header is longer than it may be")
+        fields = ast.literal_eval(begin[text:end].decode("latin-1").strip())
+        dtype, is_fortran, shape = (fields[key] for key in ("descr", "fortran_order", "shape"))
+        if not _DTYPE.fullmatch(dtype) or not all(type(side) is int for side in shape):
+            raise ValueError("another type or shape than of a plain array")
+        header = ArrayHeader(np.dtype(dtype), tuple(shape), end)
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise CaptureError(f"{name} is no array that numpy wrote") from None
-    if is_fortran and len(shape) > 1:
+    if is_fortran and len(header.shape) > 1:
         raise CaptureError(f"{name} is stored by columns; store it by rows")
-    if any(side < 0 for side in shape):
-        raise CaptureError(f"{name} has the shape {shape}")
-    return ArrayHeader(dtype, shape, content.tell())
+    if any(side < 0 for side in header.shape):
+        raise CaptureError(f"{name} has the shape {header.shape}")
+    return header
 
 
 def _exactly(member: IO[bytes], size: int, name: str) -> bytes:

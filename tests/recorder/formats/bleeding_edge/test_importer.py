@@ -221,6 +221,10 @@ def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "no array that numpy wrote"),
         (b"\x93NUMPY\x01\x00\xff\x0f" + b"[" * 4095, "no array that numpy wrote"),
         (pickle.dumps(Fires()), "no array that numpy wrote"),
+        (
+            b"\x93NUMPY\x01\x00\x20\x00{'descr': '|u1',0escr': '|u1',0es\n",
+            "no array that numpy wrote",
+        ),
         (b"", "no array that numpy wrote"),
     ],
 )
@@ -241,6 +245,13 @@ def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
     (skipped,) = imported(tmp_path).skipped
     assert "images would unpack from" in skipped.why
     assert "to 972,000,128" in skipped.why
+
+
+def test_other_compressions_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("images.npy", header((1, 180, 300, 3)))
+    (skipped,) = imported(tmp_path).skipped
+    assert "images is compressed in another way" in skipped.why
 
 
 def test_a_directory_of_many_members_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ def test_every_polar_pair_goes_to_the_nearest_buckets_and_stays() -> None:
         for level in range(1, 5):
             position = (number * 360 / 256, level / 4)
             cell = from_polar(STICK, position)
-            there = to_polar(STICK, cell)
+            lattice = to_polar(STICK, cell)
             assert cell != REST
-            assert to_polar(STICK, from_polar(STICK, there)) == there
-            assert abs((there[0] - position[0] + 180) % 360 - 180) <= 45
-            exact += there == position
+            assert to_polar(STICK, from_polar(STICK, lattice)) == lattice
+            assert abs((lattice[0] - position[0] + 180) % 360 - 180) <= 45
+            exact += lattice == position
     assert exact == 108
 
 

@@ -11,6 +11,7 @@ import io
 import math
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -154,7 +155,8 @@ def _parsed(name: str, begin: bytes) -> ArrayHeader:
     try:
         if end > len(begin):
             raise ValueError("the header is longer than it may be")
-        fields = ast.literal_eval(begin[text:end].decode("latin-1").strip())
+        with warnings.catch_warnings(action="ignore"):  # of the compiler, about strange literals
+            fields = ast.literal_eval(begin[text:end].decode("latin-1").strip())
         dtype, is_fortran, shape = (fields[key] for key in ("descr", "fortran_order", "shape"))
         if not _DTYPE.fullmatch(dtype) or not all(type(side) is int for side in shape):
             raise ValueError("another type or shape than of a plain array")

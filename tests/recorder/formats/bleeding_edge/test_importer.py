@@ -225,6 +225,7 @@ def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
             b"\x93NUMPY\x01\x00\x20\x00{'descr': '|u1',0escr': '|u1',0es\n",
             "no array that numpy wrote",
         ),
+        (b"\x93NUMPY\x01\x00\x10\x00{'descr':1if 1:2}", "no array that numpy wrote"),
         (b"", "no array that numpy wrote"),
     ],
 )

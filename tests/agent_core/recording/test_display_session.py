@@ -21,7 +21,7 @@ from recorder.format.manifest import ACTIONS, EVENTS, TEXT, read_lines
 ROOT = Path(__file__).parents[3]
 PATIENCE = 3000
 """Looks at the capture before a session counts as stuck."""
-IDLE = [sys.executable, "-m", "tests.agent_core.recording.idle_policy"]
+IDLE = [sys.executable, str(Path(__file__).with_name("idle_policy.py"))]
 SHIPPED = [
     *(sys.executable, "-m", "agent_core", "record", "voxel", "--agent", str(DEFAULT_CHECKPOINT)),
     *("--author", "xdotool", "--countdown", "0", "--json", "--out"),
@@ -100,7 +100,12 @@ class Session:
 
 
 def start(command: list[str], out: Path, display: str) -> Session:
-    environment = {**os.environ, "DISPLAY": display, "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "DISPLAY": display,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     environment.pop("SDL_VIDEODRIVER", None)
     process = subprocess.Popen(
         [*command, str(out)], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
@@ -126,11 +131,12 @@ def test_a_person_at_a_display(
     if "babyai" in game:
         pytest.importorskip("minigrid")
     session = start(command, tmp_path / "out", display)
-    try:
-        play(session, key)
-        output, errors = session.process.communicate()
-    finally:
-        session.process.kill()
+    with session.process:  # which closes its pipes
+        try:
+            play(session, key)
+            output, errors = session.process.communicate()
+        finally:
+            session.process.kill()
     assert session.process.returncode == 0, errors
     report = json.loads(output.splitlines()[-1])
     print(f"{game}: {report['hz']} of {load(game).spec.step_hz:g} Hz over {report['steps']} steps")

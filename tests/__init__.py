@@ -1,0 +1,1 @@
+"""Tests, a package of its own so that no other installed `tests` stands in for it."""

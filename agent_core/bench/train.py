@@ -86,8 +86,7 @@ class TrainingSteps:
 
     @property
     def frames_per_s(self) -> float:
-        frames: int = self.windows.frame_mask.shape[1]
-        return self.size * frames * self.steps / self.elapsed_s
+        return int(self.windows.frame_mask.sum()) * self.steps / self.elapsed_s
 
     def report(self) -> dict[str, Any]:
         gflops = self.flops * self.steps / self.elapsed_s / 1e9
@@ -180,10 +179,11 @@ def _config(preset: str) -> RunConfig:
 
 
 def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
-    """Random windows without padding frames, and with text, actions and thoughts of random length."""
+    """Random windows, some cut to one frame as in training, and with text, actions and thoughts of random length."""
     model, count = config.model, config.data.window_frames
     shape = (size, count, model.frame_height, model.frame_width, 3)
-    every = torch.ones(size, count, dtype=torch.bool, device=device)
+    present = torch.ones(size, count, dtype=torch.bool, device=device)
+    present[: round(config.data.single_frame_prob * size), :-1] = False
 
     def ids(*shape: int) -> torch.Tensor:
         """Random ids; at least 2 of the last dimension, the others are padding."""
@@ -191,13 +191,15 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
         valid = torch.arange(shape[-1], device=device) < length
         return torch.randint(6, 270, shape, device=device) * valid
 
+    text = min(_TEXT_TOKENS, model.max_text_tokens)
+    action = min(_ACTION_TOKENS, model.max_action_tokens)
     thoughts = torch.zeros(size, 1, dtype=torch.long, device=device)  # none
     if config.data.thoughts:
-        thoughts = ids(size, _THOUGHT_TOKENS)
+        thoughts = ids(size, min(_THOUGHT_TOKENS, model.max_thought_tokens))
     return Batch(
-        torch.randint(0, 255, shape, dtype=torch.uint8, device=device), every, ids(size, _TEXT_TOKENS),
-        ids(size, count, _ACTION_TOKENS), every, thoughts, torch.zeros_like(every[:, 0]),
-        torch.zeros_like(every[:, 0], dtype=torch.long),
+        torch.randint(0, 255, shape, dtype=torch.uint8, device=device), present, ids(size, text),
+        ids(size, count, action), present, thoughts, torch.zeros_like(present[:, 0]),
+        torch.zeros_like(present[:, 0], dtype=torch.long),
     )  # fmt: skip
 
 

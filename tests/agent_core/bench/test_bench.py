@@ -105,8 +105,10 @@ def test_configurations_are_trained_in_turns(
     small = "[model]\nwidth = 16\nlayers = 1\nheads = 2\nframe_height = 24\nframe_width = 32\n"
     first, second = tmp_path / "first.toml", tmp_path / "second.toml"
     first.write_text(small + "[train]\nbatch = 2\n")
-    plain = "[data]\nthoughts = false\nwindow_frames = 1\n[loss]\nmae_clip_fraction = 0\n"
-    second.write_text(small + plain + "[train]\nbatch = 3\n")
+    plain = "[data]\nthoughts = false\nwindow_frames = 2\nsingle_frame_prob = 0.75\n"
+    no_patches = "[loss]\nmae_clip_fraction = 0\n"
+    few_tokens = "max_action_tokens = 3\nmax_text_tokens = 8\n"
+    second.write_text(small + few_tokens + plain + no_patches + "[train]\nbatch = 4\n")
     options = ["--seconds", "0.03", "--device", "cpu", "--json"]
     options += ["--threads", str(torch.get_num_threads())]
     configs = ["--config", str(first), "--config", str(second)]
@@ -114,8 +116,11 @@ def test_configurations_are_trained_in_turns(
     report = json.loads(capsys.readouterr().out)["configs"]
     assert {name: (of["batch"], of["window_frames"]) for name, of in report.items()} == {
         str(first): (2, 6),
-        str(second): (3, 1),
+        str(second): (4, 2),
     }
+    of_second = report[str(second)]
+    frames_a_window = of_second["frames_per_s"] / of_second["windows_per_s"]
+    assert frames_a_window == pytest.approx(1.25, rel=0.1)
     assert report[str(first)]["frames_per_s_ratio"] == 1
     rates = [of["frames_per_s"] for of in report.values()]
     ratio = report[str(second)]["frames_per_s_ratio"]

@@ -32,10 +32,14 @@ MAX_HEADER = 4096
 MAX_RATIO = 100
 """How many times its size in the file an array may unpack to, beyond `FREE_BYTES`."""
 FREE_BYTES = 256 << 20
+MAX_AXES = 4
+MAX_SIDE = 1 << 60
 _MAGIC = b"\x93NUMPY"
 _DTYPE = re.compile(r"[<>|=]?[a-zA-Z]\d{0,6}")
 _END = b"PK\x05\x06"
 _END_BYTES = 22
+_LOCATOR_64 = b"PK\x06\x07"
+_LOCATOR_64_BYTES = 20
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,9 @@ def _check_directory(file: IO[bytes]) -> None:
     length = int.from_bytes(tail[end + 12 : end + 16], "little")
     if length > MAX_DIRECTORY:
         raise CaptureError(f"its directory has {length:,} bytes, more than {MAX_DIRECTORY:,}")
+    file.seek(max(size - len(tail) + end - _LOCATOR_64_BYTES, 0))
+    if file.read(len(_LOCATOR_64)) == _LOCATOR_64:  # zipfile would take the length from there
+        raise CaptureError("its directory is of the zip64 form, which no such file needs")
     file.seek(0)
 
 
@@ -165,6 +172,8 @@ def _parsed(name: str, begin: bytes) -> ArrayHeader:
         raise CaptureError(f"{name} is no array that numpy wrote") from None
     if is_fortran and len(header.shape) > 1:
         raise CaptureError(f"{name} is stored by columns; store it by rows")
+    if len(header.shape) > MAX_AXES or any(abs(side) > MAX_SIDE for side in header.shape):
+        raise CaptureError(f"{name} has more than {MAX_AXES} axes, or one of over 2^60 values")
     if any(side < 0 for side in header.shape):
         raise CaptureError(f"{name} has the shape {header.shape}")
     return header

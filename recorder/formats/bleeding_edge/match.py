@@ -91,10 +91,11 @@ def _numbers(archive: Archive, name: str, steps: int, width: int) -> NDArray[Any
         raise CaptureError(
             f"{name} has the shape {header.shape}, not ({steps}, {width}) as for {steps} images"
         )
-    values = archive.read(name, header)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+        values = archive.read(name, header).astype(np.float32)
     if not (finite := np.isfinite(values).all(1)).all():
         raise CaptureError(f"{name} of step {int(np.argmin(finite))} is not finite")
-    return values.astype(np.float32)
+    return values
 
 
 def _pressed(buttons: NDArray[Any]) -> NDArray[np.bool_]:

@@ -35,7 +35,8 @@ def next_action_report(
     scored: list[Episode] = []
     for episode, other in zip(episodes, swapped or [""] * len(episodes), strict=True):
         null = episode.spec.null_action()
-        words = (episode.header.instruction, *((other, "") if swapped else ()))
+        words = [episode.instructions]
+        words += [[text] * len(episode) for text in ((other, "") if swapped else ())]
         try:
             runs = [predict_teacher_forced(episode, each, words) for each in policies.values()]
         except CaptureError as error:
@@ -73,22 +74,23 @@ def swapped_instructions(episodes: Sequence[Episode]) -> list[str] | None:
 
 
 def predict_teacher_forced(
-    episode: Episode, policy: Policy, instructions: Sequence[str]
+    episode: Episode, policy: Policy, instructions: Sequence[Sequence[str]]
 ) -> list[list[Action]]:
     """A policy's predicted action at every step, with the recorded actions as its past (teacher forcing).
 
-    One list for every instruction, all of them predicted side by side.
+    One list for each of `instructions`, which have one for every step; all of them are predicted side by side.
     """
     frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
     players = [policy.attach(episode.spec, seed=0) for _ in instructions]
     predicted: list[list[Action]] = [[] for _ in instructions]
     executed: Action | None = None
     try:
-        for frame, recorded in zip(frames, episode.executed, strict=True):
+        rows = zip(frames, episode.executed, zip(*instructions, strict=True), strict=True)
+        for frame, recorded, of_step in rows:
             decisions = policy.act(
                 [
                     PolicyRequest(player, frame, words, executed)
-                    for player, words in zip(players, instructions, strict=True)
+                    for player, words in zip(players, of_step, strict=True)
                 ]
             )
             for actions, decision in zip(predicted, decisions, strict=True):

@@ -43,6 +43,7 @@ class Gamepads:
         for pad in self._open.values():
             pad.quit()
         self._open.clear()
+        controller.quit()  # else SDL tells a later window nothing of gamepads
 
     def handle(self, event: Any, *, is_playing: bool) -> bool:
         """Take in an event of a gamepad; returns whether it was one."""

@@ -323,7 +323,13 @@ def test_recording_goes_on_where_it_stopped(
     for added in (2, 0):
         assert main(["episodes", "export", str(tmp_path), "--out", str(exported), "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
-        assert report == {"added": added, "skipped": [], "episodes": 2, "out": str(exported)}
+        assert report == {
+            "added": added,
+            "skipped": [],
+            "rounded": 0,
+            "episodes": 2,
+            "out": str(exported),
+        }
     assert main(["episodes", "validate", str(exported), "--json"]) == 0
     assert [row["problems"] for row in json.loads(capsys.readouterr().out)] == [[], []]
 

@@ -64,3 +64,15 @@ def test_one_instruction_has_no_other(tmp_path: Path) -> None:
     report = next_action_report(episodes, {"model": Listener(False)})
     assert (report["model"]["exact"], report["model"]["exact_swapped"]) == (1.0, None)
     assert next_action_warnings(report) == []
+
+
+def test_an_instruction_that_changes_counts_from_its_step(tmp_path: Path) -> None:
+    about = CaptureInfo(instruction="dig", task="move", seed=0)
+    with CaptureWriter.create(tmp_path, SPEC, about, disk_needed=0) as capture:
+        for step in range(6):
+            if step == 3:
+                capture.text(style="instruction", text="walk")
+            words = "dig" if step < 3 else "walk"
+            capture.step(np.zeros(SPEC.frame.shape, np.uint8), DOES[words])
+    report = next_action_report(open_episodes(tmp_path), {"model": Listener(True)})
+    assert report["model"]["exact"] == 1.0

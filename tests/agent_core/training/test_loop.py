@@ -215,7 +215,7 @@ def test_a_periodic_validation_that_is_cut_ends_the_run_in_order(
 def test_a_worse_run_keeps_the_best(train: Train, tmp_path: Path) -> None:
     """Resumed with a learning rate that ruins it."""
     first = train(config(20, lr=3e-3), tmp_path, SPLITS, frames_of(SPLITS))
-    again = train(config(22, lr=3.0, lr_end=1.0), tmp_path, SPLITS, frames_of(SPLITS))
+    again = train(config(22, lr=30.0, lr_end=1.0), tmp_path, SPLITS, frames_of(SPLITS))
     assert again.steps == 22
     assert again.best_step == first.best_step == 20
     assert metadata(tmp_path / "best")["steps"] == 20

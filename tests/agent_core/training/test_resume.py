@@ -184,7 +184,7 @@ def test_only_a_run_that_begins_leaves_its_settings(
 def test_a_foreign_or_damaged_state_is_refused(tmp_path: Path) -> None:
     train_on(config(1), tmp_path, SPLITS, FRAMES)
     other = FakeEpisode(3)
-    other.header.instruction = "strike the light"
+    other.instructions = ["strike the light"] * 8
     with pytest.raises(TrainError, match="another model or data set"):
         train_on(config(2), tmp_path, {**SPLITS, "train": [*SPLITS["train"][:3], other]}, FRAMES)
     weights = tmp_path / "state" / "state.safetensors"

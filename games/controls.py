@@ -115,15 +115,17 @@ class Camera(_Control):
 
     @cached_property
     def pitch_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.pitch_token.format(degrees(b)) for b in self.pitch_bins)
+        return self.tokens[: len(self.pitch_bins)]
 
     @cached_property
     def yaw_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.yaw_token.format(degrees(b)) for b in self.yaw_bins)
+        return self.tokens[len(self.pitch_bins) :]
 
-    @cached_property
+    @property
     def tokens(self) -> tuple[Token, ...]:
-        return self.pitch_tokens + self.yaw_tokens
+        """Made anew: a spec that is only checked keeps none of what may be thousands."""
+        forms = (self.pitch_token, self.pitch_bins), (self.yaw_token, self.yaw_bins)
+        return tuple(form.format(degrees(b)) for form, bins in forms for b in bins)
 
     def normalize(self, value: Value) -> tuple[float, float]:
         pitch, yaw = _pair(self.name, value)
@@ -186,15 +188,17 @@ class Stick(_Control):
 
     @cached_property
     def rotation_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.rotation_token.format(i + 1) for i in range(self.rotation_bins))
+        return self.tokens[: self.rotation_bins]
 
     @cached_property
     def magnitude_tokens(self) -> tuple[Token, ...]:
-        return tuple(self.magnitude_token.format(i + 1) for i in range(self.magnitude_bins))
+        return self.tokens[self.rotation_bins :]
 
-    @cached_property
+    @property
     def tokens(self) -> tuple[Token, ...]:
-        return self.rotation_tokens + self.magnitude_tokens
+        numbers = range(1, self.rotation_bins + 1), range(1, self.magnitude_bins + 1)
+        forms = zip((self.rotation_token, self.magnitude_token), numbers, strict=True)
+        return tuple(form.format(n) for form, bins in forms for n in bins)
 
     def _bins(self, value: Value) -> tuple[int, int]:
         angle, magnitude = _pair(self.name, value)

@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
+import numpy as np
+
 from bridges.protocol.frames import EncodedFrame
 from bridges.serving.process import gather_free_iterators, start_worker, trim
 from bridges.serving.queued_observation import Pixels, QueuedObservation, decode
@@ -71,6 +74,7 @@ class Decoder:
         self._lanes = [
             _Lane(DecodeTurns(large=large), start_worker("decoder")) for large in (False, True)
         ]
+        self._lanes[0].worker.submit(_load_codecs)
 
     def notify(self) -> None:
         """A picture came, or one that others wait behind is gone."""
@@ -136,6 +140,13 @@ class _Lane:
     def __init__(self, turns: DecodeTurns, worker: ThreadPoolExecutor) -> None:
         self.turns, self.worker = turns, worker
         self.is_busy = False
+
+
+def _load_codecs() -> None:
+    """Read the libraries' code into memory, which no game's first picture then waits for."""
+    for kind in (".png", ".jpg"):
+        _, data = cv2.imencode(kind, np.zeros((16, 16, 3), np.uint8))
+        cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
 def _decode(encoded: EncodedFrame) -> Pixels | Exception:

@@ -58,10 +58,9 @@ class ModelConfig(_Section):
     global_token: bool = False
     """A further visual token for the whole frame (paper: CLIP's class token; compact: also added to action tokens). In
     a compact model whose grid has one cell, that cell is the global token."""
-    text_conditioning: Literal["none", "add", "film"] = "none"
-    """How the instruction conditions the convolutional stem, before its last spatial mixing (compact). add: it shifts
-    channels; film: it scales and shifts them; none: words meet pixels only in the decoder. What the stem finds reaches
-    actions sooner with a `global_token`."""
+    text_conditioning: bool = True
+    """Whether the instruction shifts the channels of the convolutional stem before its last spatial mixing (compact).
+    Without, words meet pixels only in the decoder. What the stem finds reaches actions sooner with a `global_token`."""
     embedding_scale: float = Field(default=1.0, gt=0)
     """Token embeddings enter this many times larger than the output matrix they are tied to."""
     context_frames: int = Field(default=4, ge=1, le=1024)
@@ -100,7 +99,7 @@ class ModelConfig(_Section):
         side = self.patch if self.is_vit_opt else 8
         if height % side or width % side:
             raise ValueError(f"a {height}x{width} frame has no whole patches of {side} pixels")
-        if self.text_conditioning != "none":
+        if self.text_conditioning:
             self._check_text_conditioning()
         if self.is_vit_opt:
             if rows > self.patch_grid[0] or columns > self.patch_grid[1]:
@@ -119,14 +118,13 @@ class ModelConfig(_Section):
         return self
 
     def _check_text_conditioning(self) -> None:
-        name = f'text_conditioning "{self.text_conditioning}"'
         if self.is_vit_opt:
-            raise ValueError(f'{name} is for backbone "compact"; take "none"')
+            raise ValueError('text_conditioning is for backbone "compact"; take false')
         stage = self.conditioned_stage
         cells = (self.frame_height // 8, self.frame_width // 8)
         if stage == 2 and not self.stem_blocks[2] and cells == self.pooled_grid:
             raise ValueError(
-                f"{name} needs a spatial mixing behind stem_strides {self.stem_strides}: "
+                f"text_conditioning needs a spatial mixing behind stem_strides {self.stem_strides}: "
                 "reach 8 before the last stage, or give it stem_blocks, or take a coarser pooled_grid"
             )
 

@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pooled_grid": (14, 14),
         "global_token": True,
         "temporal_attention": True,
+        "text_conditioning": False,
         "context_frames": 9,
         "max_text_tokens": 32,
         "max_thought_tokens": 27,

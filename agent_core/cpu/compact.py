@@ -106,7 +106,7 @@ class CpuConvStem(_Kernel):
         self._flops_per_frame = _convolution_flops([*convolutions, tower.cells], self._size)
 
     def __call__(self, frames: Tensor, conditioning: Tensor | None = None) -> Tensor:
-        """(F, H, W, 3) uint8, and (F, C or 2 C) of the instructions -> (F, cells, D).
+        """(F, H, W, 3) uint8, and (F, C) of the instructions -> (F, cells, D).
 
         Raises `ValueError` for frames of another size.
         """
@@ -115,8 +115,8 @@ class CpuConvStem(_Kernel):
         frames = frames.contiguous()
         cells = torch.empty(len(frames), *self._out)
         height, width = self._size
-        scale, shift = self._scale_and_shift(conditioning)
-        text = Conditioning(self._conditioned_layer, _address(scale), _address(shift))
+        shift = None if conditioning is None else conditioning + self._conditioned_bias
+        text = Conditioning(self._conditioned_layer, _address(shift))
         call = ConvStem(
             layers=self._layers, norm=self._final_norm, layer_count=len(self._layers),
             conditioning=text, images=frames.data_ptr(), out=cells.data_ptr(),
@@ -126,17 +126,6 @@ class CpuConvStem(_Kernel):
         self._library.iafm_conv_stem(byref(call))
         self.flops += len(frames) * self._flops_per_frame
         return cells
-
-    def _scale_and_shift(self, conditioning: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Of the conditioned convolution's products without bias, each (F, C); None: 1, or no conditioning at all."""
-        bias = self._conditioned_bias
-        if conditioning is None:
-            return None, None
-        if conditioning.shape[1] == len(bias):
-            return None, conditioning + bias
-        scale, shift = conditioning.chunk(2, 1)
-        scale = (scale + 1).contiguous()
-        return scale, torch.addcmul(shift, scale, bias).contiguous()
 
     def _convolution(self, layer: nn.Conv2d, *, relu: bool) -> Convolution:
         assert layer.bias is not None
@@ -337,12 +326,11 @@ def max_error_vs_torch(isa: Isa | None = None) -> float:
     columns[:, :, 0] = 0
     cache = torch.randn(2, 2, 2, 2, 40, 32, generator=random)
     slots = torch.stack([torch.randperm(40, generator=random)[:5] for _ in range(2)])
-    conditioning = torch.randn(3, 64, generator=random)
+    conditioning = torch.randn(3, 32, generator=random)
 
     def outputs() -> list[Tensor]:
         new_tokens = decoder.forward_cached(x, columns, cache.clone(), slice(None), slots, last_n=3)
-        texts = (None, conditioning[:, :32], conditioning)  # none, add, film
-        return [new_tokens, *(tower.encode_frame(frames, text) for text in texts)]
+        return [new_tokens, *(tower.encode_frame(frames, text) for text in (None, conditioning))]
 
     expected = outputs()
     install_stem(tower, config, isa), install_decoder(decoder, isa)

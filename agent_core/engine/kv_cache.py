@@ -50,7 +50,7 @@ class KVCache:
         self.global_token = self._zeros(0, config.width)
         self.conditioning: Tensor | None = None
         if model.text_conditioning is not None:
-            self.conditioning = self._zeros(0, model.text_conditioning.size)
+            self.conditioning = self._zeros(0, model.text_conditioning.channels)
         patches = config.patch_grid[0] * config.patch_grid[1] + 1
         temporal = config.is_vit_opt and config.temporal_attention
         self._temporal_kv = self._zeros(

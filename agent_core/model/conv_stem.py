@@ -78,7 +78,7 @@ class VisionTower(nn.Module):
     ) -> VisionOutput:
         """Encode pixels (F, 3, H, W) in about [-1, 1]; `patch_mask` (F', P) bool masks patches of the first F' frames.
 
-        `conditioning` (F, C or 2 C) is each frame's, of `TextConditioning`; None where text conditions nothing.
+        `conditioning` (F, C) is each frame's, of `TextConditioning`; None where text conditions nothing.
         On a CPU, frames that are padding in `frame_mask` (B, N) bool, F = B * N, are not computed and get the tokens of
         another frame. A GPU and compiled code want constant shapes and compute all of them.
         """

@@ -72,10 +72,9 @@ class IAFM(nn.Module):
             self.output_bias = nn.Parameter(torch.zeros(rows))
             nn.init.normal_(self.token.weight, std=_EMBEDDING_STD / config.embedding_scale)
         self.text_conditioning: TextConditioning | None = None
-        if config.text_conditioning != "none":
+        if config.text_conditioning:
             channels = config.stem_widths[config.conditioned_stage]
-            scales = config.text_conditioning == "film"
-            self.text_conditioning = TextConditioning(width, channels, scales=scales)
+            self.text_conditioning = TextConditioning(width, channels)
         self.token_scale = config.embedding_scale
         self.conditions_on_global = config.global_token and not config.is_vit_opt
         """Whether action tokens are conditioned on the global token of their frame."""
@@ -122,13 +121,13 @@ class IAFM(nn.Module):
         if self.text_conditioning is None:
             encoded = self.vision(pixels, patch_mask, batch.frame_mask)
             return encoded
-        conditioning = self.condition_on_text(batch.instruction_ids)  # (B, C or 2 C)
+        conditioning = self.condition_on_text(batch.instruction_ids)  # (B, C)
         by_frame = conditioning.repeat_interleave(batch.frame_mask.shape[1], 0)
         encoded = self.vision(pixels, patch_mask, batch.frame_mask, by_frame)
         return encoded
 
     def condition_on_text(self, ids: Tensor) -> Tensor:
-        """Instruction ids (B, W) -> conditioning of their frames (B, C or 2 C), in models that have it."""
+        """Instruction ids (B, W) -> conditioning of their frames (B, C), in models that have it."""
         assert self.text_conditioning is not None
         out: Tensor = self.text_conditioning(self.embed_text(ids), ids != 0)
         return out

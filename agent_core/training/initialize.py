@@ -54,7 +54,7 @@ def _init_from(model: IAFM, config: RunConfig, device: torch.device) -> None:
     folder = Path(config.train.init_from)
     checkpoint = load(folder, device)
     sizes = checkpoint.header.model
-    if sizes.text_conditioning == "none" and model.text_conditioning is not None:
+    if not sizes.text_conditioning and model.text_conditioning is not None:
         model.text_conditioning.disable()
         sizes = sizes.model_copy(update={"text_conditioning": config.model.text_conditioning})
     if sizes != config.model:

@@ -47,8 +47,6 @@ class Rules:
     """Frames beyond the context in a training window of long episodes."""
     single_frame_prob: float = 0.75
     """Share of windows of one frame, for short episodes in which instructions differ."""
-    text_conditioning: str = "add"
-    """Where instructions differ."""
     mixing_blocks: tuple[int, int, int] = (0, 1, 1)
     """Residual blocks of the stem where instructions differ: they mix words and cells."""
     text_room: float = 1.5
@@ -208,7 +206,7 @@ def _words(data: EpisodeStatistics, rules: Rules) -> list[Choice]:
     room = max(rules.min_text_tokens, 8 * math.ceil(rules.text_room * (longest + MARKERS) / 8))
     blocks = rules.mixing_blocks if differ else (0, 0, 0)
     return [
-        Choice("model.text_conditioning", rules.text_conditioning if differ else "none", why),
+        Choice("model.text_conditioning", differ, why),
         Choice(
             "model.stem_blocks",
             list(blocks),

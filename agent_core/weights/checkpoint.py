@@ -32,7 +32,7 @@ LEGACY_DEFAULTS = {
     "global_token": False,
     "embedding_scale": 1.0,
     "action_chunk": 1,
-    "text_conditioning": "none",
+    "text_conditioning": False,
     "stem_strides": (2, 2, 2),
 }
 """Settings of headers that were written before these settings existed."""

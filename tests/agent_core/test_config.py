@@ -34,7 +34,7 @@ def test_overrides_and_round_trip(tmp_path: Path) -> None:
         ("data.task_weights={dig_down=nan}", "data.task_weights.dig_down: "),
         (
             'model.text_conditioning="early"',
-            "model.text_conditioning: Input should be 'none', 'add'",
+            "model.text_conditioning: Input should be a valid boolean",
         ),
         ("model.action_chunk=4", "model.action_chunk=4 needs data.mask_actions_prob=1, got 0.75"),
     ],
@@ -69,9 +69,9 @@ def test_the_papers_sizes_must_fit_together(changes: dict[str, object], message:
 def test_text_conditions_only_what_is_mixed_later(
     settings: dict[str, object], message: str
 ) -> None:
-    ModelConfig.model_validate(settings)
+    ModelConfig.model_validate({**settings, "text_conditioning": False})
     with pytest.raises(ValueError, match=message):
-        ModelConfig.model_validate({"text_conditioning": "add", **settings})
+        ModelConfig.model_validate({**settings, "text_conditioning": True})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_text_conditions_only_what_is_mixed_later(
 def test_text_conditions_the_first_stage_at_an_eighth(
     settings: dict[str, object], stage: int
 ) -> None:
-    config = ModelConfig.model_validate({"text_conditioning": "film", **settings})
+    config = ModelConfig.model_validate(settings)
     assert config.conditioned_stage == stage
 
 

@@ -23,7 +23,7 @@ class Product(Structure):
         *_integers("row_stride", "runs", "run_length", "run_stride"),
         *_pointers("panels"),
         *_integers("line_stride", "panel_stride"),
-        *_pointers("scale", "bias", "residual", "out"),
+        *_pointers("bias", "residual", "out"),
         *_integers("out_stride", "rows", "outputs", "activation"),
     ]
 
@@ -80,7 +80,7 @@ class Convolution(Structure):
 
 
 class Conditioning(Structure):
-    _fields_ = [*_integers("layer"), *_pointers("scale", "shift")]
+    _fields_ = [*_integers("layer"), *_pointers("shift")]
 
 
 class ConvStem(Structure):

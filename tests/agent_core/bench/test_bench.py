@@ -128,7 +128,8 @@ def test_configurations_are_trained_in_turns(
 
 
 SMALL_PAPER = {
-    "backbone": "paper", "width": 32, "layers": 1, "heads": 2, "frame_height": 32, "frame_width": 32,
+    "backbone": "paper", "text_conditioning": False,
+    "width": 32, "layers": 1, "heads": 2, "frame_height": 32, "frame_width": 32,
     "pooled_grid": (2, 2), "temporal_attention": True, "context_frames": 9, "max_text_tokens": 32,
     "max_thought_tokens": 27, "max_action_tokens": 27, "mae_blocks": 1, "mae_heads": 2,
 }  # fmt: skip

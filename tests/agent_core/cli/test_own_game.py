@@ -37,7 +37,7 @@ def test_a_game_is_trained_with_settings_from_its_episodes(
     report, run = json.loads(printed.out), data.parents[1] / "runs" / "small"
     chosen = report["settings"]
     assert chosen["model.text_conditioning"] == {
-        "value": "add",
+        "value": True,
         "reason": "2 different instructions",
     }
     assert "model.frame_stride = 1: half of the episodes have no more than 6 steps" in printed.err

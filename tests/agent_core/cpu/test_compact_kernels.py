@@ -74,22 +74,21 @@ def test_linear_in_float32(isa: Isa, rows: int) -> None:
 
 @each_compact_isa
 @pytest.mark.parametrize("activation", [compact.IDENTITY, compact.RELU])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_product_of_rows_in_runs(isa: Isa, activation: int, scaled: bool) -> None:
+def test_product_of_rows_in_runs(isa: Isa, activation: int) -> None:
     """Rows overlap and consist of runs, as what a convolution's kernel covers."""
     loaded, rows, x = library("compact", isa), 5, f32(0, 3, 40)
     matrix, residual = PanelMatrix(loaded, 32, 3 * 9), f32(4, rows, 32)
-    out, scale = residual.copy(), f32(5, 32)
+    out = residual.copy()
     call = compact.Product(
         x=pointer(x), row_stride=6, runs=3, run_length=9, run_stride=40,
         panels=pointer(matrix.packed), line_stride=2 * LANES[isa], panel_stride=2 * LANES[isa] * 27,
-        scale=pointer(scale) if scaled else None, bias=pointer(matrix.bias), residual=pointer(out), out=pointer(out),
+        bias=pointer(matrix.bias), residual=pointer(out), out=pointer(out),
         out_stride=32, rows=rows, outputs=32, activation=activation,
     )  # fmt: skip
     loaded.iafm_product(byref(call))
     covered = np.stack([x[:, 6 * i : 6 * i + 9].reshape(-1) for i in range(rows)])
     expected = covered.astype(float) @ matrix.weight.T.astype(float)
-    expected = expected * (scale if scaled else 1) + matrix.bias + residual
+    expected += matrix.bias + residual
     if activation == compact.RELU:
         expected = reference.relu(expected)
     assert_close(out.astype(float), expected, FLOAT_ERROR)
@@ -148,14 +147,14 @@ def test_attention_with_bias(isa: Isa, queries: int, count: int) -> None:
     ("size", "kernel", "stride", "padding"),
     [((9, 14), (3, 3), (1, 2), 1), ((8, 8), (5, 3), (3, 1), 2), ((6, 10), (2, 4), (2, 3), 0)],
 )
-@pytest.mark.parametrize("text", ["none", "add", "film"])
+@pytest.mark.parametrize("has_text", [False, True])
 def test_convolutions(
     isa: Isa,
     size: tuple[int, int],
     kernel: tuple[int, int],
     stride: tuple[int, int],
     padding: int,
-    text: str,
+    has_text: bool,
 ) -> None:
     """Two layers with a ReLU between them, then a norm; three images on two threads, each with its own text."""
     loaded = library("compact", isa)
@@ -172,18 +171,13 @@ def test_convolutions(
     ]
     biases = doubles(*(matrix.bias for matrix in matrices))
     pixels = images.astype(np.float64) * (2 / 255) - 1
-    scale, shift = f32(7, 3, 32), f32(8, 3, 32)
+    shift = f32(8, 3, 32)
     hidden = reference.convolution(pixels, weights[0], np.zeros(32), stride, padding)
-    hidden *= scale[:, None, None] if text == "film" else 1
-    hidden = reference.relu(hidden + (biases[0] if text == "none" else shift[:, None, None]))
+    hidden = reference.relu(hidden + (shift[:, None, None] if has_text else biases[0]))
     plain = reference.convolution(hidden, weights[1], biases[1], (1, 1), 0)
     weight, bias = f32(5, 32), f32(6, 32)
     out = np.zeros(plain.shape, dtype=np.float32)
-    conditioning = compact.Conditioning(
-        layer=0,
-        scale=pointer(scale) if text == "film" else None,
-        shift=None if text == "none" else pointer(shift),
-    )
+    conditioning = compact.Conditioning(layer=0, shift=pointer(shift) if has_text else None)
     call = compact.ConvStem(
         conditioning=conditioning, layers=layers, norm=compact.Norm(pointer(weight), pointer(bias)), layer_count=2,
         images=pointer(images), out=pointer(out), batch=3, height=size[0], width=size[1], threads=2,

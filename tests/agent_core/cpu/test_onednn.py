@@ -48,7 +48,7 @@ def test_packed_convolutions_see_the_same_in_one_picture_and_in_many(global_toke
         if weight.ndim < 2 or not weight.any():  # those that begin at zero
             torch.nn.init.normal_(weight, 0.5, 0.2)
     frames = normalize_pixels(torch.randint(0, 255, (5, 72, 128, 3), dtype=torch.uint8))
-    text = torch.randn(5, 2 * 64)  # film of the second stage
+    text = torch.randn(5, 64)  # of the second stage
     expected = tower(frames).tokens, tower(frames, conditioning=text).tokens
     packed = copy.deepcopy(tower)
     prepack_convolutions(packed, frames[:1])

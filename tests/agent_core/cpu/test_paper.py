@@ -56,7 +56,8 @@ needs_kernels = pytest.mark.skipif(
 
 def config(**changes: object) -> ModelConfig:
     sizes = {
-        "backbone": "paper", "width": 2 * HEAD, "heads": 2, "layers": 3, "frame_height": 40, "frame_width": 40,
+        "backbone": "paper", "text_conditioning": False,
+        "width": 2 * HEAD, "heads": 2, "layers": 3, "frame_height": 40, "frame_width": 40,
         "patch": 8, "pooled_grid": (5, 5), "global_token": True, "context_frames": 4, "frame_stride": 1,
         "positions": 512, "max_thought_tokens": 8, "mae_blocks": 1, "temporal_attention": True,
     }  # fmt: skip

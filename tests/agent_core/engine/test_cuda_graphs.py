@@ -26,7 +26,7 @@ TEXTS = ["chop a tree", "hunt the pig"]
 VOCABULARY = build_vocabulary([SPEC], TEXTS, 320)
 SMALL = {"width": 32, "layers": 2, "heads": 4, "context_frames": 3, "frame_stride": 2}
 COMPACT = {**SMALL, "stem_widths": (8, 8, 16)}
-FILM = {**COMPACT, "text_conditioning": "film"}
+PLAIN = {**COMPACT, "text_conditioning": False}
 PAPER = {
     **SMALL, "preset": "paper", "frame_height": 32, "frame_width": 32, "pooled_grid": (2, 2), "max_text_tokens": 24,
     "text_vocab_size": 320, "padded_vocab_size": VOCABULARY.size, "positions": 256, "mae_blocks": 1, "mae_heads": 4,
@@ -83,7 +83,7 @@ def play(engine: Engine) -> list[float]:
     return [sample.probability for sample in samples]
 
 
-@pytest.mark.parametrize("sizes", [COMPACT, FILM, PAPER], ids=["compact", "film", "paper"])
+@pytest.mark.parametrize("sizes", [COMPACT, PLAIN, PAPER], ids=["compact", "plain", "paper"])
 def test_recorded_passes_play_as_plain_ones(sizes: dict[str, object]) -> None:
     eager = Engine(checkpoint(sizes), OPTIONS)
     graphed = Engine(checkpoint(sizes), OPTIONS, capture=fake_capture)
@@ -92,7 +92,7 @@ def test_recorded_passes_play_as_plain_ones(sizes: dict[str, object]) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("sizes", [COMPACT, FILM, PAPER], ids=["compact", "film", "paper"])
+@pytest.mark.parametrize("sizes", [COMPACT, PLAIN, PAPER], ids=["compact", "plain", "paper"])
 def test_cuda_graphs_play_as_plain_passes(sizes: dict[str, object]) -> None:
     on_gpu = checkpoint(sizes)
     on_gpu.model.cuda()

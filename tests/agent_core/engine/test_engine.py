@@ -101,6 +101,7 @@ def log_probability(checkpoint: Checkpoint, batch: Batch, t: int, tokens: Action
 
 PAPER = {
     "backbone": "paper",
+    "text_conditioning": False,
     "frame_height": 72,
     "frame_width": 128,
     "patch": 8,
@@ -115,16 +116,16 @@ PAPER = {
 TEMPORAL = {**PAPER, "temporal_attention": True}
 CUSTOM = {"width": 64, "heads": 2, "stem_widths": (32, 32, 32)}
 """Sizes that the project's own kernels support."""
-ADD, FILM = {"text_conditioning": "add"}, {"text_conditioning": "film", **CUSTOM}
-ONE_CELL = {"pooled_grid": (1, 1), "global_token": True, "stem_blocks": (0, 1, 1), **ADD}
+PLAIN = {"text_conditioning": False}
+ONE_CELL = {"pooled_grid": (1, 1), "global_token": True, "stem_blocks": (0, 1, 1)}
 CHUNK = {"action_chunk": 3, "max_action_tokens": CODEC.max_chunk_tokens(3)}
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
 @pytest.mark.parametrize(
     "changes",
-    [{}, CUSTOM, ADD, FILM, ONE_CELL, PAPER, TEMPORAL],
-    ids=["compact", "custom", "add", "film", "one cell", "ring", "temporal"],
+    [{}, CUSTOM, PLAIN, ONE_CELL, PAPER, TEMPORAL],
+    ids=["compact", "custom", "plain", "one cell", "ring", "temporal"],
 )
 def test_streaming_equals_the_whole_window(changes: dict[str, object], conditioned: bool) -> None:
     checkpoint = random_checkpoint(**changes)
@@ -245,7 +246,7 @@ def test_a_row_is_given_back_once() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     ("changes", "conditioned"),
-    [({}, False), ({}, True), (ADD, False), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
+    [({}, False), ({}, True), (PLAIN, False), (TEMPORAL, False), (TEMPORAL, True), (CHUNK, False)],
 )
 def test_batched_sessions_act_as_alone(
     changes: dict[str, object], stride: int, conditioned: bool
@@ -280,7 +281,7 @@ def test_the_draft_changes_nothing(changes: dict[str, object], temperature: floa
     assert first == play(without, without.open(CODEC, 5), frames)
 
 
-@pytest.mark.parametrize("changes", [{}, ADD, FILM], ids=["none", "add", "film"])
+@pytest.mark.parametrize("changes", [{}, PLAIN], ids=["compact", "plain"])
 def test_another_instruction_empties_the_memory_and_why_changes_nothing(
     changes: dict[str, object],
 ) -> None:

@@ -14,13 +14,19 @@ from agent_core.engine.sampling import Logits
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
 from games.voxel.spec import SPEC
-from tests.agent_core.engine.test_engine import CODEC, FILM, PAPER, random_checkpoint, random_frames
+from tests.agent_core.engine.test_engine import (
+    CODEC,
+    PAPER,
+    PLAIN,
+    random_checkpoint,
+    random_frames,
+)
 
 pytestmark = pytest.mark.processor
 HERE = detect()
 
 
-@pytest.mark.parametrize("sizes", [{}, FILM, PAPER], ids=["compact", "film", "paper"])
+@pytest.mark.parametrize("sizes", [{}, PLAIN, PAPER], ids=["compact", "plain", "paper"])
 @pytest.mark.parametrize(
     ("other_layers", "processor"),
     [
@@ -51,7 +57,7 @@ def test_whole_numbers_draw_from_nearly_the_same_chances(
         samples.append([engine.act([session], [frame], ["chop a tree"])[0] for frame in frames])
     pairs = list(zip(*samples, strict=True))[16:]
     for expected, int8 in pairs:
-        assert int8.entropy == pytest.approx(expected.entropy, abs=0.05)
+        assert int8.entropy == pytest.approx(expected.entropy, abs=0.1)
     assert any(int8.entropy != expected.entropy for expected, int8 in pairs)
 
 

@@ -92,12 +92,10 @@ def test_absent_frames_change_no_loss() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("normalization", "text_conditioning"), [("paper", "none"), ("mean", "film")]
-)
+@pytest.mark.parametrize(("normalization", "text_conditioning"), [("paper", False), ("mean", True)])
 @pytest.mark.parametrize("changes", [{"accumulate": 4}, {"activation_checkpointing": True}])
 def test_parts_and_recomputing_change_no_loss(
-    tmp_path: Path, normalization: str, changes: dict[str, object], text_conditioning: str
+    tmp_path: Path, normalization: str, changes: dict[str, object], text_conditioning: bool
 ) -> None:
     model = MODEL.model_copy(update={"text_conditioning": text_conditioning})
     runs: dict[str, dict[str, object]] = {"plain": {}, "changed": changes}
@@ -112,18 +110,20 @@ def test_parts_and_recomputing_change_no_loss(
 def test_text_conditioning_may_be_added_to_trained_weights_and_not_taken_away(
     tmp_path: Path,
 ) -> None:
-    film = MODEL.model_copy(update={"text_conditioning": "film"})
-    train_on(config(1), tmp_path / "none", SPLITS, FRAMES)
+    plain = MODEL.model_copy(update={"text_conditioning": False})
+    settings = config(1).model_copy(update={"model": plain})
+    train_on(settings, tmp_path / "none", SPLITS, FRAMES)
     before = tmp_path / "none" / "last"
-    settings = config(1, lr=1e-9, init_from=str(before)).model_copy(update={"model": film})
-    train_on(settings, tmp_path / "film", SPLITS, FRAMES)
-    after = load(tmp_path / "film" / "last")
+    settings = config(1, lr=1e-9, init_from=str(before))
+    train_on(settings, tmp_path / "conditioned", SPLITS, FRAMES)
+    after = load(tmp_path / "conditioned" / "last")
     assert after.model.text_conditioning is not None
     assert after.model.text_conditioning.proj.weight.abs().max() < 1e-6
     for name, weight in load(before).model.state_dict().items():
         torch.testing.assert_close(after.model.state_dict()[name], weight, atol=1e-3, rtol=1e-2)
     with pytest.raises(TrainError, match="has other sizes"):
-        train_on(config(1, init_from=str(after.path)), tmp_path / "back", SPLITS, FRAMES)
+        settings = config(1, init_from=str(after.path)).model_copy(update={"model": plain})
+        train_on(settings, tmp_path / "back", SPLITS, FRAMES)
 
 
 def test_validation_computes_no_more_at_once_than_training(tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def saved(folder: Path, config: ModelConfig) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("text_conditioning", ["none", "add", "film"])
-def test_it_comes_back_as_it_was(tmp_path: Path, text_conditioning: str) -> None:
+@pytest.mark.parametrize("text_conditioning", [False, True])
+def test_it_comes_back_as_it_was(tmp_path: Path, text_conditioning: bool) -> None:
     config = CONFIG.model_copy(update={"text_conditioning": text_conditioning})
     loaded = load(saved(tmp_path / "one", config))
     assert loaded.header.model == config
@@ -60,7 +60,8 @@ def test_it_comes_back_as_it_was(tmp_path: Path, text_conditioning: str) -> None
 
 
 def test_a_header_from_before_some_settings_means_what_it_did(tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"stem_strides": (2, 2, 2), "stem_blocks": (0, 0, 1)})
+    changes = {"stem_strides": (2, 2, 2), "stem_blocks": (0, 0, 1), "text_conditioning": False}
+    config = CONFIG.model_copy(update=changes)
     weights = IAFM(config, VOCABULARY.size).state_dict()
     save(tmp_path / "old", weights, make_header(config, (SPEC,), VOCABULARY, {}))
     header = tmp_path / "old" / HEADER

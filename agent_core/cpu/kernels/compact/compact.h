@@ -98,14 +98,14 @@ static inline void transpose(vec *r) {
 
 enum { IDENTITY, RELU };
 
-/* out = act(scale * X W^T + bias + residual), by the calling thread. A row of X is `runs` runs of `run_length` numbers,
+/* out = act(X W^T + bias + residual), by the calling thread. A row of X is `runs` runs of `run_length` numbers,
    `run_stride` apart: a plain row is one run; what a convolution kernel covers is one run for each of its lines. */
 typedef struct {
   const float *x;
   int64_t row_stride, runs, run_length, run_stride; /* in numbers */
   const float *panels; /* of PANEL outputs; from one line of a panel to the next, from one panel to the next: */
   int64_t line_stride, panel_stride;
-  const float *scale, *bias, *residual; /* (outputs) twice, (rows, outputs) laid out as `out`; NULL: none */
+  const float *bias, *residual; /* (outputs), (rows, outputs) laid out as `out`; NULL: none */
   float *out;                   /* (rows, outputs); may be residual */
   int64_t out_stride, rows, outputs, activation; /* outputs: a multiple of PANEL */
 } Product;
@@ -189,10 +189,10 @@ IAFM_EXPORT void iafm_decoder(const Decoder *d);
 
 /* ---- convolutions (conv_stem.c) ---- */
 
-/* What text does to the output of one layer, before its activation: scale * X W^T + shift. */
+/* What text does to the output of one layer, before its activation: X W^T + shift. */
 typedef struct {
   int64_t layer;
-  const float *scale, *shift; /* (batch, outputs); the layer's bias is in shift. scale NULL: 1; shift NULL: no text */
+  const float *shift; /* (batch, outputs), the layer's bias in it; NULL: no text */
 } Conditioning;
 
 typedef struct {

@@ -1,4 +1,4 @@
-/* Convolutions over an image, then a layer norm; each image by one thread. Text may scale and shift one layer's output.
+/* Convolutions over an image, then a layer norm; each image by one thread. Text may shift one layer's output.
 
    Feature maps are (height, width, channels) with a border of zeros around them (the padding), so that what a kernel
    covers is a few runs of numbers, and the next place is a stride further: a convolution is one matrix product for each
@@ -73,10 +73,7 @@ static void convolve(const ConvStem *s, int64_t i, int64_t n, const float *from,
   p.run_length = c->kernel[1] * in.channels;
   p.run_stride = line;
   p.activation = c->relu ? RELU : IDENTITY;
-  if (text->shift && i == text->layer) {
-    p.bias = text->shift + n * out.channels;
-    p.scale = text->scale ? text->scale + n * out.channels : NULL;
-  }
+  if (text->shift && i == text->layer) p.bias = text->shift + n * out.channels;
   IAFM_ASSERT(c->matrix.inputs == p.runs * p.run_length && out.height > 0 && out.width > 0);
   for (int64_t y = 0; y < out.height; y++, p.x += c->stride[0] * line, p.out += line_of(out)) iafm_product(&p);
 }

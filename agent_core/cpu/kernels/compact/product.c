@@ -16,10 +16,9 @@ void iafm_pack_panels(const float *weight, int64_t outputs, int64_t inputs, floa
 
 ALWAYS_INLINE void multiply_block(const Product *p, int64_t first, int64_t n, const int rows) {
   const float *x = p->x + first * p->row_stride, *line = p->panels + n / PANEL * p->panel_stride;
-  const float *first_bias = p->scale ? NULL : p->bias; /* else it is added behind the scale */
   vec acc[MAX_ROWS][2];
   for (int i = 0; i < rows; i++)
-    for (int j = 0; j < 2; j++) acc[i][j] = first_bias ? load(first_bias + n + j * LANES) : broadcast(0);
+    for (int j = 0; j < 2; j++) acc[i][j] = p->bias ? load(p->bias + n + j * LANES) : broadcast(0);
   int64_t row_stride = p->row_stride, line_stride = p->line_stride, run_length = p->run_length;
   for (int64_t run = 0; run < p->runs; run++, x += p->run_stride)
     for (int64_t k = 0; k < run_length; k++, line += line_stride) {
@@ -34,7 +33,6 @@ ALWAYS_INLINE void multiply_block(const Product *p, int64_t first, int64_t n, co
     for (int j = 0; j < 2; j++) {
       int64_t at = (first + i) * p->out_stride + n + j * LANES;
       vec y = acc[i][j];
-      if (p->scale) y = y * load(p->scale + n + j * LANES) + (p->bias ? load(p->bias + n + j * LANES) : broadcast(0));
       if (p->residual) y += load(p->residual + at);
       store(p->out + at, p->activation == RELU ? max(y, broadcast(0)) : y);
     }

@@ -156,9 +156,7 @@ class LiveReplay:
 
     def _go_to(self, match: RecordedMatch, index: int) -> None:
         """Let the player forget all, see the steps before a place again, and answer there."""
-        if not self._is_fresh:
-            self._client.event(truncated=True)
-        self._is_fresh = True
+        self._forget()
         for step in range(max(0, index - CONTEXT_STEPS), index):
             self._ask(match, step)
         self._show_slowly(match, index)
@@ -177,6 +175,8 @@ class LiveReplay:
     def _ask(self, match: RecordedMatch, index: int) -> None:
         report: dict[str, Any] = {}
         step = match.steps[index]
+        if step.dropped_before:
+            self._forget()
         if step.instruction != self._client.agents[0].own_instruction:
             self._client.instruct(step.instruction)
         if not self._is_fresh:
@@ -185,6 +185,11 @@ class LiveReplay:
         self._is_fresh, self._sent_at = False, self._clock()
         with contextlib.suppress(AnswerError):
             self._client.act(step.frame, **report)
+
+    def _forget(self) -> None:
+        if not self._is_fresh:
+            self._client.event(truncated=True)
+        self._is_fresh = True
 
     def _tell(self, match: RecordedMatch) -> None:
         self._client.replay_state(

@@ -27,7 +27,8 @@ IMPATIENT = Backoff(patience_s=10.0)
 class RecordedStep:
     """One step of a match: the frame, what was done there, and what it was done for.
 
-    `reward` is that of the step, `state` the frame's.
+    `reward` is that of the step, `state` the frame's, `dropped_before` the number of the game's steps between the one
+    before and this one that were not recorded.
     """
 
     frame: Frame
@@ -35,6 +36,7 @@ class RecordedStep:
     instruction: str = ""
     reward: float = 0.0
     state: Mapping[str, Any] | None = None
+    dropped_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ class ReplayClient:
         due = time.monotonic()
         try:
             for step in match.steps:
+                if step.dropped_before:
+                    self._end(before)
+                    before = None
                 if before is None or step.instruction != before.instruction:
                     for agent in range(len(self.forcings)):
                         self._client.instruct(step.instruction, agent=agent)
@@ -120,7 +125,7 @@ class ReplayClient:
         return due
 
     def _end(self, last: RecordedStep | None) -> None:
-        """The match is over: the player forgets it."""
+        """The match is over, or steps are missing in it: the player forgets what it saw."""
         for agent, forcing in enumerate(self.forcings):
             report = {} if last is None else _done(forcing, last)
             self._client.event(truncated=True, agent=agent, **report)

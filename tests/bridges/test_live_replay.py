@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,23 @@ def test_a_console_pauses_steps_scrubs_and_asks() -> None:
         page.until(lambda progress: progress.step < 20)
         page.send(seek(2**40))
         page.until(lambda progress: progress.step == STEPS - 1)
+
+
+def test_at_a_gap_the_player_forgets_what_it_saw() -> None:
+    whole, policy = match(steps=30), Witness()
+    steps = list(whole.steps)
+    steps[20] = replace(steps[20], dropped_before=9)
+    torn = RecordedMatch("torn", steps)
+    with background_server(policy) as server, console(server) as page, replaying(server, torn):
+        page.until(lambda progress: progress.step == 29 and progress.paused)
+        expected = [(n, (n - 1) % 2 if n > 20 else None, "shine") for n in range(20, 30)]
+        assert policy.seen == expected
+        page.send(seek(23))
+        page.until(lambda progress: progress.step == 23)
+        assert policy.seen == expected[:4]
+        page.send(seek(19))
+        page.until(lambda progress: progress.step == 19)
+        assert [n for n, _, _ in policy.seen] == list(range(3, 20))
 
 
 def test_the_next_match_follows_by_itself() -> None:

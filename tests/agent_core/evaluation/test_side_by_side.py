@@ -3,10 +3,20 @@
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from agent_core.evaluation.control_panel import PRESSED, WRONG, draw_panel, plain_text
+from agent_core.evaluation.control_panel import (
+    FONT,
+    PRESSED,
+    SMALL,
+    WRONG,
+    draw_panel,
+    plain_text,
+    shortened,
+    wrapped,
+)
 from agent_core.evaluation.side_by_side import SideBySideVideo, side_by_side
 from bridges.replay import RecordedStep
 from games import Action, Frame
@@ -61,6 +71,25 @@ def test_every_games_controls_are_drawn(game: str) -> None:
 
 def test_text_has_no_character_that_the_font_lacks() -> None:
     assert plain_text("turn 9° – now") == "turn 9 deg ? now"
+
+
+def test_text_ends_in_dots_where_there_is_no_room() -> None:
+    assert shortened("step 3 of 9: same. wait", 700) == "step 3 of 9: same. wait"
+    short = shortened("word " * 100, 300)
+    assert short.endswith("...")
+    assert 250 < cv2.getTextSize(short, FONT, SMALL, 1)[0][0] <= 300
+    assert shortened("word", 1) == "..."
+
+
+def test_words_are_wrapped_and_what_is_left_out_is_marked() -> None:
+    assert wrapped("", 300, 2) == []
+    assert wrapped("turn left 9°", 300, 2) == ["turn left 9 deg"]
+    both = wrapped("evade, " * 10, 300, 2)
+    assert " ".join(both) == ("evade, " * 10).strip()
+    assert len(both) == 2
+    full = wrapped("evade, " * 100, 300, 2)
+    assert [line.endswith("...") for line in full] == [False, True]
+    assert wrapped("x" * 500, 300, 2)[0].endswith("...")
 
 
 def test_the_video_has_a_picture_for_each_step(tmp_path: Path) -> None:

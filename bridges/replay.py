@@ -66,10 +66,13 @@ class ReplayClient:
         pace_hz: float | None = None,
         token: str | None = None,
         backoff: Backoff = IMPATIENT,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """`pace_hz` None replays as fast as the player answers. Raises `BridgeError`, also where it cannot play it."""
         self.forcings = tuple(forcings)
         self._period_s = 1 / pace_hz if pace_hz else 0.0
+        self._clock, self._sleep = clock, sleep
         self._client: BridgeClient = connect(
             url, spec, mode="lockstep", token=token, seed=0, agents=len(self.forcings), backoff=backoff
         )  # fmt: skip
@@ -86,7 +89,7 @@ class ReplayClient:
         server is gone.
         """
         before: RecordedStep | None = None
-        due = time.monotonic()
+        due = self._clock()
         try:
             for step in match.steps:
                 if step.dropped_before:
@@ -119,9 +122,9 @@ class ReplayClient:
 
     def _wait(self, due: float) -> float:
         """Wait for the next step; one that is late delays those after it."""
-        now = time.monotonic()
+        now = self._clock()
         due = max(due + self._period_s, now)
-        time.sleep(due - now)
+        self._sleep(due - now)
         return due
 
     def _end(self, last: RecordedStep | None) -> None:

@@ -129,6 +129,29 @@ def test_answers_are_named_by_how_the_player_was_asked(forcings: tuple[Forcing, 
     assert [tuple(answer) for answer in named] == [forcings, forcings]
 
 
+@pytest.mark.parametrize(("pace_hz", "waits"), [(10, [0.1, 0.1, 0.0, 0.1]), (None, [0.0] * 4)])
+def test_a_replay_keeps_the_pace_and_a_late_step_delays_the_others(
+    pace_hz: float | None, waits: list[float]
+) -> None:
+    now, slept = [50.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 9))
+        now[0] += seconds
+
+    def on_step(step: RecordedStep, answers: Answers) -> None:
+        now[0] += 0.25 * (len(slept) == 2)  # the third answer is late
+
+    with (
+        background_server(Witness()) as server,
+        ReplayClient(
+            server.url, SPEC, FORCED, pace_hz=pace_hz, clock=lambda: now[0], sleep=sleep
+        ) as client,
+    ):
+        client.replay(match(ON, OFF, ON, OFF), on_step)
+    assert slept == waits
+
+
 class Deaf(RandomPolicy):
     """Cannot answer the second frame."""
 

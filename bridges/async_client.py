@@ -119,6 +119,7 @@ async def connect(
     owner: str = "agent",
     agents: int = 1,
     cameras: int = 1,
+    replay: bool = False,
     on_state: Callable[[ConnectionState, str], None] = lambda state, detail: None,
     on_error: Callable[[AnswerError], None] = lambda error: None,
     on_message: Callable[[FromServer], None] = lambda message: None,
@@ -131,7 +132,7 @@ async def connect(
     """
     hello = hello_of(
         spec, instruction=instruction, mode=mode, token=token, tasks=tasks, seed=seed, owner=owner,
-        agents=agents, cameras=cameras,
+        agents=agents, cameras=cameras, replay=replay,
     )  # fmt: skip
 
     connection = AsyncReconnectingConnection(

@@ -57,6 +57,8 @@ class LiveReplay:
         self._spec, self._period_s = spec, 1 / (pace_hz or spec.step_hz)
         self._clock, self._sleep = clock, sleep
         self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._later: Wish | None = None
+        """The wish after the one that is being followed, where it is out of the queue already."""
         self._is_attached = False
         self._sent_at = float("-inf")
         self._index, self._paused, self._is_fresh = 0, False, True
@@ -74,8 +76,9 @@ class LiveReplay:
     def run(self, matches: Sequence[RecordedMatch]) -> None:
         """Replay one match after the other; the last one waits at its end until the connection is over.
 
-        Raises `BridgeError` then, and what reading a step raises.
+        A match without a step is passed over. Raises `BridgeError` then, and what reading a step raises.
         """
+        matches = [match for match in matches if len(match.steps)]
         for number, match in enumerate(matches, 1):
             self._go_to(match, 0)
             self._follow(match, is_last=number == len(matches))
@@ -115,7 +118,7 @@ class LiveReplay:
                 self._pause(match)
             try:
                 timeout_s = None if self._paused else max(0.0, due - self._clock())
-                wish = self._wishes.get(timeout=timeout_s)
+                wish = self._next_wish(timeout_s)
             except queue.Empty:
                 due = max(due, self._clock()) + self._period_s
                 self._show(match, self._index + 1)
@@ -124,6 +127,21 @@ class LiveReplay:
                 self._go_to(match, 0)  # once more
             self._obey(match, wish)
             due = self._clock() + self._period_s
+
+    def _next_wish(self, timeout_s: float | None) -> Wish:
+        """The oldest wish; of several places to go to, one directly after the other, the last. Raises `queue.Empty`."""
+        wish = self._later or self._wishes.get(timeout=timeout_s)
+        self._later = None
+        while _is_seek(wish):
+            try:
+                following = self._wishes.get_nowait()
+            except queue.Empty:
+                break
+            if not _is_seek(following):
+                self._later = following
+                break
+            wish = following
+        return wish
 
     def _obey(self, match: RecordedMatch, wish: Wish) -> None:
         last = len(match.steps) - 1
@@ -156,9 +174,7 @@ class LiveReplay:
 
     def _go_to(self, match: RecordedMatch, index: int) -> None:
         """Let the player forget all, see the steps before a place again, and answer there."""
-        if not self._is_fresh:
-            self._client.event(truncated=True)
-        self._is_fresh = True
+        self._forget()
         for step in range(max(0, index - CONTEXT_STEPS), index):
             self._ask(match, step)
         self._show_slowly(match, index)
@@ -177,6 +193,8 @@ class LiveReplay:
     def _ask(self, match: RecordedMatch, index: int) -> None:
         report: dict[str, Any] = {}
         step = match.steps[index]
+        if step.dropped_before:
+            self._forget()
         if step.instruction != self._client.agents[0].own_instruction:
             self._client.instruct(step.instruction)
         if not self._is_fresh:
@@ -186,6 +204,11 @@ class LiveReplay:
         with contextlib.suppress(AnswerError):
             self._client.act(step.frame, **report)
 
+    def _forget(self) -> None:
+        if not self._is_fresh:
+            self._client.event(truncated=True)
+        self._is_fresh = True
+
     def _tell(self, match: RecordedMatch) -> None:
         self._client.replay_state(
             match=match.name[:200],
@@ -194,3 +217,7 @@ class LiveReplay:
             paused=self._paused,
             words=self._spec.to_words(match.steps[self._index].executed)[:2000],
         )
+
+
+def _is_seek(wish: Wish) -> bool:
+    return isinstance(wish, Replay) and wish.command == "seek"

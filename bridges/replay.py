@@ -27,7 +27,8 @@ IMPATIENT = Backoff(patience_s=10.0)
 class RecordedStep:
     """One step of a match: the frame, what was done there, and what it was done for.
 
-    `reward` is that of the step, `state` the frame's.
+    `reward` is that of the step, `state` the frame's, `dropped_before` the number of the game's steps between the one
+    before and this one that were not recorded.
     """
 
     frame: Frame
@@ -35,6 +36,7 @@ class RecordedStep:
     instruction: str = ""
     reward: float = 0.0
     state: Mapping[str, Any] | None = None
+    dropped_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,13 @@ class ReplayClient:
         pace_hz: float | None = None,
         token: str | None = None,
         backoff: Backoff = IMPATIENT,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """`pace_hz` None replays as fast as the player answers. Raises `BridgeError`, also where it cannot play it."""
         self.forcings = tuple(forcings)
         self._period_s = 1 / pace_hz if pace_hz else 0.0
+        self._clock, self._sleep = clock, sleep
         self._client: BridgeClient = connect(
             url, spec, mode="lockstep", token=token, seed=0, agents=len(self.forcings), backoff=backoff
         )  # fmt: skip
@@ -84,9 +89,12 @@ class ReplayClient:
         server is gone.
         """
         before: RecordedStep | None = None
-        due = time.monotonic()
+        due = self._clock()
         try:
             for step in match.steps:
+                if step.dropped_before:
+                    self._end(before)
+                    before = None
                 if before is None or step.instruction != before.instruction:
                     for agent in range(len(self.forcings)):
                         self._client.instruct(step.instruction, agent=agent)
@@ -114,13 +122,13 @@ class ReplayClient:
 
     def _wait(self, due: float) -> float:
         """Wait for the next step; one that is late delays those after it."""
-        now = time.monotonic()
+        now = self._clock()
         due = max(due + self._period_s, now)
-        time.sleep(due - now)
+        self._sleep(due - now)
         return due
 
     def _end(self, last: RecordedStep | None) -> None:
-        """The match is over: the player forgets it."""
+        """The match is over, or steps are missing in it: the player forgets what it saw."""
         for agent, forcing in enumerate(self.forcings):
             report = {} if last is None else _done(forcing, last)
             self._client.event(truncated=True, agent=agent, **report)

@@ -35,14 +35,14 @@ def build_sequences(dataset: WindowDataset, last: Tensor) -> Sequences:
     """Sequences around steps `last` (B,), beginning as long before them as their episodes allow."""
     begin = torch.maximum(last - SEQUENCE_LENGTH + 1, dataset.episode_start[last])
     steps = begin[:, None] + torch.arange(SEQUENCE_LENGTH, device=dataset.device)
-    inside = steps.clamp(max=len(dataset.episode_index) - 1)
-    episode = dataset.episode_index[last]
+    inside = steps.clamp(max=len(dataset.text_index) - 1)
+    text_index = dataset.text_index[last]
     present = (steps == inside) & (
         dataset.episode_start[inside] == dataset.episode_start[last][:, None]
     )
     return Sequences(
         dataset.read_frames(inside),
-        dataset.texts[episode],
+        dataset.texts[text_index],
         dataset.first_action(dataset.target_actions[inside]),
         present & dataset.is_target[inside],
         present,

@@ -69,7 +69,7 @@ class WindowDataset:
     episode_start: Tensor
     """(M,) index of the first step of the episode, or of the part of it behind the last dropped step or under the
     same instruction: no window reaches over a gap or into another instruction."""
-    episode_index: Tensor
+    text_index: Tensor
     """(M,) row of `texts`: an episode's, or one of several where its instruction changes."""
     thought: Tensor
     """(M,) row of `thoughts`."""
@@ -176,7 +176,7 @@ class WindowDataset:
         return Batch(
             self.read_frames(steps),
             present,
-            self.texts[self.episode_index[last]],
+            self.texts[self.text_index[last]],
             torch.where(is_label[:, :, None], labels, executed),
             (is_label | same) & self.is_target[steps],
             self.thoughts[self.thought[last]],
@@ -187,15 +187,15 @@ class WindowDataset:
     def swapped_instructions(
         self, split: str, last: Tensor, generator: torch.Generator
     ) -> Tensor | None:
-        """(B, W) ids of other words than those of the episodes of steps `last` (B,), from the same split.
+        """(B, W) ids of other words than those of steps `last` (B,), from the same split.
 
-        None where all its episodes have the same instruction.
+        None where all its steps have the same instruction.
         """
-        episodes = torch.unique(self.episode_index[self.is_drawn(split)])
-        words, text_of_episode = torch.unique(self.texts[episodes], dim=0, return_inverse=True)
+        drawn = torch.unique(self.text_index[self.is_drawn(split)])
+        words, word_index = torch.unique(self.texts[drawn], dim=0, return_inverse=True)
         if len(words) < 2:
             return None
-        index = text_of_episode[torch.searchsorted(episodes, self.episode_index[last])]
+        index = word_index[torch.searchsorted(drawn, self.text_index[last])]
         shift = torch.randint(1, len(words), index.shape, generator=generator, device=self.device)
         out: Tensor = words[(index + shift) % len(words)]
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import textwrap
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +46,34 @@ def write(image: Frame, text: str, at: tuple[int, int], size: float = SMALL) -> 
 def plain_text(text: str) -> str:
     """`text` in ASCII, with "deg" for degrees and "?" for what is missing there."""
     return text.replace("°", " deg").encode("ascii", "replace").decode()
+
+
+def shortened(text: str, room: int) -> str:
+    """`text` as far as it fits into so many pixels, in ASCII, with dots where something is left out."""
+    text = plain_text(text)
+    if _width(text) <= room:
+        return text
+    lengths = range(1, len(text))
+    fits = bisect_right(lengths, room, key=lambda n: _width(f"{text[:n]}..."))
+    return f"{text[:fits]}..."
+
+
+def wrapped(text: str, room: int, count: int) -> list[str]:
+    """`text` in at most `count` lines of so many pixels, the last one shortened."""
+    lines: list[str] = []
+    words = plain_text(text).split()
+    while words and len(lines) < count:
+        fits = bisect_right(range(len(words)), room, key=lambda n: _width(" ".join(words[: n + 1])))
+        fits = len(words) if len(lines) + 1 == count else max(1, fits)
+        lines.append(shortened(" ".join(words[:fits]), room))
+        words = words[fits:]
+    return lines
+
+
+def _width(text: str) -> int:
+    """Of a line in ASCII, in pixels."""
+    (width, _), _ = cv2.getTextSize(text, FONT, SMALL, 1)
+    return int(width)
 
 
 def _draw_dials(
@@ -138,6 +166,5 @@ def _draw_buttons(
 
 def _draw_words(image: Frame, words: str) -> None:
     """The action in words, at the bottom, in two lines at most."""
-    lines = textwrap.wrap(plain_text(words), image.shape[1] // 8)[:2]
-    for i, line in enumerate(lines):
+    for i, line in enumerate(wrapped(words, image.shape[1] - 2 * MARGIN, 2)):
         write(image, line, (MARGIN, image.shape[0] - 24 + 16 * i))

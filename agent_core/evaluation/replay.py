@@ -36,8 +36,8 @@ def match_of(episode: Episode) -> Match:
 def _steps(episode: Episode) -> Iterator[RecordedStep]:
     frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
     rows = zip(frames, episode.executed, episode.instructions, episode.rewards, strict=True)
-    for row in rows:
-        yield RecordedStep(*row)
+    for index, row in enumerate(rows):
+        yield RecordedStep(*row, dropped_before=episode.dropped_before.get(index, 0))
 
 
 class EpisodeSteps(Sequence[RecordedStep]):
@@ -67,7 +67,8 @@ class EpisodeSteps(Sequence[RecordedStep]):
             self._frames = self._episode.frames(self._begin, self._begin + self.CHUNK)
         executed, reward = self._episode.executed[index], self._episode.rewards[index]
         frame, instruction = self._frames[index - self._begin], self._episode.instructions[index]
-        return RecordedStep(frame, executed, instruction, reward)
+        dropped = self._episode.dropped_before.get(index, 0)
+        return RecordedStep(frame, executed, instruction, reward, dropped_before=dropped)
 
 
 def recorded_match(episode: Episode) -> RecordedMatch:

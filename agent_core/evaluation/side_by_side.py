@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from agent_core.evaluation.control_panel import BACKGROUND, draw_panel, write
+from agent_core.evaluation.control_panel import BACKGROUND, MARGIN, draw_panel, shortened, write
 from bridges.replay import Answers, RecordedStep
 from games import Action, Frame, FrameSize, GameSpec
 from games.resize import resize_frame
@@ -87,5 +87,5 @@ def _boxed(frame: Frame) -> Frame:
 
 def _caption(text: str) -> Frame:
     image = np.full((CAPTION_HEIGHT, WIDTH, 3), BACKGROUND, np.uint8)
-    write(image, text[:95], (10, 19))
+    write(image, shortened(text, WIDTH - 2 * MARGIN), (MARGIN, 19))
     return image

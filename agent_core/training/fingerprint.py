@@ -110,7 +110,7 @@ def _of_dataset(dataset: WindowDataset) -> str:
         dataset.target_actions,
         dataset.executed,
         dataset.episode_start,
-        dataset.episode_index,
+        dataset.text_index,
         dataset.is_target,
         dataset.texts,
         dataset.thought,

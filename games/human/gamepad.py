@@ -38,6 +38,14 @@ class Gamepads:
     def names(self) -> list[str]:
         return [str(pad.name) for pad in self._open.values()]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines about them for the help."""
+        notes = [f"gamepad: {name} (Start: next, Back: agent)" for name in self.names]
+        if self.unknown:
+            notes.append(f"{self.unknown}: SDL knows no mapping, see SDL_GAMECONTROLLERCONFIG")
+        return tuple(notes)
+
     def close(self) -> None:
         """Let SDL close them; one that is only forgotten would close another that came into its place."""
         for pad in self._open.values():
@@ -46,7 +54,10 @@ class Gamepads:
         controller.quit()  # else SDL tells a later window nothing of gamepads
 
     def handle(self, event: Any, *, is_playing: bool) -> bool:
-        """Take in an event of a gamepad; returns whether it was one."""
+        """Take in an event of a gamepad; returns whether it was one.
+
+        Where nothing is played, sticks and triggers are followed all the same: what is let go then stays let go.
+        """
         if event.type == pygame.JOYDEVICEADDED:
             self._add(event.device_index)
         elif event.type == pygame.CONTROLLERDEVICEREMOVED:
@@ -56,8 +67,7 @@ class Gamepads:
         elif event.type == pygame.CONTROLLERBUTTONUP:
             self._hands.lift("gamepad", event.button)
         elif event.type == pygame.CONTROLLERAXISMOTION:
-            if is_playing:
-                self._move(event.instance_id, event.axis, event.value / FULL)
+            self._move(event.instance_id, event.axis, event.value / FULL)
         else:
             return False
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -242,41 +241,6 @@ class Hands:
         self.touch()
         if self._before is None and len(self._inputs) < INPUTS_MAX:
             self._inputs.append(raw)
-
-
-def controls_in_words(
-    spec: GameSpec, bindings: Bindings, *, has_pad: bool
-) -> Iterator[tuple[str, str]]:
-    """What each control does and its inputs, for the help; those without an input say so."""
-    for control in spec.controls:
-        of_part: dict[str, list[str]] = {}
-        for name, target in bindings.targets.items():
-            if target.control == control.name and (has_pad or not name.startswith("pad ")):
-                of_part.setdefault(target.part, []).append(name)
-        label = getattr(control, "label", "") or control.name.replace("_", " ")
-        if isinstance(control, Text):
-            yield label, "T, then /say and the words"
-        elif isinstance(control, Camera | Stick):
-            yield label, " / ".join(_grouped(of_part)) or "no input"
-        elif isinstance(control, Button):
-            yield label, " / ".join(of_part.get("", ())) or "no input"
-        else:
-            for part, names in of_part.items():
-                yield f"{label} {part}", " / ".join(names)
-
-
-def _grouped(of_part: dict[str, list[str]]) -> list[str]:
-    """The inputs of a camera or stick, its four directions together."""
-    mouse = of_part.get(MOUSE, [])
-    rows = zip(*(of_part.get(d, []) for d in DIRECTIONS), strict=False)
-    return [*mouse, *(_common(row) for row in rows)]
-
-
-def _common(names: tuple[str, ...]) -> str:
-    """Four directions in short: "pad left stick", "w s a d"."""
-    stems = {name.rpartition(" ")[0] for name in names}
-    (stem, *others) = stems
-    return stem if stem and not others else " ".join(names)
 
 
 def _short(code: str) -> str:

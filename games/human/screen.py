@@ -12,7 +12,7 @@ from games.human.display import desktop_size
 from games.human.fonts import FONT_PACKAGES, WHITE, Color, FallbackFont
 from games.human.recording_light import AMBER, GREY, LightState
 from games.human.text_box import TextBox
-from games.human.typed_line import COMMANDS, WrittenLine
+from games.human.typed_line import WrittenLine
 
 DARK: Color = (17, 19, 22)
 PANEL: Color = (27, 30, 35)
@@ -42,7 +42,7 @@ class Shown:
     tags: Sequence[tuple[str, str]] = ()
     written: Sequence[WrittenLine] = ()
     help: Sequence[tuple[str, str]] = ()
-    """Controls and their inputs; empty while the help is closed."""
+    """Names and what they do; empty while the help is closed."""
     box: TextBox | None = None
     notes: Sequence[str] = field(default_factory=list)
     """Lines under the help, such as the gamepads."""
@@ -124,12 +124,7 @@ class Screen:
             y += LINE_FEED
 
     def _draw_help(self, shown: Shown, area: pygame.Rect) -> None:
-        rows = [
-            *shown.help,
-            ("", ""),
-            *COMMANDS.values(),
-            *((note, "") for note in shown.notes),
-        ]
+        rows = [*shown.help, *((note, "") for note in shown.notes)]
         if self.font.lacks_glyphs:
             rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         inner = area.inflate(-24, -24)

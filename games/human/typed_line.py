@@ -79,7 +79,8 @@ def parse_line(text: str, written: Sequence[WrittenLine], *, has_chat: bool) -> 
             raise TypedLineError("this game has no chat")
         return Say(rest)
     if name not in _STYLES:
-        raise TypedLineError(f"no command /{name}{did_you_mean(name, COMMANDS)}")
+        near = did_you_mean(f"/{name}", [f"/{each}" for each in COMMANDS])
+        raise TypedLineError(f"no command /{name}{near}")
     if not rest and name != "goal":
         raise TypedLineError(f"write {COMMANDS[name][0]}")
     return Write(_STYLES[name], rest)

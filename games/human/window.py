@@ -27,8 +27,9 @@ from games.human.contracts import (
     World,
 )
 from games.human.gamepad import Gamepads
-from games.human.hands import Hands, controls_in_words
+from games.human.hands import Hands
 from games.human.inputs import MOUSE, MOUSE_BUTTONS, name_of, place_of
+from games.human.key_help import help_rows
 from games.human.pace import Detail, Pace
 from games.human.recording_light import RecordingLight
 from games.human.screen import Screen, Shown
@@ -65,7 +66,7 @@ class Window:
         self.saved_world = self.world
         self.box: TextBox | None = None
         self.has_focus, self.paused = True, False
-        self.help = False
+        self.help = self.is_saving = False
         self.agent_plays = self.copilot is not None
         self.banner, self.banner_until = "F1 shows the keys", 0.0
         self.discards_until = 0.0
@@ -123,6 +124,7 @@ class Window:
     def _begin(self) -> None:
         seed, options = self.world
         self.observation, self.info = self.env.reset(seed=seed, options=options)
+        self.is_saving = False
         self.reached = False
         self.agent_plays = self.copilot is not None
         self.hands.restate()
@@ -140,7 +142,10 @@ class Window:
         self.pace.hold()
 
     def _end(self, success: bool | None) -> None:
+        """Close an episode, which takes a moment: the window shows it until the next one begins."""
         saved = self.recorder.status.saved
+        self.is_saving = self.recorder.status.free_bytes is not None
+        self._draw(self.clock.now())
         self.recorder.end(success)
         if self.recorder.status.saved > saved:
             self.saved_world = self.world
@@ -368,14 +373,15 @@ class Window:
             written=self.words.lines,
             help=self._help() if self.help else (),
             box=self.box,
-            notes=self._notes() if self.help else (),
+            notes=self.pads.notes if self.help else (),
         )
 
     def _help(self) -> tuple[tuple[str, str], ...]:
-        has_pad = bool(self.pads.names)
-        return tuple(controls_in_words(self.env.game, self.bindings, has_pad=has_pad))
+        return help_rows(self.env.game, self.bindings, has_pad=bool(self.pads.names))
 
     def _state(self) -> str:
+        if self.is_saving:
+            return "saving"
         if self.box is not None:
             return "writing"
         if self.paused:
@@ -390,9 +396,3 @@ class Window:
         if self.copilot is None:
             return ""
         return "agent plays, any key: you" if self.agent_plays else "you play, Tab: agent"
-
-    def _notes(self) -> tuple[str, ...]:
-        notes = [f"gamepad: {name} (Start: next, Back: agent)" for name in self.pads.names]
-        if self.pads.unknown:
-            notes.append(f"{self.pads.unknown}: SDL knows no mapping, see SDL_GAMECONTROLLERCONFIG")
-        return tuple(notes)

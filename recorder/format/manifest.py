@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from games import GameSpec
 from games.validation_error import first_error
@@ -59,12 +59,20 @@ def raise_error(error: CaptureError) -> None:
     raise error
 
 
+def _in_utf_8(text: str) -> str:
+    """A text of names that are no UTF-8 (Python has lone surrogates for their bytes), with those escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+Name = Annotated[str, AfterValidator(_in_utf_8)]
+
+
 class ImportSource(BaseModel):
     """What an imported episode was made of: its name there, a SHA-256 of its content, and the options of the import."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Name
     sha256: str
     options: str = ""
 
@@ -75,11 +83,11 @@ class CaptureInfo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     instruction: str = ""
-    task: str = ""
+    task: Name = ""
     seed: int | None = None
     actor: str = "human"
     """human, expert (scripted), random, or agent."""
-    author: str = ""
+    author: Name = ""
     teacher: str = ""
     """Who labelled the steps of an agent's rollout (DAgger); empty where nobody did."""
     clock: Clock = "lockstep"

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pytest
+from websockets.sync.client import connect as raw_connect
 
 from bridges.async_client import connect
+from bridges.client import connect as connect_blocking
 from bridges.console_client import instruct, watch
 from bridges.errors import AnswerError, BridgeError
 from bridges.policy import Decision, PolicyRequest
 from bridges.protocol.backoff import Backoff
 from bridges.protocol.messages import State
+from bridges.protocol.replay_messages import Replay
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
 from bridges.testing.dropping_proxy import dropping_proxy
@@ -69,6 +73,39 @@ def test_a_game_plays_in_an_event_loop() -> None:
         run(play)
         with closing(watch(server.url)) as messages:
             assert any(isinstance(state, State) and not state.sessions for state in messages)
+
+
+def test_a_replay_hears_what_consoles_ask() -> None:
+    wishes: list[Replay] = []
+
+    async def play() -> None:
+        asked = asyncio.Event()
+
+        def on_message(message: object) -> None:
+            if isinstance(message, Replay):
+                wishes.append(message)
+                asked.set()
+
+        async with connect(server.url, SPEC, replay=True, on_message=on_message) as game:
+            game.replay_state(match="noon", step=3, steps=9)
+            await game.act(FRAME)
+            (session,) = server.state().sessions
+            assert session.replay is not None
+            assert (session.replay.match, session.replay.step) == ("noon", 3)
+            with raw_connect(server.url) as console:
+                console.send('{"type": "hello", "role": "watch"}')
+                console.send('{"type": "replay", "command": "seek", "step": 5}')
+                await asked.wait()
+
+    with background_server(Parrot()) as server:
+        run(play)
+    assert [(wish.command, wish.step) for wish in wishes] == [("seek", 5)]
+
+
+def test_both_clients_connect_with_the_same_options() -> None:
+    blocking, awaited = (set(signature(each).parameters) for each in (connect_blocking, connect))
+    assert blocking - awaited == {"sleep", "jitter"}
+    assert awaited <= blocking
 
 
 def test_an_error_is_its_pictures_alone() -> None:

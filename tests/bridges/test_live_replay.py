@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,14 @@ class Console:
                     assert message.sessions[0].episodes == 0
                     return progress
 
+    def until_error(self) -> None:
+        """Wait for the answer to what the server does not know."""
+        while not (
+            isinstance(data := self._socket.recv(timeout=10), str)
+            and isinstance(from_server(data), ErrorMessage)
+        ):
+            pass
+
 
 @contextmanager
 def console(server: BridgeServer) -> Iterator[Console]:
@@ -144,6 +153,65 @@ def test_a_console_pauses_steps_scrubs_and_asks() -> None:
         page.until(lambda progress: progress.step < 20)
         page.send(seek(2**40))
         page.until(lambda progress: progress.step == STEPS - 1)
+
+
+def test_at_a_gap_the_player_forgets_what_it_saw() -> None:
+    whole, policy = match(steps=30), Witness()
+    steps = list(whole.steps)
+    steps[20] = replace(steps[20], dropped_before=9)
+    torn = RecordedMatch("torn", steps)
+    with background_server(policy) as server, console(server) as page, replaying(server, torn):
+        page.until(lambda progress: progress.step == 29 and progress.paused)
+        expected = [(n, (n - 1) % 2 if n > 20 else None, "shine") for n in range(20, 30)]
+        assert policy.seen == expected
+        page.send(seek(23))
+        page.until(lambda progress: progress.step == 23)
+        assert policy.seen == expected[:4]
+        page.send(seek(19))
+        page.until(lambda progress: progress.step == 19)
+        assert [n for n, _, _ in policy.seen] == list(range(3, 20))
+
+
+class Slow(Witness):
+    """Answers the frame of step 29 once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = threading.Event()
+        self.asked: list[int] = []
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        self.asked += [int(request.frame[0, 0, 0]) for request in requests]
+        if requests[0].frame[0, 0, 0] == 29:
+            assert self.may_answer.wait(10)
+        return super().act(requests)
+
+
+def test_of_several_places_that_wait_the_last_one_counts() -> None:
+    policy = Slow()
+    with (
+        background_server(policy) as server,
+        console(server) as page,
+        replaying(server, match(steps=30)),
+    ):
+        page.until(lambda progress: progress.step == 28)
+        for step in (3, 11, 7):
+            page.send(seek(step))
+        page.send('{"type": "replay", "command": "step"}')
+        page.send('{"type": "unknown"}')
+        page.until_error()
+        policy.may_answer.set()
+        page.until(lambda progress: progress.step == 8)
+    assert policy.asked == [*range(30), *range(29 - CONTEXT_STEPS, 30), *range(9)]
+
+
+def test_a_match_without_a_step_is_passed_over() -> None:
+    with (
+        background_server(Witness()) as server,
+        console(server) as page,
+        replaying(server, match("empty", steps=0), match("second", steps=5)),
+    ):
+        assert page.until(lambda progress: progress.paused).match == "second"
 
 
 def test_the_next_match_follows_by_itself() -> None:

@@ -1,6 +1,7 @@
 """Replays over the wire: what the player sees and hears of a recorded match."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from bridges.errors import BridgeError, DisconnectedError
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.backoff import Backoff
 from bridges.replay import Answers, Forcing, Match, RecordedStep, ReplayClient
-from bridges.serving.random_policy import RandomPolicy
+from bridges.serving.random_policy import RandomPlayer, RandomPolicy
 from bridges.testing.background_server import background_server
 from games import Action, FrameSize, GameSpec
 from games.controls import Button
@@ -31,12 +32,19 @@ class Witness(RandomPolicy):
     def __init__(self) -> None:
         super().__init__()
         self.seen: dict[int, list[tuple[int, Action | None, str]]] = {}
-        self.resets = 0
+        self.forgotten: list[int] = []
+        """How many frames a player had seen when it forgot them."""
+
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> RandomPlayer:
+        player = super().attach(spec, seed=seed)
+        seen = self.seen.setdefault(id(player), [])
+        player.reset = lambda: self.forgotten.append(len(seen))  # type: ignore[method-assign]
+        return player
 
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         for request in requests:
             row = (int(request.frame[0, 0, 0]), request.executed, request.instruction)
-            self.seen.setdefault(id(request.player), []).append(row)
+            self.seen[id(request.player)].append(row)
         return [Decision(action=ON, words="on", probability=1.0) for _ in requests]
 
 
@@ -71,6 +79,17 @@ def test_an_instruction_counts_from_its_step_on() -> None:
         client.replay(Match("first", steps), lambda step, answer: None)
     (seen,) = policy.seen.values()
     assert [told for _, _, told in seen] == words
+
+
+def test_at_a_gap_the_player_forgets_what_it_saw() -> None:
+    policy = Witness()
+    steps = list(match(OFF, ON, OFF).steps)
+    steps[2] = replace(steps[2], dropped_before=3)
+    with background_server(policy) as server, ReplayClient(server.url, SPEC) as client:
+        client.replay(Match("first", steps), lambda step, answer: None)
+        (forced, _) = policy.seen.values()
+        assert forced == [(0, None, "play first"), (1, OFF, "play first"), (2, None, "play first")]
+        assert policy.forgotten[:2] == [2, 2]
 
 
 def test_a_match_that_breaks_off_leaves_the_next_one_alone() -> None:
@@ -108,6 +127,29 @@ def test_answers_are_named_by_how_the_player_was_asked(forcings: tuple[Forcing, 
     ):
         client.replay(match(ON, OFF), lambda step, answer: named.append(answer))
     assert [tuple(answer) for answer in named] == [forcings, forcings]
+
+
+@pytest.mark.parametrize(("pace_hz", "waits"), [(10, [0.1, 0.1, 0.0, 0.1]), (None, [0.0] * 4)])
+def test_a_replay_keeps_the_pace_and_a_late_step_delays_the_others(
+    pace_hz: float | None, waits: list[float]
+) -> None:
+    now, slept = [50.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 9))
+        now[0] += seconds
+
+    def on_step(step: RecordedStep, answers: Answers) -> None:
+        now[0] += 0.25 * (len(slept) == 2)  # the third answer is late
+
+    with (
+        background_server(Witness()) as server,
+        ReplayClient(
+            server.url, SPEC, FORCED, pace_hz=pace_hz, clock=lambda: now[0], sleep=sleep
+        ) as client,
+    ):
+        client.replay(match(ON, OFF, ON, OFF), on_step)
+    assert slept == waits
 
 
 class Deaf(RandomPolicy):

@@ -14,11 +14,17 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import pygame
 import pytest
 
+from agent_core.__main__ import main
 from agent_core.evaluation.plan import CONDITIONS
+from agent_core.recording.human import record_human
+from recorder import open_episodes
+from tests.games.human.scripted_window import ENTER, OPEN, Ticks, key, script, typed, up
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "examples" / "OWN_GAME.md").read_text()
@@ -27,6 +33,8 @@ FILES = {mark.split()[1]: text for mark, text in FENCE.findall(PAGE) if mark.sta
 COMMANDS = [
     line for mark, text in FENCE.findall(PAGE) if mark == "bash" for line in text.splitlines()
 ]
+(PERSON,) = (line for line in COMMANDS if "--author" in line)
+"""The command that opens a window."""
 SHORTER = {
     "record": ["--episodes", "8"],
     "train": ["--set", "train.steps=2", "--set", "train.validation_windows=16"],
@@ -97,6 +105,31 @@ class Reader:
             server.communicate(timeout=30)
 
 
+def test_a_person_is_recorded_in_the_pages_game(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("crafter")
+    Reader(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    unseen = partial(record_human, headless=True, clock=Ticks(5))
+    monkeypatch.setattr("agent_core.recording.human.record_human", unseen)
+    right = [key(pygame.K_RIGHT), up(pygame.K_RIGHT)]
+    goal = [*OPEN, *typed("/goal drink water"), *ENTER]
+    script(monkeypatch, [[], right, [], goal, *[[]] * 4])
+    try:
+        assert main([*shlex.split(PERSON)[1:], "--countdown", "0"]) == 0
+    finally:
+        for name in ("my_crafter", "crafter_missions"):
+            sys.modules.pop(name, None)
+    (episode,) = open_episodes(tmp_path / "data" / "mine")
+    assert episode.header.author == "you"
+    assert [action["right"] for action in episode.actions] == [0, 1] + [0] * (len(episode) - 2)
+    given = episode.instructions
+    assert given == [given[0]] * 3 + ["drink water"] * (len(episode) - 3)
+    assert given[0] in ("collect wood", "collect a sapling", "drink water", "eat a cow")
+
+
 @pytest.mark.slow
 def test_the_page_followed_to_the_letter(tmp_path: Path) -> None:
     pytest.importorskip("crafter")
@@ -104,7 +137,8 @@ def test_the_page_followed_to_the_letter(tmp_path: Path) -> None:
     assert "[agent,crafter]" in install
     (served,) = [k for k, line in enumerate(commands) if line.startswith("iafm serve")]
     reader = Reader(tmp_path)
-    printed = {line.split()[1]: reader.run(line) for line in commands[:served]}
+    alone = [line for line in commands[:served] if line != PERSON]
+    printed = {line.split()[1]: reader.run(line) for line in alone}
     assert list(printed) == ["check", "record", "train", "evaluate"]
     assert len(list((tmp_path / "data" / "crafter").iterdir())) == 8
     (shown,) = [text for mark, text in FENCE.findall(PAGE) if mark == "toml"]

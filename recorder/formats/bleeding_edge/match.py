@@ -72,7 +72,7 @@ def read_match(archive: Archive) -> Match:
     if not 0 < steps <= MAX_STEPS:
         raise CaptureError(f"it has {steps:,} steps; a file has 1 to {MAX_STEPS:,}")
     actions = _numbers(archive, "actions", steps, COLUMNS)
-    axes, cells = _cells(actions[:, len(BUTTONS) :].astype(np.float64))
+    axes, cells = _cells(actions[:, len(BUTTONS) :])
     states = _numbers(archive, "states", steps, STATES) if "states" in archive else None
     name, gaps = _named(archive, steps) if "names" in archive else ("", {})
     pressed = _pressed(actions[:, : len(BUTTONS)])
@@ -105,7 +105,7 @@ def _pressed(buttons: NDArray[Any]) -> NDArray[np.bool_]:
     return buttons.astype(bool)
 
 
-def _cells(axes: NDArray[np.float64]) -> tuple[str, NDArray[np.int64]]:
+def _cells(axes: NDArray[np.float32]) -> tuple[str, NDArray[np.int64]]:
     """What the axes are, and their buckets.
 
     Indices are whole numbers of which one is above 1. A file with nothing but 0 and 1 has values: 5 is at rest among
@@ -114,7 +114,7 @@ def _cells(axes: NDArray[np.float64]) -> tuple[str, NDArray[np.int64]]:
     whole = bool((axes == np.round(axes)).all())
     if whole and axes.min() >= 0 and 1 < axes.max() <= len(CENTRES) - 1:
         return "bucket indices", axes.astype(np.int64)
-    if -EDGES[-1] <= axes.min() and axes.max() <= EDGES[-1]:
+    if EDGES[0] <= axes.min() and axes.max() <= EDGES[-1]:
         return "axis values", buckets(axes)
     raise CaptureError(
         f"its sticks run from {axes.min():g} to {axes.max():g}: neither bucket indices (0 to 10) nor values (-1 to 1)"

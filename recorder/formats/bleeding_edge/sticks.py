@@ -10,7 +10,6 @@ on.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from functools import lru_cache
 
 import numpy as np
@@ -25,14 +24,13 @@ Cell = tuple[int, int]
 REST: Cell = (5, 5)
 
 
-def bucket(value: float) -> int:
-    """The bucket of an axis value; those beyond the outer edges are in the first and last."""
-    return min(max(bisect_right(EDGES, value) - 1, 0), len(CENTRES) - 1)
+def buckets(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The bucket of each axis value; those beyond the outer edges are in the first and last.
 
-
-def buckets(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bucket of each axis value."""
-    return np.clip(np.searchsorted(EDGES, values, side="right") - 1, 0, len(CENTRES) - 1)
+    The edges are float32 as well: in a file .95 is less than .95.
+    """
+    edges = np.array(EDGES, np.float32)
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(CENTRES) - 1)
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,7 @@ cap_videocommand "cat >/dev/fd/{pipe}"
 cap_soundcommand "cat >/dev/null"
 cap_muxcommand "true"
 cap_remove_tempfiles 0
+hudadd_demoprogressbar 0
 screen_resolution "{width}x{height}"
 """
 

@@ -166,8 +166,7 @@ def test_swapped_instructions_are_another_episodes(store: WindowDataset) -> None
     assert swapped is not None
     texts = [VOCABULARY.decode_text(ids.tolist()) for ids in swapped]
     instructions = [
-        VOCABULARY.decode_text(store.texts[store.episode_index[last]].tolist())
-        for last in draw.last
+        VOCABULARY.decode_text(store.texts[store.text_index[last]].tolist()) for last in draw.last
     ]
     assert {*zip(instructions, texts, strict=True)} == {
         ("chop a tree", "hunt the pig"),

@@ -33,6 +33,7 @@ def test_steps_are_the_same_in_order_and_at_any_place(episode: Episode) -> None:
         step = match.steps[n]
         assert abs(int(step.frame[0, 0, 0]) - 3 * n) <= 2
         assert (step.frame == in_order[n].frame).all()
+        assert step.dropped_before == in_order[n].dropped_before == 0
         assert (step.executed["forward"], step.instruction, step.reward) == (n % 2, "walk", n)
     assert [step.reward for step in match.steps[1:6:2]] == [1, 3, 5]
     with pytest.raises(IndexError):
@@ -40,4 +41,6 @@ def test_steps_are_the_same_in_order_and_at_any_place(episode: Episode) -> None:
 
 
 def test_missing_steps_are_named(episode: Episode) -> None:
+    assert recorded_match(episode).steps[5].dropped_before == 2
+    assert [step.dropped_before for step in match_of(episode).steps][4:7] == [0, 2, 0]
     assert gaps(episode) == f"{episode.id}: 2 steps are missing, before step 5"

@@ -3,12 +3,22 @@
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from agent_core.evaluation.control_panel import PRESSED, WRONG, draw_panel, plain_text
+from agent_core.evaluation.control_panel import (
+    FONT,
+    PRESSED,
+    SMALL,
+    WRONG,
+    draw_panel,
+    plain_text,
+    shortened,
+    wrapped,
+)
 from agent_core.evaluation.side_by_side import SideBySideVideo, side_by_side
-from bridges.replay import RecordedStep
+from bridges.replay import Answers, RecordedStep
 from games import Action, Frame
 from games.registry import load
 from games.voxel import SPEC
@@ -61,6 +71,45 @@ def test_every_games_controls_are_drawn(game: str) -> None:
 
 def test_text_has_no_character_that_the_font_lacks() -> None:
     assert plain_text("turn 9° – now") == "turn 9 deg ? now"
+
+
+def test_text_ends_in_dots_where_there_is_no_room() -> None:
+    assert shortened("step 3 of 9: same. wait", 700) == "step 3 of 9: same. wait"
+    short = shortened("word " * 100, 300)
+    assert short.endswith("...")
+    assert 250 < cv2.getTextSize(short, FONT, SMALL, 1)[0][0] <= 300
+    assert shortened("word", 1) == "..."
+
+
+def test_words_are_wrapped_and_what_is_left_out_is_marked() -> None:
+    assert wrapped("", 300, 2) == []
+    assert wrapped("turn left 9°", 300, 2) == ["turn left 9 deg"]
+    both = wrapped("evade, " * 10, 300, 2)
+    assert " ".join(both) == ("evade, " * 10).strip()
+    assert len(both) == 2
+    full = wrapped("evade, " * 100, 300, 2)
+    assert [line.endswith("...") for line in full] == [False, True]
+    assert wrapped("x" * 500, 300, 2)[0].endswith("...")
+
+
+def test_a_video_that_is_broken_off_leaves_the_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "both.mp4"
+    path.write_bytes(b"older")
+    frame, idle = np.zeros(SPEC.frame.shape, np.uint8), SPEC.null_action()
+    with CaptureWriter.create(tmp_path / "data", SPEC, CaptureInfo()) as capture:
+        capture.step(frame, idle)
+    (episode,) = open_episodes(tmp_path / "data")
+    answers: Answers = {"teacher_forced": None, "free_running": None}
+
+    def break_off() -> None:
+        with SideBySideVideo(path, SPEC) as video:
+            video.write(episode, 0, RecordedStep(frame, idle), answers)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert path.read_bytes() == b"older"
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["both.mp4"]
 
 
 def test_the_video_has_a_picture_for_each_step(tmp_path: Path) -> None:

@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from games import Axis, Button, Camera, Choice, FrameSize, GameSpec, Stick, Text, UnplayableError
+from games import (
+    Axis,
+    Button,
+    Camera,
+    Choice,
+    FrameSize,
+    GameSpec,
+    Stick,
+    Text,
+    UnplayableError,
+)
 from games.controls import Control
 from games.human.bindings import Target, bind, read_controls, targets_of
-from games.human.hands import controls_in_words
 from games.human.inputs import WINDOW_KEYS
+from games.human.key_help import controls_in_words, help_rows
 from games.meanings import MEANINGS
 from games.registry import load, names
 from games.voxel import SPEC
@@ -62,6 +72,16 @@ def test_what_has_no_input_gets_a_spare_key() -> None:
     shown = dict(controls_in_words(game, bindings, has_pad=False))
     assert shown["cast"] == bound[Target("cast")]
     assert shown["hat blue"] == bound[Target("hat", "blue")]
+
+
+def test_the_help_has_say_where_the_game_has_a_text_control() -> None:
+    for has_chat in (True, False):
+        chat = (Text(name="chat"),) if has_chat else ()
+        game = spec(Button(name="cast", meaning="toy/cast"), *chat)
+        rows = dict(help_rows(game, bind(game, read_controls()), has_pad=False))
+        assert "cast" in rows
+        assert "/goal WORDS" in rows
+        assert ("/say WORDS" in rows) == has_chat
 
 
 def test_a_file_of_the_users_changes_only_what_it_names(tmp_path: Path) -> None:

@@ -124,9 +124,26 @@ def test_start_and_back_are_the_windows_own(played: Played) -> None:
 
 
 def test_while_the_game_waits_nothing_is_pressed(played: Played) -> None:
+    played.hands.mute()
     played.pad.button(0, 1)
-    played.pad.axis(1, -1.0)
     played.take(is_playing=False)
+    played.hands.unmute()
+    assert played.hands.action() == SPEC.null_action()
+
+
+def test_what_is_let_go_while_the_game_waits_stays_let_go(played: Played) -> None:
+    played.pad.axis(1, -1.0)
+    played.pad.axis(5, 1.0)
+    played.take()
+    assert played.hands.action() == SPEC.normalize({"forward": 1, "attack": 1})
+    played.hands.mute()
+    played.pad.axis(1, 0.0)
+    played.pad.axis(5, -1.0)
+    played.pad.axis(0, 1.0)  # a tap to the right
+    played.take(is_playing=False)
+    played.pad.axis(0, 0.0)
+    played.take(is_playing=False)
+    played.hands.unmute()
     assert played.hands.action() == SPEC.null_action()
 
 

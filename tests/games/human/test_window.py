@@ -10,6 +10,7 @@ from games import Observation, UnplayableError
 from games.human import hands
 from games.human.play import play_human
 from games.human.recording_light import RED, RecordingStatus
+from games.human.screen import Screen
 from tests.games.human.scripted_window import (
     CLICK,
     ENTER,
@@ -49,6 +50,27 @@ def test_an_episode_that_is_left_is_neither_reached_nor_failed(
     assert log.begun == [("wait", "still", seed) for seed in seeds]
     assert log.frames[:2] == [0, 1]
     assert log.frames[2:] == ([0] if len(seeds) == 2 else [])  # no step after the end
+
+
+@pytest.mark.parametrize("free_bytes", [9 << 30, None])
+def test_while_an_episode_is_written_the_window_says_so(
+    free_bytes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[str] = []
+
+    class Slow(Log):
+        def end(self, success: bool | None) -> None:
+            words.append(drawn[-1])
+            super().end(success)
+
+    drawn: list[str] = []
+    monkeypatch.setattr(Screen, "draw", lambda self, shown: drawn.append(shown.light.word))
+    script(monkeypatch, [[], [], [key(pygame.K_RETURN)], []])
+    log = Slow()
+    log.status = RecordingStatus(free_bytes=free_bytes)
+    play_human(StillEnv(), log, worlds(), options())
+    assert words[0] == ("not recorded" if free_bytes is None else "saving")
+    assert drawn[-1] in ("REC", "not recorded")
 
 
 @pytest.mark.parametrize("success", [True, False])

@@ -110,6 +110,17 @@ def test_the_sample_is_told_from_vpt_with_a_video_beside_each_file(tmp_path: Pat
     assert detect_format(tmp_path / "m.npz") == "bleeding-edge"
 
 
+def test_names_that_are_no_utf_8_are_escaped(tmp_path: Path) -> None:
+    content = arrays()
+    content["names"] = np.array([f"\ud800x/{i}/{i}" for i in range(STEPS)])
+    write(tmp_path / "m.npz", content).rename(tmp_path / "\udcff.npz")
+    assert imported(tmp_path).added == 1
+    (episode,) = open_episodes(tmp_path / "out")
+    assert episode.header.source is not None
+    assert episode.header.source.name == r"\udcff.npz"
+    assert episode.header.author == r"\ud800x"
+
+
 def test_a_gap_of_ticks_is_a_gap(tmp_path: Path) -> None:
     content = arrays()
     content["names"] = np.array([f"m_step{i}_tick{6 * i + 18 * (i > 2)}" for i in range(STEPS)])

@@ -7,7 +7,7 @@ import numpy as np
 from games import Stick
 from games.bleeding_edge import SPEC
 from recorder.formats.bleeding_edge.layout import BUTTONS, CENTRES, EDGES, MEANINGS, TWELFTH
-from recorder.formats.bleeding_edge.sticks import REST, bucket, buckets, from_polar, to_polar
+from recorder.formats.bleeding_edge.sticks import REST, buckets, from_polar, to_polar
 
 STICK = SPEC.by_name["left_stick"]
 assert isinstance(STICK, Stick)
@@ -15,12 +15,11 @@ CELLS = [(i, j) for i in range(11) for j in range(11)]
 
 
 def test_buckets_have_the_formats_edges() -> None:
-    assert [bucket(centre) for centre in CENTRES] == list(range(11))
-    assert [bucket(edge) for edge in EDGES[1:-1]] == list(range(1, 11))
-    assert [bucket(edge - 1e-9) for edge in EDGES[1:]] == list(range(11))
-    assert bucket(EDGES[0]) == bucket(-9.0) == 0
-    assert bucket(9.0) == 10
-    assert buckets(np.array(EDGES)).tolist() == [bucket(edge) for edge in EDGES]
+    centres, edges = np.array(CENTRES, np.float32), np.array(EDGES, np.float32)
+    assert buckets(centres).tolist() == list(range(11))
+    assert buckets(edges).tolist() == [*range(11), 10]
+    assert buckets(np.nextafter(edges, np.float32(-2))).tolist() == [0, *range(11)]
+    assert buckets(np.array([-9, 9], np.float32)).tolist() == [0, 10]
 
 
 def test_up_is_0_degrees_and_right_is_90() -> None:

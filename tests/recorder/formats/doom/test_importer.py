@@ -116,6 +116,8 @@ def test_a_demo_of_freedoom_turns_the_view_as_its_actions_say(tmp_path: Path) ->
     (episode,) = open_episodes(tmp_path / "out")
     assert len(episode) == len(parse_demo(demo).tics) - 1 == 1414
     assert not validate(episode)
+    edges = episode.frames()[:, -2:]  # where dsda-doom may show in white how far the demo is
+    assert edges[1000:].mean() < 2 * edges[0].mean()
     rows = episode.frames()[:, 50:100:2, :, 1].astype(np.int16)
     shifts = [_shift(before, after) for before, after in pairwise(rows)]
     turns = np.array([action["camera"][1] for action in episode.actions])

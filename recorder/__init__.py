@@ -30,6 +30,8 @@ from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
+from recorder.formats.vpt.export import export_vpt
+from recorder.formats.vpt.folder import recordings
 from recorder.formats.vpt.importer import import_vpt
 from recorder.inspection import Inspected, inspect_captures
 from recorder.open import find_episodes, open_episodes, open_readable
@@ -64,6 +66,7 @@ __all__ = [
     "detect_format",
     "export_bleeding_edge",
     "export_lerobot",
+    "export_vpt",
     "find_episodes",
     "import_bleeding_edge",
     "import_captions",
@@ -76,6 +79,7 @@ __all__ = [
     "open_episodes",
     "open_readable",
     "readable_episodes",
+    "recordings",
     "recover",
     "validate",
     "without_broken",

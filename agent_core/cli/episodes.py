@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         "look after recorded episodes",
         run_episodes,
         "iafm episodes stats data/voxel\niafm episodes export data/voxel --out data/voxel-lerobot\n"
+        "iafm episodes export data/minecraft --format vpt --out data/minecraft-vpt\n"
         "iafm episodes import RECORDINGS --game minecraft --out data/minecraft\n"
         "iafm episodes import MineRLBasaltFindCave-v0 --instruction 'find a cave' --out data/caves",
     )
@@ -46,8 +47,9 @@ def add(commands: Any) -> None:
     episodes.add_argument(
         "--format",
         choices=("lerobot", "bleeding-edge", "vpt", "doom", "captions"),
-        help="export: lerobot (v3.0, the default), or bleeding-edge, an .npz file an episode of a game with two "
-        "sticks; import: what the files are (default: by their names)",
+        help="export: lerobot (v3.0, the default), bleeding-edge, an .npz file an episode of a game with two "
+        "sticks, or vpt, an .mp4 and a .jsonl an episode of Minecraft; import: what the files are (default: by their "
+        "names)",
     )
     _import_options(episodes)
     episodes.add_argument(

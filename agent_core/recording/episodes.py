@@ -18,6 +18,7 @@ from recorder import (
     detect_format,
     export_bleeding_edge,
     export_lerobot,
+    export_vpt,
     find_episodes,
     import_bleeding_edge,
     import_captions,
@@ -26,6 +27,7 @@ from recorder import (
     import_vpt,
     inspect_captures,
     open_readable,
+    recordings,
     recover,
 )
 
@@ -73,8 +75,14 @@ def manage_episodes(
     return EpisodeRows(rows, episodes.skipped, bool(episodes.skipped))
 
 
-EXPORTERS = {"lerobot": export_lerobot, "bleeding-edge": export_bleeding_edge}
-"""What writes a format: LeRobotDataset v3.0, Bleeding Edge's `.npz` files."""
+EXPORTERS = {"lerobot": export_lerobot, "bleeding-edge": export_bleeding_edge, "vpt": export_vpt}
+"""What writes a format: LeRobotDataset v3.0, Bleeding Edge's `.npz` files, VPT's recordings."""
+_COUNT: dict[str, Callable[[Path], int]] = {
+    "lerobot": lambda out: len(find_episodes(out)),
+    "bleeding-edge": lambda out: len(list(out.glob("*.npz"))),
+    "vpt": lambda out: len(recordings(out)),
+}
+"""Number of episodes that a folder holds, by format."""
 
 
 def export_episodes(
@@ -93,16 +101,13 @@ def export_episodes(
     for each in episodes.skipped:
         export_logger.warning("skipped %s: %s", each.source, each.why)
     if format_name not in EXPORTERS:
-        raise CaptureError(
-            f"{format_name} is imported only; exported are {' and '.join(EXPORTERS)}"
-        )
+        raise CaptureError(f"{format_name} is imported only; exported are {', '.join(EXPORTERS)}")
     report = EXPORTERS[format_name](episodes, out, strict=strict, progress=progress)
-    held = find_episodes(out) if format_name == "lerobot" else list(out.glob("*.npz"))
     return {
         "added": report.added,
         "skipped": skipped_records((*episodes.skipped, *report.skipped)),
         "rounded": report.rounded,
-        "episodes": len(held),
+        "episodes": _COUNT[format_name](out),
         "out": str(out),
     }
 

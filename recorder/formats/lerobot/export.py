@@ -27,11 +27,12 @@ from recorder.episodes.episode import Episode, EpisodeSet
 from recorder.format.actions import non_null
 from recorder.format.atomic import replaced_folder, restore_folder
 from recorder.format.manifest import CaptureError, Skipped, disk_errors
+from recorder.format.packets import check_packets
 from recorder.format.video import frame_rate
 from recorder.formats.export_report import ExportReport
 from recorder.formats.lerobot import schema
 from recorder.formats.lerobot.damage import damage_of
-from recorder.formats.lerobot.files import DataFiles, VideoFiles, check_packets
+from recorder.formats.lerobot.files import DataFiles, VideoFiles
 from recorder.formats.lerobot.reader import episode_rows, file_number, is_dataset, open_dataset
 from recorder.formats.lerobot.schema import CAMERA, SCALARS, Extras
 from recorder.formats.lerobot.statistics import Stats, column_stats, frame_stats, merge_stats

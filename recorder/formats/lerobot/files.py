@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +10,11 @@ import av
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recorder.format.manifest import CaptureError, disk_errors
-from recorder.format.video import VideoSlice, intact_packets, reading
+from recorder.format.manifest import disk_errors
+from recorder.format.packets import episode_packets
+from recorder.format.video import VideoSlice, reading
 from recorder.formats.lerobot import schema
 from recorder.formats.lerobot.schema import CAMERA
-
-
-def check_packets(video: VideoSlice, length: int) -> None:
-    """Raise `CaptureError` where one of the first `length` frames is missing or out of order, without decoding any."""
-    with reading(video.path) as source:
-        tick = float(source.streams.video[0].time_base or 1) * video.rate
-        done = 0
-        for packet in _packets(source, video, length):
-            if packet.pts is None or round(packet.pts * tick) != video.first + done:
-                break
-            done += 1
-    if done != length:
-        raise CaptureError(f"{video.path}: {done} of {length} frames")
-
-
-def _packets(source: Any, video: VideoSlice, length: int) -> Iterator[Any]:
-    """The compressed frames of an episode, from an open file; an episode begins with a keyframe."""
-    stream = source.streams.video[0]
-    if video.first:
-        tick = float(stream.time_base or 1) * video.rate
-        source.seek(round(video.first / tick), stream=stream)
-    return islice(intact_packets(source), length)
 
 
 class DataFiles:
@@ -93,7 +70,7 @@ class VideoFiles:
             if self._container is None:
                 self._begin(template, header)
             begin = self._frames
-            for packet in _packets(source, video, length):
+            for packet in episode_packets(source, video, length):
                 self._copy(packet, video.rate)
         location = {
             f"videos/{CAMERA}/{key}": value for key, value in schema.place(self._number).items()

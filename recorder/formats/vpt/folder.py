@@ -1,7 +1,7 @@
 """Folder of VPT or BASALT recordings: NAME.mp4 beside NAME.jsonl, its tasks and recorder versions.
 
-A folder may hold recordings, or folders of recordings, such as BASALT's four tasks (`MineRLBasaltFindCave-v0`) or VPT's
-recorder versions (`data/6.9`).
+A folder may hold recordings, or folders of recordings, such as BASALT's four tasks (`MineRLBasaltFindCave-v0`, or as
+in its index files `find-cave`) or VPT's recorder versions (`data/6.9`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from recorder.format.manifest import CaptureError
+from recorder.formats.vpt.header import ENDING
 
 LINES, VIDEO = ".jsonl", ".mp4"
 MAX_INDEX_BYTES = 64 << 20
 """Largest JSON file that is searched for recorder versions."""
+_SIDE_FILES = ("-options.json", ENDING)
+"""Files beside one recording: VPT's options, our header."""
 _SESSION = re.compile(r"-\d{8}-\d{6}$")
 _VERSION = re.compile(r"v?(\d{1,2}\.\d{1,2})")
 _BASALT = re.compile(r"(?:MineRLBasalt)?([A-Z][A-Za-z]+?)(?:-v\d+)?")
@@ -39,6 +42,20 @@ BASALT_TASKS = {
     "BuildVillageHouse": Task("build_village_house", "build a house in the village's style"),
 }
 """Tasks of the MineRL BASALT 2022 competition (minerl.readthedocs.io; the pen has two names)."""
+INDEX_FOLDERS = {
+    "find-cave": "FindCave",
+    "waterfall": "MakeWaterfall",
+    "pen-animals": "CreateVillageAnimalPen",
+    "build-house": "BuildVillageHouse",
+}
+"""The folders of these tasks in BASALT's index files."""
+VERSION_TASKS = {
+    "8": Task("build_house", "build a simple house"),
+    "9": Task("build_house_from_materials", "build a house from the given materials"),
+    "10": Task("obtain_diamond_pickaxe", "craft a diamond pickaxe"),
+}
+"""What VPT's contractors were asked for from recorder version 8 on, by major version (its README); before they played
+freely."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +112,20 @@ def _recordings(folder: Path, prefix: str) -> list[Recording]:
 
 
 def basalt_task(folder_name: str) -> Task | None:
-    """The task of a folder called as MineRL calls BASALT's environments; None where it is another folder."""
-    match = _BASALT.fullmatch(folder_name)
+    """The task of a folder called as MineRL or an index file calls BASALT's; None where it is another folder."""
+    match = _BASALT.fullmatch(INDEX_FOLDERS.get(folder_name, folder_name))
     return BASALT_TASKS.get(match[1]) if match else None
+
+
+def basalt_folder(task: str) -> str:
+    """The name of BASALT's folder for a task's name; empty for another task."""
+    names = (f"MineRLBasalt{key}-v0" for key, known in BASALT_TASKS.items() if known.name == task)
+    return next(names, "")
+
+
+def version_task(version: str) -> Task | None:
+    """The task that a recorder version stands for; None where its players were free, or it is not known."""
+    return VERSION_TASKS.get(version.partition(".")[0])
 
 
 def parse_version(text: str) -> str:
@@ -134,6 +162,8 @@ def _indexed_versions(folder: Path) -> dict[str, str]:
     """Versions by recording, of the index files in a folder: {"relpaths": ["data/6.9/NAME.mp4", …]}."""
     versions = {}
     for path in _files(folder, ".json").values():
+        if path.name.endswith(_SIDE_FILES):
+            continue
         for entry in _relative_paths(path):
             inside = PurePosixPath(entry.removesuffix(VIDEO))
             if match := _VERSION.fullmatch(inside.parent.name):

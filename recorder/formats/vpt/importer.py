@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +24,20 @@ from recorder.formats.import_job import ImportJob, ImportReport, content_hash, f
 from recorder.formats.vpt.actions import BUTTONS, KEYS, ActionReader
 from recorder.formats.vpt.alignment import Alignment, align
 from recorder.formats.vpt.cursor import with_cursor
-from recorder.formats.vpt.folder import Recording, Task, parse_version, recordings
+from recorder.formats.vpt.folder import (
+    Recording,
+    Task,
+    parse_version,
+    recordings,
+    version_task,
+)
+from recorder.formats.vpt.game_state import MENU, POINTER, SLOT, STATE, State
+from recorder.formats.vpt.header import read_header
 from recorder.formats.vpt.reader import Mouse, RowScan, Tick, rows, scan
+from recorder.formats.vpt.row_writer import WINDOW
 from recorder.formats.vpt.video import Pictures, pictures, rgb
 
 logger = logging.getLogger("iafm.import")
-
-WINDOW = (720, 1280)
-"""Height and width in pixels of the window that the pointer's positions refer to."""
 
 
 def import_vpt(
@@ -48,14 +54,17 @@ def import_vpt(
 ) -> ImportReport:
     """Write each recording in `folder`, and in folders in it, as a capture of `spec` (`minecraft`, or its controls).
 
-    `instruction` and `task` come from the folder's name where they are not given and it is one of BASALT's, the
-    `recorder_version` from an index file, or else from the folders' names. What cannot be read is skipped and named in
-    the report, or raises `CaptureError` with `strict`; `dropped` counts rows that are not imported, and ticks that lack
-    a row. Parts of one session share their seed, so
-    that they are in one split. Raises `CaptureError` where there is no recording or the game does not fit,
+    `instruction` and `task` come from the header of a recording that was exported here, else from a folder's name that
+    is one of BASALT's, or a recorder version that stands for a task; those that are given go before. The
+    `recorder_version` comes from an index file, or else from the folders' names. What cannot be read is skipped and
+    named in the report, or raises `CaptureError` with `strict`; `dropped` counts rows that are not imported, and ticks
+    that lack a row. Parts of one session share their seed, so that they are in one split. Raises `CaptureError` where
+    there is no recording or the game does not fit,
     `DiskFullError` where the disk is full.
     """
     version = parse_version(recorder_version) if recorder_version else ""
+    given = {"instruction": instruction, "task": task}
+    given = {name: value for name, value in given.items() if value}
     items = recordings(folder)
     if not items:
         raise CaptureError(f"{folder} has no NAME.mp4 with a NAME.jsonl of the same name beside it")
@@ -63,12 +72,8 @@ def import_vpt(
         ImportJob(out, strict=strict, disk_needed=disk_needed), spec, _camera(folder, spec)
     )
     for done, recording in enumerate(items, start=1):
-        known = recording.task or Task(spec.name, "")
         with importer.job.reading(recording.name):
-            importer.add(
-                replace(recording, version=version or recording.version),
-                Task(task or known.name, instruction or known.instruction),
-            )
+            importer.add(recording, given, version)
         if progress:
             progress(done, len(items))
     return importer.job.report()
@@ -88,22 +93,39 @@ class _Importer:
     def __init__(self, job: ImportJob, spec: GameSpec, camera: Camera) -> None:
         self.job, self._spec, self._camera = job, spec, camera
 
-    def add(self, recording: Recording, task: Task) -> None:
-        """Import a recording, or raise `CaptureError` with what it lacks; its rows are counted either way."""
+    def add(self, recording: Recording, given: Mapping[str, str], version: str) -> None:
+        """Import a recording, or raise `CaptureError` with what it lacks; its rows are counted either way.
+
+        Fields of the header that are `given`, and a `version` that is not empty, go before what the files say.
+        """
         recording.check()
-        source = self._source(recording, task)
+        header = read_header(recording.lines)
+        recording = replace(recording, version=version or ("" if header else recording.version))
+        info = header.info if header else self._info(recording)
+        info = info.model_copy(update=dict(given))
+        source = self._source(recording, info)
         if self.job.holds(source):
             return
         read = scan(recording.lines)
         steps = 0
         try:
             self._name_unreadable(recording, read)
-            steps = self._write(recording, task, source, read)
+            steps = self._write(recording, info, source, read)
         finally:
             self.job.drop(read.clocks.count - steps)
 
-    def _source(self, recording: Recording, task: Task) -> ImportSource:
-        options = f"game {self._spec.id}, task {task.name}, instruction {task.instruction!r}, "
+    def _info(self, recording: Recording) -> CaptureInfo:
+        """The header of a recording that has none of ours."""
+        task = recording.task or version_task(recording.version) or Task(self._spec.name, "")
+        return CaptureInfo(
+            instruction=task.instruction,
+            task=task.name,
+            seed=zlib.crc32(recording.session.encode()),
+            author=recording.name,
+        )
+
+    def _source(self, recording: Recording, info: CaptureInfo) -> ImportSource:
+        options = f"game {self._spec.id}, task {info.task}, instruction {info.instruction!r}, "
         return ImportSource(
             name=recording.name,
             sha256=content_hash(file_hash(recording.lines), file_hash(recording.video)),
@@ -118,18 +140,14 @@ class _Importer:
         if not len(read.clocks.lines):
             raise CaptureError("it has no line that can be read")
 
-    def _write(self, recording: Recording, task: Task, source: ImportSource, read: RowScan) -> int:
+    def _write(
+        self, recording: Recording, info: CaptureInfo, source: ImportSource, read: RowScan
+    ) -> int:
         """Write the recording's certain rows as a capture; returns how many."""
         video = pictures(recording.video)
         alignment = align(read.clocks, video.times)
         for trouble in alignment.troubles:
             self.job.skip(f"{recording.name}, line {trouble.line}", trouble.why)
-        info = CaptureInfo(
-            instruction=task.instruction,
-            task=task.name,
-            seed=zlib.crc32(recording.session.encode()),
-            author=recording.name,
-        )
         with self.job.capture(self._spec, info, source) as capture:
             clipped = self._steps(capture, recording, alignment, video)
             if undecoded := int((alignment.pictures >= 0).sum()) - capture.steps:
@@ -147,6 +165,7 @@ class _Importer:
     ) -> list[float]:
         """Write the certain rows; returns the degrees of each clipped movement."""
         actions, frames = ActionReader(self._camera, recording.version), _Frames(video, self._spec)
+        states = _States(capture)
         clipped: list[float] = []
         before, rows_left, absent = -1, 0, 0
         ticks_left: set[int] = set()
@@ -167,6 +186,7 @@ class _Importer:
             absent += max(missing - inside, 0)
             capture.count_dropped(missing)
             done = actions.read(row.tick, follows=not missing and capture.steps > 0)
+            states.note(row.tick)
             capture.step(frame, done.action)
             if done.clipped_degrees:
                 clipped.append(done.clipped_degrees)
@@ -180,6 +200,27 @@ class _Importer:
         if ticks:
             logger.warning("%s: %d ticks lack a row, and are gaps", recording.name, ticks)
             self.job.drop(ticks)
+
+
+class _States:
+    """Events of a capture that keep menu and slot, of which actions do not tell: one whenever they change."""
+
+    def __init__(self, capture: CaptureWriter) -> None:
+        self._capture = capture
+        self._before: tuple[bool, int | None] = (False, None)
+
+    def note(self, tick: Tick) -> None:
+        """Keep the state of the step to come."""
+        now = (tick.menu, tick.hotbar)
+        if now == self._before:
+            return
+        state: State = {MENU: tick.menu}
+        if tick.hotbar is not None:
+            state[SLOT] = tick.hotbar
+        if tick.menu and tick.mouse.x is not None and tick.mouse.y is not None:
+            state[POINTER] = [tick.mouse.x, tick.mouse.y]
+        self._capture.event(STATE, **{STATE: state})
+        self._before = now
 
 
 class _Frames:

@@ -30,6 +30,12 @@ from recorder.formats.import_job import ImportJob, ImportReport
 from recorder.formats.lerobot.export import export_lerobot
 from recorder.formats.lerobot.importer import ActionColumns, import_lerobot
 from recorder.formats.lerobot.statistics import merge_stats
+from recorder.formats.vpt.download import (
+    DownloadPlan,
+    plan_download,
+    read_index,
+    run_download,
+)
 from recorder.formats.vpt.export import export_vpt
 from recorder.formats.vpt.folder import recordings
 from recorder.formats.vpt.importer import import_vpt
@@ -45,6 +51,7 @@ __all__ = [
     "CaptureInfo",
     "CaptureWriter",
     "DiskFullError",
+    "DownloadPlan",
     "Episode",
     "EpisodeSet",
     "ExportReport",
@@ -78,9 +85,12 @@ __all__ = [
     "merge_stats",
     "open_episodes",
     "open_readable",
+    "plan_download",
+    "read_index",
     "readable_episodes",
     "recordings",
     "recover",
+    "run_download",
     "validate",
     "without_broken",
 ]

@@ -98,7 +98,7 @@ class PrintCompletion(argparse.Action):
 
         for command in (parser, *subparsers(parser).values()):
             for action in command._actions:
-                if action.type in (Path, picture_file, video_file):
+                if action.type in (Path, path_or_address, picture_file, video_file):
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
         sys.stdout.write(shtab.complete(parser, shell) + "\n")
         parser.exit()
@@ -134,6 +134,11 @@ def words(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"text in UTF-8, not {text!r}") from None
     return text
+
+
+def path_or_address(text: str) -> Path | str:
+    """A path, or as it is the address of something on a server."""
+    return text if "://" in text else Path(text)
 
 
 def positive_int(text: str) -> int:

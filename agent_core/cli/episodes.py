@@ -1,16 +1,29 @@
-"""The `episodes` command: list, show, stats, validate, recover, export and import."""
+"""The `episodes` command: list, show, stats, validate, recover, export, import and download."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent_core.cli.arguments import add_command, non_negative_int, words, writable_folder
+from agent_core.cli.arguments import (
+    UsageError,
+    add_command,
+    non_negative_int,
+    path_or_address,
+    positive_number,
+    words,
+    writable_folder,
+)
 from agent_core.cli.episode_tables import show_list, show_stats, show_steps, show_validation
 from agent_core.cli.output import answer, fields, records, remark, remarks
 from agent_core.training.progress_bar import ProgressBar
+
+if TYPE_CHECKING:  # the help of every command loads none of it
+    from recorder import DownloadPlan
 
 
 def add(commands: Any) -> None:
@@ -23,26 +36,32 @@ def add(commands: Any) -> None:
         "iafm episodes stats data/voxel\niafm episodes export data/voxel --out data/voxel-lerobot\n"
         "iafm episodes export data/minecraft --format vpt --out data/minecraft-vpt\n"
         "iafm episodes import RECORDINGS --game minecraft --out data/minecraft\n"
-        "iafm episodes import MineRLBasaltFindCave-v0 --instruction 'find a cave' --out data/caves",
+        "iafm episodes import MineRLBasaltFindCave-v0 --instruction 'find a cave' --out data/caves\n"
+        "iafm episodes download find-cave-Jul-28.json --limit-gb 5 --out recordings",
     )
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
         "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), Bleeding Edge's .npz "
-        "files, Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, or clips with a captions.jsonl."
+        "files, Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, or clips with a captions.jsonl. "
+        "`download` fetches the recordings that an index file of VPT or BASALT lists, and goes on where it was stopped."
     )
     episodes.add_argument(
         "action",
-        choices=("list", "show", "stats", "validate", "recover", "export", "import"),
+        choices=("list", "show", "stats", "validate", "recover", "export", "import", "download"),
         help="what to do",
     )
     episodes.add_argument(
-        "path", type=Path, nargs="?", default=Path("data/voxel"), help="folder of episodes"
+        "path",
+        type=path_or_address,
+        nargs="?",
+        default=Path("data/voxel"),
+        help="folder of episodes; download: the index file, or its address",
     )
     episodes.add_argument(
         "--out",
         type=Path,
         help="export: where it is written, or extended (default: PATH-FORMAT); "
-        "import: where the captures go (default: data/ and the folder's name)",
+        "import: where the captures go (default: data/ and the folder's name); download: where the files go",
     )
     episodes.add_argument(
         "--format",
@@ -52,6 +71,7 @@ def add(commands: Any) -> None:
         "names)",
     )
     _import_options(episodes)
+    _download_options(episodes)
     episodes.add_argument(
         "--strict",
         action="store_true",
@@ -98,7 +118,30 @@ def _import_options(episodes: argparse.ArgumentParser) -> None:
     )
 
 
+def _download_options(episodes: argparse.ArgumentParser) -> None:
+    episodes.add_argument(
+        "--limit-gb",
+        type=positive_number,
+        default=5.0,
+        help="download: size of all recordings in the folder, 10^9 bytes (default: %(default)s)",
+    )
+    episodes.add_argument(
+        "--match",
+        type=words,
+        default="",
+        metavar="PATTERN",
+        help="download: only recordings whose path in the index holds this (6.13/, find-cave, *-20220715-*)",
+    )
+    episodes.add_argument("--yes", action="store_true", help="download: begin without asking")
+
+
 def run_episodes(args: argparse.Namespace) -> int:
+    if args.action == "download":
+        report = _download(args)
+        answer(report, args.json, lambda: fields(_counted(report)))
+        return int(bool(report["skipped"]))
+    if isinstance(args.path, str):
+        raise UsageError(f"episodes: {args.action} takes a folder, not {args.path}; see download")
     if args.action in ("export", "import"):
         report = (_export if args.action == "export" else _import)(args)
         answer(report, args.json, lambda: fields(_counted(report)))
@@ -164,3 +207,69 @@ def _import(args: argparse.Namespace) -> dict[str, Any]:
     )
     with remarks("iafm.import"), ProgressBar("importing") as update:
         return import_episodes(args.path, target, args.game, options, update, strict=args.strict)
+
+
+def _download(args: argparse.Namespace) -> dict[str, Any]:
+    from recorder import plan_download, read_index, run_download
+
+    name = str(args.path).rstrip("/").rpartition("/")[2].removesuffix(".json")
+    out = writable_folder(args.out or Path("data") / name)
+    try:
+        with remarks("iafm.download"):
+            index = read_index(str(args.path)).matching(args.match)
+            if not index.recordings:
+                raise UsageError(f"download: {args.path} has no recording like {args.match!r}")
+            with ProgressBar("asking for sizes") as update:
+                plan = plan_download(index, out, args.limit_gb * 1e9, progress=update)
+            missing = plan.missing
+            _confirm(plan, args.yes)
+            with ProgressBar("downloading") as update:
+                report = run_download(plan, progress=Rate(update))
+    except KeyboardInterrupt:
+        remark("stopped; the same command goes on from here")
+        raise
+    return {
+        "added": report.added,
+        "held": plan.held,
+        "skipped": [{"source": each.source, "why": each.why} for each in report.skipped],
+        "left_out": plan.left_out,
+        "bytes": missing - plan.missing,
+        "out": str(out),
+    }
+
+
+def _confirm(plan: DownloadPlan, is_confirmed: bool) -> None:
+    """Say what a download takes, and ask; raises `UsageError` where nobody wants it or can be asked."""
+    new = f"{len(plan.recordings):,} recordings of {plan.size / 1e9:.2f} GB"
+    rest = f"{plan.held:,} are there, {plan.left_out:,} more are beyond --limit-gb"
+    remark(f"{new} go to {plan.out}, of which {plan.missing / 1e9:.2f} GB are missing; {rest}")
+    if is_confirmed or not plan.recordings:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("download: nobody can be asked here; --yes begins")
+    sys.stderr.write("Download them? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("download: nothing was downloaded")
+
+
+class Rate:
+    """Bytes as a share of a progress bar, with the rate since the first call and the time that is left."""
+
+    def __init__(
+        self,
+        update: Callable[[float, float, str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._update, self._clock = update, clock
+        self._begin: tuple[float, float] | None = None
+
+    def __call__(self, done: float, total: float, name: str) -> None:
+        now = self._clock()
+        if self._begin is None or done < self._begin[1]:
+            self._begin = (now, done)
+        rate = (done - self._begin[1]) / max(now - self._begin[0], 1e-3)
+        left = f", {(total - done) / rate / 60:.0f} min left" if rate else ""
+        size = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB"
+        share = done / total if total else 1.0
+        self._update(share, 1.0, f"{size}, {rate / 1e6:.1f} MB/s{left}, {name}")

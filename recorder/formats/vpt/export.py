@@ -23,9 +23,10 @@ from recorder.format.manifest import MANIFEST, CaptureError, DiskFullError, Skip
 from recorder.format.packets import check_packets, episode_packets
 from recorder.format.video import VideoSlice, reading, writing
 from recorder.formats.export_report import ExportReport
-from recorder.formats.vpt.folder import LINES, VIDEO, basalt_folder
+from recorder.formats.vpt.folder import basalt_folder
 from recorder.formats.vpt.game_state import states
 from recorder.formats.vpt.header import Header, header_path
+from recorder.formats.vpt.index import LINES, VIDEO
 from recorder.formats.vpt.reader import MAX_ROWS
 from recorder.formats.vpt.row_writer import MinecraftControls, RowWriter
 from recorder.open import capture_folders

@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 
 from recorder.format.manifest import CaptureError
 from recorder.formats.vpt.header import ENDING
+from recorder.formats.vpt.index import LINES, MAX_INDEX_BYTES, VIDEO
 
-LINES, VIDEO = ".jsonl", ".mp4"
-MAX_INDEX_BYTES = 64 << 20
-"""Largest JSON file that is searched for recorder versions."""
 _SIDE_FILES = ("-options.json", ENDING)
 """Files beside one recording: VPT's options, our header."""
 _SESSION = re.compile(r"-\d{8}-\d{6}$")
@@ -70,6 +68,8 @@ class Recording:
     """The task that the folder's name tells."""
     version: str = ""
     """The recorder's version ("6.9"); empty where it is not known."""
+    has_pointer: bool = False
+    """Whether its pictures are as a player saw them, so that none is drawn."""
 
     @property
     def session(self) -> str:

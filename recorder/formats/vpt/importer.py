@@ -100,7 +100,9 @@ class _Importer:
         """
         recording.check()
         header = read_header(recording.lines)
-        recording = replace(recording, version=version or ("" if header else recording.version))
+        if header:
+            recording = replace(recording, version="", has_pointer=True)
+        recording = replace(recording, version=version or recording.version)
         info = header.info if header else self._info(recording)
         info = info.model_copy(update=dict(given))
         source = self._source(recording, info)
@@ -164,7 +166,10 @@ class _Importer:
         self, capture: CaptureWriter, recording: Recording, alignment: Alignment, video: Pictures
     ) -> list[float]:
         """Write the certain rows; returns the degrees of each clipped movement."""
-        actions, frames = ActionReader(self._camera, recording.version), _Frames(video, self._spec)
+        actions, frames = (
+            ActionReader(self._camera, recording.version),
+            _Frames(video, self._spec, draws_pointer=not recording.has_pointer),
+        )
         states = _States(capture)
         clipped: list[float] = []
         before, rows_left, absent = -1, 0, 0
@@ -226,7 +231,8 @@ class _States:
 class _Frames:
     """Frames of the game's size by picture, each index at least as high as the last."""
 
-    def __init__(self, video: Pictures, spec: GameSpec) -> None:
+    def __init__(self, video: Pictures, spec: GameSpec, *, draws_pointer: bool) -> None:
+        self._draws_pointer = draws_pointer
         self._decoded = video.decoded()
         self._size = spec.frame
         self._index, self._picture = -1, None
@@ -244,7 +250,7 @@ class _Frames:
         return self._with_pointer(self._frame, tick.mouse) if tick.menu else self._frame
 
     def _with_pointer(self, frame: Frame, mouse: Mouse) -> Frame:
-        if mouse.x is None or mouse.y is None:
+        if mouse.x is None or mouse.y is None or not self._draws_pointer:
             return frame
         x, y = mouse.x * self._size.width / WINDOW[1], mouse.y * self._size.height / WINDOW[0]
         return with_cursor(frame, x, y)

@@ -164,20 +164,21 @@ def test_frames_are_copied_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_menu_slot_and_position_are_what_the_game_told(tmp_path: Path) -> None:
-    known = {"isGuiOpen": True, "hotbar": 5, "pointer": [100.0, 700.0], "xpos": 1.5, "yaw": 90}
+    known = {"isGuiOpen": True, "hotbar": 5, "pointer": [100.0, 100.0], "xpos": 1.5, "yaw": 90}
     told = {**known, "zpos": "far", "health": 20}
     steps: Steps = [(0, {}), (0, {"camera": (3.0, -30.0)}), (0, {"hotbar.2": 1}), (1, {})]
     episode, imported = again(tmp_path, steps, **told)
     rows = rows_of(tmp_path / "vpt")
     assert [row["isGuiOpen"] for row in rows] == [True] * 4
     pointers = [(row["mouse"]["x"], row["mouse"]["y"]) for row in rows]
-    assert pointers == [(100.0, 700.0), *[(0.0, 720.0)] * 3]
+    assert pointers == [(100.0, 100.0), *[(0.0, 120.0)] * 3]
     assert rows[1]["mouse"]["scaledX"] == -640.0
     assert [row["hotbar"] for row in rows] == [5, 5, 5, 5]
     assert (rows[0]["xpos"], rows[0]["yaw"]) == (1.5, 90)
     assert "zpos" not in rows[0]
     assert "health" not in rows[0]
     assert imported.actions == episode.actions
+    assert [number_of(frame) for frame in imported.frames()] == [0, 1, 2, 3]
     export_vpt(open_episodes(tmp_path / "b"), tmp_path / "second", strict=True)
     for before, after in zip(rows, rows_of(tmp_path / "second"), strict=True):
         assert [before[name] for name in ("isGuiOpen", "hotbar", "keyboard", "tick")] == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import runpy
@@ -44,11 +43,11 @@ def bench_episodes(minutes: float, folder: Path | None = None) -> dict[str, Any]
         steps = max(1, round(60 * minutes * SPEC.step_hz))
         capture = _record(root / "captures", steps)
         dataset, vpt = root / "dataset", root / "vpt"
-        _write_vpt(vpt, capture, steps)
         stages = {
             "validate": ["validate", str(root / "captures")],
             "export": ["export", str(root / "captures"), "--out", str(dataset)],
             "import_lerobot": ["import", str(dataset), "--game", f"{__name__}:GAME", "--out", str(root / "a")],
+            "export_vpt": ["export", str(root / "captures"), "--format", "vpt", "--out", str(vpt)],
             "import_vpt": ["import", str(vpt), "--out", str(root / "b")],
         }  # fmt: skip
         report: dict[str, Any] = {
@@ -83,23 +82,6 @@ def _pictures() -> Callable[[int], Frame]:
     blocks = random.integers(0, 255, (height // 20, width // 20, 3), np.uint8)
     pattern = blocks.repeat(20, 0).repeat(20, 1)
     return lambda i: np.roll(pattern, 3 * i, axis=1)
-
-
-def _write_vpt(folder: Path, capture: Path, steps: int) -> None:
-    """The same play as a contractor's recording: the capture's video, and a line per tick."""
-    folder.mkdir()
-    os.link(capture / VIDEO, folder / "play.mp4")
-    mouse = {"x": 640.0, "y": 360.0, "dx": 0.0, "dy": 0.0, "buttons": [], "newButtons": []}
-    with (folder / "play.jsonl").open("w", encoding="utf-8") as file:
-        for i in range(steps):
-            keys = ["key.keyboard.w"] if i % 40 < 20 else []
-            turn = {"dx": 60.0} if i % 20 == 0 else {}
-            row = {
-                "mouse": {**mouse, **turn},
-                "keyboard": {"keys": keys, "newKeys": [], "chars": ""},
-                "isGuiOpen": False, "hotbar": 0, "tick": i, "milli": 1_649_575_088_000 + 50 * i,
-            }  # fmt: skip
-            file.write(json.dumps(row) + "\n")
 
 
 def _measure(argv: list[str], play_s: float) -> dict[str, float]:

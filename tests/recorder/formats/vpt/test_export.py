@@ -178,7 +178,8 @@ def test_menu_slot_and_position_are_what_the_game_told(tmp_path: Path) -> None:
     assert "zpos" not in rows[0]
     assert "health" not in rows[0]
     assert imported.actions == episode.actions
-    assert [number_of(frame) for frame in imported.frames()] == [0, 1, 2, 3]
+    _, plain = again(tmp_path / "plain", steps)
+    assert np.array_equal(imported.frames(), plain.frames())  # no pointer is drawn into an export's
     export_vpt(open_episodes(tmp_path / "b"), tmp_path / "second", strict=True)
     for before, after in zip(rows, rows_of(tmp_path / "second"), strict=True):
         assert [before[name] for name in ("isGuiOpen", "hotbar", "keyboard", "tick")] == [

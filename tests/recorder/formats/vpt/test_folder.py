@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recorder.formats.detect import detect_format
-from recorder.formats.vpt.folder import basalt_task, recordings
+from recorder.formats.vpt.folder import BASALT_TASKS, basalt_folder, basalt_task, recordings
 
 Row = Callable[..., dict[str, Any]]
 
@@ -115,6 +115,10 @@ def test_versions_come_from_an_index_or_the_path(made: Any, row: Row, tmp_path: 
         ("MineRLBasaltCreateVillageAnimalPen-v0", "create_village_animal_pen"),
         ("MakeVillageAnimalPen", "create_village_animal_pen"),
         ("BuildVillageHouse", "build_village_house"),
+        ("find-cave", "find_cave"),
+        ("waterfall", "make_waterfall"),
+        ("pen-animals", "create_village_animal_pen"),
+        ("build-house", "build_village_house"),
         ("MineRLBasaltDance-v0", None),
         ("contractors", None),
     ],
@@ -122,6 +126,33 @@ def test_versions_come_from_an_index_or_the_path(made: Any, row: Row, tmp_path: 
 def test_tasks_by_folder(folder: str, task: str | None) -> None:
     known = basalt_task(folder)
     assert (known and known.name) == task
+
+
+def test_basalts_folders_are_read_as_they_are_written() -> None:
+    tasks = [task.name for task in BASALT_TASKS.values()]
+    assert all((task := basalt_task(basalt_folder(name))) and task.name == name for name in tasks)
+    assert basalt_folder("dance") == ""
+
+
+def test_recorder_versions_name_their_tasks(made: Any, row: Row) -> None:
+    for version in ("7.6", "8.2", "10.0"):
+        made.add([row(tick=0, hotbar=int(version[0]))], name=f"{version}/a")
+    made.load()
+    tasks = {e.header.author: (e.header.task, e.header.instruction) for e in made.episodes()}
+    assert tasks == {
+        "7.6/a": ("minecraft", ""),
+        "8.2/a": ("build_house", "build a simple house"),
+        "10.0/a": ("obtain_diamond_pickaxe", "craft a diamond pickaxe"),
+    }
+
+
+def test_files_beside_a_recording_are_no_index(made: Any, row: Row) -> None:
+    made.add([row()])
+    index = json.dumps({"basedir": "https://example.org/", "relpaths": ["data/6.7/a.mp4"]})
+    (made.folder / "a-options.json").write_text(index)
+    assert [r.version for r in recordings(made.folder)] == [""]
+    (made.folder / "options.json").write_text(index)
+    assert [r.version for r in recordings(made.folder)] == ["6.7"]
 
 
 def test_a_folder_of_captures_is_none_of_recordings(made: Any, row: Row) -> None:

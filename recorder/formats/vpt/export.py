@@ -33,7 +33,7 @@ from recorder.open import capture_folders
 
 logger = logging.getLogger("iafm.export")
 
-ROW_BYTES = 1024
+ROW_BYTES = 2048
 """Upper bound of a row, to ask for room."""
 RATE = 20
 

@@ -187,6 +187,17 @@ def test_menu_slot_and_position_are_what_the_game_told(tmp_path: Path) -> None:
         ]
 
 
+def test_state_of_live_play_by_its_own_names(tmp_path: Path) -> None:
+    told = {"selected": 3, "position": [1.5, 64.0, -2], "hotbar": [None] * 9, "inventory": {"oak_log": 3}}  # fmt: skip
+    record(tmp_path / "a", [(0, {}), (0, {"hotbar.1": 1})], **told)
+    export(tmp_path / "a", tmp_path / "vpt")
+    first, second = rows_of(tmp_path / "vpt")
+    assert (first["hotbar"], second["hotbar"]) == (3, 0)
+    assert (first["xpos"], first["ypos"], first["zpos"]) == (1.5, 64.0, -2)
+    assert first["inventory"] == [{"type": "oak_log", "quantity": 3}]
+    assert "position" not in first
+
+
 def test_more_gaps_than_pictures(tmp_path: Path) -> None:
     steps = [(0 if k % 4 else 9, {"forward": k % 2}) for k in range(24)]
     episode, imported = again(tmp_path, steps)

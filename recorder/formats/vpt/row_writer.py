@@ -33,25 +33,31 @@ class MinecraftControls:
     def __init__(self, spec: GameSpec) -> None:
         """Raises `CaptureError` for a game with a control that Minecraft lacks, or of another rate."""
         by_meaning = {control.meaning: control for control in MINECRAFT.controls}
-        self._names: dict[str, str] = {}
+        names: dict[str, str] = {}
         for control in spec.controls:
-            known = by_meaning.get(control.meaning) or MINECRAFT.by_name.get(control.name)
-            if known is None or known.kind != control.kind or known.name in self._names.values():
+            known = (
+                by_meaning.get(control.meaning)
+                if control.meaning
+                else MINECRAFT.by_name.get(control.name)
+            )
+            if known is None or known.kind != control.kind or known.name in names:
                 raise CaptureError(
                     f"{spec.id} has {control.name!r}, which Minecraft has no key for"
                 )
-            self._names[control.name] = known.name
+            names[known.name] = control.name
         if spec.step_hz * TICK_S != 1:
             raise CaptureError(f"{spec.id} has {spec.step_hz:g} steps/s, VPT's recordings 20")
+        self._camera = names.pop("camera", "")
+        self._buttons = names
+        """The game's control by Minecraft's name."""
 
     def pressed(self, action: Action) -> list[str]:
         """The buttons that are down, by Minecraft's names."""
-        return [own for name, own in self._names.items() if action[name] and own != "camera"]
+        return [name for name, control in self._buttons.items() if action[control]]
 
     def camera(self, action: Action) -> tuple[float, float]:
         """Pitch and yaw in degrees."""
-        own = next((name for name, own in self._names.items() if own == "camera"), None)
-        return action[own] if own else (0.0, 0.0)
+        return action[self._camera] if self._camera else (0.0, 0.0)
 
 
 class RowWriter:

@@ -73,8 +73,8 @@ def test_all_of_an_index(server: FaultyServer, tmp_path: Path) -> None:
 
 def test_the_limit_counts_what_is_there(server: FaultyServer, tmp_path: Path) -> None:
     for _ in range(2):
-        found = plan(server, tmp_path, limit=2.5 * PAIR)
-        assert (found.held + len(found.recordings), found.left_out) == (2, 2)
+        planned = plan(server, tmp_path, limit=2.5 * PAIR)
+        assert (planned.held + len(planned.recordings), planned.left_out) == (2, 2)
         run(server, tmp_path, limit=2.5 * PAIR)
         assert files(tmp_path) == pairs("6.9/play-0", "6.9/play-1")
     assert plan(server, tmp_path, limit=2 * PAIR).left_out == 2

@@ -56,7 +56,7 @@ def number_of(frame: Frame) -> int:
 def record(
     root: Path, steps: Steps, info: CaptureInfo = INFO, spec: GameSpec = SMALL, **state: Any
 ) -> Episode:
-    """A capture whose picture k shows k; `state` is told before the first step."""
+    """A capture whose picture k shows k; `state` is reported before the first step."""
     with CaptureWriter.create(root, spec, info, disk_needed=0) as capture:
         if state:
             capture.event("state", score=None, state=state)
@@ -163,11 +163,11 @@ def test_frames_are_copied_to_the_bit(tmp_path: Path) -> None:
     assert np.array_equal(np.stack(frames), episode.frames())
 
 
-def test_menu_slot_and_position_are_what_the_game_told(tmp_path: Path) -> None:
+def test_menu_slot_and_position_are_what_the_game_reported(tmp_path: Path) -> None:
     known = {"isGuiOpen": True, "hotbar": 5, "pointer": [100.0, 100.0], "xpos": 1.5, "yaw": 90}
-    told = {**known, "zpos": "far", "health": 20}
+    state = {**known, "zpos": "far", "health": 20}
     steps: Steps = [(0, {}), (0, {"camera": (3.0, -30.0)}), (0, {"hotbar.2": 1}), (1, {})]
-    episode, imported = again(tmp_path, steps, **told)
+    episode, imported = again(tmp_path, steps, **state)
     rows = rows_of(tmp_path / "vpt")
     assert [row["isGuiOpen"] for row in rows] == [True] * 4
     pointers = [(row["mouse"]["x"], row["mouse"]["y"]) for row in rows]
@@ -188,8 +188,8 @@ def test_menu_slot_and_position_are_what_the_game_told(tmp_path: Path) -> None:
 
 
 def test_state_of_live_play_by_its_own_names(tmp_path: Path) -> None:
-    told = {"selected": 3, "position": [1.5, 64.0, -2], "hotbar": [None] * 9, "inventory": {"oak_log": 3}}  # fmt: skip
-    record(tmp_path / "a", [(0, {}), (0, {"hotbar.1": 1})], **told)
+    state = {"selected": 3, "position": [1.5, 64.0, -2], "hotbar": [None] * 9, "inventory": {"oak_log": 3}}  # fmt: skip
+    record(tmp_path / "a", [(0, {}), (0, {"hotbar.1": 1})], **state)
     export(tmp_path / "a", tmp_path / "vpt")
     first, second = rows_of(tmp_path / "vpt")
     assert (first["hotbar"], second["hotbar"]) == (3, 0)

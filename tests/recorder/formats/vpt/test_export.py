@@ -188,7 +188,12 @@ def test_menu_slot_and_position_are_what_the_game_reported(tmp_path: Path) -> No
 
 
 def test_state_of_live_play_by_its_own_names(tmp_path: Path) -> None:
-    state = {"selected": 3, "position": [1.5, 64.0, -2], "hotbar": [None] * 9, "inventory": {"oak_log": 3}}  # fmt: skip
+    state: dict[str, Any] = {
+        "selected": 3,
+        "position": [1.5, 64.0, -2],
+        "hotbar": [None] * 9,
+        "inventory": {"oak_log": 3},
+    }
     record(tmp_path / "a", [(0, {}), (0, {"hotbar.1": 1})], **state)
     export(tmp_path / "a", tmp_path / "vpt")
     first, second = rows_of(tmp_path / "vpt")

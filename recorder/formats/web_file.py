@@ -33,7 +33,7 @@ PART, VERSION = ".part", ".part.json"
 TIMEOUT_S = 30.0
 """Longest silence of a server."""
 TRIES = 6
-"""Tries one after the other that bring less than `PROGRESS_BYTES`, before a file is given up."""
+"""Tries one after the other that add less than `PROGRESS_BYTES` to the most there was, before a file is given up."""
 PROGRESS_BYTES = 1 << 16
 BACKOFF_S = 1.0
 """Before the second try; doubled before each further one."""
@@ -204,13 +204,14 @@ class WebClient:
         raise WebError(f"{file.url} changes while it is received")
 
     def _complete(self, file: WebFile, part: _Part, on_held: Callable[[int], object]) -> None:
-        failures = 0
-        on_held(part.begin(file))
-        while (held := part.size) < file.size:
+        failures, most = 0, part.begin(file)
+        on_held(most)
+        while part.size < file.size:
             try:
                 self._receive(file, part, on_held)
             except _PassingError as error:
-                failures = 1 if part.size - held >= PROGRESS_BYTES else failures + 1
+                failures = 1 if part.size - most >= PROGRESS_BYTES else failures + 1
+                most = max(most, part.size)
                 self._wait(file.url, failures, error)
 
     def _receive(self, file: WebFile, part: _Part, on_held: Callable[[int], object]) -> None:
@@ -261,7 +262,7 @@ class WebClient:
                 yield response
         except urllib.error.HTTPError as error:
             with error:
-                raise _refusal(url, error, method) from None
+                raise _refusal(url, error, asked, method) from None
         except _CUT as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError):
@@ -361,11 +362,13 @@ def _total(headers: Message, held: int) -> int:
     return int(match[3])
 
 
-def _refusal(url: str, error: urllib.error.HTTPError, method: str) -> Exception:
+def _refusal(
+    url: str, error: urllib.error.HTTPError, asked: dict[str, str], method: str
+) -> Exception:
     """What an answer that is no success means."""
     if method == "HEAD" and error.code in (405, 501):
         return _NoHeadError()
-    if error.code == 416:
+    if error.code == 416 and "Range" in asked:
         return _NoRangeError()
     message = f"the server answers {error.code}"
     if error.code in _MAY_PASS or error.code >= 500:

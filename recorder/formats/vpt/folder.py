@@ -16,8 +16,8 @@ from recorder.format.manifest import CaptureError
 from recorder.formats.vpt.header import ENDING
 from recorder.formats.vpt.index import LINES, MAX_INDEX_BYTES, VIDEO
 
-_SIDE_FILES = ("-options.json", ENDING)
-"""Files beside one recording: VPT's options, our header."""
+_SIDE_FILES = ("-options.json", ".part.json", ENDING)
+"""Files beside one recording: VPT's options, what a download notes, our header."""
 _SESSION = re.compile(r"-\d{8}-\d{6}$")
 _VERSION = re.compile(r"v?(\d{1,2}\.\d{1,2})")
 _BASALT = re.compile(r"(?:MineRLBasalt)?([A-Z][A-Za-z]+?)(?:-v\d+)?")

@@ -183,6 +183,23 @@ def test_a_range_that_is_refused_begins_anew(
     assert ranges(server) == ["", "bytes=100000-", ""]
 
 
+def test_a_server_that_gives_and_takes_back(
+    server: FaultyServer, client: WebClient, tmp_path: Path
+) -> None:
+    server.faults[PATH] = [Fault(cut=100_000), Fault(status=416)] * 10
+    with pytest.raises(GivenUpError, match="6 times"):
+        get(client, server, tmp_path / "a")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_refused_range_that_was_not_asked_for(
+    server: FaultyServer, client: WebClient, tmp_path: Path, method: str
+) -> None:
+    server.faults[PATH] = [Fault(status=416, on=method)]
+    with pytest.raises(WebError, match="answers 416"):
+        get(client, server, tmp_path / "a")
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_refusals_are_final(
     server: FaultyServer, client: WebClient, tmp_path: Path, waits: list[float], status: int

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent_core.__main__ import main
+from agent_core.bench.crash.kills import wait_for
 from agent_core.cli import episodes as command
-from tests.recorder.formats.faulty_server import FaultyServer, Served, faulty_server
+from tests.recorder.formats.faulty_server import Fault, FaultyServer, Served, faulty_server
 
+ROOT = Path(__file__).parents[3]
 NAMES = [f"data/6.{version}/play-{k}" for version in (9, 13) for k in range(2)]
 LINES, VIDEO = b"{}\n" * 10, b"mp4 " * 500
 PAIR = len(LINES) + len(VIDEO)
@@ -98,6 +104,33 @@ def test_ctrl_c_at_the_command(
     argv = ["episodes", "download", server.url + "/all.json", "--out", str(tmp_path), "--yes"]
     assert main(argv) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # a process of its own
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_command_goes_on(
+    server: FaultyServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    path, is_over = "/data/6.9/play-0.mp4", threading.Event()
+    server.faults[path] = [Fault(on="HEAD"), Fault(cut=700, stall=is_over)]
+    argv = ["episodes", "download", server.url + "/all.json", "--out", str(tmp_path), "--yes"]
+    process = subprocess.Popen([sys.executable, "-m", "agent_core", *argv], cwd=ROOT)
+    part = tmp_path / "6.9/play-0.mp4.part"
+    try:
+        wait_for(lambda: part.exists() and part.stat().st_size == 700)
+        process.send_signal(number)
+        assert process.wait(30) == (130 if number == signal.SIGINT else -number)
+    finally:
+        process.kill()
+        process.wait()
+        is_over.set()
+    assert main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["added"] == 4
+    assert ("GET", path, "bytes=700-") in server.requests
+    assert part.with_suffix("").read_bytes() == VIDEO
 
 
 def test_the_rate() -> None:

@@ -29,6 +29,8 @@ class Fault:
     """In place of the right ones; None leaves one out."""
     cut: int | None = None
     """Bytes of the body after which the connection is closed."""
+    stall: threading.Event | None = None
+    """What is waited for before it is closed."""
     body: bytes | None = None
     no_range: bool = False
     """Whether the whole file is sent where a part is asked for."""
@@ -95,6 +97,8 @@ def faulty_server() -> Iterator[FaultyServer]:
             if self.command == "GET":
                 body = body if fault.body is None else fault.body
                 self.wfile.write(body if fault.cut is None else body[: fault.cut])
+            if fault.stall is not None:
+                fault.stall.wait(60)
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:

@@ -68,8 +68,8 @@ class MinecraftSession:
         self.rng = np.random.default_rng(seed)
         self.pillar = self._new_pillar()
         self.slot, self.menu, self.done, self.steps = 1, False, 0, 0
-        self.task = (options or {}).get("task", "minute")
-        return self._observation(), {"task": self.task}
+        self.task = (options or {}).get("task") or "minute"
+        return self._observation(), {"task": self.task, "success": False}
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self.steps += 1

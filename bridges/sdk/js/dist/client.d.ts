@@ -1,5 +1,6 @@
 /** Client: attach a game to a server. */
 import type { Backoff } from "./backoff.js";
+import type { ClockDifference } from "./clock.js";
 import { ReconnectingConnection } from "./connection.js";
 import type { ConnectionState } from "./connection.js";
 import { AnswerError, BridgeError } from "./errors.js";
@@ -52,11 +53,6 @@ export interface ObserveOptions extends StepReport {
 export interface OfAgent {
     readonly agent?: number;
 }
-/** The server's clock is so far ahead of `performance.now()`, more or less. */
-export interface ClockDifference {
-    readonly offsetMs: number;
-    readonly uncertaintyMs: number;
-}
 /**
  * One game attached to a server.
  *
@@ -105,7 +101,8 @@ export declare class GameClient {
      * What the game has to do now, a value for each control. `input` is what a person presses at this step, if one plays.
      *
      * A person owns the player, or takes a shared one over by this input: the input. Else the agent's action that is due.
-     * Where that is none, the null action (the failsafe).
+     * Where that is none, the null action (the failsafe). Who was taken over stays so until `control` hands it back; tell
+     * the server by the next picture's `input`.
      */
     action({ agent, step, input }?: OfAgent & {
         step?: number;

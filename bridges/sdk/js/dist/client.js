@@ -1,6 +1,7 @@
 /** Client: attach a game to a server. */
 import { DEFAULT_BACKOFF } from "./backoff.js";
-import { ReconnectingConnection, REPLY_TIMEOUT_MS, now } from "./connection.js";
+import { clockDifference, now } from "./clock.js";
+import { ReconnectingConnection, REPLY_TIMEOUT_MS } from "./connection.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { MAX_MESSAGE, packFrame } from "./frames.js";
 import { VERSION, checkWords, encode, withHint } from "./messages.js";
@@ -94,12 +95,14 @@ export class GameClient {
      * What the game has to do now, a value for each control. `input` is what a person presses at this step, if one plays.
      *
      * A person owns the player, or takes a shared one over by this input: the input. Else the agent's action that is due.
-     * Where that is none, the null action (the failsafe).
+     * Where that is none, the null action (the failsafe). Who was taken over stays so until `control` hands it back; tell
+     * the server by the next picture's `input`.
      */
     action({ agent = 0, step, input } = {}) {
-        const owner = this.owner({ agent });
-        const takesOver = owner === "shared" && input !== undefined && !isAtRest(this.spec, input);
-        const due = owner === "human" || takesOver ? input : this.currentAct({ agent, step })?.action;
+        const state = this.agent(agent);
+        if (state.owner === "shared" && input !== undefined && !isAtRest(this.spec, input))
+            state.owner = "human";
+        const due = state.owner === "human" ? input : this.currentAct({ agent, step })?.action;
         return { ...nullAction(this.spec), ...due };
     }
     // --- texts ---
@@ -234,7 +237,4 @@ export function encodeReport(report) {
 /** What is sent of a source: a canvas is drawn in the spec's size. */
 export function pictureOf(source, spec) {
     return "codec" in source ? source : rawPicture(source, spec.frame);
-}
-function clockDifference({ t0, t1, t2, t3 }) {
-    return { offsetMs: (t1 - t0 + (t2 - t3)) / 2, uncertaintyMs: Math.max(0, (t3 - t0 - (t2 - t1)) / 2) };
 }

@@ -59,5 +59,3 @@ export declare class ReconnectingConnection {
     private end;
     private notify;
 }
-/** Milliseconds of a monotonic clock. */
-export declare function now(): number;

@@ -1,6 +1,7 @@
 /** Reconnecting connection: one session's websocket, opened again with backoff when it is lost. */
 import { websocketUrl } from "./address.js";
 import { Retries } from "./backoff.js";
+import { now } from "./clock.js";
 import { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
 import { SUBPROTOCOL, decode, encode, withHint } from "./messages.js";
 export const REPLY_TIMEOUT_MS = 30_000;
@@ -77,7 +78,7 @@ export class ReconnectingConnection {
                     finish(() => reject(this.error));
                 else if (!this.session.isConnected)
                     timer = void clearTimeout(timer);
-                else
+                else if (timeoutMs < Infinity)
                     timer ??= setTimeout(() => finish(() => reject(late(what, timeoutMs))), timeoutMs);
             };
             this.waiting.add(look);
@@ -259,10 +260,6 @@ export class ReconnectingConnection {
         for (const look of [...this.waiting])
             look();
     }
-}
-/** Milliseconds of a monotonic clock. */
-export function now() {
-    return performance.now();
 }
 function silence(socket) {
     socket.onopen = socket.onmessage = socket.onclose = null;

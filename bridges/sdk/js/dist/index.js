@@ -3,6 +3,8 @@ export { websocketUrl } from "./address.js";
 export { connect, GameClient } from "./client.js";
 export { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
 export { CODECS, packFrame, unpackFrame } from "./frames.js";
+export { Keyboard } from "./keyboard.js";
 export { decode, encode } from "./messages.js";
 export { jpegPicture, pngPicture, rawPicture } from "./pictures.js";
+export { record, RecordClient } from "./record_client.js";
 export { isAtRest, nullAction } from "./spec.js";

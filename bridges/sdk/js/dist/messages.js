@@ -24,6 +24,8 @@ function refuseWhatIsNoJson(key, value) {
     return value;
 }
 const LONE_SURROGATE = /\p{Surrogate}/u;
+/** A text with a long exponent, hundreds of digits or an escaped surrogate: a number may be too large, a half alone. */
+const MAY_BE_NO_JSON = /[eE]\+?\d{3}|\d{200}|\\u[dD][89a-fA-F]/;
 /** Throws `BridgeError` where a text has too many characters, or too few. */
 export function checkWords(name, text, least, most = MAX_WORDS) {
     const length = text.length <= most ? text.length : [...text].length;
@@ -48,11 +50,15 @@ const FIELDS = {
     control: { owner: ["string"], ...TOLD },
     correct: { text: ["string"], ...TOLD },
     say: { text: ["string"], ...TOLD },
-    event: { agent: AGENT },
+    event: {
+        executed: ["object", null], input: ["object", null], score: ["number", null], reward: ["number", 0],
+        terminated: ["boolean", false], truncated: ["boolean", false], success: ["boolean", null], task: ["string", ""],
+        episode: ["count", 0], session: ["string", null], agent: AGENT,
+    },
     clock: { t0: ["number"], t1: ["number", null], t2: ["number", null] },
     state: { policy: ["string"], sessions: ["array"] },
     "text.done": { id: ["number"], kind: ["string"], text: ["string"] },
-    replay: { command: ["string"], step: ["count", 0], agent: AGENT },
+    replay: { command: ["string"], step: ["count", 0], session: ["string", null], agent: AGENT },
     error: {
         code: ["string"], message: ["string"], path: ["string", ""], hint: ["string", ""], observation: ["count", null],
         id: ["number", null], agent: AGENT,
@@ -71,10 +77,10 @@ export function decode(text) {
         throw foreign(`a text message of ${text.length} characters`);
     let value;
     try {
-        value = JSON.parse(text);
+        value = MAY_BE_NO_JSON.test(text) ? JSON.parse(text, refuseWhatIsNoJson) : JSON.parse(text);
     }
-    catch {
-        throw foreign("no valid JSON");
+    catch (error) {
+        throw foreign(error instanceof BridgeError ? error.message : "no valid JSON");
     }
     if (kindOf(value) !== "object" || typeof value["type"] !== "string") {
         throw foreign('a message is a JSON object with a "type"');

@@ -8,18 +8,12 @@
  * milliseconds of a monotonic clock.
  */
 import { ClientAgent } from "./agent.js";
+import type { Exchange } from "./clock.js";
 import { AnswerError } from "./errors.js";
 import type { FromClient, FromServer, Hello, Welcome } from "./messages.js";
 import type { ClientRecording } from "./recording.js";
 /** A binary message. */
 export type Binary = Uint8Array<ArrayBuffer>;
-/** Four timestamps in milliseconds: asked and answered by our clock, received and answered by the server's. */
-export interface Exchange {
-    readonly t0: number;
-    readonly t1: number;
-    readonly t2: number;
-    readonly t3: number;
-}
 /** What a game has sent and got; `hello` says what it is. */
 export declare class ClientSession {
     private readonly firstHello;

@@ -3,7 +3,9 @@
 import type { ClientAgent } from "./agent.js";
 import { DEFAULT_BACKOFF } from "./backoff.js";
 import type { Backoff } from "./backoff.js";
-import { ReconnectingConnection, REPLY_TIMEOUT_MS, now } from "./connection.js";
+import { clockDifference, now } from "./clock.js";
+import type { ClockDifference } from "./clock.js";
+import { ReconnectingConnection, REPLY_TIMEOUT_MS } from "./connection.js";
 import type { ConnectionState } from "./connection.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { MAX_MESSAGE, packFrame } from "./frames.js";
@@ -15,7 +17,7 @@ import type {
 import { rawPicture } from "./pictures.js";
 import type { PictureSource } from "./pictures.js";
 import { ClientSession } from "./session.js";
-import type { Binary, Exchange } from "./session.js";
+import type { Binary } from "./session.js";
 import { socketClass } from "./socket.js";
 import type { SocketClass } from "./socket.js";
 import { isAtRest, nullAction } from "./spec.js";
@@ -69,12 +71,6 @@ export interface ObserveOptions extends StepReport {
 
 export interface OfAgent {
   readonly agent?: number;
-}
-
-/** The server's clock is so far ahead of `performance.now()`, more or less. */
-export interface ClockDifference {
-  readonly offsetMs: number;
-  readonly uncertaintyMs: number;
 }
 
 /**
@@ -167,12 +163,13 @@ export class GameClient {
    * What the game has to do now, a value for each control. `input` is what a person presses at this step, if one plays.
    *
    * A person owns the player, or takes a shared one over by this input: the input. Else the agent's action that is due.
-   * Where that is none, the null action (the failsafe).
+   * Where that is none, the null action (the failsafe). Who was taken over stays so until `control` hands it back; tell
+   * the server by the next picture's `input`.
    */
   action({ agent = 0, step, input }: OfAgent & { step?: number; input?: Action } = {}): Record<string, Value> {
-    const owner = this.owner({ agent });
-    const takesOver = owner === "shared" && input !== undefined && !isAtRest(this.spec, input);
-    const due = owner === "human" || takesOver ? input : this.currentAct({ agent, step })?.action;
+    const state = this.agent(agent);
+    if (state.owner === "shared" && input !== undefined && !isAtRest(this.spec, input)) state.owner = "human";
+    const due = state.owner === "human" ? input : this.currentAct({ agent, step })?.action;
     return { ...nullAction(this.spec), ...due };
   }
 
@@ -323,8 +320,4 @@ export function encodeReport(report: StepReport): Uint8Array {
 /** What is sent of a source: a canvas is drawn in the spec's size. */
 export function pictureOf(source: PictureSource, spec: GameSpec): Picture {
   return "codec" in source ? source : rawPicture(source, spec.frame);
-}
-
-function clockDifference({ t0, t1, t2, t3 }: Exchange): ClockDifference {
-  return { offsetMs: (t1 - t0 + (t2 - t3)) / 2, uncertaintyMs: Math.max(0, (t3 - t0 - (t2 - t1)) / 2) };
 }

@@ -3,6 +3,7 @@
 import { websocketUrl } from "./address.js";
 import { Retries } from "./backoff.js";
 import type { Backoff } from "./backoff.js";
+import { now } from "./clock.js";
 import { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
 import { SUBPROTOCOL, decode, encode, withHint } from "./messages.js";
 import type { FromServer, Welcome } from "./messages.js";
@@ -89,7 +90,7 @@ export class ReconnectingConnection {
         else if (result !== null) finish(() => resolve(result));
         else if (this.error) finish(() => reject(this.error));
         else if (!this.session.isConnected) timer = void clearTimeout(timer) as undefined;
-        else timer ??= setTimeout(() => finish(() => reject(late(what, timeoutMs))), timeoutMs);
+        else if (timeoutMs < Infinity) timer ??= setTimeout(() => finish(() => reject(late(what, timeoutMs))), timeoutMs);
       };
       this.waiting.add(look);
       look();
@@ -269,11 +270,6 @@ export class ReconnectingConnection {
   private notify(): void {
     for (const look of [...this.waiting]) look();
   }
-}
-
-/** Milliseconds of a monotonic clock. */
-export function now(): number {
-  return performance.now();
 }
 
 function silence(socket: Socket): void {

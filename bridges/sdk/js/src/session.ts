@@ -9,6 +9,7 @@
  */
 
 import { ClientAgent } from "./agent.js";
+import type { Exchange } from "./clock.js";
 import { AnswerError } from "./errors.js";
 import { withPictureNumber } from "./frames.js";
 import { encode, decode, withHint } from "./messages.js";
@@ -19,14 +20,6 @@ import type { ClientRecording } from "./recording.js";
 
 /** A binary message. */
 export type Binary = Uint8Array<ArrayBuffer>;
-/** Four timestamps in milliseconds: asked and answered by our clock, received and answered by the server's. */
-export interface Exchange {
-  readonly t0: number;
-  readonly t1: number;
-  readonly t2: number;
-  readonly t3: number;
-}
-
 /** Messages that wait for the server; further texts are refused. */
 const MAX_WAITING = 4096;
 /** In lockstep answers are acknowledged in groups, texts at once. */

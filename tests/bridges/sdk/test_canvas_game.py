@@ -143,7 +143,7 @@ def test_the_agent_plays_until_an_episode_ends(page: Page, tmp_path: Path) -> No
     episode = episodes_of(tmp_path)[0]
     assert set(episode.by) == {"agent"}
     assert episode.header.instruction in {"take the red gem", "take the blue gem"}
-    assert episode.manifest.success is not None
+    assert episode.header.success is not None
     assert check_pictures_follow_actions(episode) >= 10
 
 

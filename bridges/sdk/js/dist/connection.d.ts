@@ -28,6 +28,8 @@ export declare class ReconnectingConnection {
     private heardAt;
     private probedAt;
     private retry;
+    /** Gives up the connection that is being opened. */
+    private abandon;
     constructor(url: string, session: ClientSession, options: ConnectionOptions);
     /** The first connection; rejects with `BridgeError` where the server is away or refuses. */
     open(): Promise<void>;

@@ -11,6 +11,8 @@ const FLUSH_MS = 1000;
 /** How often a silent connection is asked for a sign of life, and how long that may take. */
 const PROBE_MS = 5000;
 const PROBE_TIMEOUT_MS = 10_000;
+/** Tells these questions from those of `askClock`, whose times are positive. */
+const PROBE_T0 = -1;
 /** Carries a `ClientSession`; `error` is set once it is over. */
 export class ReconnectingConnection {
     session;
@@ -26,6 +28,8 @@ export class ReconnectingConnection {
     heardAt = 0;
     probedAt = null;
     retry;
+    /** Gives up the connection that is being opened. */
+    abandon = null;
     constructor(url, session, options) {
         this.session = session;
         this.options = options;
@@ -110,6 +114,7 @@ export class ReconnectingConnection {
             let problem = "";
             let isOpen = false;
             const fail = (error) => {
+                this.abandon = null;
                 clearTimeout(timer);
                 silence(socket);
                 socket.close();
@@ -117,14 +122,16 @@ export class ReconnectingConnection {
             };
             const late = () => fail(new DisconnectedError(`no answer from ${this.url} within ${OPEN_TIMEOUT_MS / 1000} s`));
             let timer = setTimeout(late, OPEN_TIMEOUT_MS);
-            socket.onerror = () => undefined; // a close follows
+            this.abandon = () => fail(new BridgeError("the connection was closed"));
+            const closed = (event) => fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
+            socket.onerror = () => closed({}); // not everywhere a close follows
             socket.onopen = () => {
                 isOpen = true;
                 clearTimeout(timer);
                 timer = setTimeout(late, REPLY_TIMEOUT_MS);
                 socket.send(encode(this.session.hello()));
             };
-            socket.onclose = (event) => fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
+            socket.onclose = closed;
             socket.onmessage = ({ data }) => {
                 try {
                     const { message } = decode(String(data));
@@ -133,6 +140,7 @@ export class ReconnectingConnection {
                     if (message?.type !== "welcome")
                         return;
                     clearTimeout(timer);
+                    this.abandon = null;
                     this.welcomed(socket, message);
                     resolve();
                 }
@@ -157,6 +165,7 @@ export class ReconnectingConnection {
         this.probe.unref?.();
         socket.onmessage = ({ data }) => this.receive(data);
         socket.onclose = (event) => this.lost(closedError(event, ""));
+        socket.onerror = () => this.lost(closedError({}, ""));
         this.write();
         this.notify();
     }
@@ -185,19 +194,22 @@ export class ReconnectingConnection {
     }
     /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */
     lookForLife() {
+        if (this.socket === null)
+            return;
         const isSilent = this.probedAt !== null && this.heardAt < this.probedAt;
         if (isSilent && now() - this.probedAt >= PROBE_TIMEOUT_MS) {
             this.lost(new DisconnectedError("the server is silent"));
         }
         else if (!isSilent) {
             this.probedAt = now();
-            this.socket?.send(encode({ type: "clock", t0: 0 }));
+            this.socket.send(encode({ type: "clock", t0: PROBE_T0 }));
         }
     }
     /** Let go of the socket. */
     drop() {
         clearInterval(this.probe);
         clearTimeout(this.retry);
+        this.abandon?.();
         if (this.socket !== null)
             silence(this.socket);
         this.socket = null;
@@ -221,12 +233,7 @@ export class ReconnectingConnection {
     }
     tryAgain() {
         this.retry = setTimeout(() => {
-            this.attach().then(() => {
-                if (this.isClosing)
-                    this.drop();
-                else
-                    this.options.onState("playing", this.howItGoesOn());
-            }, (error) => this.failed(error));
+            this.attach().then(() => this.options.onState("playing", this.howItGoesOn()), (error) => this.failed(error));
         }, this.retries.nextDelayMs(Math.random()));
     }
     failed(error) {

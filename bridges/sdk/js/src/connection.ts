@@ -20,6 +20,8 @@ const FLUSH_MS = 1000;
 /** How often a silent connection is asked for a sign of life, and how long that may take. */
 const PROBE_MS = 5000;
 const PROBE_TIMEOUT_MS = 10_000;
+/** Tells these questions from those of `askClock`, whose times are positive. */
+const PROBE_T0 = -1;
 
 export interface ConnectionOptions {
   readonly WebSocket: SocketClass;
@@ -41,6 +43,8 @@ export class ReconnectingConnection {
   private heardAt = 0;
   private probedAt: number | null = null;
   private retry: ReturnType<typeof setTimeout> | undefined;
+  /** Gives up the connection that is being opened. */
+  private abandon: (() => void) | null = null;
 
   constructor(url: string, readonly session: ClientSession, private readonly options: ConnectionOptions) {
     this.url = websocketUrl(url);
@@ -122,6 +126,7 @@ export class ReconnectingConnection {
       let problem = "";
       let isOpen = false;
       const fail = (error: BridgeError): void => {
+        this.abandon = null;
         clearTimeout(timer);
         silence(socket);
         socket.close();
@@ -129,20 +134,24 @@ export class ReconnectingConnection {
       };
       const late = (): void => fail(new DisconnectedError(`no answer from ${this.url} within ${OPEN_TIMEOUT_MS / 1000} s`));
       let timer = setTimeout(late, OPEN_TIMEOUT_MS);
-      socket.onerror = () => undefined; // a close follows
+      this.abandon = () => fail(new BridgeError("the connection was closed"));
+      const closed = (event: { code?: number; reason?: string }): void =>
+        fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
+      socket.onerror = () => closed({}); // not everywhere a close follows
       socket.onopen = () => {
         isOpen = true;
         clearTimeout(timer);
         timer = setTimeout(late, REPLY_TIMEOUT_MS);
         socket.send(encode(this.session.hello()));
       };
-      socket.onclose = (event) => fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
+      socket.onclose = closed;
       socket.onmessage = ({ data }) => {
         try {
           const { message } = decode(String(data));
           if (message?.type === "error") problem = withHint(message);
           if (message?.type !== "welcome") return;
           clearTimeout(timer);
+          this.abandon = null;
           this.welcomed(socket, message);
           resolve();
         } catch (error) {
@@ -168,6 +177,7 @@ export class ReconnectingConnection {
     (this.probe as { unref?: () => void }).unref?.();
     socket.onmessage = ({ data }) => this.receive(data);
     socket.onclose = (event) => this.lost(closedError(event, ""));
+    socket.onerror = () => this.lost(closedError({}, ""));
     this.write();
     this.notify();
   }
@@ -194,12 +204,13 @@ export class ReconnectingConnection {
 
   /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */
   private lookForLife(): void {
+    if (this.socket === null) return;
     const isSilent = this.probedAt !== null && this.heardAt < this.probedAt;
     if (isSilent && now() - this.probedAt! >= PROBE_TIMEOUT_MS) {
       this.lost(new DisconnectedError("the server is silent"));
     } else if (!isSilent) {
       this.probedAt = now();
-      this.socket?.send(encode({ type: "clock", t0: 0 }));
+      this.socket.send(encode({ type: "clock", t0: PROBE_T0 }));
     }
   }
 
@@ -207,6 +218,7 @@ export class ReconnectingConnection {
   private drop(): void {
     clearInterval(this.probe);
     clearTimeout(this.retry);
+    this.abandon?.();
     if (this.socket !== null) silence(this.socket);
     this.socket = null;
     this.session.disconnected();
@@ -232,10 +244,7 @@ export class ReconnectingConnection {
   private tryAgain(): void {
     this.retry = setTimeout(() => {
       this.attach().then(
-        () => {
-          if (this.isClosing) this.drop();
-          else this.options.onState("playing", this.howItGoesOn());
-        },
+        () => this.options.onState("playing", this.howItGoesOn()),
         (error: BridgeError) => this.failed(error),
       );
     }, this.retries.nextDelayMs(Math.random()));

@@ -4,7 +4,8 @@ import { clockDifference, now } from "./clock.js";
 import { ReconnectingConnection, REPLY_TIMEOUT_MS } from "./connection.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { MAX_MESSAGE, packFrame } from "./frames.js";
-import { VERSION, checkWords, encode, withHint } from "./messages.js";
+import { checkWords, encode, withHint } from "./message_text.js";
+import { VERSION } from "./messages.js";
 import { rawPicture } from "./pictures.js";
 import { ClientSession } from "./session.js";
 import { socketClass } from "./socket.js";
@@ -197,7 +198,8 @@ export class GameClient {
 export async function connect(url, options) {
     const { seed, owner = "agent", agents = 1, cameras = 1, replay = false, mode = "realtime" } = options;
     const hello = {
-        ...helloOf(options, "play"), mode, owner, agents, cameras, ...(replay ? { replay } : {}), ...(seed === undefined ? {} : { seed }),
+        ...helloOf(options, "play"), mode, owner, agents, cameras,
+        ...(replay ? { replay } : {}), ...(seed === undefined ? {} : { seed }),
     };
     const connection = connectionOf(url, new ClientSession(hello), options);
     await connection.open();
@@ -209,7 +211,8 @@ export function helloOf(options, role) {
     checkWords("instruction", instruction, 0);
     for (const task of tasks)
         checkWords("tasks", task, 0);
-    return { type: "hello", version: VERSION, role, sdk: SDK, spec, instruction, tasks, ...(token === undefined ? {} : { token }) };
+    const hello = { type: "hello", version: VERSION, role, sdk: SDK, spec, instruction, tasks };
+    return token === undefined ? hello : { ...hello, token };
 }
 export function connectionOf(url, session, options) {
     const { onState, onError, onMessage } = options;

@@ -3,7 +3,8 @@ import { websocketUrl } from "./address.js";
 import { Retries } from "./backoff.js";
 import { now } from "./clock.js";
 import { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
-import { SUBPROTOCOL, decode, encode, withHint } from "./messages.js";
+import { decode, encode, withHint } from "./message_text.js";
+import { SUBPROTOCOL } from "./messages.js";
 export const REPLY_TIMEOUT_MS = 30_000;
 const OPEN_TIMEOUT_MS = 10_000;
 /** Longest wait at the end for the acknowledgement of what was sent. */
@@ -72,6 +73,7 @@ export class ReconnectingConnection {
                 this.waiting.delete(look);
                 end();
             };
+            const expire = () => finish(() => reject(timedOut(what, timeoutMs)));
             const look = () => {
                 const result = take();
                 if (result instanceof AnswerError)
@@ -83,7 +85,7 @@ export class ReconnectingConnection {
                 else if (!this.session.isConnected)
                     timer = void clearTimeout(timer);
                 else if (timeoutMs < Infinity)
-                    timer ??= setTimeout(() => finish(() => reject(late(what, timeoutMs))), timeoutMs);
+                    timer ??= setTimeout(expire, timeoutMs);
             };
             this.waiting.add(look);
             look();
@@ -120,15 +122,17 @@ export class ReconnectingConnection {
                 socket.close();
                 reject(error);
             };
-            const late = () => fail(new DisconnectedError(`no answer from ${this.url} within ${OPEN_TIMEOUT_MS / 1000} s`));
-            let timer = setTimeout(late, OPEN_TIMEOUT_MS);
+            const late = (ms) => {
+                fail(new DisconnectedError(`no answer from ${this.url} within ${ms / 1000} s`));
+            };
+            let timer = setTimeout(late, OPEN_TIMEOUT_MS, OPEN_TIMEOUT_MS);
             this.abandon = () => fail(new BridgeError("the connection was closed"));
             const closed = (event) => fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
             socket.onerror = () => closed({}); // not everywhere a close follows
             socket.onopen = () => {
                 isOpen = true;
                 clearTimeout(timer);
-                timer = setTimeout(late, REPLY_TIMEOUT_MS);
+                timer = setTimeout(late, REPLY_TIMEOUT_MS, REPLY_TIMEOUT_MS);
                 socket.send(encode(this.session.hello()));
             };
             socket.onclose = closed;
@@ -272,7 +276,7 @@ function silence(socket) {
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => undefined; // of `ws`, an error without a handler ends the process
 }
-function late(what, timeoutMs) {
+function timedOut(what, timeoutMs) {
     return new AnswerError(`no ${what} within ${timeoutMs / 1000} s`, "timeout");
 }
 /** A closed connection as an error, with the server's code and reason; 1005 and 1006 say that there was none. */

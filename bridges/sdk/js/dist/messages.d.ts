@@ -1,11 +1,7 @@
-/** Messages: the JSON of `iafm.bridge.v1`, as types, and their text, checked on both ways. */
+/** Messages: the JSON of `iafm.bridge.v1`, as types. */
 import type { Action, GameSpec } from "./spec.js";
 export declare const SUBPROTOCOL = "iafm.bridge.v1";
 export declare const VERSION = 1;
-/** Bytes of a text message. */
-export declare const MAX_TEXT: number;
-/** Characters of an instruction, a correction or a thought. */
-export declare const MAX_WORDS = 500;
 /** Whose actions the game plays: a person's, the agent's, or the agent's until a person presses something. */
 export type Owner = "human" | "agent" | "shared";
 export type Mode = "realtime" | "lockstep";
@@ -236,18 +232,4 @@ export type FromServer = Welcome | Act | Told<Instruct & {
 }) | Clock | State | Answer | (Replay & {
     readonly agent: number;
 }) | ErrorMessage | Ack | Credit | RecordState | Bye;
-/** A message, or a picture's JSON, as text; throws `BridgeError` for what is no strict JSON, or too long. */
-export declare function encode(message: FromClient | StepReport, maxBytes?: number): string;
-/** Throws `BridgeError` where a text has too many characters, or too few. */
-export declare function checkWords(name: string, text: string, least: number, most?: number): void;
-/** A message from the server with the number that it may carry (`seq`, else null). */
-export interface Received {
-    /** Null for a type that this version does not know. */
-    readonly message: FromServer | null;
-    readonly seq: number | null;
-}
-/** Read a server's message; throws `BridgeError` where it is none. */
-export declare function decode(text: string): Received;
-/** A server's error in one line, with its way out. */
-export declare function withHint(error: ErrorMessage): string;
 export {};

@@ -13,6 +13,10 @@ interface Size {
     readonly width: number;
     readonly height: number;
 }
+/** The size in which a source is drawn (its own), and how good a JPEG is (0.85). */
+export type JpegOptions = Partial<Size> & {
+    readonly quality?: number;
+};
 /**
  * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own.
  *
@@ -23,9 +27,7 @@ export declare function rawPicture(source: RgbaImage | Drawable, size?: Size): P
  * A source as JPEG (`quality` 0 to 1), for pictures that are large or go far. The pixels are taken at once; the bytes
  * come later.
  */
-export declare function jpegPicture(source: Drawable, options?: Partial<Size> & {
-    quality?: number;
-}): Promise<Picture>;
+export declare function jpegPicture(source: Drawable, options?: JpegOptions): Promise<Picture>;
 /** A source as PNG, without loss. */
 export declare function pngPicture(source: Drawable, options?: Partial<Size>): Promise<Picture>;
 export {};

@@ -37,7 +37,12 @@ function blobOf(canvas, type, quality) {
     if ("convertToBlob" in canvas)
         return canvas.convertToBlob({ type, quality });
     return new Promise((resolve, reject) => {
-        const take = (blob) => (blob ? resolve(blob) : reject(new BridgeError("the canvas cannot be read")));
+        const take = (blob) => {
+            if (blob)
+                resolve(blob);
+            else
+                reject(new BridgeError("the canvas cannot be read"));
+        };
         canvas.toBlob(take, type, quality);
     });
 }

@@ -54,7 +54,7 @@ export declare class RecordClient {
      * End the episode; resolves to what the server has on disk. Rejects with `BridgeError` where that is not what was
      * sent, or where nobody can say it any more: the server was restarted between the end and its confirmation.
      */
-    end({ success, task, truncated, score }?: RecordEnd, timeoutMs?: number): Promise<RecordState>;
+    end(values?: RecordEnd, timeoutMs?: number): Promise<RecordState>;
     /** Change the instruction; the next episode's header has it. */
     instruct(text: string): Promise<void>;
     /** A person's words about what happens. */

@@ -3,7 +3,7 @@ import { ReconnectingConnection } from "./connection.js";
 import { connectionOf, encodeReport, helloOf, pictureOf, sendText } from "./client.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { packFrame, withPictureNumber } from "./frames.js";
-import { checkWords } from "./messages.js";
+import { checkWords } from "./message_text.js";
 import { ClientRecording } from "./recording.js";
 import { ClientSession } from "./session.js";
 import { now } from "./clock.js";
@@ -61,7 +61,8 @@ export class RecordClient {
      * End the episode; resolves to what the server has on disk. Rejects with `BridgeError` where that is not what was
      * sent, or where nobody can say it any more: the server was restarted between the end and its confirmation.
      */
-    async end({ success, task = "", truncated = false, score } = {}, timeoutMs = CLOSE_TIMEOUT_MS) {
+    async end(values = {}, timeoutMs = CLOSE_TIMEOUT_MS) {
+        const { success, task = "", truncated = false, score } = values;
         if (this.pending === null)
             throw new BridgeError("an episode has at least one step: call step before end");
         checkWords("end.task", task, 0, 100);
@@ -109,7 +110,8 @@ export class RecordClient {
         const taken = this.recording.takeState();
         if (taken === null && this.recording.endIsLost) {
             this.recording.endIsLost = false;
-            return new AnswerError("the server was restarted before it confirmed the episode: look at its captures", "connection_lost");
+            const problem = "the server was restarted before it confirmed the episode: look at its captures";
+            return new AnswerError(problem, "connection_lost");
         }
         return taken;
     }

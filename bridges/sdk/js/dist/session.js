@@ -10,7 +10,7 @@
 import { ClientAgent } from "./agent.js";
 import { AnswerError } from "./errors.js";
 import { withPictureNumber } from "./frames.js";
-import { encode, decode, withHint } from "./messages.js";
+import { decode, encode, withHint } from "./message_text.js";
 /** Messages that wait for the server; further texts are refused. */
 const MAX_WAITING = 4096;
 /** In lockstep answers are acknowledged in groups, texts at once. */
@@ -72,7 +72,8 @@ export class ClientSession {
             this.beginAnew();
         if (welcome.credit !== null)
             this.applyToRecording(welcome.credit);
-        const newest = !welcome.resumed ? [] : welcome.observations.length > 0 ? welcome.observations : [welcome.observation];
+        const { resumed, observation, observations } = welcome;
+        const newest = !resumed ? [] : observations.length > 0 ? observations : [observation];
         for (const waiting of this.waiting) {
             const has = newest[waiting.agent] ?? null;
             if (typeof waiting.data === "string" || has === null || waiting.number > has)

@@ -9,8 +9,9 @@ import { ReconnectingConnection, REPLY_TIMEOUT_MS } from "./connection.js";
 import type { ConnectionState } from "./connection.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { MAX_MESSAGE, packFrame } from "./frames.js";
-import type { Picture } from "./frames.js";
-import { VERSION, checkWords, encode, withHint } from "./messages.js";
+import type { FrameFields, Picture } from "./frames.js";
+import { checkWords, encode, withHint } from "./message_text.js";
+import { VERSION } from "./messages.js";
 import type {
   Act, EventMessage, FromClient, FromServer, Hello, Mode, Owner, QueryKind, ReplayState, StepReport, Welcome,
 } from "./messages.js";
@@ -258,7 +259,7 @@ export class GameClient {
     return number;
   }
 
-  private pack(source: PictureSource, fields: { number: number; agent: number; camera: number; meta?: Uint8Array }): Binary {
+  private pack(source: PictureSource, fields: FrameFields): Binary {
     return packFrame(pictureOf(source, this.spec), { ...fields, tNs: BigInt(Math.round(now() * 1e6)) });
   }
 
@@ -277,7 +278,8 @@ export class GameClient {
 export async function connect(url: string, options: ConnectOptions): Promise<GameClient> {
   const { seed, owner = "agent", agents = 1, cameras = 1, replay = false, mode = "realtime" } = options;
   const hello: Hello = {
-    ...helloOf(options, "play"), mode, owner, agents, cameras, ...(replay ? { replay } : {}), ...(seed === undefined ? {} : { seed }),
+    ...helloOf(options, "play"), mode, owner, agents, cameras,
+    ...(replay ? { replay } : {}), ...(seed === undefined ? {} : { seed }),
   };
   const connection = connectionOf(url, new ClientSession(hello), options);
   await connection.open();
@@ -289,7 +291,8 @@ export function helloOf(options: AttachOptions, role: "play" | "record"): Hello 
   const { spec, instruction = "", token, tasks = [] } = options;
   checkWords("instruction", instruction, 0);
   for (const task of tasks) checkWords("tasks", task, 0);
-  return { type: "hello", version: VERSION, role, sdk: SDK, spec, instruction, tasks, ...(token === undefined ? {} : { token }) };
+  const hello = { type: "hello", version: VERSION, role, sdk: SDK, spec, instruction, tasks } as const;
+  return token === undefined ? hello : { ...hello, token };
 }
 
 export function connectionOf(url: string, session: ClientSession, options: AttachOptions): ReconnectingConnection {

@@ -5,7 +5,8 @@ import { Retries } from "./backoff.js";
 import type { Backoff } from "./backoff.js";
 import { now } from "./clock.js";
 import { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
-import { SUBPROTOCOL, decode, encode, withHint } from "./messages.js";
+import { decode, encode, withHint } from "./message_text.js";
+import { SUBPROTOCOL } from "./messages.js";
 import type { FromServer, Welcome } from "./messages.js";
 import type { ClientSession } from "./session.js";
 import type { Socket, SocketClass } from "./socket.js";
@@ -88,13 +89,14 @@ export class ReconnectingConnection {
         this.waiting.delete(look);
         end();
       };
+      const expire = (): void => finish(() => reject(timedOut(what, timeoutMs)));
       const look = (): void => {
         const result = take();
         if (result instanceof AnswerError) finish(() => reject(result));
         else if (result !== null) finish(() => resolve(result));
         else if (this.error) finish(() => reject(this.error));
         else if (!this.session.isConnected) timer = void clearTimeout(timer) as undefined;
-        else if (timeoutMs < Infinity) timer ??= setTimeout(() => finish(() => reject(late(what, timeoutMs))), timeoutMs);
+        else if (timeoutMs < Infinity) timer ??= setTimeout(expire, timeoutMs);
       };
       this.waiting.add(look);
       look();
@@ -132,8 +134,10 @@ export class ReconnectingConnection {
         socket.close();
         reject(error);
       };
-      const late = (): void => fail(new DisconnectedError(`no answer from ${this.url} within ${OPEN_TIMEOUT_MS / 1000} s`));
-      let timer = setTimeout(late, OPEN_TIMEOUT_MS);
+      const late = (ms: number): void => {
+        fail(new DisconnectedError(`no answer from ${this.url} within ${ms / 1000} s`));
+      };
+      let timer = setTimeout(late, OPEN_TIMEOUT_MS, OPEN_TIMEOUT_MS);
       this.abandon = () => fail(new BridgeError("the connection was closed"));
       const closed = (event: { code?: number; reason?: string }): void =>
         fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
@@ -141,7 +145,7 @@ export class ReconnectingConnection {
       socket.onopen = () => {
         isOpen = true;
         clearTimeout(timer);
-        timer = setTimeout(late, REPLY_TIMEOUT_MS);
+        timer = setTimeout(late, REPLY_TIMEOUT_MS, REPLY_TIMEOUT_MS);
         socket.send(encode(this.session.hello()));
       };
       socket.onclose = closed;
@@ -286,7 +290,7 @@ function silence(socket: Socket): void {
   socket.onerror = () => undefined; // of `ws`, an error without a handler ends the process
 }
 
-function late(what: string, timeoutMs: number): AnswerError {
+function timedOut(what: string, timeoutMs: number): AnswerError {
   return new AnswerError(`no ${what} within ${timeoutMs / 1000} s`, "timeout");
 }
 

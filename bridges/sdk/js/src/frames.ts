@@ -149,7 +149,9 @@ function bytesOf(data: Picture["data"]): Uint8Array {
 
 /** The size in the header; throws `BridgeError` where the bytes have another one. */
 function sizeOf(picture: Picture, payload: Uint8Array): { width: number; height: number } {
-  if (!CODECS.includes(picture.codec)) throw new BridgeError(`no codec ${picture.codec}; known are ${CODECS.join(", ")}`);
+  if (!CODECS.includes(picture.codec)) {
+    throw new BridgeError(`no codec ${picture.codec}; known are ${CODECS.join(", ")}`);
+  }
   const channels = CHANNELS[picture.codec];
   const inner = channels === undefined ? imageSize(payload, picture.codec) : null;
   if (channels === undefined && inner === null) throw new BridgeError(`the bytes are no ${picture.codec}`);
@@ -163,8 +165,9 @@ function sizeOf(picture: Picture, payload: Uint8Array): { width: number; height:
   if (inner !== null && (inner.width !== width || inner.height !== height)) {
     throw new BridgeError(`the picture is ${inner.width}x${inner.height}, not ${width}x${height}`);
   }
-  if (channels !== undefined && payload.length !== width * height * channels) {
-    throw new BridgeError(`${picture.codec} of ${width}x${height} has ${width * height * channels} bytes, got ${payload.length}`);
+  const size = width * height * (channels ?? 0);
+  if (channels !== undefined && payload.length !== size) {
+    throw new BridgeError(`${picture.codec} of ${width}x${height} has ${size} bytes, got ${payload.length}`);
   }
   return { width, height };
 }

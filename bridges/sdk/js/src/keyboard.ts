@@ -56,7 +56,7 @@ export class Keyboard {
     for (const [type, listener] of Object.entries(this.listeners)) this.target.removeEventListener(type, listener);
   }
 
-  private press(event: { code: string; repeat?: boolean; ctrlKey?: boolean; metaKey?: boolean; preventDefault(): void }): void {
+  private press(event: KeyboardEvent): void {
     if (this.bindings[event.code] === undefined || event.ctrlKey || event.metaKey) return;
     event.preventDefault(); // arrows and space would scroll the page
     if (event.repeat) return;

@@ -19,6 +19,9 @@ interface Size {
   readonly height: number;
 }
 
+/** The size in which a source is drawn (its own), and how good a JPEG is (0.85). */
+export type JpegOptions = Partial<Size> & { readonly quality?: number };
+
 let scratch: { canvas: OffscreenCanvas | HTMLCanvasElement; context: CanvasRenderingContext2D } | null = null;
 
 /**
@@ -37,7 +40,7 @@ export function rawPicture(source: RgbaImage | Drawable, size?: Size): Picture {
  * A source as JPEG (`quality` 0 to 1), for pictures that are large or go far. The pixels are taken at once; the bytes
  * come later.
  */
-export async function jpegPicture(source: Drawable, options: Partial<Size> & { quality?: number } = {}): Promise<Picture> {
+export async function jpegPicture(source: Drawable, options: JpegOptions = {}): Promise<Picture> {
   return compressed(source, "image/jpeg", options);
 }
 
@@ -47,7 +50,7 @@ export async function pngPicture(source: Drawable, options: Partial<Size> = {}):
 }
 
 async function compressed(
-  source: Drawable, type: "image/jpeg" | "image/png", options: Partial<Size> & { quality?: number },
+  source: Drawable, type: "image/jpeg" | "image/png", options: JpegOptions,
 ): Promise<Picture> {
   const own = sizeOf(source);
   const { width = own.width, height = own.height, quality = 0.85 } = options;
@@ -60,7 +63,10 @@ async function compressed(
 function blobOf(canvas: OffscreenCanvas | HTMLCanvasElement, type: string, quality: number): Promise<Blob> {
   if ("convertToBlob" in canvas) return canvas.convertToBlob({ type, quality });
   return new Promise((resolve, reject) => {
-    const take = (blob: Blob | null): void => (blob ? resolve(blob) : reject(new BridgeError("the canvas cannot be read")));
+    const take = (blob: Blob | null): void => {
+      if (blob) resolve(blob);
+      else reject(new BridgeError("the canvas cannot be read"));
+    };
     canvas.toBlob(take, type, quality);
   });
 }

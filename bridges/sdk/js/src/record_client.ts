@@ -5,7 +5,7 @@ import { connectionOf, encodeReport, helloOf, pictureOf, sendText } from "./clie
 import type { AttachOptions } from "./client.js";
 import { AnswerError, BridgeError } from "./errors.js";
 import { packFrame, withPictureNumber } from "./frames.js";
-import { checkWords } from "./messages.js";
+import { checkWords } from "./message_text.js";
 import type { RecordState, StepReport, Welcome } from "./messages.js";
 import type { PictureSource } from "./pictures.js";
 import { ClientRecording } from "./recording.js";
@@ -92,7 +92,8 @@ export class RecordClient {
    * End the episode; resolves to what the server has on disk. Rejects with `BridgeError` where that is not what was
    * sent, or where nobody can say it any more: the server was restarted between the end and its confirmation.
    */
-  async end({ success, task = "", truncated = false, score }: RecordEnd = {}, timeoutMs = CLOSE_TIMEOUT_MS): Promise<RecordState> {
+  async end(values: RecordEnd = {}, timeoutMs = CLOSE_TIMEOUT_MS): Promise<RecordState> {
+    const { success, task = "", truncated = false, score } = values;
     if (this.pending === null) throw new BridgeError("an episode has at least one step: call step before end");
     checkWords("end.task", task, 0, 100);
     const event = { ...this.pending, type: "event", terminated: !truncated, truncated, success, task, score } as const;
@@ -144,7 +145,8 @@ export class RecordClient {
     const taken = this.recording.takeState();
     if (taken === null && this.recording.endIsLost) {
       this.recording.endIsLost = false;
-      return new AnswerError("the server was restarted before it confirmed the episode: look at its captures", "connection_lost");
+      const problem = "the server was restarted before it confirmed the episode: look at its captures";
+      return new AnswerError(problem, "connection_lost");
     }
     return taken;
   }

@@ -12,7 +12,7 @@ import { ClientAgent } from "./agent.js";
 import type { Exchange } from "./clock.js";
 import { AnswerError } from "./errors.js";
 import { withPictureNumber } from "./frames.js";
-import { encode, decode, withHint } from "./messages.js";
+import { decode, encode, withHint } from "./message_text.js";
 import type {
   Act, Clock, Credit, ErrorMessage, FromClient, FromServer, Hello, RecordState, Welcome,
 } from "./messages.js";
@@ -92,7 +92,8 @@ export class ClientSession {
     if (welcome.resumed) this.settleTexts(welcome.received);
     else this.beginAnew();
     if (welcome.credit !== null) this.applyToRecording(welcome.credit);
-    const newest = !welcome.resumed ? [] : welcome.observations.length > 0 ? welcome.observations : [welcome.observation];
+    const { resumed, observation, observations } = welcome;
+    const newest = !resumed ? [] : observations.length > 0 ? observations : [observation];
     for (const waiting of this.waiting) {
       const has = newest[waiting.agent] ?? null;
       if (typeof waiting.data === "string" || has === null || waiting.number > has) this.outgoing.push(toSend(waiting));

@@ -12,6 +12,8 @@ for (let n = 2, primes = 0; primes < 64; n++) {
   K[primes++] = (Math.cbrt(n) % 1) * 2 ** 32;
 }
 
+type Words = [number, number, number, number, number, number, number, number];
+
 export class Sha256 {
   private readonly state = FIRST.slice();
   private readonly block = new Uint8Array(64);
@@ -52,7 +54,7 @@ export class Sha256 {
       const s1 = rotate(b, 17) ^ rotate(b, 19) ^ (b >>> 10);
       w[i] = w[i - 16]! + s0 + w[i - 7]! + s1;
     }
-    let [a, b, c, d, e, f, g, h] = this.state as unknown as [number, number, number, number, number, number, number, number];
+    let [a, b, c, d, e, f, g, h] = this.state as unknown as Words;
     for (let i = 0; i < 64; i++) {
       const s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
       const t1 = (h + s1 + ((e & f) ^ (~e & g)) + K[i]! + w[i]!) | 0;

@@ -111,8 +111,8 @@ export class FakeSocket {
 
 export function act(observation, fields = {}) {
   return {
-    type: "act", session: "a", observation, action: { fire: 1 }, words: "fire", probability: 1, valid_ms: 300, step_ms: 50,
-    latency: { queue_ms: 0, infer_ms: 0, age_ms: 0, batch: 1 }, ...fields,
+    type: "act", session: "a", observation, action: { fire: 1 }, words: "fire", probability: 1, valid_ms: 300,
+    step_ms: 50, latency: { queue_ms: 0, infer_ms: 0, age_ms: 0, batch: 1 }, ...fields,
   };
 }
 

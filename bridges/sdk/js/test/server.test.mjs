@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { after, test as always } from "node:test";
-import { AnswerError, BridgeError, connect, isAtRest, record } from "../dist/index.js";
+import { connect, isAtRest, record } from "../dist/index.js";
 import { SPEC as FAKE_SPEC } from "./fake_socket.mjs";
 
 const URL = process.env.IAFM_URL;
@@ -30,7 +30,8 @@ async function proxy(url) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const cut = () => [...sockets].forEach((socket) => socket.destroy());
   open.push(() => server.close(), cut);
-  return { url: `ws://127.0.0.1:${server.address().port}`, cut, turnTo: (other) => (port = Number(new globalThis.URL(other).port)) };
+  const turnTo = (other) => (port = Number(new globalThis.URL(other).port));
+  return { url: `ws://127.0.0.1:${server.address().port}`, cut, turnTo };
 }
 
 /** Resolves once a state of the connection came whose detail holds a text. */
@@ -89,7 +90,7 @@ test("every codec is taken", async () => {
 test("a picture that does not decode fails alone", async () => {
   const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAABAAAAAICAAAAADVHSBL", "base64");
   const game = await connect(URL, { spec: SPEC, mode: "lockstep" });
-  await assert.rejects(game.act({ codec: "png", data: png }), (error) => error instanceof AnswerError && error.code === "bad_picture");
+  await assert.rejects(game.act({ codec: "png", data: png }), { name: "AnswerError", code: "bad_picture" });
   assert.equal((await game.act(PICTURE)).observation, 2);
   await game.close();
 });
@@ -135,8 +136,8 @@ test("a wrong token, a wrong spec and a missing server are one line", async () =
   const none = { spec: SPEC, backoff: { patienceMs: 0 } };
   await assert.rejects(connect(GUARDED_URL, { ...none, token: "wrong" }), { code: 4401 });
   const wrong = { ...SPEC, id: "My Tank" };
-  await assert.rejects(connect(URL, { ...none, spec: wrong }), (error) => error instanceof BridgeError && error.message.includes("my-tank-v0"));
-  await assert.rejects(connect("ws://127.0.0.1:1", none), /no server at ws:\/\/127.0.0.1:1\/v1: start one with `iafm serve`$/);
+  await assert.rejects(connect(URL, { ...none, spec: wrong }), /call it 'my-tank-v0'/);
+  await assert.rejects(connect("127.0.0.1:1", none), /no server at .*:1\/v1: start one with `iafm serve`$/);
 });
 
 test("a recording is what was sent, also over a cut connection", async () => {

@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
 import { AnswerError, BridgeError, connect, websocketUrl } from "../dist/index.js";
 import { Sha256 } from "../dist/sha256.js";
-import { FakeSocket, PICTURE, REST, SPEC, act, attach, attachRecorder, pass, settle, startClock, stopClock } from "./fake_socket.mjs";
+import {
+  FakeSocket, PICTURE, REST, SPEC, act, attach, attachRecorder, pass, settle, startClock, stopClock,
+} from "./fake_socket.mjs";
 
 beforeEach(stopClock);
 afterEach(startClock);
@@ -66,7 +68,8 @@ test("addresses", () => {
   assert.equal(websocketUrl("https://h"), "wss://h/v1");
   assert.equal(websocketUrl("[::1]:8765"), "ws://[::1]:8765/v1");
   for (const address of ["", "ftp://h", "ws://h/v2", "ws://u:secret@h", "ws://h/v1?token=secret", "ws://h:1:2"]) {
-    assert.throws(() => websocketUrl(address), (error) => error instanceof BridgeError && !error.message.includes("secret"));
+    const isQuiet = (error) => error instanceof BridgeError && !error.message.includes("secret");
+    assert.throws(() => websocketUrl(address), isQuiet);
   }
 });
 
@@ -370,7 +373,8 @@ test("a recording waits for credit, tells each step with the next picture, and i
   await settle();
   assert.deepEqual(socket.pictures, [1, 2, 3]);
   assert.deepEqual(socket.texts.map(({ type }) => type), ["say", "event"]);
-  const metas = socket.sent.filter((data) => typeof data !== "string").map((data) => new TextDecoder().decode(data.slice(32, -64)));
+  const messages = socket.sent.filter((data) => typeof data !== "string");
+  const metas = messages.map((data) => new TextDecoder().decode(data.slice(32, -64)));
   assert.deepEqual(metas, ["", '{"input":{"fire":0},"reward":0}', '{"input":{"fire":1},"reward":1}']);
   const { input, reward, success, terminated } = socket.texts[1];
   assert.deepEqual([input, reward, success, terminated], [{ fire: 0 }, 2, true, true]);

@@ -13,7 +13,8 @@ function filled(text) {
 }
 
 function pictureOf({ codec, width, height, bottom_up, payload }) {
-  const data = typeof payload === "string" ? Buffer.from(payload, "hex") : new Uint8Array(payload.times).fill(payload.fill);
+  const isHex = typeof payload === "string";
+  const data = isHex ? Buffer.from(payload, "hex") : new Uint8Array(payload.times).fill(payload.fill);
   return { codec, width, height, bottomUp: bottom_up, data };
 }
 

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[3]
 GAME = ROOT / "examples" / "canvas_game.html"
 SPEED = 2
+SLOW_MS = 60_000
+"""Longest wait for an episode's end, or for a server to come back."""
 KEYS = {"ArrowLeft": "left", "ArrowRight": "right", "ArrowUp": "up", "ArrowDown": "down"}
 KEYS_AT_PICTURES = """
   window.keys = [];
@@ -139,7 +141,7 @@ def test_the_agent_plays_until_an_episode_ends(page: Page, tmp_path: Path) -> No
     site = Site.of(GAME, [])
     with background_server(RandomPolicy(), listeners=[Tap(tmp_path)], site=site) as server:
         open_game(page, server)
-        expect(page.locator("#score")).to_have_text(re.compile("^[01] of [12]$"))
+        expect(page.locator("#score")).to_have_text(re.compile("^[01] of [12]$"), timeout=SLOW_MS)
         page.close()
     episode = episodes_of(tmp_path)[0]
     assert set(episode.by) == {"agent"}
@@ -182,7 +184,7 @@ def test_a_person_alone_is_recorded_without_a_gap(page: Page, tmp_path: Path) ->
     with background_server(RandomPolicy(), listeners=[Tap(tmp_path)], site=site) as server:
         open_game(page, server, "seed=3&record")
         press_for(page, "ArrowLeft", 6)
-        expect(page.locator("#words")).to_contain_text("recorded ")
+        expect(page.locator("#words")).to_contain_text("recorded ", timeout=SLOW_MS)
         name = page.locator("#words").inner_text().removeprefix("recorded ")
         truth = page.evaluate("window.keys")
         page.close()
@@ -241,7 +243,7 @@ def test_the_game_goes_on_after_its_server_was_killed(page: Page, tmp_path: Path
         page.wait_for_timeout(300)
         assert pictures(page) == before  # the game waits
     with served(port, tmp_path):
-        expect(connection).to_contain_text("playing: attached anew as")
+        expect(connection).to_contain_text("playing: attached anew as", timeout=SLOW_MS)
         owner_is(page, "You play.")  # it is the person's still
         press_for(page, "ArrowUp", 3)
         page.keyboard.press("Enter")
@@ -254,12 +256,12 @@ def test_the_game_of_the_sdks_page_is_played(page: Page, tmp_path: Path) -> None
     assert len(html.splitlines()) <= 20
     path = tmp_path / "game.html"
     path.write_text(html, encoding="utf-8")
+    page.add_init_script(KEYS_AT_PICTURES)
     with background_server(
         RandomPolicy(), listeners=[Tap(tmp_path)], site=Site.of(path, [])
     ) as server:
         page.goto(str(server.game_url))
-        until(page, lambda: any(state.hz > 5 for state in server.state().sessions))
-        page.wait_for_timeout(1000)
+        until(page, lambda: pictures(page) >= 40)
         page.close()
     (episode,) = episodes_of(tmp_path)
     assert any(action["left"] or action["right"] for action in episode.executed)

@@ -18,7 +18,8 @@ export type JpegOptions = Partial<Size> & {
     readonly quality?: number;
 };
 /**
- * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own.
+ * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own;
+ * what is transparent becomes black.
  *
  * Take a WebGL canvas in the task that drew it, or with `preserveDrawingBuffer`: later it is blank.
  */

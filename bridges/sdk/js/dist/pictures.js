@@ -2,7 +2,8 @@
 import { BridgeError } from "./errors.js";
 let scratch = null;
 /**
- * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own.
+ * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own;
+ * what is transparent becomes black.
  *
  * Take a WebGL canvas in the task that drew it, or with `preserveDrawingBuffer`: later it is blank.
  */
@@ -54,6 +55,7 @@ function drawn(source, width, height) {
         canvas.width = width;
     if (canvas.height !== height)
         canvas.height = height;
+    context.globalCompositeOperation = "copy"; // else the picture before would show through
     context.drawImage(source, 0, 0, width, height);
     return scratch;
 }

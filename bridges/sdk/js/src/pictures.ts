@@ -25,7 +25,8 @@ export type JpegOptions = Partial<Size> & { readonly quality?: number };
 let scratch: { canvas: OffscreenCanvas | HTMLCanvasElement; context: CanvasRenderingContext2D } | null = null;
 
 /**
- * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own.
+ * The pixels of a source, at once and not compressed. One that is drawn is stretched to `size`, else it has its own;
+ * what is transparent becomes black.
  *
  * Take a WebGL canvas in the task that drew it, or with `preserveDrawingBuffer`: later it is blank.
  */
@@ -77,6 +78,7 @@ function drawn(source: Drawable, width: number, height: number): NonNullable<typ
   const { canvas, context } = scratch;
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
+  context.globalCompositeOperation = "copy"; // else the picture before would show through
   context.drawImage(source, 0, 0, width, height);
   return scratch;
 }

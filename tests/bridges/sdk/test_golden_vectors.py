@@ -26,9 +26,9 @@ def types_of(union: Any) -> set[str]:
 
 def message_of(vector: dict[str, Any]) -> bytes:
     """The binary message that a vector describes, put together by hand."""
-    meta = filled(vector["meta"]).encode()
+    meta = str(filled(vector["meta"])).encode()
     payload = vector["payload"]
-    data = (
+    data: bytes = (
         bytes.fromhex(payload)
         if isinstance(payload, str)
         else bytes([payload["fill"]]) * payload["times"]
@@ -45,7 +45,7 @@ def is_same(message: bytes, expected: Any) -> bool:
     if isinstance(expected, str):
         return message.hex() == expected
     digest = hashlib.sha256(message).hexdigest()
-    return expected == {"bytes": len(message), "sha256": digest}
+    return bool(expected == {"bytes": len(message), "sha256": digest})
 
 
 def test_the_file_is_made_by_this_side() -> None:

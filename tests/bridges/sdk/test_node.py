@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str
         yield {"IAFM_URL": server.url, "IAFM_GUARDED_URL": guarded.url}, folder
 
 
-def run(*command: str, cwd: Path = SDK, **variables: str) -> str:
+def run(*command: str, cwd: Path = SDK, variables: Mapping[str, str] = {}) -> str:
     """The output of a program that ends well."""
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False
@@ -44,7 +44,7 @@ def run(*command: str, cwd: Path = SDK, **variables: str) -> str:
 def test_its_own_tests(servers: tuple[dict[str, str], Path]) -> None:
     addresses, folder = servers
     files = sorted(str(path) for path in (SDK / "test").glob("*.test.mjs"))
-    output = run(*NODE, "--test", *files, **addresses)
+    output = run(*NODE, "--test", *files, variables=addresses)
     assert int(re.findall(r"^# pass (\d+)$", output, re.M)[0]) >= 120
     (name,) = re.findall(r"recorded (\w+)", output)
     episode = Episode.open(folder / name)

@@ -19,6 +19,7 @@ from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from bridges.serving.site import Site
 from bridges.testing.background_server import background_server
+from bridges.testing.dropping_proxy import dropping_proxy
 from bridges.testing.page_probe import Page, expect, until
 from recorder import Episode, Tap, open_episodes, validate
 
@@ -195,6 +196,23 @@ def test_a_person_alone_is_recorded_without_a_gap(page: Page, tmp_path: Path) ->
         assert {n for n, value in action.items() if value} == {KEYS[c] for c in truth[step]}, step
     assert sum(action["left"] for action in episode.actions) >= 6
     assert check_pictures_follow_actions(episode) >= 5
+
+
+def test_a_cut_connection_is_resumed_by_its_key(page: Page, server: BridgeServer) -> None:
+    connection = page.locator("#connection")
+    with dropping_proxy(server.port) as proxy:
+        page.goto(f"http://127.0.0.1:{proxy.port}/game?seed=3")
+        expect(connection).to_contain_text("playing: attached as")
+        (session,) = server.state().sessions
+        page.keyboard.press("ArrowUp")
+        owner_is(page, "You play.")
+        until(page, lambda: server.state().sessions[0].owner == "human")
+        proxy.arm(0)
+        expect(connection).to_contain_text(f"playing: resumed {session.session} after")
+        owner_is(page, "You play.")
+        page.keyboard.press("Enter")
+        until(page, lambda: server.state().sessions[0].owner == "shared")
+        page.close()
 
 
 @contextmanager

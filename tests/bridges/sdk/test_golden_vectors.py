@@ -4,9 +4,10 @@ import hashlib
 import json
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
-from bridges.protocol.frames import FrameError, unpack
+from bridges.protocol.frames import FrameError, pack, unpack
 from bridges.protocol.messages import (
     FromClient,
     FromServer,
@@ -96,6 +97,15 @@ def test_a_frame_is_read(name: str) -> None:
     assert str(frame.t_ns) == vector["t_ns"]
     assert frame.meta.decode() == filled(vector["meta"])
     assert frame.decode().shape == (vector["height"], vector["width"], 3)
+
+
+@pytest.mark.parametrize("name", ["the example of the protocol", "RGB"])
+def test_the_python_client_packs_the_same_bytes(name: str) -> None:
+    vector = VECTORS["frames"][name]
+    pixels = np.frombuffer(bytes.fromhex(vector["payload"]), np.uint8)
+    frame = pixels.reshape(vector["height"], vector["width"], 3)
+    meta = vector["meta"].encode()
+    assert pack(frame, vector["number"], int(vector["t_ns"]), meta=meta).hex() == vector["message"]
 
 
 @pytest.mark.parametrize("name", VECTORS["refused_texts"])

@@ -32,6 +32,8 @@ def test_the_wheel_holds_four_packages_with_their_data(tmp_path: Path) -> None:
         "bridges/console/index.html",
         "bridges/console/console.js",
         "bridges/console/connection.js",
+        "bridges/sdk/js/dist/index.js",
     ):
         assert needed in names
+    assert not [name for name in names if "node_modules" in name]
     assert wheel.stat().st_size < 12_000_000

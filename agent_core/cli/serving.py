@@ -1,4 +1,4 @@
-"""Commands over the wire: demo, serve, play, ask, watch, instruct."""
+"""Commands over the wire: demo, play, ask, watch, instruct."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these
     from bridges.console_client import WatchMessage
-    from bridges.listener import Listener
     from bridges.policy import Policy
     from bridges.protocol.messages import Act
-    from bridges.serving.server import BridgeServer
 
 URL = "ws://127.0.0.1:8765/v1"
 PORT = 8765
@@ -35,7 +33,6 @@ PORT = 8765
 def add(commands: Any) -> None:
     """Add the subcommands."""
     _add_demo(commands)
-    _add_serve(commands)
     _add_play(commands)
     _add_ask(commands)
     _add_watch(commands)
@@ -59,28 +56,6 @@ def _add_demo(commands: Any) -> None:
     )
     policy_options(demo)
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def _add_serve(commands: Any) -> None:
-    serve = add_command(
-        commands,
-        "serve",
-        "serve a policy to games over a websocket",
-        run_serve,
-        "iafm serve\niafm serve --policy random --port 0 --json\n"
-        "iafm serve --host 0.0.0.0 --token-file token.txt\niafm serve --record data/served\n"
-        "iafm serve --policy none --record data/mine",
-    )
-    policy_options(serve, "agent", "random", "none")
-    serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
-    serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
-    serve.add_argument(
-        "--record",
-        type=Path,
-        metavar="DIR",
-        help="record in DIR what every attached game plays, and what people play in games that only record",
-    )
-    serve.add_argument("--json", action="store_true", help="print the addresses as a line of JSON")
 
 
 def _add_play(commands: Any) -> None:
@@ -231,37 +206,6 @@ def run_demo(args: argparse.Namespace) -> int:
     judged = report["episodes"] - report["unjudged"]
     line = f"{report['successes']} of {judged} goals reached at {report['hz']} Hz"
     return answer(report, args.json, lambda: say(line))
-
-
-def run_serve(args: argparse.Namespace) -> int:
-    from bridges.serving.run import run
-    from bridges.serving.server import BridgeServer
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if args.policy == "none" and not args.record:
-        raise BridgeError("--policy none plays nothing: say with --record DIR where to record")
-    token = read_token(args.token_file)
-    listeners = [_tap(args.record)] if args.record else []
-    server = BridgeServer(
-        build_policy(args), host=args.host, port=args.port, token=token, listeners=listeners
-    )
-    run(server, lambda listening: announce(listening, args.json))
-    return 0
-
-
-def _tap(root: Path) -> Listener:
-    """What records all games that attach."""
-    from recorder import Tap
-
-    remark(f"every game that attaches is recorded in {root}")
-    return Tap(root)
-
-
-def announce(server: BridgeServer, as_json: bool) -> None:
-    """Say where a server listens; as JSON for a script that asked for any free port."""
-    remark(f"serving at {server.url}, console at {server.console_url} (Ctrl-C ends)")
-    if as_json:
-        say_json({"url": server.url, "console_url": server.console_url, "port": server.port})
 
 
 def read_token(path: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""HTTP pages on the server's port: console, health, metrics and message schema."""
+"""HTTP pages on the server's port: those of its site, health, metrics and message schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from importlib import resources
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -15,21 +14,8 @@ from websockets.http11 import Request, Response
 
 from bridges.protocol.address import PATH
 from bridges.protocol.schema import schema
-from bridges.serving.origin import refusal
-
-_MODULES = (
-    "composer.js", "connection.js", "console.js", "decision.js", "elements.js", "invitation.js",
-    "log.js", "notices.js", "owner.js", "picture.js", "questions.js", "recording.js", "replay.js", "requests.js",
-)  # fmt: skip
-_PAGES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/console.css": ("console.css", "text/css; charset=utf-8"),
-    **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in _MODULES},
-}
-_CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self' ws: wss:"
-)
+from bridges.serving.origin import normal_origin, refusal
+from bridges.serving.site import CSP, NO_SITE, Site
 
 
 @dataclass(frozen=True)
@@ -65,26 +51,37 @@ class Health:
 
 
 def answer(
-    request: Request, health: Health, *, known_hosts: Collection[str] | None
+    request: Request, health: Health, *, known_hosts: Collection[str] | None, site: Site = NO_SITE
 ) -> Response | None:
     """A page, or None for the websocket's path; checks Origin, and Host unless `known_hosts` is None."""
     path = _path(request.path)
-    if refused := refusal(request.headers, known_hosts=known_hosts, checks_origin=path == PATH):
-        return _page(refused.status, f"{refused.reason}\n")
+    if refused := refusal(
+        request.headers,
+        known_hosts=known_hosts,
+        checks_origin=path == PATH,
+        origins=site.origins,
+    ):
+        return _response(refused.status, f"{refused.reason}\n")
     if path == PATH:
         return None
-    if path in _PAGES:
-        name, kind = _PAGES[path]
-        return _page(HTTPStatus.OK, _console_file(name), kind)
+    if page := site.page(path):
+        reader = _reader(request, site) if path.startswith("/sdk/") else None
+        return _response(HTTPStatus.OK, page.body, page.kind, page.csp, reader=reader)
     if path == "/healthz":
         answers = health.status == "ok"
         status = HTTPStatus.OK if answers else HTTPStatus.SERVICE_UNAVAILABLE
-        return _page(status, health.healthz(), "application/json")
+        return _response(status, health.healthz(), "application/json")
     if path == "/schema.json":
-        return _page(HTTPStatus.OK, _schema(), "application/json")
+        return _response(HTTPStatus.OK, _schema(), "application/json")
     if path == "/metrics":
-        return _page(HTTPStatus.OK, health.metrics())
-    return _page(HTTPStatus.NOT_FOUND, "nothing here\n")
+        return _response(HTTPStatus.OK, health.metrics())
+    return _response(HTTPStatus.NOT_FOUND, "nothing here\n")
+
+
+def _reader(request: Request, site: Site) -> str | None:
+    """The named origin whose page asks, so that it may import what it gets."""
+    origin = request.headers.get("Origin")
+    return origin if origin and normal_origin(origin.strip()) in site.origins else None
 
 
 def _path(target: str) -> str:
@@ -95,31 +92,29 @@ def _path(target: str) -> str:
         return ""
 
 
-def read_console() -> None:
-    """Read the console's files, so that later requests touch no disk."""
-    for name, _ in _PAGES.values():
-        _console_file(name)
-
-
-@cache
-def _console_file(name: str) -> str:
-    return resources.files("bridges").joinpath("console", name).read_text(encoding="utf-8")
-
-
 @cache
 def _schema() -> str:
     return json.dumps(schema())
 
 
-def _page(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:
+def _response(
+    status: HTTPStatus,
+    body: str,
+    kind: str = "text/plain; charset=utf-8",
+    csp: str = CSP,
+    *,
+    reader: str | None = None,
+) -> Response:
     data = body.encode()
     headers = Headers(
         {
             "Content-Type": kind,
             "Content-Length": str(len(data)),
             "Cache-Control": "no-store",
-            "Content-Security-Policy": _CSP,
+            "Content-Security-Policy": csp,
             "X-Content-Type-Options": "nosniff",
         }
     )
+    if reader is not None:
+        headers["Access-Control-Allow-Origin"] = reader
     return Response(status.value, status.phrase, headers, data)

@@ -20,12 +20,13 @@ from bridges.protocol.connection import Connection
 from bridges.protocol.messages import Hello, State
 from bridges.serving.admission import Admission
 from bridges.serving.dispatcher import Dispatcher
-from bridges.serving.http import answer, read_console
+from bridges.serving.http import answer
 from bridges.serving.limits import ServerLimits
 from bridges.serving.link import WebsocketLink, abort, keep_deadlines
 from bridges.serving.listener import authority, listen
 from bridges.serving.peer import Peer
 from bridges.serving.sessions import SessionRegistry
+from bridges.serving.site import NO_SITE, Site, read_pages
 
 log = logging.getLogger("iafm.bridge")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -41,13 +42,14 @@ class BridgeServer:
     def __init__(
         self, policy: Policy, *, host: str = "127.0.0.1", port: int = 8765,
         token: str | None = None, limits: ServerLimits | None = None, listeners: Iterable[Listener] = (),
-        sessions: SessionRegistry | None = None,
+        sessions: SessionRegistry | None = None, site: Site = NO_SITE,
     ) -> None:  # fmt: skip
         if host not in LOOPBACK and not token:
             advice = "set a token with --token-file"
             raise BridgeError(f"{host} can be reached from other machines: {advice}")
         self.policy, self.limits = policy, limits or ServerLimits()
         self._host, self._port, self._token = host.strip("[]"), port, token
+        self._site = site
         self._admission: Admission[WebsocketLink] = Admission(self.limits)
         self._dispatcher = Dispatcher(policy, self.limits, listeners, sessions)
         self._server: Server | None = None
@@ -69,6 +71,11 @@ class BridgeServer:
         return f"http://{authority(self._host, self.port)}/"
 
     @property
+    def game_url(self) -> str | None:
+        """Address of the owner's page, None without one."""
+        return f"{self.console_url}game" if self._site.game is not None else None
+
+    @property
     def watchers(self) -> int:
         """Number of connected consoles."""
         return len(self._dispatcher.sessions.watchers)
@@ -78,7 +85,7 @@ class BridgeServer:
         return self._dispatcher.state(time.monotonic())
 
     async def __aenter__(self) -> BridgeServer:
-        read_console()
+        read_pages()
         self._server = await listen(
             self._host, self._port, self.limits,
             admission=self._admission, handle=self._handle, http=self._http,
@@ -100,7 +107,8 @@ class BridgeServer:
 
     def _http(self, connection: ServerConnection, request: Request) -> Response | None:
         health = self._dispatcher.health(time.monotonic())
-        return answer(request, health, known_hosts=LOOPBACK if self._host in LOOPBACK else None)
+        known = LOOPBACK if self._host in LOOPBACK else None
+        return answer(request, health, known_hosts=known, site=self._site)
 
     async def _handle(self, link: ServerConnection) -> None:
         """Read one connection; every message leaves a turn of the loop to the other connections."""

@@ -12,6 +12,7 @@ from bridges.listener import Listener
 from bridges.policy import Policy
 from bridges.serving.limits import ServerLimits
 from bridges.serving.server import BridgeServer
+from bridges.serving.site import NO_SITE, Site
 
 
 @contextmanager
@@ -23,10 +24,11 @@ def background_server(
     token: str | None = None,
     limits: ServerLimits | None = None,
     listeners: Iterable[Listener] = (),
+    site: Site = NO_SITE,
 ) -> Iterator[BridgeServer]:
     """A server of `policy`, on a free port for 0; raises what its start raises."""
     server = BridgeServer(
-        policy, host=host, port=port, token=token, limits=limits, listeners=listeners
+        policy, host=host, port=port, token=token, limits=limits, listeners=listeners, site=site
     )
     started: queue.Queue[Callable[[], object] | Exception] = queue.Queue()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(server, started)))

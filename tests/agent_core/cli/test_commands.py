@@ -102,6 +102,8 @@ def test_completion_knows_commands_options_and_choices(
         (["play", "--url", "ws://127.0.0.1:99999/v1"], "Port out of range"),
         (["serve", "--policy", "random", "--token-file", "/nowhere"], "/nowhere cannot be read"),
         (["serve", "--policy", "random", "--token-file", "/dev/null"], "/dev/null is empty"),
+        (["serve", "--policy", "random", "--page", "/nowhere"], "--page /nowhere cannot be read"),
+        (["serve", "--policy", "random", "--allow-origin", "null"], "'null' is no origin such as"),
         (["ask", "--token-file", "/nowhere"], "/nowhere cannot be read"),
         (["watch", "--token-file", "/nowhere"], "/nowhere cannot be read"),
         (["play", "--token-file", "/nowhere"], "/nowhere cannot be read"),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.cli.serving import announce, connection_remarks, watched_actions
+from agent_core.cli.serve import announce
+from agent_core.cli.serving import connection_remarks, watched_actions
 from bridges.client import BridgeClient, connect
 from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.protocol.messages import SessionState, State

@@ -1,0 +1,27 @@
+/** Errors of the client. */
+/** The session cannot begin or is over, or a value is refused; one line says why and the way out. */
+export class BridgeError extends Error {
+    name = "BridgeError";
+}
+/**
+ * One picture or one query has no answer; the session goes on.
+ *
+ * `code` is that of the server's `error`, `connection_lost` for a picture that was on its way, or `timeout`.
+ */
+export class AnswerError extends BridgeError {
+    code;
+    name = "AnswerError";
+    constructor(message, code) {
+        super(message);
+        this.code = code;
+    }
+}
+/** No connection; `code` is the server's close code, null where there was none. */
+export class DisconnectedError extends BridgeError {
+    code;
+    name = "DisconnectedError";
+    constructor(message, code = null) {
+        super(message);
+        this.code = code;
+    }
+}

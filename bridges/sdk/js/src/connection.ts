@@ -1,0 +1,302 @@
+/** Reconnecting connection: one session's websocket, opened again with backoff when it is lost. */
+
+import { websocketUrl } from "./address.js";
+import { Retries } from "./backoff.js";
+import type { Backoff } from "./backoff.js";
+import { now } from "./clock.js";
+import { AnswerError, BridgeError, DisconnectedError } from "./errors.js";
+import { decode, encode, withHint } from "./message_text.js";
+import { SUBPROTOCOL } from "./messages.js";
+import type { FromServer, Welcome } from "./messages.js";
+import type { ClientSession } from "./session.js";
+import type { Socket, SocketClass } from "./socket.js";
+
+/** `connecting`, `playing`, `reconnecting`, and at last `closed`. */
+export type ConnectionState = "connecting" | "playing" | "reconnecting" | "closed";
+
+export const REPLY_TIMEOUT_MS = 30_000;
+const OPEN_TIMEOUT_MS = 10_000;
+/** Longest wait at the end for the acknowledgement of what was sent. */
+const FLUSH_MS = 1000;
+/** How often a silent connection is asked for a sign of life, and how long that may take. */
+const PROBE_MS = 5000;
+const PROBE_TIMEOUT_MS = 10_000;
+/** Tells these questions from those of `askClock`, whose times are positive. */
+const PROBE_T0 = -1;
+
+export interface ConnectionOptions {
+  readonly WebSocket: SocketClass;
+  readonly backoff: Backoff;
+  readonly onState: (state: ConnectionState, detail: string) => void;
+  readonly onMessage: (message: FromServer) => void;
+}
+
+/** Carries a `ClientSession`; `error` is set once it is over. */
+export class ReconnectingConnection {
+  error: BridgeError | null = null;
+  private socket: Socket | null = null;
+  private isClosing = false;
+  private readonly url: string;
+  private readonly retries: Retries;
+  /** Look again whether what they wait for has come. */
+  private readonly waiting = new Set<() => void>();
+  private probe: ReturnType<typeof setInterval> | undefined;
+  private heardAt = 0;
+  private probedAt: number | null = null;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  /** Gives up the connection that is being opened. */
+  private abandon: (() => void) | null = null;
+
+  constructor(url: string, readonly session: ClientSession, private readonly options: ConnectionOptions) {
+    this.url = websocketUrl(url);
+    this.retries = new Retries(options.backoff);
+  }
+
+  /** The first connection; rejects with `BridgeError` where the server is away or refuses. */
+  async open(): Promise<void> {
+    this.options.onState("connecting", this.url);
+    try {
+      await this.attach();
+    } catch (error) {
+      this.error = error as BridgeError;
+      throw error;
+    }
+    this.options.onState("playing", `attached as ${this.session.welcome!.session}`);
+  }
+
+  /** Bytes that the socket has not sent yet. */
+  get bufferedBytes(): number {
+    return this.socket?.bufferedAmount ?? 0;
+  }
+
+  /** Change the session and send what it has to send; a lost connection is no error, it is opened again. */
+  transact<T>(change: () => T): T {
+    if (this.error) throw this.error;
+    const result = change();
+    this.write();
+    return result;
+  }
+
+  /**
+   * What `take` returns once it is something; an `AnswerError` is thrown. While there is no connection the time does
+   * not run. Rejects with `BridgeError` once the session is over, and with `AnswerError` ("timeout").
+   */
+  waitFor<T>(take: () => T | AnswerError | null, timeoutMs: number, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const finish = (end: () => void): void => {
+        clearTimeout(timer);
+        this.waiting.delete(look);
+        end();
+      };
+      const expire = (): void => finish(() => reject(timedOut(what, timeoutMs)));
+      const look = (): void => {
+        const result = take();
+        if (result instanceof AnswerError) finish(() => reject(result));
+        else if (result !== null) finish(() => resolve(result));
+        else if (this.error) finish(() => reject(this.error));
+        else if (!this.session.isConnected) timer = void clearTimeout(timer) as undefined;
+        else if (timeoutMs < Infinity) timer ??= setTimeout(expire, timeoutMs);
+      };
+      this.waiting.add(look);
+      look();
+    });
+  }
+
+  /** Wait a moment for what is not acknowledged, and say bye. */
+  async close(): Promise<void> {
+    if (this.isClosing) return;
+    const isSettled = (): true | null => (this.session.waitingTexts === 0 ? true : null);
+    if (!this.error && this.session.isConnected) {
+      await this.waitFor(isSettled, FLUSH_MS, "acknowledgement").catch(() => undefined);
+    }
+    if (this.session.isConnected) this.socket?.send(encode({ type: "bye" }));
+    this.isClosing = true;
+    const socket = this.socket;
+    this.drop();
+    socket?.close(1000);
+    this.end(new BridgeError("the connection was closed"));
+  }
+
+  // --- one connection ---
+
+  /** A connection with its welcome; rejects with `BridgeError`, `DisconnectedError` where another try may succeed. */
+  private attach(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+      socket.binaryType = "arraybuffer";
+      let problem = "";
+      let isOpen = false;
+      const fail = (error: BridgeError): void => {
+        this.abandon = null;
+        clearTimeout(timer);
+        silence(socket);
+        socket.close();
+        reject(error);
+      };
+      const late = (ms: number): void => {
+        fail(new DisconnectedError(`no answer from ${this.url} within ${ms / 1000} s`));
+      };
+      let timer = setTimeout(late, OPEN_TIMEOUT_MS, OPEN_TIMEOUT_MS);
+      this.abandon = () => fail(new BridgeError("the connection was closed"));
+      const closed = (event: { code?: number; reason?: string }): void =>
+        fail(isOpen ? closedError(event, problem) : new DisconnectedError(this.noServer()));
+      socket.onerror = () => closed({}); // not everywhere a close follows
+      socket.onopen = () => {
+        isOpen = true;
+        clearTimeout(timer);
+        timer = setTimeout(late, REPLY_TIMEOUT_MS, REPLY_TIMEOUT_MS);
+        socket.send(encode(this.session.hello()));
+      };
+      socket.onclose = closed;
+      socket.onmessage = ({ data }) => {
+        try {
+          const { message } = decode(String(data));
+          if (message?.type === "error") problem = withHint(message);
+          if (message?.type !== "welcome") return;
+          clearTimeout(timer);
+          this.abandon = null;
+          this.welcomed(socket, message);
+          resolve();
+        } catch (error) {
+          fail(error as BridgeError);
+        }
+      };
+    });
+  }
+
+  private noServer(): string {
+    const { origin } = (globalThis as { location?: { origin?: string } }).location ?? {};
+    const page = origin === undefined ? "" : `, and must allow this page's origin (--allow-origin ${origin})`;
+    return `no server at ${this.url}: start one with \`iafm serve\`${page}`;
+  }
+
+  private welcomed(socket: Socket, welcome: Welcome): void {
+    this.socket = socket;
+    this.retries.opened(now());
+    this.session.connected(welcome);
+    this.heardAt = now();
+    this.probedAt = null;
+    this.probe = setInterval(() => this.lookForLife(), PROBE_MS);
+    (this.probe as { unref?: () => void }).unref?.();
+    socket.onmessage = ({ data }) => this.receive(data);
+    socket.onclose = (event) => this.lost(closedError(event, ""));
+    socket.onerror = () => this.lost(closedError({}, ""));
+    this.write();
+    this.notify();
+  }
+
+  private write(): void {
+    if (!this.session.isConnected || this.socket === null) return;
+    for (const message of this.session.dataToSend()) this.socket.send(message);
+  }
+
+  private receive(data: unknown): void {
+    this.heardAt = now();
+    if (typeof data !== "string") return; // pictures are for consoles
+    let message: FromServer | null;
+    try {
+      message = this.session.receive(data, now());
+    } catch (error) {
+      this.end(error as BridgeError);
+      return;
+    }
+    this.notify();
+    if (message !== null) this.options.onMessage(message);
+    this.write();
+  }
+
+  /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */
+  private lookForLife(): void {
+    if (this.socket === null) return;
+    const isSilent = this.probedAt !== null && this.heardAt < this.probedAt;
+    if (isSilent && now() - this.probedAt! >= PROBE_TIMEOUT_MS) {
+      this.lost(new DisconnectedError("the server is silent"));
+    } else if (!isSilent) {
+      this.probedAt = now();
+      this.socket.send(encode({ type: "clock", t0: PROBE_T0 }));
+    }
+  }
+
+  /** Let go of the socket. */
+  private drop(): void {
+    clearInterval(this.probe);
+    clearTimeout(this.retry);
+    this.abandon?.();
+    if (this.socket !== null) silence(this.socket);
+    this.socket = null;
+    this.session.disconnected();
+    this.notify();
+  }
+
+  // --- one after another ---
+
+  private lost(reason: DisconnectedError): void {
+    const socket = this.socket;
+    this.drop();
+    socket?.close();
+    try {
+      this.retries.lost(reason, now());
+    } catch (error) {
+      this.end(error as BridgeError);
+      return;
+    }
+    this.options.onState("reconnecting", reason.message);
+    this.tryAgain();
+  }
+
+  private tryAgain(): void {
+    this.retry = setTimeout(() => {
+      this.attach().then(
+        () => this.options.onState("playing", this.howItGoesOn()),
+        (error: BridgeError) => this.failed(error),
+      );
+    }, this.retries.nextDelayMs(Math.random()));
+  }
+
+  private failed(error: BridgeError): void {
+    if (this.isClosing) return;
+    try {
+      if (!(error instanceof DisconnectedError)) throw error;
+      this.retries.failed(error, now());
+      this.tryAgain();
+    } catch (last) {
+      this.end(last as BridgeError);
+    }
+  }
+
+  private howItGoesOn(): string {
+    const { resumed, session } = this.session.welcome!;
+    const seconds = (this.retries.waitedMs(now()) / 1000).toFixed(1);
+    return `${resumed ? "resumed" : "attached anew as"} ${session} after ${seconds} s`;
+  }
+
+  private end(error: BridgeError): void {
+    if (this.error) return;
+    this.error = error;
+    const socket = this.socket;
+    this.drop();
+    socket?.close();
+    this.options.onState("closed", error.message);
+  }
+
+  private notify(): void {
+    for (const look of [...this.waiting]) look();
+  }
+}
+
+function silence(socket: Socket): void {
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  socket.onerror = () => undefined; // of `ws`, an error without a handler ends the process
+}
+
+function timedOut(what: string, timeoutMs: number): AnswerError {
+  return new AnswerError(`no ${what} within ${timeoutMs / 1000} s`, "timeout");
+}
+
+/** A closed connection as an error, with the server's code and reason; 1005 and 1006 say that there was none. */
+function closedError({ code, reason }: { code?: number; reason?: string }, problem: string): DisconnectedError {
+  const isNone = code === undefined || code === 1005 || code === 1006;
+  const why = problem || (isNone ? "connection lost" : `${code} ${reason ?? ""}`.trim());
+  return new DisconnectedError(`the server ended the session: ${why}`, isNone ? null : code);
+}

@@ -27,6 +27,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "bridges": [
         *(
             {"errors"},
+            {"malmo"},
             {"protocol"},
             {"connection"},
             {"reconnect"},

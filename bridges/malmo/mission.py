@@ -107,10 +107,14 @@ class Agent(FrozenModel):
 
 
 class Mission(FrozenModel):
-    """A world with its agents; `version` is MineRL's, 1 for 1.0, which names items as Minecraft 1.16 does."""
+    """A world with its agents, of which the client is the one of `role`.
+
+    `version` is MineRL's, 1 for 1.0, which names items as Minecraft 1.16 does.
+    """
 
     name: Annotated[str, Field(max_length=128)]
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=MAX_AGENTS)]
+    role: Annotated[int, Field(ge=0)] = 0
     version: Literal[0, 1] = 0
     max_steps: Annotated[int, Field(ge=1)] | None = None
     ends_with_any_agent: bool = False
@@ -118,6 +122,17 @@ class Mission(FrozenModel):
     """The block at the compass' target, where the mission is to find one."""
     ignored: tuple[str, ...] = ()
     """Names of what the mission asks for and this world has not."""
+
+    @model_validator(mode="after")
+    def _role_is_there(self) -> Mission:
+        if self.role >= len(self.agents):
+            raise ValueError(f"role {self.role} in a mission of {len(self.agents)} agents")
+        return self
+
+    @property
+    def agent(self) -> Agent:
+        """The client's agent."""
+        return self.agents[self.role]
 
 
 _USED = {
@@ -137,7 +152,8 @@ _USED = {
 def read_mission(xml: bytes) -> Mission:
     """The mission of a `MissionInit`; raises `MissionError`."""
     try:
-        mission = _child(read_xml(xml), "Mission")
+        root = read_xml(xml)
+        mission = _child(root, "Mission")
         sections = [child for child in mission if child.tag == "AgentSection"]
         server = [*mission.iterfind("ServerSection/ServerHandlers/*")]
         start = [*mission.iterfind("AgentSection/AgentStart/*")]
@@ -148,6 +164,7 @@ def read_mission(xml: bytes) -> Mission:
         return Mission(
             name=_text(mission, "About/Summary") or "a mission without a name",
             agents=tuple(_agent(section) for section in sections),
+            role=_text(root, "ClientRole") or 0,
             version=1 if names.keys() & {"GuiScale", "LowLevelInputs"} else 0,
             max_steps=None if time_up is None else _steps(mission, time_up),
             ends_with_any_agent="ServerQuitWhenAnyAgentFinishes" in names,

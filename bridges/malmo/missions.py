@@ -10,9 +10,9 @@ import hashlib
 import logging
 import threading
 
-from bridges.malmo.mission import MissionError, read_mission
+from bridges.malmo.mission import read_mission
 from bridges.malmo.wire import Command, Token
-from bridges.malmo.world import AgentWorld, Outcome
+from bridges.malmo.world import DETAIL, AgentWorld, Outcome
 
 _log = logging.getLogger("iafm.malmo")
 
@@ -20,8 +20,8 @@ _log = logging.getLogger("iafm.malmo")
 class Missions:
     """The running mission; a lock lets its agents take their steps one after the other."""
 
-    def __init__(self, first_seed: int | None = None) -> None:
-        self._next_seed = first_seed
+    def __init__(self, first_seed: int | None = None, detail: int = DETAIL) -> None:
+        self._next_seed, self._detail = first_seed, detail
         self._episode = ""
         self._seed = 0
         self._agents = 0
@@ -35,19 +35,17 @@ class Missions:
         Raises `MissionError` for a mission that cannot be played.
         """
         mission = read_mission(xml)
-        if token.role >= len(mission.agents):
-            raise MissionError(f"role {token.role} in a mission of {len(mission.agents)} agents")
         with self._lock:
             if old is not None:
                 self._leave(old)
-            if self._worlds and (self._episode != token.episode or token.role in self._worlds):
+            if self._worlds and (self._episode != token.episode or mission.role in self._worlds):
                 return None
             if self._episode != token.episode:
                 self._episode, self._agents = token.episode, token.agents
                 self._seed = self._draw_seed(token)
             blocks = next(iter(self._worlds.values())).blocks if self._worlds else None
-            world = AgentWorld(mission, token.role, self._seed, blocks)
-            self._worlds[token.role] = world
+            world = AgentWorld(mission, self._seed, self._detail, blocks)
+            self._worlds[mission.role] = world
         self._announce(world)
         return world
 
@@ -75,13 +73,14 @@ class Missions:
             self._leave(world)
 
     def _leave(self, world: AgentWorld) -> None:
-        if self._worlds.get(world.role) is world:
-            del self._worlds[world.role]
+        role = world.mission.role
+        if self._worlds.get(role) is world:
+            del self._worlds[role]
             if not self._worlds:
                 self._episode = ""
             _log.info(
-                "agent %d of %s ends after %d steps with a reward of %g",
-                world.role, world.mission.name, world.steps, world.total,
+                "agent %d of %r ends after %d steps with a reward of %g",
+                role, world.mission.name, world.steps, world.total,
             )  # fmt: skip
 
     def _draw_seed(self, token: Token) -> int:
@@ -97,8 +96,8 @@ class Missions:
     def _announce(self, world: AgentWorld) -> None:
         video = world.agent.video
         _log.info(
-            "agent %d of %d begins %s, seed %d, %d x %d",
-            world.role, self._agents, world.mission.name, self._seed, video.width, video.height,
+            "agent %d of %d begins %r, seed %d, %d x %d",
+            world.mission.role, self._agents, world.mission.name, self._seed, video.width, video.height,
         )  # fmt: skip
         for name in world.mission.ignored:
             self._log_once(f"this world does not know the mission's {name[:80]!r}; it is ignored")

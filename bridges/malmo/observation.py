@@ -42,7 +42,9 @@ def information(
         "pitch": player.pitch_deg,
         "isGuiOpen": False,
     }
-    if agent.sees_stats or mission.version == 1:
+    if mission.version == 1:
+        info["life_stats"] = STATS
+    elif agent.sees_stats:
         info |= STATS
     if agent.sees_inventory:
         info |= _inventory(inventory)

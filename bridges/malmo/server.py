@@ -15,6 +15,7 @@ from bridges.malmo.mission import MissionError
 from bridges.malmo.missions import Missions
 from bridges.malmo.session import Session
 from bridges.malmo.wire import WireError
+from bridges.malmo.world import DETAIL
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 16
@@ -30,9 +31,9 @@ _log = logging.getLogger("iafm.malmo")
 class MalmoServer:
     """The block world where MineRL looks for Minecraft; `async with` it, `port` 0 takes a free one."""
 
-    def __init__(self, port: int = 0, first_seed: int | None = None) -> None:
+    def __init__(self, port: int = 0, first_seed: int | None = None, detail: int = DETAIL) -> None:
         self.port = port
-        self._missions = Missions(first_seed)
+        self._missions = Missions(first_seed, detail)
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.ended = asyncio.Event()

@@ -42,7 +42,10 @@ class WireError(ValueError):
 
 @dataclass(frozen=True)
 class Token:
-    """Who asks for which mission: an episode's id, an agent's role in it, and the seed where the client has one."""
+    """Who asks for which mission: an episode's id, a number for each agent, and the seed where the client has one.
+
+    Which agent of the mission it is says the mission itself.
+    """
 
     episode: str
     role: int
@@ -188,7 +191,9 @@ def read_token(text: str, *, whole: bool) -> Token:
         raise WireError("a mission that runs in real time; only synchronous ones can be played")
     role, agents = int(match[2]), int(match[4] or MAX_AGENTS)
     seed = None if match[6] is None else int(match[6])
-    if not role < agents <= MAX_AGENTS:
+    if (
+        not 1 <= agents <= MAX_AGENTS or role > agents
+    ):  # MineRL 0.4.4 counts the second agent's from 2 on
         raise WireError(f"role {role} of {agents} agents; at most {MAX_AGENTS} play together")
     if seed is not None and not -(2**63) <= seed < 2**63:
         raise WireError(f"the seed {seed} has more than 64 bits")

@@ -24,8 +24,9 @@ from games.voxel.player import HALF_WIDTH, TALL
 from games.voxel.spec import SPEC
 from games.voxel.world import World
 
-MAX_DETAIL = 5
-"""Rays along either side of a pixel of the block world's frame: 640 x 360 pictures; larger ones are enlarged."""
+DETAILS = (1, 3, 5)
+"""Rays along either side of a pixel of the game's frame, 128 x 72; odd, so that one goes through its middle."""
+DETAIL = 3
 BLOCK_NAMES = {b.LOG: "log", b.GOLD: "gold_block", b.LAPIS: "lapis_block", b.BRICK: "brick_block"} | {
     kind: b.BLOCKS[kind].name
     for kind in (b.GRASS, b.DIRT, b.STONE, b.SAND, b.SNOW, b.WATER, b.LEAVES, b.BEDROCK)
@@ -45,18 +46,27 @@ class Outcome:
 
 
 class AgentWorld:
-    """One agent in the world of its mission; `blocks` are another agent's, which both then dig in."""
+    """One agent in the world of its mission.
 
-    def __init__(self, mission: Mission, role: int, seed: int, blocks: World | None = None) -> None:
-        self.mission, self.role = mission, role
-        self.agent = mission.agents[role]
+    `detail` bounds the rays of a picture, which is enlarged where it is larger: of 3, beyond 384 x 216. `blocks` are
+    another agent's, which both then dig in.
+    """
+
+    def __init__(
+        self,
+        mission: Mission,
+        seed: int,
+        detail: int = DETAIL,
+        blocks: World | None = None,
+    ) -> None:
+        self.mission, self.agent = mission, mission.agent
         self.steps, self.total, self.done = 0, 0.0, False
         self._keys = Keys()
         self._rewards = Rewards(self.agent)
         self._names = ITEM_NAMES_1_16 if mission.version == 1 else ITEM_NAMES
         self._inventory = Inventory(self.agent.inventory)
         self._env = VoxelEnv()
-        self._env.picture_detail = self._detail()
+        self._env.picture_detail = min(self._wanted_detail(), detail)
         self._env.reset(seed=seed % 2**63, options={"task": FREE})
         if blocks is not None:
             self._env.world = blocks
@@ -101,11 +111,11 @@ class AgentWorld:
         self.done = self._rewards.over or (limit is not None and self.steps >= limit)
         return Outcome(reward, self.done, tuple(inputs.unknown))
 
-    def _detail(self) -> int:
+    def _wanted_detail(self) -> int:
         """The least odd number of rays that gives every pixel of the mission's picture one."""
         video, frame = self.agent.video, SPEC.frame
         wanted = max(math.ceil(video.height / frame.height), math.ceil(video.width / frame.width))
-        return min(wanted | 1, MAX_DETAIL)
+        return wanted | 1
 
     def _use_inventory(self, inputs: Inputs) -> None:
         """Change what is in the hand, and let the hand place dirt, throw a snowball or do nothing."""

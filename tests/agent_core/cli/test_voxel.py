@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.__main__ import main
+from agent_core.__main__ import main, parser
+from bridges.malmo.world import DETAIL, DETAILS
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,6 +34,13 @@ def test_a_wrong_command_line_is_one_line(
 ) -> None:
     assert main(["voxel", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_choices_of_detail_are_the_worlds() -> None:
+    for detail in DETAILS:
+        args = ["voxel", "--malmo-port", "1", "--detail", str(detail)]
+        assert parser().parse_args(args).detail == detail
+    assert parser().parse_args(["voxel", "--malmo-port", "1"]).detail == DETAIL
 
 
 def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ MISSION = """<MissionInit xmlns="http://ProjectMalmo.microsoft.com" PlatformVers
     </ServerSection>
     {agents}
   </Mission>
-  <ExperimentUID>an-episode</ExperimentUID><ClientRole>0</ClientRole>
+  <ExperimentUID>an-episode</ExperimentUID><ClientRole>{role}</ClientRole>
 </MissionInit>"""
 AGENT = """<AgentSection mode="Survival">
   <Name>MineRLAgent{number}</Name>
@@ -45,13 +45,14 @@ def mission_xml(
     server: str = "",
     size: tuple[int, int] = (64, 64),
     agents: int = 1,
+    role: int = 0,
 ) -> bytes:
-    """A mission of so many equal agents; `size` is width and height."""
+    """A mission of so many equal agents, one of which is the client; `size` is width and height."""
     sections = [
         AGENT.format(number=i, start=start, handlers=handlers, width=size[0], height=size[1])
         for i in range(agents)
     ]
-    return MISSION.format(server=server, agents="".join(sections)).encode()
+    return MISSION.format(server=server, agents="".join(sections), role=role).encode()
 
 
 def message(payload: str | bytes) -> bytes:

@@ -19,11 +19,11 @@ from minerl.herobraine.env_specs.treechop_specs import Treechop
 
 
 def make(args: argparse.Namespace) -> Any:
-    """The environment of `--env`, or Treechop with pictures of `--size`."""
-    if args.size is None:
+    """The environment of `--env`, or Treechop with pictures of `--size` or for `--agents`."""
+    if args.size is None and args.agents is None:
         return gym.make(args.env)
-    width, height = map(int, args.size.split("x"))
-    return Treechop(resolution=(width, height)).make()
+    width, height = map(int, (args.size or "64x64").split("x"))
+    return Treechop(resolution=(width, height), agent_count=args.agents).make()
 
 
 def attach(args: argparse.Namespace) -> None:
@@ -33,14 +33,20 @@ def attach(args: argparse.Namespace) -> None:
         manager.MINECRAFT_DIR = args.minecraft_dir
     else:
         manager.DEFAULT_IP = "127.0.0.1"
-        manager.add_existing_instance(args.port)
+        for _ in range(args.agents or 1):
+            manager.add_existing_instance(args.port)
+
+
+def of_last(values: Any, args: argparse.Namespace) -> Any:
+    """What belongs to the last of several agents, or to the only one."""
+    return values[f"agent_{args.agents - 1}"] if args.agents else values
 
 
 def play(env: Any, args: argparse.Namespace, actions: list[dict[str, Any]]) -> dict[str, Any]:
     """One episode of at most `--steps` steps: `actions` first, then nothing."""
     if args.seed is not None:
         env.seed(args.seed)
-    observation = env.reset()
+    observation = of_last(env.reset(), args)
     pov = observation["pov"]
     report: dict[str, Any] = {
         "shape": pov.shape,
@@ -52,8 +58,10 @@ def play(env: Any, args: argparse.Namespace, actions: list[dict[str, Any]]) -> d
     done, info, step = False, {}, 0
     while not done and step < args.steps:
         action = env.action_space.sample() if args.random else env.action_space.no_op()
-        action.update(actions[step] if step < len(actions) else {})
-        observation, reward, done, info = env.step(action)
+        of_last(action, args).update(actions[step] if step < len(actions) else {})
+        results = env.step(action)
+        observation, reward, info = (of_last(results[i], args) for i in (0, 1, 3))
+        done = results[2]
         if reward:
             report["rewards"].append([step, float(reward)])
         step += 1
@@ -71,6 +79,7 @@ def main() -> None:
     parser.add_argument("--minecraft-dir")
     parser.add_argument("--env", default="MineRLTreechop-v0")
     parser.add_argument("--size")
+    parser.add_argument("--agents", type=int, help="play together; the last one takes the actions")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--episodes", type=int, default=1)

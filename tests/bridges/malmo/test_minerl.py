@@ -113,6 +113,22 @@ def test_pictures_of_another_size(tmp_path: Path) -> None:
     assert (episode["shape"], episode["steps"]) == ([360, 640, 3], 5)
 
 
+@pytest.mark.parametrize("launched", [False, True])
+def test_two_agents_play_together(tmp_path: Path, launched: bool) -> None:
+    steps = chop(SEED, logs=1)
+    actions = tmp_path / "actions.json"
+    actions.write_text(json.dumps([action for action, _ in steps]))
+    folder = write_launcher(tmp_path / "launcher")
+    with voxel() as (_, port):
+        where = ("--minecraft-dir", folder) if launched else ("--port", port)
+        with minerl(
+            tmp_path, *where, "--agents", 2, "--seed", SEED, "--steps", 60, "--actions", actions
+        ) as client:  # fmt: skip
+            (episode,) = report_of(client)["episodes"]
+    assert episode["rewards"] == [[len(steps) - 1, 1.0]]
+    assert (episode["steps"], episode["error"]) == (60, None)
+
+
 def test_the_death_of_the_world_is_an_error_of_minerl(tmp_path: Path) -> None:
     with voxel() as (process, port), minerl(
         tmp_path, "--port", port, "--announce", 50

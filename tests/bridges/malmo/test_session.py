@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bridges.malmo.mission import MissionError
+from bridges.malmo.mission import MissionError, read_mission
 from bridges.malmo.missions import Missions
 from bridges.malmo.session import Session
 from bridges.malmo.wire import WireError
+from bridges.malmo.world import AgentWorld
 from games.voxel import FREE, VoxelEnv
 from tests.bridges.malmo.malmo_client import (
     HELLO,
@@ -64,6 +65,14 @@ def test_pictures_have_the_missions_size(connect: Connect, width: int, height: i
     assert sky[2] > ground[2]  # the last rows are the highest
 
 
+@pytest.mark.parametrize(("detail", "drawn"), [(1, (72, 128)), (3, (216, 384)), (5, (360, 640))])
+def test_detail_bounds_what_is_drawn(detail: int, drawn: tuple[int, int]) -> None:
+    mission = read_mission(mission_xml(size=(640, 360)))
+    world = AgentWorld(mission, seed=1, detail=detail)
+    assert world._env.native_frame.shape == (*drawn, 3)
+    assert len(world.pixels()) == 360 * 640 * 3
+
+
 def test_wood_is_rewarded_and_enough_of_it_ends_the_mission(connect: Connect) -> None:
     client = connect()
     handlers = LOGS.replace('amount="64"', 'amount="2"')
@@ -106,7 +115,7 @@ def test_agents_of_an_episode_share_its_blocks(connect: Connect) -> None:
     assert first.begin(xml, "an-episode:0:0:2:true:3") == 1
     (port,) = second.send(message("<Find>an-episode:1:0</Find>"))
     assert port == struct.pack("!I", 9000)
-    assert second.begin(xml, "an-episode:1:0:2:true:3") == 1
+    assert second.begin(mission_xml(agents=2, role=1), "an-episode:2:0:2:true:3") == 1
     first_world, second_world = first.session._world, second.session._world
     assert first_world is not None
     assert second_world is not None
@@ -115,10 +124,10 @@ def test_agents_of_an_episode_share_its_blocks(connect: Connect) -> None:
 
 
 def test_the_end_of_one_agent_is_the_end_of_all(connect: Connect) -> None:
-    xml = mission_xml(agents=2).replace(b"400000", b"100")
     first, second = connect(), connect()
-    first.begin(xml, "an-episode:0:0:2:true:3")
-    second.begin(xml, "an-episode:1:0:2:true:3")
+    for role, client in enumerate((first, second)):
+        xml = mission_xml(agents=2, role=role).replace(b"400000", b"100")
+        client.begin(xml, f"an-episode:{role}:0:2:true:3")
     assert [first.step()[2], first.step()[2]] == [False, True]
     assert second.step()[2]
 
@@ -192,7 +201,8 @@ DECORATOR = """<NavigationDecorator><randomPlacementProperties><block>diamond_bl
 def test_the_compass_leads_to_the_block_that_is_looked_for(connect: Connect) -> None:
     client = connect()
     client.begin(mission_xml(NAVIGATE, server=DECORATOR), "e:0:0:1:true:1")
-    info, rewards, done = client.peek()[1], [], False
+    rewards: list[float] = []
+    info, done = client.peek()[1], False
     start = info["distanceToCompassTarget"]
     while not done and len(rewards) < 100:
         camera = f"camera 0.0 {info['compassAngle']}"
@@ -213,7 +223,7 @@ def test_minerl_1_0_gets_its_own_json(connect: Connect) -> None:
     _, info, _ = client.peek()
     assert '"type": "oak_log"' in info["equipped_items"]["mainhand"]
     assert info["equipped_items"]["offhand"] == "{}"
-    assert (info["isGuiOpen"], info["life"]) == (False, 20.0)
+    assert (info["isGuiOpen"], info["life_stats"]["life"]) == (False, 20.0)
 
 
 @pytest.mark.parametrize("data", [message("<Peek/>"), step()])
@@ -224,7 +234,7 @@ def test_nothing_can_be_played_before_a_mission(connect: Connect, data: bytes) -
 
 def test_a_role_that_the_mission_has_not_is_refused(connect: Connect) -> None:
     with pytest.raises(MissionError, match="role 1"):
-        connect().begin(token="e:1:0:2:true")
+        connect().begin(mission_xml(role=1))
 
 
 def test_a_refused_mission_leaves_the_world_free(connect: Connect) -> None:

@@ -110,7 +110,7 @@ def test_a_malformed_message_ends_the_connection(data: bytes) -> None:
         "e:0:0:1",
         "e:0:0:1:maybe",
         "e:0:0:1:false",
-        "e:1:0:1:true",
+        "e:2:0:1:true",
         "e:0:0:17:true",
         "e:0:0:0:true",
         "e:0:0:1:true:x",

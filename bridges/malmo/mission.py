@@ -23,6 +23,9 @@ MAX_PIXELS = 2_400_000
 Name = Annotated[str, Field(max_length=64, pattern=r"^[\w.-]+$")]
 """An item's or a block's name, without `minecraft:`."""
 Amount = Annotated[int, Field(ge=1, le=10_000)]
+MAX_HANDLERS = 256
+"""Items or blocks that one handler names."""
+
 _Model = TypeVar("_Model", bound=FrozenModel)
 RewardValue = Annotated[float, Field(ge=-1e9, le=1e9)]
 
@@ -65,7 +68,7 @@ class ItemRewards(FrozenModel):
 
     sparse: bool = False
     exclude_loops: bool = True
-    items: tuple[ItemReward, ...] = ()
+    items: Annotated[tuple[ItemReward, ...], Field(max_length=MAX_HANDLERS)] = ()
 
 
 class BlockReward(_Named):
@@ -99,11 +102,11 @@ class Agent(FrozenModel):
     sees_compass: bool = False
     sees_stats: bool = False
     item_rewards: ItemRewards = ItemRewards()
-    block_rewards: tuple[BlockReward, ...] = ()
+    block_rewards: Annotated[tuple[BlockReward, ...], Field(max_length=MAX_HANDLERS)] = ()
     reward_per_block: RewardValue = 0.0
     """For every block of distance by which the compass' target comes nearer."""
-    quits_with_items: tuple[ItemAmount, ...] = ()
-    quits_at_blocks: tuple[Name, ...] = ()
+    quits_with_items: Annotated[tuple[ItemAmount, ...], Field(max_length=MAX_HANDLERS)] = ()
+    quits_at_blocks: Annotated[tuple[Name, ...], Field(max_length=MAX_HANDLERS)] = ()
 
 
 class Mission(FrozenModel):

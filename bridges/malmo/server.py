@@ -87,8 +87,9 @@ class MalmoServer:
         self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Read and reply in turn; the world's steps run in a thread."""
+        hello_until = asyncio.get_running_loop().time() + HELLO_S
         while not session.over:
-            data = await _read(reader, session)
+            data = await _read(reader, None if session.greeted else hello_until)
             if not data:
                 if session.unfinished:
                     raise WireError("the connection ended in the middle of a message")
@@ -102,12 +103,11 @@ class MalmoServer:
                     raise WireError(f"a client that reads nothing for {STALLED_S:g} s") from None
 
 
-async def _read(reader: asyncio.StreamReader, session: Session) -> bytes:
-    """The next bytes, b"" at the end; a client that has not said hello has little time for it."""
-    if session.greeted:
-        return await reader.read(READ_BYTES)
+async def _read(reader: asyncio.StreamReader, until: float | None) -> bytes:
+    """The next bytes, b"" at the end; `until` is when a client must have said hello, by the loop's clock."""
     try:
-        return await asyncio.wait_for(reader.read(READ_BYTES), HELLO_S)
+        async with asyncio.timeout_at(until):
+            return await reader.read(READ_BYTES)
     except TimeoutError:
         raise WireError(f"no hello within {HELLO_S:g} s") from None
 

@@ -142,8 +142,10 @@ def test_a_client_has_little_time_to_say_hello(
     server: MalmoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "HELLO_S", 0.05)
-    with connected(server) as silent:
+    with connected(server) as silent, connected(server) as slow:
+        slow.sendall(HELLO[:5])
         assert silent.recv(1) == b""
+        assert slow.recv(1) == b""
 
 
 def test_a_client_that_reads_nothing_is_cut_off(

@@ -3,9 +3,12 @@
 import logging
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridges.malmo.mission import MissionError, read_mission
 from bridges.malmo.missions import Missions
@@ -265,6 +268,28 @@ def test_what_is_ignored_is_logged_once(connect: Connect, caplog: pytest.LogCapt
     lines = [record.getMessage() for record in caplog.records]
     assert len([line for line in lines if "'craft'" in line]) == 1
     assert len([line for line in lines if "'Weather'" in line]) == 1
+
+
+TALK = HELLO + begin() + message("<Peek/>") + step("forward 1", "camera 0.0 9.0") * 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(TALK) - 1), st.integers(0, 255)), max_size=6),
+    st.integers(0, len(TALK)),
+)
+@settings(max_examples=40, deadline=None)
+def test_random_changes_of_a_talk_end_in_an_error_or_in_none(
+    changes: list[tuple[int, int]], cut: int
+) -> None:
+    data = bytearray(TALK)
+    for where, value in changes:
+        data[where] = value
+    session = Session(Missions(), 9000)
+    session.receive(bytes(data[:cut]))
+    replies: list[bytes | None] = []
+    with suppress(WireError, MissionError):
+        replies = list(iter(session.next_reply, None))
+    assert len(replies) <= 5
 
 
 def test_many_messages_at_once_are_answered_one_by_one(missions: Missions) -> None:

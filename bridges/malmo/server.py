@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class MalmoServer:
         try:
             self._server = await asyncio.start_server(self._serve, HOST, self.port)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno else str(error)
             raise BridgeError(
                 f"cannot listen at port {self.port}: {reason}; name another, or 0 for a free one"
             ) from None

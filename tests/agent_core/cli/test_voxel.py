@@ -47,7 +47,7 @@ def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["voxel", "--malmo-port", str(port)]) == 2
-    assert f"cannot listen at port {port}" in capsys.readouterr().err
+    assert f"cannot listen at port {port}: Address already in use; " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

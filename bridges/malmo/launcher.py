@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
 done
 PYTHONPATH={packages}${{PYTHONPATH:+:$PYTHONPATH}}
 export PYTHONPATH
+seed="${{seed#-}}" # MineRL's own seeds may be negative
 exec {python} -m agent_core voxel --malmo-port "$port" ${{seed:+--seed "$seed"}}
 """
 

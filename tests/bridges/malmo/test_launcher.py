@@ -17,6 +17,7 @@ ECHO = '#!/bin/sh\necho "$PYTHONPATH|$*"\n'
     [
         ("-port 9123 -env -runDir run -replaceable", "--malmo-port 9123"),
         ("-port 9123 -env -runDir r -performanceDir p -seed 5,6", "--malmo-port 9123 --seed 5"),
+        ("-port 9123 -env -runDir r -seed -8,9 -replaceable", "--malmo-port 9123 --seed 8"),
         ("-port 9123 -env -runDir r -maxMem 4G -seed 7", "--malmo-port 9123 --seed 7"),
     ],
 )

@@ -37,7 +37,7 @@ LAYERS: dict[str, list[set[str]]] = {
             {"play", "replay"},
             {"live_replay"},
         ),
-        *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}),
+        *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}, {"malmo"}),
     ],
 }
 """Folders and files of a package; each set imports only from the sets before it, its members not from each other."""

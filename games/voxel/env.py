@@ -72,7 +72,10 @@ class VoxelEnv(gymnasium.Env[Observation, Action]):
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """One twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
+        """One twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one.
+
+        A complete action is taken as it is: its turn may lie between the camera's levels, or beyond them.
+        """
         complete = SPEC.normalize(action) if len(action) != len(SPEC.controls) else action
         was_success = self.verdict.success
         self.player.step(self.world, complete)

@@ -1,0 +1,1 @@
+"""The embedded block world in the place of a Minecraft process, for the genuine MineRL package."""

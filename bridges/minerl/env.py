@@ -11,7 +11,7 @@ import numpy as np
 
 from bridges.minerl.actions import ActionMap
 from bridges.minerl.options import MinerlError, TaskOptions
-from bridges.minerl.package import failures, limit_steps, lost, make_env
+from bridges.minerl.package import failures, limit_steps, lost, make_env, replaced_sockets
 from bridges.minerl.state import as_text, inventory
 from bridges.minerl.tasks import Judge
 from games import Action, Frame, GameSpec, Observation, action_space, observation_space
@@ -66,7 +66,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         chosen = int(self.np_random.integers(2**31)) if seed is None else seed
         self.instruction = str((options or {}).get("instruction", self._instruction))
         self._rewards = []
-        with failures(self._options, "its start"):
+        with failures(self._options, "its start"), replaced_sockets(self._inner):
             self._inner.seed(chosen)
             result = self._inner.reset()
             limit_steps(self._inner)
@@ -79,7 +79,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         with failures(self._options, "a step"):
             self._observation, reward, done, cut, info = _five(self._inner.step(commands))
         if "error" in info:
-            raise lost(self._options, f"a step failed ({info['error']})")
+            raise lost(self._options, f"a step was not answered ({info['error']})")
         self._rewards.append(reward)
         terminated = done or self._judge.ends(self._rewards)
         limit = self._options.steps
@@ -88,7 +88,11 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
 
     def close(self) -> None:
         """End the mission; a Minecraft process that MineRL started ends, one at a port goes on."""
-        with suppress(MinerlError), failures(self._options, "its end"):
+        with (
+            suppress(MinerlError),
+            failures(self._options, "its end"),
+            replaced_sockets(self._inner),
+        ):
             self._inner.close()
 
     def render(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -37,16 +38,22 @@ def env_spec(options: TaskOptions) -> Any:
     """
     specs = _env_specs()
     if options.task not in specs:
-        hint = did_you_mean(options.task, specs) or f"; there are {', '.join(sorted(specs))}"
+        names = sorted(name for name in specs if not _is_vector(specs[name]))
+        hint = did_you_mean(options.task, names) or f"; there are {', '.join(names)}"
         raise MinerlError(f"MineRL {version()} has no task {options.task!r}{hint}")
-    spec = copy.deepcopy(specs[options.task])
-    if "vector" in spec.action_space.spaces:
+    if _is_vector(specs[options.task]):
         plain = options.task.replace("VectorObf", "").replace("Vector", "")
         raise MinerlError(
             f"{options.task} takes vectors of numbers, no keys and mouse: play {plain} instead"
         )
-    _set_size(spec, options)
+    with _quiet():
+        spec = copy.deepcopy(specs[options.task])
+        _set_size(spec, options)
     return spec
+
+
+def _is_vector(spec: Any) -> bool:
+    return "vector" in spec.action_space.spaces
 
 
 def _set_size(spec: Any, options: TaskOptions) -> None:
@@ -76,12 +83,12 @@ def _env_specs() -> Mapping[str, Any]:
 
 def _gym() -> Any:
     """Old gym, with MineRL's tasks registered."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old gym about its own spaces
+    with _quiet():
         try:
             import gym
 
             import_module("minerl")
+            logging.getLogger("minerl").setLevel(logging.CRITICAL)  # its errors are raised here
         except ImportError as error:
             raise MinerlError(f"MineRL cannot be imported ({error}); {INSTALL}") from None
     return gym
@@ -95,8 +102,7 @@ def make_env(spec: Any, options: TaskOptions) -> Any:
     gym = _gym()
     if options.port is not None:
         _attach(options.port)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         return gym.make(options.task, env_spec=spec)
 
 
@@ -116,16 +122,29 @@ def _attach(port: int) -> None:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings meanwhile: old gym has many, about its own spaces."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def failures(options: TaskOptions, what: str) -> Iterator[None]:
     """Raise `MinerlError` for what MineRL raises meanwhile."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             yield
     except (*FAILURES, struct.error) as error:
-        lines = str(error).strip().splitlines()
-        detail = f"{type(error).__name__}{f': {lines[-1][:200]}' if lines else ''}"
-        raise lost(options, f"{what} failed ({detail})") from error
+        raise lost(options, f"{what} failed ({_reason(error)})") from error
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line; the socket's, where MineRL raised another while it looked for a new process."""
+    if isinstance(error.__context__, OSError):
+        error = error.__context__
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{f': {lines[-1][:200]}' if lines else ''}"
 
 
 def lost(options: TaskOptions, what: str) -> MinerlError:
@@ -137,8 +156,23 @@ def lost(options: TaskOptions, what: str) -> MinerlError:
     )
 
 
+@contextmanager
+def replaced_sockets(env: Any) -> Iterator[None]:
+    """Close the environment's connections after it has left them, which MineRL forgets."""
+    sockets = _sockets(env)
+    try:
+        yield
+    finally:
+        for each in sockets:
+            each.close()
+
+
 def limit_steps(env: Any) -> None:
     """Limit the wait for each step of an environment that was reset."""
-    for instance in env.unwrapped.instances:
-        if instance.client_socket is not None:
-            instance.client_socket.settimeout(STEP_TIMEOUT_S)
+    for each in _sockets(env):
+        each.settimeout(STEP_TIMEOUT_S)
+
+
+def _sockets(env: Any) -> list[Any]:
+    sockets = (instance.client_socket for instance in env.unwrapped.instances)
+    return [each for each in sockets if each is not None]

@@ -23,11 +23,15 @@ class Button:
 
 
 class Socket:
-    """A connection whose time-out is remembered."""
+    """A connection, and the instance that has it."""
 
     def __init__(self) -> None:
         self.client_socket = self
         self.timeout_s: float | None = None
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
 
     def settimeout(self, seconds: float) -> None:
         self.timeout_s = seconds
@@ -107,6 +111,7 @@ def test_four_values_become_five() -> None:
     assert inner.commands == [{"attack": 1, "forward": 0}, {"attack": 0, "forward": 1}]
     env.close()
     assert inner.is_closed
+    assert inner.instances[0].closed == 2  # left at the reset, and at the end
 
 
 def test_the_limit_of_old_gym_truncates() -> None:
@@ -122,7 +127,7 @@ def test_five_values_stay() -> None:
 
 
 def test_steps_and_reward_of_the_name_end_an_episode() -> None:
-    results = [(observation(1), 0, False, {}), (observation(1), 1, False, {})]
+    results: list[Any] = [(observation(1), 0, False, {}), (observation(1), 1, False, {})]
     env = env_of(*results, judged=Judge(1.0, is_goal=True), options=",steps=2")
     env.reset(seed=0)
     assert env.step({})[2:4] == (False, False)

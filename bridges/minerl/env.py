@@ -11,7 +11,14 @@ import numpy as np
 
 from bridges.minerl.actions import ActionMap
 from bridges.minerl.options import MinerlError, TaskOptions
-from bridges.minerl.package import failures, limit_steps, lost, make_env, replaced_sockets
+from bridges.minerl.package import (
+    disconnect,
+    failures,
+    limit_steps,
+    lost,
+    make_env,
+    replaced_sockets,
+)
 from bridges.minerl.state import as_text, inventory
 from bridges.minerl.tasks import Judge
 from games import Action, Frame, GameSpec, Observation, action_space, observation_space
@@ -66,7 +73,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         chosen = int(self.np_random.integers(2**31)) if seed is None else seed
         self.instruction = str((options or {}).get("instruction", self._instruction))
         self._rewards = []
-        with failures(self._options, "its start"), replaced_sockets(self._inner):
+        with failures(self._inner, self._options, "its start"), replaced_sockets(self._inner):
             self._inner.seed(chosen)
             result = self._inner.reset()
             limit_steps(self._inner)
@@ -76,9 +83,10 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One tick, a twentieth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
         commands = self._actions.to_minerl(self.game.normalize(action))
-        with failures(self._options, "a step"):
+        with failures(self._inner, self._options, "a step"):
             self._observation, reward, done, cut, info = _five(self._inner.step(commands))
         if "error" in info:
+            disconnect(self._inner)
             raise lost(self._options, f"a step was not answered ({info['error']})")
         self._rewards.append(reward)
         terminated = done or self._judge.ends(self._rewards)
@@ -90,7 +98,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         """End the mission; a Minecraft process that MineRL started ends, one at a port goes on."""
         with (
             suppress(MinerlError),
-            failures(self._options, "its end"),
+            failures(self._inner, self._options, "its end"),
             replaced_sockets(self._inner),
         ):
             self._inner.close()

@@ -19,6 +19,8 @@ INSTALL = "see 'Minecraft through MineRL' in bridges/README.md for the command t
 ADDRESS = "127.0.0.1"
 STEP_TIMEOUT_S = 30.0
 """Longest wait for a step; a reset, in which Minecraft makes a world, may take MineRL's four minutes."""
+BUSY_RETRIES = 20
+"""Tries, a second apart, to begin a mission at a port where another one is played; MineRL's own are 600."""
 FAILURES = (OSError, RuntimeError, TypeError, AttributeError, AssertionError, EOFError, ValueError)
 """What MineRL raises where its Minecraft process is not there, breaks off or answers nonsense."""
 
@@ -108,8 +110,10 @@ def make_env(spec: Any, options: TaskOptions) -> Any:
 
 def _attach(port: int) -> None:
     """Let the next environment use the Minecraft process at a port of this machine, and start none."""
+    import minerl.env._multiagent
     import minerl.env.malmo
 
+    minerl.env._multiagent.MAX_WAIT = BUSY_RETRIES
     manager = minerl.env.malmo.InstanceManager
     manager.DEFAULT_IP = ADDRESS
     manager.managed = False  # a process that is lost is not replaced by one that MineRL starts
@@ -130,12 +134,13 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def failures(options: TaskOptions, what: str) -> Iterator[None]:
-    """Raise `MinerlError` for what MineRL raises meanwhile."""
+def failures(env: Any, options: TaskOptions, what: str) -> Iterator[None]:
+    """Raise `MinerlError` for what MineRL's environment raises meanwhile, and leave its Minecraft process then."""
     try:
         with _quiet():
             yield
     except (*FAILURES, struct.error) as error:
+        disconnect(env)
         raise lost(options, f"{what} failed ({_reason(error)})") from error
 
 
@@ -165,6 +170,12 @@ def replaced_sockets(env: Any) -> Iterator[None]:
     finally:
         for each in sockets:
             each.close()
+
+
+def disconnect(env: Any) -> None:
+    """Close the environment's connections; the process is free for others then, or ends with them."""
+    for each in _sockets(env):
+        each.close()
 
 
 def limit_steps(env: Any) -> None:

@@ -157,6 +157,7 @@ def test_the_random_picture_of_an_error_is_not_passed_on() -> None:
     with pytest.raises(MinerlError, match=r"timed out.*port 9000") as error:
         env.step({})
     assert "\n" not in str(error.value)
+    assert env._inner.instances[0].closed == 2  # left at the reset, and for good
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,7 @@ def test_whatever_minerl_raises_is_one_line(raised: Exception) -> None:
     env.reset(seed=0)
     with pytest.raises(MinerlError, match="a step failed"):
         env.step({})
+    assert env._inner.instances[0].closed == 2
 
 
 def test_a_picture_without_colours_is_refused() -> None:

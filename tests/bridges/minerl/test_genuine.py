@@ -11,6 +11,7 @@ import pytest
 
 from agent_core.__main__ import main
 from agent_core.agent import Agent
+from bridges.minerl import package
 from bridges.minerl.actions import map_actions
 from bridges.minerl.env import MinerlEnv
 from bridges.minerl.game import load_game
@@ -176,3 +177,19 @@ def test_a_process_that_dies_in_mid_play_is_one_line(
     env.close()
     del error
     gc.collect()  # MineRL leaves the refused socket open
+
+
+def test_a_port_where_another_mission_is_played_is_one_line(
+    voxel: tuple[subprocess.Popen[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "BUSY_RETRIES", 1)
+    make = load_game(f"MineRLTreechop-v0,port={voxel[1]},size=128x72").make
+    assert make is not None
+    first, second = make(), make()
+    first.reset(seed=1)
+    with pytest.raises(MinerlError, match="free"):
+        second.reset(seed=1)
+    first.step({"forward": 1})
+    first.close()
+    second.reset(seed=1)
+    second.close()

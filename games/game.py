@@ -34,6 +34,8 @@ class Game:
     """From a row of numbers of a public dataset; where None, the numbers are in the controls' order."""
     free_task: str | None = None
     """The task without instruction and success, in which the expert waits."""
+    max_envs: int | None = None
+    """Environments that can run at once, as where each needs a process of its own; None: any number."""
 
     def expert(self) -> Callable[[Any], Expert]:
         """`make_expert`; raises `UnplayableError` where the game has none."""

@@ -1,4 +1,8 @@
-"""Registry of games: shipped ones, installed ones (entry-point group `iafm.games`) and `module:NAME`."""
+"""Registry of games: shipped ones, installed ones (entry-point group `iafm.games`), `module:NAME` and `scheme:NAME`.
+
+A scheme (entry-point group `iafm.game_schemes`) is a function that makes a game of the rest of its name, such as
+`minerl:MineRLTreechop-v0`: a family of games that another package reaches.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from games.game import Game
 from games.spec import did_you_mean
 
 GROUP = "iafm.games"
+SCHEMES = "iafm.game_schemes"
 _SHIPPED = {
     "voxel": "games.voxel:GAME",
     "minecraft": "games.minecraft:GAME",
@@ -37,12 +42,16 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Game:
-    """Find a game by its short name (`voxel`), its id (`voxel-v0`) or `module:NAME`.
+    """Find a game by its short name (`voxel`), its id (`voxel-v0`), `module:NAME` or `scheme:NAME`.
 
-    `NAME` holds a `Game`; its module may lie in the current folder. Raises `UnknownGameError` with the closest known
-    name, or with what went wrong in the module.
+    `NAME` holds a `Game`; its module may lie in the current folder. A scheme comes before a module of its name. Raises
+    `UnknownGameError` with the closest known name, or with what went wrong in the module, and what a scheme raises.
     """
     if ":" in name:
+        scheme, _, rest = name.partition(":")
+        for point in entry_points(group=SCHEMES, name=scheme):
+            game: Game = point.load()(rest)
+            return game
         with _current_folder_importable():
             return _load_target(name)
     short = name.rpartition("-v")[0] if name.rpartition("-v")[2].isdigit() else name

@@ -27,7 +27,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "bridges": [
         *(
             {"errors"},
-            {"protocol"},
+            {"protocol", "minerl"},
             {"connection"},
             {"reconnect"},
             {"game_client", "async_reconnect"},

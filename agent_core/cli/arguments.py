@@ -119,6 +119,28 @@ def add_command(
     return parser
 
 
+def game_argument(parser: argparse.ArgumentParser) -> None:
+    """The game that a command is about, and the port of a Minecraft process for MineRL's."""
+    parser.add_argument(
+        "game", nargs="?", default="voxel", help="a name, an id, module:NAME or minerl:TASK"
+    )
+    parser.add_argument(
+        "--malmo-port",
+        type=port,
+        metavar="PORT",
+        help="minerl: attach to the Minecraft process, or `iafm voxel --malmo-port`, that listens there",
+    )
+
+
+def game_at_port(args: argparse.Namespace) -> str:
+    """The game's name, with the port of `--malmo-port` among its options."""
+    if args.malmo_port is None:
+        return str(args.game)
+    if not args.game.startswith("minerl:"):
+        raise UsageError(f"--malmo-port is for minerl:TASK, not {args.game!r}; leave it out")
+    return f"{args.game},port={args.malmo_port}"
+
+
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parsers of a parser's commands by name; empty where it has none."""
     for action in parser._actions:

@@ -14,6 +14,8 @@ from typing import Any
 from agent_core.cli.arguments import (
     UsageError,
     add_command,
+    game_argument,
+    game_at_port,
     non_negative_int,
     non_negative_number,
     picture_file,
@@ -48,7 +50,7 @@ def _add_record(commands: Any) -> None:
         "iafm record voxel --agent runs/voxel/best      the agent plays until you press a key; Tab: it goes on\n"
         "iafm record voxel --expert --episodes 1100 --out data/voxel",
     )
-    record.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
+    game_argument(record)
     record.add_argument("--out", type=Path, help="folder (default: data/ and the game's name)")
     record.add_argument(
         "--expert", action="store_true", help="the scripted expert plays instead of you"
@@ -163,9 +165,10 @@ def _add_evaluate(commands: Any) -> None:
         "measure a checkpoint in worlds it never saw",
         run_evaluate,
         "iafm evaluate voxel --checkpoint runs/voxel/best --episodes 200 --plot report.png\n"
-        "iafm evaluate voxel --conditions agent random --episodes 140 --json",
+        "iafm evaluate voxel --conditions agent random --episodes 140 --json\n"
+        "iafm evaluate minerl:MineRLTreechop-v0,reward=1,steps=400 --malmo-port 9000",
     )
-    evaluate.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
+    game_argument(evaluate)
     evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     evaluate.add_argument(
         "--baseline", type=Path, help="folder of a CNN+GRU that plays the same worlds beside it"
@@ -185,7 +188,7 @@ def _add_evaluate(commands: Any) -> None:
         "--conditions",
         nargs="+",
         type=words,
-        help="of agent, agent_no_instruction, agent_swapped, expert, random (default: all)",
+        help="of agent, agent_no_instruction, agent_swapped, expert, random (default: all that the game has)",
     )
     evaluate.add_argument("--workers", type=positive_int, default=2, help="processes")
     evaluate.add_argument(
@@ -213,14 +216,14 @@ def _agent_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--next-action-episodes",
         type=non_negative_int,
-        default=28,
-        help="episodes for the next-action figures; 0 leaves them out",
+        help="episodes for the next-action figures; 0 leaves them out (default: 28, 0 where nobody can show them)",
     )
 
 
 def run_record(args: argparse.Namespace) -> int:
     from games.registry import load
 
+    args.game = game_at_port(args)
     _check_record(args)
     out_dir = args.out or Path("data") / load(args.game).spec.name
     _check_folder(out_dir)
@@ -346,6 +349,7 @@ def run_push(args: argparse.Namespace) -> int:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
+    args.game = game_at_port(args)
     plan = _plan(args)
     plan.check()
     from agent_core.evaluation.report import evaluate, next_action_table, plot, success_table
@@ -373,19 +377,23 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Any:
-    from agent_core.evaluation.plan import CONDITIONS, HELD_OUT, Evaluation
+    from agent_core.evaluation.plan import HELD_OUT, Evaluation, default_conditions
+    from games.registry import load
 
+    game = load(args.game)
+    if (next_action := args.next_action_episodes) is None:
+        next_action = 28 if game.make_expert is not None or args.data is not None else 0
     return Evaluation(
         checkpoint=args.checkpoint,
         episodes=args.episodes,
         tasks=tuple(args.tasks or ()),
-        conditions=tuple(args.conditions or CONDITIONS),
+        conditions=tuple(args.conditions or default_conditions(game)),
         first_seed=HELD_OUT if args.seed_range == "held-out" else args.seed_range,
         workers=args.workers,
         temperature=args.temperature,
         condition_on_actions=args.condition_on_actions,
         action_latency_steps=args.action_latency,
-        next_action_episodes=args.next_action_episodes,
+        next_action_episodes=next_action,
         data=args.data,
         game=args.game,
         baseline=args.baseline,

@@ -41,7 +41,7 @@ def examine(port: int = 8765) -> list[Finding]:
     has_model = find_spec("torch") is not None
     model: tuple[Callable[[], Finding], ...] = (_device, _precisions, _kernels, _checkpoint)
     checks = (_python, _libraries, _shadowed, *(model if has_model else (_no_model,)), _disk)
-    return [check() for check in checks] + [_port(port)]
+    return [*(check() for check in checks), _port(port), *_minecraft()]
 
 
 def _python() -> Finding:
@@ -128,6 +128,20 @@ def _checkpoint() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return Finding("disk", free > 2, f"{free:.0f} GB free here; recording needs 2")
+
+
+def _minecraft() -> list[Finding]:
+    """MineRL, and in order what a Minecraft process of its own needs."""
+    from bridges.minerl.java import requirements
+    from bridges.minerl.package import version
+
+    if version() is None:
+        detail = "not installed; bridges/README.md has the command (Minecraft through MineRL)"
+        return [Finding("minerl", True, detail)]
+    without = "; without the following it attaches to a running process only (--malmo-port)"
+    needs = [Finding(f"minerl: {need.name}", need.is_met, need.detail) for need in requirements()]
+    is_complete = all(need.ok for need in needs)
+    return [Finding("minerl", True, f"{version()}{'' if is_complete else without}"), *needs]
 
 
 def _port(port: int) -> Finding:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.arguments import (
     add_command,
+    game_argument,
+    game_at_port,
     non_negative_number,
     port,
     positive_int,
@@ -67,7 +69,7 @@ def _add_play(commands: Any) -> None:
         "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime\n"
         "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys",
     )
-    player.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
+    game_argument(player)
     player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
     player.add_argument("--task", type=words, help="one task (default: the seed's own)")
     player.add_argument("--seed", type=seed, default=0, help="first world")
@@ -227,6 +229,7 @@ def run_play(args: argparse.Namespace) -> int:
     from bridges.play import Start, play
     from games.registry import load, make
 
+    args.game = game_at_port(args)
     if args.task and args.task != load(args.game).free_task:
         load(args.game).select_tasks([args.task])
     options = {"task": args.task} if args.task else {}

@@ -8,7 +8,7 @@ the plain CNN+GRU where there is one; the scripted expert; random play. All of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from games import Action, Env, Game, Observation, UnplayableError
 from games.registry import load, make
 
 ENVS_PER_PROCESS = 8
-"""Episodes that one process plays side by side, one batched pass per step."""
+"""Episodes that one process plays, side by side where the game allows it, one batched pass per step."""
 MISSION_TRIES = 100
 """Seeds that are tried for another mission."""
 
@@ -65,7 +65,7 @@ def run_episodes(
     workers: int,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Play all episodes in `workers` processes; `on_outcome` gets each as it ends.
+    """Play all episodes in `workers` processes, fewer where the game has fewer environments; `on_outcome` gets each.
 
     Raises `UnplayableError` before anything is played where a task has no other instruction to be swapped for.
     """
@@ -74,7 +74,7 @@ def run_episodes(
         options_of(spec, load(setup.game))
     jobs = _jobs(specs)
     outcomes: list[Outcome] = []
-    processes = pool(workers)
+    processes = pool(min(workers, load(setup.game).max_envs or workers))
     try:
         for future in as_completed([processes.submit(play_episodes, job, setup) for job in jobs]):
             for outcome in future.result():
@@ -92,15 +92,33 @@ def play_episodes(specs: list[EpisodeSpec], setup: Setup) -> list[Outcome]:
         return [_play_expert(spec, setup.game) for spec in specs]
     policy = _policy(specs[0].condition, setup)
     latency = 0 if specs[0].condition == "random" else setup.action_latency_steps
-    slots = [_EnvSlot(spec, policy, setup.game, latency) for spec in specs]
-    while active := [slot for slot in slots if slot.outcome is None]:
-        queried = [slot for slot in active if slot.is_query_step()]
-        decisions = policy.act([slot.request() for slot in queried])
-        for slot, decision in zip(queried, decisions, strict=True):
-            slot.on_decision(decision)
-        for slot in active:
-            slot.step(slot.current_action())
-    return [slot.outcome for slot in slots if slot.outcome is not None]
+    waiting, slots, idle = deque(specs), list[_EnvSlot](), list[Env]()
+    limit = load(setup.game).max_envs or ENVS_PER_PROCESS
+    outcomes: dict[EpisodeSpec, Outcome] = {}
+    try:
+        while waiting or slots:
+            while waiting and len(slots) < limit:
+                env = idle.pop() if idle else None
+                slots.append(_EnvSlot(waiting.popleft(), policy, setup.game, latency, env))
+            _step(slots, policy)
+            ended = [slot for slot in slots if slot.outcome is not None]
+            outcomes |= {slot.spec: slot.outcome for slot in ended if slot.outcome is not None}
+            idle += [slot.env for slot in ended]
+            slots = [slot for slot in slots if slot.outcome is None]
+    finally:
+        for env in (*idle, *(slot.env for slot in slots)):
+            env.close()
+    return [outcomes[spec] for spec in specs]
+
+
+def _step(slots: Sequence[_EnvSlot], policy: Policy) -> None:
+    """One step of every episode, the policy's decisions in one batch."""
+    queried = [slot for slot in slots if slot.is_query_step()]
+    decisions = policy.act([slot.request() for slot in queried])
+    for slot, decision in zip(queried, decisions, strict=True):
+        slot.on_decision(decision)
+    for slot in slots:
+        slot.step(slot.current_action())
 
 
 def _policy(condition: str, setup: Setup) -> Policy:
@@ -128,7 +146,12 @@ class _EnvSlot:
     """One episode in progress; a decision can be executed `latency_steps` after its observation."""
 
     def __init__(
-        self, spec: EpisodeSpec, policy: Policy, game: str, latency_steps: int = 0
+        self,
+        spec: EpisodeSpec,
+        policy: Policy,
+        game: str,
+        latency_steps: int = 0,
+        env: Env | None = None,
     ) -> None:
         self.spec = spec
         self.latency_steps = latency_steps
@@ -136,7 +159,7 @@ class _EnvSlot:
         """The last two: the step of the observation, the action for that step and those planned for the next."""
         self.executed: Action | None = None
         """Action executed at the last observed step; None where it is the decision's."""
-        self.env = make(game)
+        self.env = make(game) if env is None else env
         self.observation: Observation
         options = options_of(spec, load(game))
         self.observation, _ = self.env.reset(seed=spec.seed, options=options)
@@ -180,7 +203,6 @@ class _EnvSlot:
         if terminated or truncated or self._followed_swapped(action):
             self.outcome = Outcome(self.spec, bool(info["success"]), self.steps, self.reward)
             self.player.close()
-            self.env.close()
 
     def _followed_swapped(self, action: Action) -> bool:
         """Whether the swapped instruction was carried out: what follows says nothing about following it."""

@@ -127,6 +127,11 @@ class Evaluation:
         return game
 
 
+def default_conditions(game: Game) -> tuple[str, ...]:
+    """All conditions, without the expert where the game has none."""
+    return tuple(c for c in CONDITIONS if c != "expert" or game.make_expert is not None)
+
+
 def applies(condition: str, task: str, game: Game) -> bool:
     """Whether a task can be played under a condition.
 

@@ -113,6 +113,9 @@ def test_completion_knows_commands_options_and_choices(
         (["train", "agent_core"], "cannot read agent_core: Is a directory"),
         (["record", "minecraft"], "minecraft' has no built-in environment"),
         (["evaluate", "minecraft"], "minecraft has no tasks"),
+        (["play", "--malmo-port", "9000"], "--malmo-port is for minerl:TASK, not 'voxel'"),
+        (["record", "pong", "--malmo-port", "9000"], "for minerl:TASK, not 'pong'"),
+        (["evaluate", "pong", "--malmo-port", "9000"], "for minerl:TASK, not 'pong'"),
         (["evaluate", "--conditions", "agnt"], "did you mean 'agent'"),
         (["evaluate", "--data", "/nowhere"], "no episodes in /nowhere"),
         (["evaluate", "frozen-lake", "--conditions", "agent_swapped"], "nothing to play"),
@@ -135,6 +138,7 @@ def test_mistakes_get_one_line_and_exit_2(
     [
         ("play --seed", "-5", "a whole number from 0"),
         ("play --seed", str(2**63), "to 2**63-1"),
+        ("play --malmo-port", "65536", "a port from 0 to 65535"),
         ("play --episodes", "-1", "a whole number from 1"),
         ("play --episodes", "0", "a whole number from 1"),
         ("demo --episodes", "0", "a whole number from 1"),

@@ -1,5 +1,6 @@
 """Closed-loop evaluation: swapped instructions, and decisions that come late."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,18 @@ import numpy as np
 import pytest
 
 from agent_core.evaluation import closed_loop
-from agent_core.evaluation.closed_loop import Setup, _EnvSlot, options_of, run_episodes
+from agent_core.evaluation.closed_loop import (
+    Setup,
+    _EnvSlot,
+    options_of,
+    play_episodes,
+    run_episodes,
+)
 from agent_core.evaluation.plan import HELD_OUT, EpisodeSpec
 from bridges.policy import Decision, PlannedAction
 from bridges.serving.random_policy import RandomPolicy
 from games import Game, Observation, UnplayableError
+from games.registry import load
 from games.spec import Action
 from games.voxel import GAME, SPEC, TASKS
 from games.voxel.env import VoxelEnv
@@ -52,6 +60,28 @@ def test_a_game_of_one_mission_is_refused_before_anything_is_played(
     specs = [EpisodeSpec("go_on", condition, 1) for condition in ("random", "agent_swapped")]
     with pytest.raises(UnplayableError, match="100 seeds of voxel have one mission"):
         run_episodes(specs, Setup(Path("none")), workers=1)
+
+
+@pytest.mark.parametrize(("max_envs", "made"), [(1, 1), (2, 2), (None, 3)])
+def test_no_more_environments_are_made_than_the_game_can_run(
+    monkeypatch: pytest.MonkeyPatch, max_envs: int | None, made: int
+) -> None:
+    envs: list[Any] = []
+    closed: list[Any] = []
+
+    def make_lake(name: str) -> Any:
+        envs.append(env := load(name).make())  # type: ignore[misc]
+        monkeypatch.setattr(env, "close", lambda: closed.append(env))
+        return env
+
+    monkeypatch.setattr(closed_loop, "make", make_lake)
+    game = replace(load("frozen-lake"), max_envs=max_envs)
+    monkeypatch.setattr(closed_loop, "load", lambda name: game)
+    specs = [EpisodeSpec("cross_lake", "random", seed) for seed in (5, 6, 7)]
+    outcomes = play_episodes(specs, Setup(Path("none"), game="frozen-lake"))
+    assert [outcome.spec for outcome in outcomes] == specs
+    assert len(envs) == made
+    assert {id(env) for env in closed} == {id(env) for env in envs}
 
 
 def test_a_swapped_episode_ends_when_what_was_asked_is_done() -> None:

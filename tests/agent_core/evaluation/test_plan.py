@@ -1,12 +1,14 @@
 """Evaluation plans: which worlds under which conditions, and what is refused before anything is loaded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent_core.evaluation.plan import HELD_OUT, Evaluation
+from agent_core.evaluation.plan import CONDITIONS, HELD_OUT, Evaluation, default_conditions
 from agent_core.recording.expert import SEED_LIMIT
 from games import UnplayableError
+from games.registry import load
 from games.voxel import SINGLE_OBJECT, TASKS
 from recorder import CaptureError
 
@@ -29,6 +31,12 @@ def test_the_expert_measures_also_where_it_is_no_condition() -> None:
     assert {(spec.task, spec.seed) for spec in plan.reference_specs} == worlds
     assert {spec.condition for spec in plan.reference_specs} == {"expert"}
     assert Evaluation(episodes=14).reference_specs == []  # it plays there already
+
+
+def test_a_game_without_an_expert_is_evaluated_without_one() -> None:
+    game = load("voxel")
+    assert default_conditions(game) == CONDITIONS
+    assert set(CONDITIONS) - set(default_conditions(replace(game, make_expert=None))) == {"expert"}
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,7 @@ def test_pictures_that_are_absent_change_no_other() -> None:
 
 @pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])
 def test_any_strides_lead_to_the_same_grid(strides: tuple[int, int, int]) -> None:
-    tower = VisionTower(
-        ModelConfig.model_validate({**PLAIN.model_dump(), "stem_strides": strides})
-    )
+    tower = VisionTower(ModelConfig.model_validate({**PLAIN.model_dump(), "stem_strides": strides}))
     assert tower(torch.rand(2, 3, 24, 32)).tokens.shape == (2, 12, 32)
 
 

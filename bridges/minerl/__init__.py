@@ -1,0 +1,1 @@
+"""MineRL: tasks of the package minerl as environments (`minerl:TASK`)."""

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from agent_core.cli import data_and_training, episodes, inspect, replay, serve, serving
+from agent_core.cli import data_and_training, episodes, inspect, minecraft, replay, serve, serving
 from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
 from agent_core.cli.output import remark
 
@@ -42,7 +42,7 @@ def parser() -> Parser:
         help="print a completion script for bash, zsh or tcsh and exit",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (serving, serve, data_and_training, episodes, replay, inspect):
+    for module in (serving, serve, data_and_training, episodes, replay, inspect, minecraft):
         module.add(commands)
     return top
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
     UsageError,
     add_command,
@@ -88,6 +89,7 @@ def _add_record(commands: Any) -> None:
         metavar="SECONDS",
         help="before each of your episodes (default: 3); Enter skips it",
     )
+    minecraft.add_record_options(record)
     record.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -224,7 +226,8 @@ def run_record(args: argparse.Namespace) -> int:
     _check_record(args)
     out_dir = args.out or Path("data") / load(args.game).spec.name
     _check_folder(out_dir)
-    report = _record_expert(args, out_dir) if args.expert else _record_human(args, out_dir)
+    record = _record_expert if args.expert else _record_human
+    report = (minecraft.record_live if minecraft.is_live(args) else record)(args, out_dir)
     return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
 
 

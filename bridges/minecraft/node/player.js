@@ -89,7 +89,7 @@ async function main (options) {
   report('ready')
   await Promise.race([embedded ? playSeeds(game, began) : playOn(game, began), bot.over])
   const seconds = (performance.now() - began) / 1000
-  await end(0, 'done', { ...tally, ticks: body.tick - firstTick, seconds })
+  await end(0, 'done', { ...tally, answers: running.partner.answers ?? 0, ticks: body.tick - firstTick, seconds })
 }
 
 function isTimeOver ({ options }, began) {
@@ -163,5 +163,6 @@ process.on('unhandledRejection', fail)
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => end(130, 'stopped', {}))
 const lines = readline.createInterface({ input: process.stdin })
 lines.once('line', line => main(JSON.parse(line)).catch(fail))
+setInterval(() => report('alive'), 1000).unref()
 lines.once('close', () => end(130, 'stopped', {}))
 process.stdout.on('error', () => end(130, 'stopped', {}))

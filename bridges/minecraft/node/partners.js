@@ -1,5 +1,5 @@
 // Partners of a player: who hears what it sees and does, over the wire or not at all.
-import * as bridge from '../../sdk/js/dist/index.js'
+import { connect, record } from '../../sdk/js/dist/index.js'
 
 const MAX_STATE_BYTES = 16000
 
@@ -17,7 +17,7 @@ function picture (jpeg) {
 /** The model behind a server: it gets each picture, and says what to do. */
 export class Agent {
   static async attach (url, options) {
-    return new Agent(await bridge.connect(url, { ...options, mode: 'realtime' }))
+    return new Agent(await connect(url, { ...options, mode: 'realtime' }))
   }
 
   constructor (client) {
@@ -60,7 +60,7 @@ export class Agent {
 /** A server that records what a program plays here. */
 export class Recorder {
   static async attach (url, options) {
-    return new Recorder(await bridge.record(url, { ...options, mode: 'realtime' }))
+    return new Recorder(await record(url, { ...options, mode: 'realtime' }))
   }
 
   constructor (client) {

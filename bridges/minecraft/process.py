@@ -81,6 +81,7 @@ class PlayerProcess:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             )  # fmt: skip
         except OSError as error:
+            self._log.close()
             raise MinecraftError(f"{needed.node} does not start: {error.strerror}") from None
         self._browser: int | None = None
         self._buffer = b""
@@ -93,6 +94,11 @@ class PlayerProcess:
     def pid(self) -> int:
         """Of the Node process."""
         return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code of the Node process; None while it runs."""
+        return self._process.returncode
 
     def events(self) -> Iterator[Event]:
         """What happens until the player is done; raises `MinecraftError` where it fails, dies or is silent."""

@@ -37,7 +37,7 @@ export async function ping (folder, { host, port }) {
   try {
     const asking = packagesIn(path.join(folder, 'node_modules', 'mineflayer'))('minecraft-protocol')
       .ping({ host, port, closeTimeout: PING_MS, noPongTimeout: PING_MS })
-    status = await within(asking, PING_MS, `no Minecraft server answers at ${where} within 3 s`)
+    status = await within(asking, PING_MS, `no Minecraft server at ${where}: it does not answer`)
   } catch (error) {
     throw error instanceof Failure ? error : new Failure(unreachable(where, error))
   }
@@ -72,7 +72,12 @@ export function unreachable (where, error) {
     ECONNRESET: 'it closed the connection',
     ETIMEDOUT: 'it does not answer'
   }
-  return `no Minecraft server at ${where}: ${reasons[error.code] ?? plain(error.message)}`
+  return `no Minecraft server at ${where}: ${reasons[error.code ?? error.message] ?? plain(error.message)}`
+}
+
+function lost (where, error) {
+  const isClosed = ['ECONNRESET', 'EPIPE', 'ECONNABORTED'].includes(error.code)
+  return isClosed ? `the server at ${where} closed the connection` : `the server at ${where} is lost: ${plain(error.message)}`
 }
 
 /** A kick's reason, which a server sends as text or as JSON of several forms, in one plain line. */
@@ -102,13 +107,14 @@ export async function join (folder, { host, port, version, name }) {
   })
   bot.over = new Promise((resolve, reject) => {
     const fail = message => reject(new Failure(message))
-    bot.once('kicked', reason => fail(`the server at ${host}:${port} refuses or kicks the player: ${kickReason(reason)}`))
-    bot.once('error', error => fail(unreachable(`${host}:${port}`, error)))
-    bot.once('end', reason => fail(`the server at ${host}:${port} closed the connection (${plain(reason, 60)})`))
+    const where = `${host}:${port}`
+    bot.once('kicked', reason => fail(`the server at ${where} refuses or kicks the player: ${kickReason(reason)}`))
+    bot.once('error', error => fail(lost(where, error)))
+    bot.once('end', () => fail(`the server at ${where} closed the connection`))
     let heard = performance.now()
     bot._client.on('packet', () => { heard = performance.now() })
     const watch = setInterval(() => {
-      if (performance.now() - heard > SILENCE_MS) fail(`the server at ${host}:${port} has been silent for 9 s`)
+      if (performance.now() - heard > SILENCE_MS) fail(`the server at ${where} has been silent for 9 s`)
     }, 500)
     bot.once('end', () => clearInterval(watch))
   })

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agent_core.errors import CheckpointError
+from bridges.errors import BridgeError
+from bridges.minecraft.packages import find_chromium, find_node, find_packages
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
@@ -40,7 +42,14 @@ def examine(port: int = 8765) -> list[Finding]:
     """Run all checks; those of the model only where the extra `agent` is installed."""
     has_model = find_spec("torch") is not None
     model: tuple[Callable[[], Finding], ...] = (_device, _precisions, _kernels, _checkpoint)
-    checks = (_python, _libraries, _shadowed, *(model if has_model else (_no_model,)), _disk)
+    checks = (
+        _python,
+        _libraries,
+        _shadowed,
+        *(model if has_model else (_no_model,)),
+        _disk,
+        _minecraft,
+    )
     return [check() for check in checks] + [_port(port)]
 
 
@@ -128,6 +137,17 @@ def _checkpoint() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return Finding("disk", free > 2, f"{free:.0f} GB free here; recording needs 2")
+
+
+def _minecraft() -> Finding:
+    """Live Minecraft is optional: what it lacks is told, and no fault of the installation."""
+    ready, missing = [], []
+    for find in (find_node, find_chromium, find_packages):
+        try:
+            ready.append(str(find()))
+        except BridgeError as error:
+            missing.append(str(error))
+    return Finding("live minecraft", True, "; ".join([*ready, *missing]))
 
 
 def _port(port: int) -> Finding:

@@ -55,7 +55,7 @@ def record_scripted(
 
     Raises `MinecraftError` where the player fails; the episodes recorded before stay.
     """
-    episodes, successes, steps, dropped = 0, 0, 0, 0
+    episodes, successes, steps, dropped, seconds = 0, 0, 0, 0, 0.0
     with background_server(NoPolicy(), listeners=[Tap(plan.out_dir, _capture)]) as server:
         options = PlayerOptions(
             plan.spec, url=server.url, role="record", player="scripted",
@@ -68,8 +68,10 @@ def record_scripted(
                     successes += event["success"]
                     steps += event["recorded"]
                     dropped += event["lost"]
+                    seconds += event["seconds"]
                     progress(episodes, plan.episodes)
     return {
         "episodes": episodes, "successes": successes, "steps": steps, "dropped": dropped,
+        "steps_per_s": round(steps / seconds, 1) if seconds else None,
         "out": str(plan.out_dir),
     }  # fmt: skip

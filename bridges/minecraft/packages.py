@@ -39,10 +39,7 @@ class Requirements:
 
 def find_requirements() -> Requirements:
     """All that a live player needs; raises `BridgeError` with the way out for the first thing that is missing."""
-    node, chromium, packages = find_node(), find_chromium(), packages_folder()
-    if not is_installed(packages):
-        raise BridgeError(f"the packages of live Minecraft are not installed: run `{INSTALL}` once")
-    return Requirements(node, chromium, packages)
+    return Requirements(find_node(), find_chromium(), find_packages())
 
 
 def find_node() -> Path:
@@ -85,6 +82,14 @@ def find_chromium() -> Path:
     if path is None:
         raise BridgeError("live Minecraft needs Chromium or Chrome to draw: none is installed")
     return Path(path)
+
+
+def find_packages() -> Path:
+    """Folder of the packages; raises `BridgeError` where they are not installed."""
+    folder = packages_folder()
+    if not is_installed(folder):
+        raise BridgeError(f"the packages of live Minecraft are not installed: run `{INSTALL}` once")
+    return folder
 
 
 def packages_folder() -> Path:

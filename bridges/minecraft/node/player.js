@@ -129,6 +129,7 @@ async function playSeed (game, seed, task, isCut) {
   const instruction = options.instruction ?? goal.instruction
   partner.begin(instruction)
   let steps = -1
+  const began = performance.now()
   const isOver = () => {
     steps++
     const position = bot.entity.position.offset(-origin, 0, 0)
@@ -138,9 +139,10 @@ async function playSeed (game, seed, task, isCut) {
   }
   const ending = await playEpisode({ ...game, choose: player ? () => player.act() : null, isOver })
   running.embedded.child.off('message', note)
+  const seconds = (performance.now() - began) / 1000
   const truncated = Boolean(ending.isCut)
   const kept = await partner.end({ success: ending.success, task, truncated })
-  return { seed, task, instruction, steps, success: ending.success, isCut: truncated, ...kept }
+  return { seed, task, instruction, steps, seconds, success: ending.success, isCut: truncated, ...kept }
 }
 
 /** Put the player at the spawn of a seed's world, and wait until it stands there. */

@@ -60,6 +60,7 @@ async function partnerOf (options, instruction) {
 
 async function main (options) {
   const { packages, chromium, embedded, seed, host, port, name, spec, size } = options
+  running.partner = await partnerOf(options, options.instruction ?? '')
   running.browser = startBrowser(packages, chromium)
   running.browser.catch(() => {})
   let where = { host, port }
@@ -80,7 +81,6 @@ async function main (options) {
   await Promise.race([view.open(packages, size), bot.over])
   const { Vec3 } = packagesIn(`${packages}/node_modules/mineflayer`)('vec3')
   const body = new Body(bot, Vec3)
-  running.partner = await partnerOf(options, options.instruction ?? '')
   const tally = { frames: 0, actions: 0, disconnects: 0 }
   bot.once('end', () => tally.disconnects++)
   const game = { options, body, view, chat, spec, partner: running.partner, tally }

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 
-from bridges.listener import Listener
 from bridges.minecraft.packages import Requirements, find_requirements
 from bridges.minecraft.process import MinecraftError, PlayerOptions, PlayerProcess
 from bridges.minecraft.tasks import TASKS, live_spec
@@ -242,8 +241,10 @@ def test_the_scripted_player_does_every_task(needed: Requirements) -> None:
     assert events[-1]["disconnects"] == 0
 
 
-class Ears(Listener):
+class Ears:
     """What a server hears of instructions and of the game's state."""
+
+    records = False
 
     def __init__(self) -> None:
         self.instructions: list[str] = []
@@ -252,6 +253,17 @@ class Ears(Listener):
     def on_observation(self, session: str, observation: Any) -> None:
         self.instructions.append(observation.instruction)
         self.chat += (observation.report.state or {}).get("chat", [])
+
+    def on_text(self, session: str, kind: str, text: str, source: str) -> None:
+        self.instructions.append(text)
+
+    def ignore(self, *_: Any) -> None:
+        """Nothing else matters here."""
+
+    on_attach = on_decision = on_control = on_event = on_lost = on_leave = close = ignore
+
+    def recorded(self, session: str) -> None:
+        """Nothing."""
 
 
 def test_chat_sets_no_goal_and_the_player_says_that_it_is_an_ai(needed: Requirements) -> None:

@@ -226,8 +226,7 @@ def run_record(args: argparse.Namespace) -> int:
     _check_record(args)
     out_dir = args.out or Path("data") / load(args.game).spec.name
     _check_folder(out_dir)
-    record = _record_expert if args.expert else _record_human
-    report = (minecraft.record_live if minecraft.is_live(args) else record)(args, out_dir)
+    report = _record_expert(args, out_dir) if args.expert else _record_human(args, out_dir)
     return answer(report, args.json, lambda: fields(report)) or int(bool(report.get("failed")))
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_core.cli.arguments import UsageError, add_command, port, positive_number, words
+from agent_core.cli.arguments import (
+    UsageError,
+    add_command,
+    port,
+    positive_number,
+    words,
+    writable_folder,
+)
 from agent_core.cli.output import answer, fields, remark, say
 
 if TYPE_CHECKING:
     from bridges.minecraft.process import Event, PlayerOptions
 
+Handler = Callable[[argparse.Namespace], int]
+ReadToken = Callable[[Path | None], str | None]
 GAMES = ("minecraft", "minecraft-v0")
 SIZES = ("224x224", "640x360")
 SERVER_PORT = 25565
@@ -41,8 +51,8 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_play_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `play` that are live Minecraft's."""
+def add_play_options(parser: argparse.ArgumentParser, read_token: ReadToken) -> None:
+    """Options of `play` that are live Minecraft's; `read_token` reads that of the policy's server."""
     add_server_options(parser)
     parser.add_argument("--host", help="minecraft: play on this server")
     parser.add_argument("--port", type=port, help=f"minecraft: its port (default: {SERVER_PORT})")
@@ -50,6 +60,7 @@ def add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=positive_number, help="minecraft: end after so long (default: Ctrl-C)"
     )
+    _handle(parser, lambda args: run_play_live(args, read_token(args.token_file)))
 
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +69,13 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scripted", action="store_true", help="minecraft: a program plays, with --embedded"
     )
+    _handle(parser, run_record_live)
+
+
+def _handle(parser: argparse.ArgumentParser, live: Handler) -> None:
+    """Let a command go to `live` where its game is live Minecraft."""
+    other: Handler = parser.get_default("handler")
+    parser.set_defaults(handler=lambda args: (live if is_live(args) else other)(args))
 
 
 def is_live(args: argparse.Namespace) -> bool:
@@ -137,7 +155,7 @@ def player_name(name: str | None) -> str:
     return tag
 
 
-def record_live(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
+def run_record_live(args: argparse.Namespace) -> int:
     """The scripted player's episodes on the embedded server."""
     from agent_core.recording.minecraft import ScriptedPlan, record_scripted
     from agent_core.training.progress_bar import ProgressBar
@@ -150,8 +168,10 @@ def record_live(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
         )
     if unknown := [task for task in args.tasks or () if task not in TASKS]:
         raise UsageError(f"record: {unknown[0]!r} is no task; there are {', '.join(TASKS)}")
+    out_dir = writable_folder(args.out or Path("data") / "minecraft")
     spec = live_spec(args.size or SIZES[0])
     tasks, episodes = tuple(args.tasks or TASKS), args.episodes or len(TASKS)
     plan = ScriptedPlan(out_dir, spec, episodes, args.seed or 0, tasks)
     with ProgressBar("recording") as update:
-        return record_scripted(plan, find_requirements(), update)
+        report = record_scripted(plan, find_requirements(), update)
+    return answer(report, args.json, lambda: fields(report))

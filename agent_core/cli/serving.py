@@ -66,8 +66,7 @@ def _add_play(commands: Any) -> None:
         "attach a game with an environment to a running server, or play it yourself",
         run_play,
         "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime\n"
-        "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys\n"
-        "iafm play minecraft --host mc.example.org --task 'chop a tree'",
+        "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys\niafm play minecraft --embedded",
     )
     player.add_argument("game", nargs="?", default="voxel", help="a name, an id or module:NAME")
     player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
@@ -81,7 +80,7 @@ def _add_play(commands: Any) -> None:
         action="store_true",
         help="you play, in a window, without a server; iafm record does the same and records it",
     )
-    minecraft.add_play_options(player)
+    minecraft.add_play_options(player, read_token)
     _connection_options(player)
 
 
@@ -230,8 +229,6 @@ def run_play(args: argparse.Namespace) -> int:
     from bridges.play import Start, play
     from games.registry import load, make
 
-    if minecraft.is_live(args):
-        return minecraft.run_play_live(args, read_token(args.token_file))
     if args.task and args.task != load(args.game).free_task:
         load(args.game).select_tasks([args.task])
     options = {"task": args.task} if args.task else {}

@@ -11,10 +11,18 @@ SIZES = {"224x224": FrameSize(height=224, width=224), "640x360": FrameSize(heigh
 """Sizes of the pictures by name. The small one is the screen of the large one, stretched: models stretch it anyway."""
 
 
+EXCLUSIVE = (
+    ("forward", "back"),
+    ("left", "right"),
+    tuple(f"hotbar.{slot}" for slot in range(1, 10)),
+)
+"""Pressed together they do nothing that one of them does not: an action is shorter without, and fits small models."""
+
+
 def live_spec(size: str = "224x224") -> GameSpec:
     """The Minecraft spec with pictures of a live player's size, one of `SIZES`.
 
     The controls are the contractors'. The screens of inventories and menus are not drawn, so `inventory`, `ESC` and
     `pickItem` do nothing.
     """
-    return SPEC.model_copy(update={"frame": SIZES[size]})
+    return SPEC.model_copy(update={"frame": SIZES[size], "exclusive": EXCLUSIVE})

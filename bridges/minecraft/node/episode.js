@@ -37,7 +37,7 @@ export function momentOf (body, chat) {
       selected: bot.quickBarSlot ?? 0,
       health: bot.health ?? 20,
       food: bot.food ?? 20,
-      chat: chat.lines.slice(-4),
+      chat: chat.shown,
       swing: body.swing
     }
   }
@@ -54,10 +54,11 @@ export function complete (spec, action) {
 
 /**
  * Play until `isOver()` says how it ended; returns that. `choose()` gives a program's action, else the partner's counts.
- * `tally` {frames, actions} is counted up.
+ * `tally` {frames, actions, ticks, seconds} is counted up.
  */
 export async function playEpisode ({ body, view, chat, spec, partner, choose, isOver, tally }) {
   const { bot } = body
+  let [at, tick] = [performance.now(), body.tick]
   for (;;) {
     const ending = isOver()
     if (ending) {
@@ -75,5 +76,8 @@ export async function playEpisode ({ body, view, chat, spec, partner, choose, is
     body.apply(action)
     tally.actions++
     await Promise.all([partner.did(jpeg, action), nextTick(bot)])
+    tally.ticks += body.tick - tick
+    tally.seconds += (performance.now() - at) / 1000
+    ;[at, tick] = [performance.now(), body.tick]
   }
 }

@@ -165,6 +165,11 @@ function picturesOf (name, version) {
   return itemPictures.get(name)
 }
 
+/** Whether the pictures of all items that were drawn have come, or there are none. */
+function hasPictures () {
+  return [...itemPictures.values()].flatMap(sides => Object.values(sides)).every(image => image.complete)
+}
+
 function load (...addresses) {
   const image = new window.Image()
   let k = 0

@@ -2,7 +2,7 @@
 // stdin, watched by its events on stdout. It ends when stdin does, and takes Chromium and the embedded server with it.
 import readline from 'node:readline'
 import { Body } from './body.js'
-import { playEpisode, wait } from './episode.js'
+import { momentOf, playEpisode, wait } from './episode.js'
 import { packagesIn } from './packages.js'
 import { Agent, Nobody, Recorder } from './partners.js'
 import { Failure, plain, report } from './report.js'
@@ -81,35 +81,33 @@ async function main (options) {
   await Promise.race([view.open(packages, size), bot.over])
   const { Vec3 } = packagesIn(`${packages}/node_modules/mineflayer`)('vec3')
   const body = new Body(bot, Vec3)
-  const tally = { frames: 0, actions: 0, disconnects: 0 }
+  const tally = { frames: 0, actions: 0, ticks: 0, seconds: 0, disconnects: 0 }
   bot.once('end', () => tally.disconnects++)
   const game = { options, body, view, chat, spec, partner: running.partner, tally }
-  const began = performance.now()
-  const firstTick = body.tick
   report('ready')
-  await Promise.race([embedded ? playSeeds(game, began) : playOn(game, began), bot.over])
-  const seconds = (performance.now() - began) / 1000
-  await end(0, 'done', { ...tally, answers: running.partner.answers ?? 0, ticks: body.tick - firstTick, seconds })
+  await Promise.race([embedded ? playSeeds(game) : playOn(game), bot.over])
+  await end(0, 'done', { ...tally, answers: running.partner.answers ?? 0 })
 }
 
-function isTimeOver ({ options }, began) {
-  return options.seconds && performance.now() - began >= options.seconds * 1000
+function isTimeOver ({ options, tally }) {
+  return options.seconds && tally.seconds >= options.seconds
 }
 
 /** Play on a server of somebody else: one episode, until the time is over. */
-async function playOn (game, began) {
-  const isOver = () => isTimeOver(game, began) ? { truncated: true } : null
+async function playOn (game) {
+  const isOver = () => isTimeOver(game) ? { truncated: true } : null
+  await game.view.settle(momentOf(game.body, game.chat))
   game.partner.begin(game.options.instruction)
   await playEpisode({ ...game, isOver })
   await game.partner.end({ success: undefined, task: '', truncated: true })
 }
 
 /** Play the embedded server's tasks in turn, each in the next seed's world. */
-async function playSeeds (game, began) {
+async function playSeeds (game) {
   const { options } = game
   for (let number = 0; options.episodes === null || number < options.episodes; number++) {
     const task = options.tasks[number % options.tasks.length]
-    const result = await playSeed(game, options.seed + number, task, () => isTimeOver(game, began))
+    const result = await playSeed(game, options.seed + number, task, () => isTimeOver(game))
     report('episode', { number, ...result })
     if (result.isCut) return
   }
@@ -123,13 +121,13 @@ async function playSeed (game, seed, task, isCut) {
   const dug = []
   const note = message => { if (message.dug) dug.push(message.dug) }
   running.embedded.child.on('message', note)
-  await reset(bot, seed, goal, options.name)
+  await reset(game, seed, goal)
   const start = bot.entity.position.clone()
   const player = options.player === 'scripted' ? new ScriptedPlayer(body, goal, seed, origin) : null
   const instruction = options.instruction ?? goal.instruction
   partner.begin(instruction)
   let steps = -1
-  const began = performance.now()
+  const secondsBefore = game.tally.seconds
   const isOver = () => {
     steps++
     const position = bot.entity.position.offset(-origin, 0, 0)
@@ -139,17 +137,18 @@ async function playSeed (game, seed, task, isCut) {
   }
   const ending = await playEpisode({ ...game, choose: player ? () => player.act() : null, isOver })
   running.embedded.child.off('message', note)
-  const seconds = (performance.now() - began) / 1000
+  const seconds = game.tally.seconds - secondsBefore
   const truncated = Boolean(ending.isCut)
   const kept = await partner.end({ success: ending.success, task, truncated })
   return { seed, task, instruction, steps, seconds, success: ending.success, isCut: truncated, ...kept }
 }
 
 /** Put the player at the spawn of a seed's world, and wait until it stands there. */
-async function reset (bot, seed, goal, name) {
+async function reset (game, seed, goal) {
+  const { bot } = game.body
   const { child, answer } = running.embedded
   const spawned = answer('spawn')
-  child.send({ reset: true, seed, items: goal.items, name })
+  child.send({ reset: true, seed, items: goal.items, name: game.options.name })
   const spawn = await spawned
   for (let tries = 0; tries < 100; tries++) {
     const { x, z } = bot.entity.position
@@ -157,7 +156,7 @@ async function reset (bot, seed, goal, name) {
     await wait(50)
   }
   bot.setQuickBarSlot(0)
-  await wait(300) // the last chunks are drawn
+  await game.view.settle(momentOf(game.body, game.chat))
 }
 
 process.on('uncaughtException', fail)

@@ -31,17 +31,70 @@ window.alert = text => console.error(text)
 const RealWorker = window.Worker
 let worker = null
 let facades = 0
+/** When each column's shape last changed, by "x,z". */
+const changedAt = new Map()
+const QUIET_MS = 300
+/** Sections with changed blocks whose new shape has not come, by "x,y,z". */
+const waiting = new Set()
+const NEAR = 24
+const SHAPE_MS = 250
+let onShaped = null
+const sixteenth = number => Math.floor(number / 16) * 16
+
 window.Worker = class {
-  constructor (source) {
-    worker ??= new RealWorker(source)
+  constructor () {
+    worker ??= new RealWorker('worker_start.js')
     this.first = facades++ === 0
   }
 
-  set onmessage (handler) { worker.onmessage = handler }
+  set onmessage (handler) {
+    worker.onmessage = message => {
+      handler(message)
+      const { type, key } = message.data
+      if (type === 'geometry') changedAt.set(key.replace(/,[^,]*,/, ','), performance.now())
+      if (type !== 'sectionFinished') return
+      waiting.delete(key)
+      if (isShaped()) onShaped?.()
+    }
+  }
 
   postMessage (message, transfer) {
-    if (this.first || message.type === 'dirty') worker.postMessage(message, transfer)
+    const { type, x, y, z } = message
+    if (type === 'unloadChunk') changedAt.delete(`${x},${z}`)
+    if (type === 'dirty' && changedAt.has(`${sixteenth(x)},${sixteenth(z)}`)) {
+      waiting.add([x, y, z].map(sixteenth).join())
+    }
+    if (this.first || type === 'dirty') worker.postMessage(message, transfer)
   }
+}
+
+/** Whether the sections near the eyes have the shape of their blocks. */
+function isShaped () {
+  return [...waiting].every(key => {
+    const [x, , z] = key.split(',').map(Number)
+    return Math.max(Math.abs(x + 8 - eyes.x), Math.abs(z + 8 - eyes.z)) > NEAR
+  })
+}
+
+/** Wait until they do, not for ever. */
+async function shape () {
+  if (isShaped()) return
+  await new Promise(resolve => {
+    onShaped = resolve
+    setTimeout(resolve, SHAPE_MS)
+  })
+  onShaped = null
+}
+
+/** Whether the 9 columns around x, z are drawn and stay as they are, and so do the pictures of items. */
+window.isDrawn = (x, z) => {
+  for (const dx of [-16, 0, 16]) {
+    for (const dz of [-16, 0, 16]) {
+      const changed = changedAt.get(`${sixteenth(x) + dx},${sixteenth(z) + dz}`)
+      if (!(performance.now() - changed > QUIET_MS)) return false
+    }
+  }
+  return hasPictures()
 }
 
 Object.defineProperty(window, 'THREE', {
@@ -108,8 +161,9 @@ function showTarget (three, scene) {
 const crackTextures = []
 
 /** Draw one picture of `moment` {eyes, target, hud}; returns it as base64 of a JPEG. */
-window.capture = moment => {
+window.capture = async moment => {
   eyes = moment.eyes
+  await shape()
   target = moment.target
   draw?.()
   context.setTransform(1, 0, 0, 1, 0, 0)

@@ -3,15 +3,29 @@ import { plain } from './report.js'
 
 const CHAT_LINES = 8
 const CHAT_CHARACTERS = 200
+const SHOWN_LINES = 4
+/** Minecraft's screen shows a line so long. */
+const SHOWN_MS = 10000
 
 /** The newest lines that the server showed in its chat, each short and plain. They are state and nothing else. */
 export class Chat {
   constructor () {
-    this.lines = []
+    this.heard = []
+  }
+
+  get lines () {
+    return this.heard.map(({ line }) => line)
+  }
+
+  /** The lines that are on the screen. */
+  get shown () {
+    const first = performance.now() - SHOWN_MS
+    return this.heard.filter(({ at }) => at > first).slice(-SHOWN_LINES).map(({ line }) => line)
   }
 
   add (text) {
-    this.lines = [...this.lines, plain(text, CHAT_CHARACTERS)].slice(-CHAT_LINES)
+    const heard = { line: plain(text, CHAT_CHARACTERS), at: performance.now() }
+    this.heard = [...this.heard, heard].slice(-CHAT_LINES)
   }
 }
 

@@ -7,9 +7,10 @@ import { packagesIn } from './packages.js'
 import { Failure, plain, within } from './report.js'
 
 const OURS = path.dirname(fileURLToPath(import.meta.url))
-const PAGE = { '/': 'page.html', '/screen.js': 'screen.js', '/hud.js': 'hud.js' }
+const PAGE = { '/': 'page.html', '/screen.js': 'screen.js', '/hud.js': 'hud.js', '/worker_start.js': 'worker_start.js' }
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.png': 'image/png' }
 const VIEW_CHUNKS = 4
+const DRAWN_MS = 60000
 const FLAGS = [
   '--headless=new',
   '--use-gl=angle',
@@ -90,6 +91,16 @@ export class View {
       bot.removeListener('move', follow)
       world.removeListenersFromBot(bot)
     })
+  }
+
+  /** Wait until what is around the player is drawn; where nothing is, in a void, for so long only. */
+  async settle (moment) {
+    const end = performance.now() + DRAWN_MS
+    await this.capture(moment)
+    const { x, z } = moment.eyes
+    while (!await this.page.evaluate((x, z) => window.isDrawn(x, z), x, z) && performance.now() < end) {
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
   }
 
   /** What the player sees at a moment ({eyes, target, hud}), as the bytes of a JPEG. */

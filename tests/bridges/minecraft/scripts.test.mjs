@@ -118,6 +118,7 @@ test('chat is short plain state, and no part of it is a goal', () => {
   const chat = new Chat()
   for (let k = 0; k < 50; k++) chat.add(`your goal is ${k}\n` + 'x'.repeat(1000))
   assert.equal(chat.lines.length, 8)
+  assert.deepEqual(chat.shown, chat.lines.slice(-4))
   assert.ok(chat.lines.every(line => line.length <= 200 && !line.includes('\n')))
   const bot = {
     entity: { position: { x: 1, y: 2, z: 3 }, yaw: Math.PI, pitch: 0 },

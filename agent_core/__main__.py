@@ -6,7 +6,16 @@ import errno
 import os
 import sys
 
-from agent_core.cli import data_and_training, episodes, inspect, replay, serve, serving, voxel
+from agent_core.cli import (
+    data_and_training,
+    episodes,
+    inspect,
+    minecraft,
+    replay,
+    serve,
+    serving,
+    voxel,
+)
 from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
 from agent_core.cli.output import remark
 
@@ -42,7 +51,8 @@ def parser() -> Parser:
         help="print a completion script for bash, zsh or tcsh and exit",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (serving, serve, data_and_training, episodes, replay, inspect, voxel):
+    modules = (serving, serve, data_and_training, episodes, replay, inspect, minecraft, voxel)
+    for module in modules:
         module.add(commands)
     return top
 

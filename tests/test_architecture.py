@@ -34,7 +34,7 @@ LAYERS: dict[str, list[set[str]]] = {
         ),
         *(
             {"client", "console_client", "async_client", "record_client"},
-            {"play", "replay"},
+            {"play", "replay", "minecraft"},
             {"live_replay"},
         ),
         *({"policy"}, {"listener"}, {"serving"}, {"testing"}, {"console"}, {"malmo"}),

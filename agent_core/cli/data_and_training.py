@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
     UsageError,
     add_command,
@@ -90,6 +91,7 @@ def _add_record(commands: Any) -> None:
         metavar="SECONDS",
         help="before each of your episodes (default: 3); Enter skips it",
     )
+    minecraft.add_record_options(record)
     record.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agent_core.errors import CheckpointError
+from bridges.errors import BridgeError
+from bridges.minecraft.packages import find_chromium, find_node, find_packages
 
 PACKAGES = ("agent_core", "bridges", "games", "recorder")
 LIBRARIES = (
@@ -41,7 +43,7 @@ def examine(port: int = 8765) -> list[Finding]:
     has_model = find_spec("torch") is not None
     model: tuple[Callable[[], Finding], ...] = (_device, _precisions, _kernels, _checkpoint)
     checks = (_python, _libraries, _shadowed, *(model if has_model else (_no_model,)), _disk)
-    return [*(check() for check in checks), _port(port), *_minecraft()]
+    return [*(check() for check in checks), _port(port), _live_minecraft(), *_minerl()]
 
 
 def _python() -> Finding:
@@ -130,7 +132,18 @@ def _disk() -> Finding:
     return Finding("disk", free > 2, f"{free:.0f} GB free here; recording needs 2")
 
 
-def _minecraft() -> list[Finding]:
+def _live_minecraft() -> Finding:
+    """Live Minecraft is optional: what it lacks is told, and no fault of the installation."""
+    ready, missing = [], []
+    for find in (find_node, find_chromium, find_packages):
+        try:
+            ready.append(str(find()))
+        except BridgeError as error:
+            missing.append(str(error))
+    return Finding("live minecraft", True, "; ".join([*ready, *missing]))
+
+
+def _minerl() -> list[Finding]:
     """MineRL, and in order what a Minecraft process of its own needs."""
     from bridges.minerl.java import requirements
     from bridges.minerl.package import version

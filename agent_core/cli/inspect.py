@@ -67,10 +67,22 @@ def _add_bench(commands: Any) -> None:
     )
     bench.add_argument(
         "what",
-        choices=("play", "infer", "train", "env", "serve", "hostile", "episodes", "crash", "cuts"),
+        choices=(
+            "play",
+            "infer",
+            "train",
+            "env",
+            "serve",
+            "hostile",
+            "episodes",
+            "crash",
+            "cuts",
+            "minecraft",
+        ),
         help="play over the wire, the model alone, its training, the game, many games on one server, hostile peers "
         "beside a game, memory and time of what looks after episodes; crash: what recordings and imports lose when "
-        "they are killed, or run into a full disk; cuts: sessions whose connection is cut again and again",
+        "they are killed, or run into a full disk; cuts: sessions whose connection is cut again and again; "
+        "minecraft: a live player on the embedded server",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
     bench.add_argument(
@@ -261,6 +273,8 @@ def run_bench(args: argparse.Namespace) -> int:
 
             plan = LoadPlan(clients=args.clients, hz=args.hz, seconds=args.seconds)
             report = bench_serve(plan, args.model_ms, args.watchers)
+        case "minecraft":
+            report = _bench_minecraft(args.seconds)
         case "hostile":
             from agent_core.bench.hostile import bench_hostile
 
@@ -269,6 +283,14 @@ def run_bench(args: argparse.Namespace) -> int:
             report = bench.bench_env(args.seconds)
     remark(plain(bench.machine()))
     return answer(report, args.json, lambda: _show_speeds(report))
+
+
+def _bench_minecraft(seconds: float) -> dict[str, Any]:
+    from agent_core.bench.minecraft import bench_minecraft
+    from bridges.minecraft.packages import find_requirements
+    from bridges.minecraft.tasks import live_spec
+
+    return bench_minecraft(live_spec(), seconds, find_requirements())
 
 
 def _run_bench_crash(args: argparse.Namespace) -> int:

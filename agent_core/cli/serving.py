@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
     add_command,
     game_argument,
@@ -67,7 +68,7 @@ def _add_play(commands: Any) -> None:
         "attach a game with an environment to a running server, or play it yourself",
         run_play,
         "iafm play voxel --episodes 3 --task chop_tree\niafm play my_game:GAME --realtime\n"
-        "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys",
+        "iafm play frozen-lake --human      nothing is recorded; F1 shows the keys\niafm play minecraft --embedded",
     )
     game_argument(player)
     player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
@@ -81,6 +82,7 @@ def _add_play(commands: Any) -> None:
         action="store_true",
         help="you play, in a window, without a server; iafm record does the same and records it",
     )
+    minecraft.add_play_options(player, read_token)
     _connection_options(player)
 
 

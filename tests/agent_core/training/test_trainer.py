@@ -121,8 +121,8 @@ def test_text_conditioning_may_be_added_to_trained_weights_and_not_taken_away(
     assert after.model.text_conditioning.proj.weight.abs().max() < 1e-6
     for name, weight in load(before).model.state_dict().items():
         torch.testing.assert_close(after.model.state_dict()[name], weight, atol=1e-3, rtol=1e-2)
+    settings = config(1, init_from=str(after.path)).model_copy(update={"model": plain})
     with pytest.raises(TrainError, match="has other sizes"):
-        settings = config(1, init_from=str(after.path)).model_copy(update={"model": plain})
         train_on(settings, tmp_path / "back", SPLITS, FRAMES)
 
 

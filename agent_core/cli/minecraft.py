@@ -1,0 +1,177 @@
+"""Commands of live Minecraft: install its packages, play on a server, record the scripted player."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_core.cli.arguments import (
+    UsageError,
+    add_command,
+    port,
+    positive_number,
+    words,
+    writable_folder,
+)
+from agent_core.cli.output import answer, fields, remark, say
+
+if TYPE_CHECKING:
+    from bridges.minecraft.process import Event, PlayerOptions
+
+Handler = Callable[[argparse.Namespace], int]
+ReadToken = Callable[[Path | None], str | None]
+GAMES = ("minecraft", "minecraft-v0")
+SIZES = ("224x224", "640x360")
+SERVER_PORT = 25565
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand `minecraft`."""
+    parser = add_command(
+        commands,
+        "minecraft",
+        "prepare live Minecraft: install its packages from npm, once",
+        run_minecraft,
+        "iafm minecraft install",
+    )
+    parser.add_argument("what", choices=("install",), help="1 GB, into the cache folder of iafm")
+    parser.add_argument("--json", action="store_true", help="print the folder as JSON")
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `play` and `record` that are live Minecraft's."""
+    group = parser.add_argument_group("live Minecraft (iafm minecraft install)")
+    group.add_argument(
+        "--embedded", action="store_true", help="minecraft: on a small server that is started too"
+    )
+    group.add_argument(
+        "--size", choices=SIZES, help=f"minecraft: of the pictures (default: {SIZES[0]})"
+    )
+
+
+def add_play_options(parser: argparse.ArgumentParser, read_token: ReadToken) -> None:
+    """Options of `play` that are live Minecraft's; `read_token` reads that of the policy's server."""
+    add_server_options(parser)
+    parser.add_argument("--host", help="minecraft: play on this server")
+    parser.add_argument("--port", type=port, help=f"minecraft: its port (default: {SERVER_PORT})")
+    parser.add_argument("--name", help="minecraft: of the player, behind AI_ (default: iafm)")
+    parser.add_argument(
+        "--seconds", type=positive_number, help="minecraft: end after so long (default: Ctrl-C)"
+    )
+    _handle(parser, lambda args: run_play_live(args, read_token(args.token_file)))
+
+
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `record` that are live Minecraft's."""
+    add_server_options(parser)
+    parser.add_argument(
+        "--scripted", action="store_true", help="minecraft: a program plays, with --embedded"
+    )
+    _handle(parser, run_record_live)
+
+
+def _handle(parser: argparse.ArgumentParser, live: Handler) -> None:
+    """Let a command go to `live` where its game is live Minecraft."""
+    other: Handler = parser.get_default("handler")
+    parser.set_defaults(handler=lambda args: (live if is_live(args) else other)(args))
+
+
+def is_live(args: argparse.Namespace) -> bool:
+    """Whether a command is about live Minecraft; raises `UsageError` for its options without it."""
+    if args.game in GAMES:
+        return True
+    for name in ("embedded", "size", "host", "port", "name", "seconds", "scripted"):
+        if getattr(args, name, None):
+            raise UsageError(f"{args.command}: --{name} is an option of the game minecraft")
+    return False
+
+
+def run_minecraft(args: argparse.Namespace) -> int:
+    from bridges.minecraft.packages import install
+
+    remark("npm installs the packages of live Minecraft: a minute or two")
+    folder = install(remark)
+    return answer({"packages": str(folder)}, args.json, lambda: say(f"installed in {folder}"))
+
+
+def run_play_live(args: argparse.Namespace, token: str | None) -> int:
+    """A policy's server plays on a Minecraft server; the report counts episodes and steps."""
+    from bridges.minecraft.packages import find_requirements
+    from bridges.minecraft.process import PlayerProcess
+
+    options = _play_options(args, token)
+    report: dict[str, Any] = {"episodes": 0, "successes": 0, "frames": 0, "seconds": 0.0}
+    with PlayerProcess(options, find_requirements()) as player:
+        try:
+            for event in player.events():
+                _follow(event, report)
+        except KeyboardInterrupt:
+            remark("stopped")
+    return answer(report, args.json, lambda: fields(report))
+
+
+def _follow(event: Event, report: dict[str, Any]) -> None:
+    """Tell people of an event, and count it."""
+    match event:
+        case {"event": "started", "version": version, "name": name, "port": number}:
+            remark(f"{name} is on the server (Minecraft {version}, port {number})")
+        case {"event": "connection", "state": "reconnecting" as state, "detail": detail}:
+            remark(f"{state}: {detail}")
+        case {"event": "episode", "success": success, "instruction": text, "steps": steps}:
+            report["episodes"] += 1
+            report["successes"] += success
+            remark(f"{'reached' if success else 'missed'}: {text!r} after {steps} steps")
+        case {"event": "done", "frames": frames, "seconds": seconds}:
+            report.update(frames=frames, seconds=round(seconds, 1))
+
+
+def _play_options(args: argparse.Namespace, token: str | None) -> PlayerOptions:
+    from bridges.minecraft.process import PlayerOptions
+    from bridges.minecraft.tasks import TASKS, live_spec
+    from bridges.protocol.address import websocket_url
+
+    if args.human:
+        raise UsageError("play: --human is for games with an environment, not for minecraft")
+    if args.embedded == (args.host is not None):
+        raise UsageError("play: minecraft needs the --host of a server, or --embedded; not both")
+    if args.embedded and args.task and args.task not in TASKS:
+        raise UsageError(f"play: {args.task!r} is no task; there are {', '.join(TASKS)}")
+    tasks = ((args.task,) if args.task else TASKS) if args.embedded else ()
+    return PlayerOptions(
+        live_spec(args.size or SIZES[0]), url=websocket_url(args.url), token=token,
+        host=args.host, port=args.port or SERVER_PORT, name=player_name(args.name),
+        instruction=None if args.embedded else args.task or "", tasks=tasks,
+        episodes=args.episodes, seed=args.seed, seconds=args.seconds,
+    )  # fmt: skip
+
+
+def player_name(name: str | None) -> str:
+    """The name above a player's head, which says that it is an AI; raises `UsageError` for one that cannot be."""
+    tag = f"AI_{name or 'iafm'}"
+    if len(tag) > 16 or not tag.isascii() or not tag.replace("_", "").isalnum():
+        raise UsageError(f"--name {words(str(name))!r}: at most 13 letters, digits and _")
+    return tag
+
+
+def run_record_live(args: argparse.Namespace) -> int:
+    """The scripted player's episodes on the embedded server."""
+    from agent_core.recording.minecraft import ScriptedPlan, record_scripted
+    from agent_core.training.progress_bar import ProgressBar
+    from bridges.minecraft.packages import find_requirements
+    from bridges.minecraft.tasks import TASKS, live_spec
+
+    if not (args.embedded and args.scripted):
+        raise UsageError(
+            "record: minecraft needs --embedded --scripted: a program that plays there"
+        )
+    if unknown := [task for task in args.tasks or () if task not in TASKS]:
+        raise UsageError(f"record: {unknown[0]!r} is no task; there are {', '.join(TASKS)}")
+    out_dir = writable_folder(args.out or Path("data") / "minecraft")
+    spec = live_spec(args.size or SIZES[0])
+    tasks, episodes = tuple(args.tasks or TASKS), args.episodes or len(TASKS)
+    plan = ScriptedPlan(out_dir, spec, episodes, args.seed or 0, tasks)
+    with ProgressBar("recording") as update:
+        report = record_scripted(plan, find_requirements(), update)
+    return answer(report, args.json, lambda: fields(report))

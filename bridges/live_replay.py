@@ -200,6 +200,8 @@ class LiveReplay:
         if not self._is_fresh:
             before = match.steps[index - 1]
             report = {"executed": before.executed, "reward": before.reward}
+        if step.state is not None:
+            report["state"] = dict(step.state)
         self._is_fresh, self._sent_at = False, self._clock()
         with contextlib.suppress(AnswerError):
             self._client.act(step.frame, **report)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, overload
 
+from agent_core.evaluation.game_states import game_states
 from agent_core.evaluation.match_scores import button_scores, match_scores, mean_scores
 from bridges.live_replay import RecordedMatch
 from bridges.replay import Answers, Forcing, Match, RecordedStep, ReplayClient
@@ -36,8 +37,9 @@ def match_of(episode: Episode) -> Match:
 def _steps(episode: Episode) -> Iterator[RecordedStep]:
     frames = (frame for chunk in episode.video.chunks(len(episode)) for frame in chunk)
     rows = zip(frames, episode.executed, episode.instructions, episode.rewards, strict=True)
+    states = game_states(episode)
     for index, row in enumerate(rows):
-        yield RecordedStep(*row, dropped_before=episode.dropped_before.get(index, 0))
+        yield RecordedStep(*row, states.get(index), episode.dropped_before.get(index, 0))
 
 
 class EpisodeSteps(Sequence[RecordedStep]):
@@ -49,6 +51,7 @@ class EpisodeSteps(Sequence[RecordedStep]):
     def __init__(self, episode: Episode) -> None:
         self._episode = episode
         self._begin, self._frames = 0, episode.frames(0, 0)
+        self._states = game_states(episode)
 
     def __len__(self) -> int:
         return len(self._episode)
@@ -68,7 +71,8 @@ class EpisodeSteps(Sequence[RecordedStep]):
         executed, reward = self._episode.executed[index], self._episode.rewards[index]
         frame, instruction = self._frames[index - self._begin], self._episode.instructions[index]
         dropped = self._episode.dropped_before.get(index, 0)
-        return RecordedStep(frame, executed, instruction, reward, dropped_before=dropped)
+        state = self._states.get(index)
+        return RecordedStep(frame, executed, instruction, reward, state, dropped)
 
 
 def recorded_match(episode: Episode) -> RecordedMatch:

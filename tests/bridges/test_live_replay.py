@@ -12,6 +12,7 @@ from websockets.sync.client import connect as raw_connect
 
 from bridges.client import connect
 from bridges.errors import BridgeError
+from bridges.listener import Observation
 from bridges.live_replay import CONTEXT_STEPS, LiveReplay, RecordedMatch
 from bridges.policy import Decision, PolicyRequest
 from bridges.protocol.backoff import Backoff
@@ -203,6 +204,33 @@ def test_of_several_places_that_wait_the_last_one_counts() -> None:
         policy.may_answer.set()
         page.until(lambda progress: progress.step == 8)
     assert policy.asked == [*range(30), *range(29 - CONTEXT_STEPS, 30), *range(9)]
+
+
+class States:
+    """A listener that keeps the state of each picture."""
+
+    records = False
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def on_observation(self, session: str, observation: Observation) -> None:
+        self.seen.append(observation.report.state)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **values: None
+
+
+def test_the_games_state_goes_with_its_frame() -> None:
+    states, steps = States(), list(match(steps=3).steps)
+    steps[1] = replace(steps[1], state={"oil": 3})
+    with (
+        background_server(Witness(), listeners=[states]) as server,
+        console(server) as page,
+        replaying(server, RecordedMatch("lamp", steps)),
+    ):
+        page.until(lambda progress: progress.paused)
+    assert states.seen == [None, {"oil": 3}, None] * 2  # at its end it is shown again
 
 
 def test_a_match_without_a_step_is_passed_over() -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bridges.errors import BridgeError, DisconnectedError
+from bridges.listener import Observation
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.protocol.backoff import Backoff
 from bridges.replay import Answers, Forcing, Match, RecordedStep, ReplayClient
@@ -79,6 +81,33 @@ def test_an_instruction_counts_from_its_step_on() -> None:
         client.replay(Match("first", steps), lambda step, answer: None)
     (seen,) = policy.seen.values()
     assert [told for _, _, told in seen] == words
+
+
+class States:
+    """A listener that keeps the state of each picture."""
+
+    records = False
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any] | None] = []
+
+    def on_observation(self, session: str, observation: Observation) -> None:
+        self.seen.append(observation.report.state)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **values: None
+
+
+def test_the_games_state_goes_with_its_frame() -> None:
+    states = States()
+    first, second, third = match(OFF, ON, OFF).steps
+    steps = [first, replace(second, state={"oil": 3}), third]
+    with (
+        background_server(Witness(), listeners=[states]) as server,
+        ReplayClient(server.url, SPEC, FORCED) as client,
+    ):
+        client.replay(Match("first", steps), lambda step, answer: None)
+    assert states.seen == [None, {"oil": 3}, None]
 
 
 def test_at_a_gap_the_player_forgets_what_it_saw() -> None:

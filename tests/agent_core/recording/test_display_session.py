@@ -86,14 +86,14 @@ class Session:
     def wait_for_steps(self, who: str, steps: int = 3) -> None:
         self.wait(lambda: self.by()[-steps:] == [who] * steps)
 
-    def say(self, line: str) -> None:
-        """Type a line, and go on once it is on the disk and the game has played on."""
+    def say(self, line: str, *keys: str) -> None:
+        """Type a line and press keys, and go on once it is on the disk and the game has played on."""
         opened = [row["kind"] for row in self.rows(EVENTS)].count("typing_began")
         self.person("key", "t")
         self.wait(lambda: [r["kind"] for r in self.rows(EVENTS)].count("typing_began") > opened)
         self.person("type", "--delay", "20", line)
         texts = len(self.rows(TEXT))
-        self.person("key", "Return")
+        self.person("key", *keys, "Return")
         self.wait(lambda: len(self.rows(TEXT)) > texts)
         count = self.count()
         self.wait(lambda: self.count() >= count + 2)
@@ -149,7 +149,7 @@ def play(session: Session, key: str) -> None:
     session.person("keydown", key)
     session.wait_for_steps("human", 2)
     session.person("keyup", key)
-    session.say("i see a tre")
+    session.say("i see a tre", "Up")  # since a second ago
     session.say("/fix 0 i see a tree")
     session.say("/goal stay here")
     texts = len(session.rows(TEXT))
@@ -174,13 +174,14 @@ def check(episode: Episode, control: str) -> None:
     presses = [e["i"] for e in events if e["kind"] == "input" and e["value"] == 1]
     assert held[0] == begin == presses[0]
     assert held == list(range(held[0], held[-1] + 1))
-    opened = [e["i"] for e in events if e["kind"] == "typing_began"]
+    opened = [int(str(e["i"])) for e in events if e["kind"] == "typing_began"]
+    since = max(0, opened[0] - round(episode.spec.step_hz))
     thought, fixed, goal, tag = episode.all_texts
-    assert (thought.text, thought.i0, thought.style) == ("i see a tre", opened[0], "thought")
-    assert (fixed.text, fixed.i0, fixed.supersedes) == ("i see a tree", opened[0], 0)
+    assert (thought.text, thought.i0, thought.style) == ("i see a tre", since, "thought")
+    assert (fixed.text, fixed.i0, fixed.supersedes) == ("i see a tree", since, 0)
     assert (goal.text, goal.i0, goal.style) == ("stay here", opened[2], "instruction")
     assert (tag.text, tag.i1, tag.style) == ("mistake", tag.i0 + 1, "quick_tag")
     assert goal.i0 <= tag.i0 <= end
     first = episode.header.instruction
     assert episode.instructions == [first] * goal.i0 + ["stay here"] * (len(episode) - goal.i0)
-    assert episode.thoughts[opened[0]] == "i see a tree"
+    assert episode.thoughts[since] == "i see a tree"

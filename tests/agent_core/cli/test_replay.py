@@ -1,8 +1,11 @@
 """The `replay` command: scores, what is skipped, and the user's mistakes in one line."""
 
+import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from agent_core.__main__ import main
 from agent_core.evaluation.replay import BASELINES, PLAYERS
 from bridges.errors import PolicyError
+from bridges.policy import Decision, PolicyRequest
+from bridges.replay import ReplayClient
 from bridges.serving.random_policy import RandomPlayer, RandomPolicy
 from bridges.testing.background_server import background_server
 from games import GameSpec
@@ -105,6 +110,47 @@ def test_a_match_whose_pictures_do_not_decode_is_left_out(
     code, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--strict")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert torn.name in err
+
+
+class Deaf(RandomPolicy):
+    """Has an answer to nothing."""
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        raise ValueError("no answer")
+
+
+def test_steps_without_an_answer_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "data", steps=4)
+    with background_server(Deaf()) as server:
+        code, out, _ = run(capsys, tmp_path / "data", "--url", server.url, "--json")
+    report = json.loads(out)
+    assert (code, report["failed"]) == (0, 2 * 4)  # both ways of asking
+    assert report["agent"]["exact"] == report["noop"]["exact"] == 0
+
+
+def test_it_runs_flat_out_or_at_the_games_pace_and_the_player_takes_the_likeliest_action(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paces: list[float | None] = []
+    temperatures: list[float] = []
+
+    def serve(args: argparse.Namespace) -> RandomPolicy:
+        temperatures.append(args.temperature)
+        return RandomPolicy()
+
+    def connect(*args: Any, pace_hz: float | None, **options: Any) -> ReplayClient:
+        paces.append(pace_hz)
+        return ReplayClient(*args, **options)
+
+    monkeypatch.setattr("agent_core.cli.replay.build_policy", serve)
+    monkeypatch.setattr("bridges.replay.ReplayClient", connect)
+    record(tmp_path, steps=2)
+    for options in ((), ("--realtime",), ("--temperature", "0.5")):
+        assert run(capsys, tmp_path, *options)[0] == 0
+    assert paces == [None, SPEC.step_hz, None]
+    assert temperatures == [0.0, 0.0, 0.5]
 
 
 class Stranger(RandomPolicy):

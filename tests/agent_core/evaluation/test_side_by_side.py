@@ -17,9 +17,12 @@ from agent_core.evaluation.control_panel import (
     shortened,
     wrapped,
 )
+from agent_core.evaluation.replay import match_of
 from agent_core.evaluation.side_by_side import SideBySideVideo, side_by_side
+from bridges.protocol.decision import Latency
+from bridges.protocol.messages import Act
 from bridges.replay import Answers, RecordedStep
-from games import Action, Frame
+from games import Action, Frame, GameSpec
 from games.registry import load
 from games.voxel import SPEC
 from recorder import CaptureInfo, CaptureWriter, open_episodes
@@ -90,6 +93,53 @@ def test_words_are_wrapped_and_what_is_left_out_is_marked() -> None:
     full = wrapped("evade, " * 100, 300, 2)
     assert [line.endswith("...") for line in full] == [False, True]
     assert wrapped("x" * 500, 300, 2)[0].endswith("...")
+
+
+def test_what_the_player_would_do_is_on_the_right_and_red_where_it_differs() -> None:
+    jump, rest = EDGE.normalize({"Jump": 1}), EDGE.null_action()
+    frame = np.zeros(EDGE.frame.shape, np.uint8)
+    for predicted, differs in ((jump, False), (rest, True)):
+        picture = side_by_side(EDGE, frame, jump, predicted, "")[406:]
+        assert has_colour(picture[:, :360], PRESSED)
+        assert not has_colour(picture[:, :360], WRONG)
+        assert has_colour(picture[:, 360:], WRONG) == differs
+
+
+def test_a_steps_picture_has_its_own_action_and_the_teacher_forced_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, int, str]] = []
+
+    def draw(
+        spec: GameSpec, frame: Frame, recorded: Action, predicted: Action, caption: str
+    ) -> Frame:
+        drawn.append((recorded["attack"], predicted["attack"], caption))
+        return np.zeros((698, 720, 3), np.uint8)
+
+    monkeypatch.setattr("agent_core.evaluation.side_by_side.side_by_side", draw)
+    with CaptureWriter.create(tmp_path / "data", SPEC, CaptureInfo()) as capture:
+        for step in range(4):
+            capture.step(np.zeros(SPEC.frame.shape, np.uint8), {"attack": step % 2})
+    (episode,) = open_episodes(tmp_path / "data")
+    latency = Latency(queue_ms=0, infer_ms=0, age_ms=0)
+    acts = [
+        Act(
+            session="s", observation=0, action={"attack": pressed}, words="", probability=1,
+            valid_ms=9, latency=latency,
+        )
+        for pressed in (0, 1)
+    ]  # fmt: skip
+    with SideBySideVideo(tmp_path / "both.mp4", SPEC) as video:
+        for number, recorded_step in enumerate(match_of(episode).steps):
+            forced, free = acts[number // 2], acts[1 - number // 2]
+            answers: Answers = {"teacher_forced": forced, "free_running": free}
+            video.write(episode, number, recorded_step, answers)
+    actions = [(recorded, predicted) for recorded, predicted, _ in drawn]
+    assert actions == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert [caption for *_, caption in drawn[1:3]] == [
+        "step 2 of 4: differs. ",
+        "step 3 of 4: differs. ",
+    ]
 
 
 def test_a_video_that_is_broken_off_leaves_the_older_one(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from recorder.formats.bleeding_edge.layout import CENTRES
 from recorder.formats.bleeding_edge.match import read_match
 
 STEPS = 4
+RGB = (180, 120, 60)
 SPEC = BLEEDING_EDGE.model_copy(update={"frame": FrameSize(height=18, width=30)})
 Arrays = dict[str, Any]
 
@@ -42,8 +43,9 @@ def arrays() -> Arrays:
     actions[:, 0] = 1
     states = np.full((STEPS, 56), -1, np.float32)
     states[:, :3] = (0.5925019, -1, 0.478)
+    colours = np.array(RGB, np.uint8)[None, :, None, None]
     return {
-        "images": np.full((STEPS, 3, 180, 300), 90, np.uint8),
+        "images": np.ascontiguousarray(np.broadcast_to(colours, (STEPS, 3, 180, 300))),
         "actions": actions,
         "states": states,
         "names": np.array([f"match/{i}/{100 + 6 * i}" for i in range(STEPS)]),
@@ -83,7 +85,21 @@ def test_indices_and_values_are_told_apart_and_are_the_same_play(
     assert episode.header.source is not None
     form = "axis values" if change is values else "bucket indices"
     assert episode.header.source.options == f"game {SPEC.id}, sticks as {form}"
+    for picture in episode.frames():
+        assert np.abs(picture.mean((0, 1)) - RGB).max() < 3
     assert not episode.dropped_before  # the commonest distance of ticks is a step
+
+
+def test_nothing_but_0_and_1_are_values(tmp_path: Path) -> None:
+    content = arrays()
+    content["actions"][:, 12:] = (0, 1, 1, 0)
+    write(tmp_path / "m.npz", content)
+    imported(tmp_path)
+    (episode,) = open_episodes(tmp_path / "out")
+    assert episode.header.source is not None
+    assert episode.header.source.options.endswith("axis values")
+    assert episode.actions[0]["left_stick"] == (0, 1)
+    assert episode.actions[0]["right_stick"] == (90, 1)
 
 
 def test_states_come_back_to_the_bit(tmp_path: Path) -> None:
@@ -94,6 +110,7 @@ def test_states_come_back_to_the_bit(tmp_path: Path) -> None:
     with np.load(path) as back:
         assert back["states"].tobytes() == arrays()["states"].tobytes()
         assert back["actions"].tobytes() == arrays()["actions"].tobytes()
+        assert np.abs(back["images"].mean((0, 1, 2)) - RGB).max() < 3
 
 
 def test_without_states_and_names_the_play_is_imported(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from agent_core.cli.arguments import (
 )
 from agent_core.cli.episode_tables import show_list, show_stats, show_steps, show_validation
 from agent_core.cli.output import answer, fields, records, remark, remarks
+from agent_core.cli.termination import leaves_on_sigterm
 from agent_core.training.progress_bar import ProgressBar
 
 if TYPE_CHECKING:  # the help of every command loads none of it
@@ -205,7 +206,7 @@ def _import(args: argparse.Namespace) -> dict[str, Any]:
         recorder_version=args.recorder_version,
         format_name=args.format or "",
     )
-    with remarks("iafm.import"), ProgressBar("importing") as update:
+    with leaves_on_sigterm(), remarks("iafm.import"), ProgressBar("importing") as update:
         return import_episodes(args.path, target, args.game, options, update, strict=args.strict)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent_core.cli.arguments import UsageError, add_command, video_file, words
 from agent_core.cli.output import answer, plain, remark, remarks, say_json, table
 from agent_core.cli.serving import build_policy, policy_options, read_token
+from agent_core.cli.termination import leaves_on_sigterm
 from agent_core.training.progress_bar import ProgressBar
 
 if TYPE_CHECKING:  # the help of every command loads none of these
@@ -65,7 +66,7 @@ def add(commands: Any) -> None:
 
 def run_replay(args: argparse.Namespace) -> int:
     _check(args)
-    with ExitStack() as stack:
+    with leaves_on_sigterm(), ExitStack() as stack:
         imported = stack.enter_context(tempfile.TemporaryDirectory(prefix="iafm-replay-"))
         episodes = _open(args, Path(imported))
         url = args.url or stack.enter_context(_served(args))

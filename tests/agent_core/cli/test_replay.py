@@ -112,6 +112,42 @@ def test_a_match_whose_pictures_do_not_decode_is_left_out(
     assert torn.name in err
 
 
+def npz(path: Path, **changes: Any) -> Path:
+    """A match of Bleeding Edge, of one step."""
+    arrays = {"images": np.zeros((1, 180, 300, 3), np.uint8), "actions": np.zeros((1, 16))}
+    path.parent.mkdir(exist_ok=True)
+    np.savez_compressed(path, **{**arrays, **changes})
+    return path
+
+
+def test_a_match_of_others_is_replayed_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, npz(tmp_path / "m.npz"), "--policy", "random", "--json")
+    report = json.loads(out)
+    assert (code, report["game"], report["steps"]) == (0, "bleeding-edge-v0", 1)
+
+
+def test_matches_of_others_that_cannot_be_read_are_one_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    npz(tmp_path / "bad" / "a.npz", actions=np.full((1, 16), np.nan))
+    npz(tmp_path / "bad" / "b.npz").write_bytes(b"PK")
+    code, out, err = run(capsys, tmp_path / "bad", "--policy", "random")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-3:] == [
+        "skipped a.npz: actions of step 0 is not finite",
+        "skipped b.npz: it is no whole .npz: it has no directory, and may be cut off",
+        "iafm: replay: none of 2 matches can be read",
+    ]
+    good = npz(tmp_path / "good.npz")
+    for game, why in (("blorb", "no game called 'blorb'"), ("voxel", "no two sticks")):
+        code, out, err = run(capsys, good, "--game", game, "--policy", "random")
+        assert (code, out) == (2, "")
+        assert why in err
+        assert err.count("\n") == 1
+
+
 class Deaf(RandomPolicy):
     """Has an answer to nothing."""
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import pygame
 
 from games.game import UnplayableError
+from games.human.recording_light import RED
 
+ICON_PIXELS, ICON_RIM = 64, (17, 19, 22)
 UNSEEN = ("dummy", "offscreen")
 """SDL's drivers without a screen, which it falls back to by itself."""
 
@@ -29,6 +31,7 @@ def open_window(
             pygame.display.init()
         if pygame.display.get_driver() in UNSEEN and not headless:
             raise pygame.error(f"SDL would draw on its {pygame.display.get_driver()!r} driver")
+        pygame.display.set_icon(_icon())
         screen = pygame.display.set_mode(size(), pygame.RESIZABLE)
     except pygame.error as error:
         pygame.display.quit()
@@ -38,6 +41,15 @@ def open_window(
         ) from None
     pygame.display.set_caption(title)
     return screen
+
+
+def _icon() -> pygame.Surface:
+    """The recording light, as the taskbar shows it."""
+    icon = pygame.Surface((ICON_PIXELS, ICON_PIXELS), pygame.SRCALPHA)
+    middle = (ICON_PIXELS // 2, ICON_PIXELS // 2)
+    pygame.draw.circle(icon, ICON_RIM, middle, ICON_PIXELS // 2)
+    pygame.draw.circle(icon, RED, middle, ICON_PIXELS // 3)
+    return icon
 
 
 def _possible() -> str | None:

@@ -99,7 +99,7 @@ class Window:
                 self._draw(begin)
                 self.pace.drawn(begin, self.clock.now())
             self.clock.wait(min(POLL_SECONDS, max(0.0, self.pace.room(self.clock.now()))))
-        self.recorder.end(self.reached or None)
+        self._end(self.reached or None)
 
     @property
     def waits(self) -> bool:

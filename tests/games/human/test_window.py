@@ -52,6 +52,21 @@ def test_an_episode_that_is_left_is_neither_reached_nor_failed(
     assert log.frames[2:] == ([0] if len(seeds) == 2 else [])  # no step after the end
 
 
+def test_f1_shows_the_keys_until_another_one_is_pressed(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr(Screen, "draw", lambda self, now: shown.append(dict(now.help)))
+    f1 = [key(pygame.K_F1), up(pygame.K_F1)]
+    log = run([[], f1, [], f1, [], f1, [], [key(pygame.K_w), up(pygame.K_w)], []])
+    opened = [bool(a) for a, b in zip(shown, [None, *shown], strict=False) if a != b]
+    assert opened == [False, True, False, True, False]
+    rows = next(filter(None, shown))
+    assert rows["walk forward"] == "w"
+    assert "/goal WORDS" in rows
+    assert [action["forward"] for action in log.actions].count(1) == 1
+
+
 @pytest.mark.parametrize("free_bytes", [9 << 30, None])
 def test_while_an_episode_is_written_the_window_says_so(
     free_bytes: int | None, monkeypatch: pytest.MonkeyPatch

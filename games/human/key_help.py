@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from games.controls import Button, Camera, Stick, Text
-from games.human.bindings import Bindings
+from games.human.bindings import Bindings, Target
 from games.human.inputs import DIRECTIONS, MOUSE
 from games.human.typed_line import COMMANDS
 from games.spec import GameSpec
@@ -23,10 +23,10 @@ def help_rows(spec: GameSpec, bindings: Bindings, *, has_pad: bool) -> tuple[tup
 def controls_in_words(
     spec: GameSpec, bindings: Bindings, *, has_pad: bool
 ) -> Iterator[tuple[str, str]]:
-    """What each control does and its inputs, for the help; those without an input say so."""
+    """What each control does and its inputs, a gamepad's last; those without an input say so."""
     for control in spec.controls:
         of_part: dict[str, list[str]] = {}
-        for name, target in bindings.targets.items():
+        for name, target in sorted(bindings.targets.items(), key=_is_of_pad):
             if target.control == control.name and (has_pad or not name.startswith("pad ")):
                 of_part.setdefault(target.part, []).append(name)
         label = getattr(control, "label", "") or control.name.replace("_", " ")
@@ -39,6 +39,10 @@ def controls_in_words(
         else:
             for part, names in of_part.items():
                 yield f"{label} {part}", " / ".join(names)
+
+
+def _is_of_pad(bound: tuple[str, Target]) -> bool:
+    return bound[0].startswith("pad ")
 
 
 def _grouped(of_part: dict[str, list[str]]) -> list[str]:

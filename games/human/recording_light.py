@@ -65,6 +65,7 @@ class RecordingLight:
             if getattr(status, name) > getattr(before, name):
                 self._notice, self._notice_until = notice, now + NOTICE_SECONDS
         color = GREY if word != "REC" else AMBER if status.disk_full else RED
+        word = "NOT REC" if color is AMBER else word
         measured = "–" if rate is None else f"{rate:.1f}"
         lines = [f"{status.steps} steps", f"{measured} of {self._hz:g} Hz"]
         if status.free_bytes is not None:
@@ -75,7 +76,7 @@ class RecordingLight:
 
 def _warning(status: RecordingStatus) -> str:
     if status.disk_full:
-        return "NOT RECORDING: disk full"
+        return "the disk is full"
     if status.dropped:
         return f"{status.dropped} steps lost"
     if status.free_bytes is not None and status.free_bytes < LITTLE_BYTES:

@@ -22,6 +22,8 @@ TOP, BOTTOM, SIDE, MARGIN = 44, 40, 264, 16
 """Pixels of the lines above and below the picture, of the panel beside it, and of its margin."""
 PICTURE: tuple[int, int] = (960, 640)
 """Width and height that the picture fills as far as it can."""
+SMALLEST: tuple[int, int] = (720, 640)
+"""Width and height of a window, with room for the lines that were written below the palette of tags."""
 KEYS_LINE = "F1 keys   T write   Enter next   F2 again   Backspace throw away   Esc quit"
 LINE_FEED = 24
 
@@ -203,4 +205,4 @@ def window_size(picture: tuple[int, int]) -> tuple[int, int]:
         min(PICTURE[1] + 16, desktop[1] - extra[1] - 80),
     )
     width, height = fitted(picture, (max(64, room[0]), max(64, room[1])))
-    return max(720, width + extra[0]), max(520, height + extra[1])
+    return max(SMALLEST[0], width + extra[0]), max(SMALLEST[1], height + extra[1])

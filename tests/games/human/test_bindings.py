@@ -74,6 +74,13 @@ def test_what_has_no_input_gets_a_spare_key() -> None:
     assert shown["hat blue"] == bound[Target("hat", "blue")]
 
 
+def test_the_help_names_keys_before_the_gamepad() -> None:
+    game = load("minecraft").spec
+    rows = dict(controls_in_words(game, bind(game, read_controls()), has_pad=True))
+    assert rows["drop the item"] == "q / pad dpdown"
+    assert rows["camera"] == "mouse / up down left right / pad right stick"
+
+
 def test_the_help_has_say_where_the_game_has_a_text_control() -> None:
     for has_chat in (True, False):
         chat = (Text(name="chat"),) if has_chat else ()

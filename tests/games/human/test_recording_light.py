@@ -40,7 +40,9 @@ def test_it_is_grey_while_nothing_is_recorded() -> None:
 def test_what_is_not_recorded_is_said() -> None:
     light = RecordingLight(20)
     shown = light.update(RecordingStatus(dropped=3, disk_full=True), 0.0, 20.0)
-    assert (shown.warning, shown.color) == ("NOT RECORDING: disk full", AMBER)
+    assert (shown.word, shown.warning, shown.color) == ("NOT REC", "the disk is full", AMBER)
+    paused = light.update(RecordingStatus(disk_full=True), 0.0, 20.0, word="paused")
+    assert (paused.word, paused.warning) == ("paused", "the disk is full")
     assert light.update(RecordingStatus(dropped=3), 0.0, 20.0).warning == "3 steps lost"
     little = RecordingStatus(free_bytes=LITTLE_BYTES - 1)
     assert light.update(little, 0.0, 20.0).warning == "the disk is nearly full"

@@ -8,7 +8,7 @@ import pytest
 
 from games.human.display import open_window
 from games.human.recording_light import RecordingLight, RecordingStatus
-from games.human.screen import BOTTOM, SIDE, TOP, Screen, Shown, fitted, window_size
+from games.human.screen import BOTTOM, SIDE, SMALLEST, TOP, Screen, Shown, fitted, window_size
 from games.human.text_box import TextBox
 from games.human.typed_line import WrittenLine
 
@@ -83,4 +83,4 @@ def test_a_window_fits_the_desktop(surface: pygame.Surface) -> None:
     width, height = window_size((384, 216))
     desktop = pygame.display.get_desktop_sizes()[0]
     assert width <= max(720, desktop[0])
-    assert height <= max(520, desktop[1])
+    assert height <= max(SMALLEST[1], desktop[1])

@@ -13,7 +13,7 @@ from websockets.sync.client import connect as raw_connect
 from bridges.client import connect
 from bridges.errors import BridgeError
 from bridges.listener import Observation
-from bridges.live_replay import CONTEXT_STEPS, LiveReplay, RecordedMatch
+from bridges.live_replay import CONTEXT_STEPS, PICTURE_S, LiveReplay, RecordedMatch
 from bridges.policy import Decision, PolicyRequest
 from bridges.protocol.backoff import Backoff
 from bridges.protocol.messages import ErrorMessage, MessageError, State, from_client, from_server
@@ -231,6 +231,27 @@ def test_the_games_state_goes_with_its_frame() -> None:
     ):
         page.until(lambda progress: progress.paused)
     assert states.seen == [None, {"oil": 3}, None] * 2  # at its end it is shown again
+
+
+def test_a_picture_to_be_looked_at_comes_so_late_that_consoles_get_it() -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 9))
+
+    with background_server(Witness()) as server, console(server) as page:
+        replay = LiveReplay(server.url, SPEC, clock=lambda: 50.0, sleep=sleep)
+        thread = threading.Thread(target=lambda: run_to_the_end(replay, match(steps=3)))
+        thread.start()
+        page.until(lambda progress: progress.paused)
+        replay.close()
+        thread.join(10)
+    assert slept == [0.0, PICTURE_S]  # at the beginning, and where it waits at the end
+
+
+def run_to_the_end(replay: LiveReplay, *matches: RecordedMatch) -> None:
+    with pytest.raises(BridgeError):
+        replay.run(matches)
 
 
 def test_a_match_without_a_step_is_passed_over() -> None:

@@ -102,9 +102,7 @@ def test_the_command_names_what_it_cannot_write_or_read(
 ) -> None:
     out = ["--out", str(tmp_path / "out")]
     assert main(["episodes", "export", str(played), "--format", "doom", *out]) == 2
-    assert (
-        "doom is imported only; exported are lerobot and bleeding-edge" in capsys.readouterr().err
-    )
+    assert "doom is imported only; exported are lerobot, bleeding-edge" in capsys.readouterr().err
     for name, why in (("bleeding-edge", "has no .npz file"), ("doom", "has no demo")):
         assert main(["episodes", "import", str(played), "--format", name, *out]) == 2
         assert why in capsys.readouterr().err.replace("\n", " ")

@@ -60,6 +60,25 @@ def test_the_two_tokenisations_differ() -> None:
     assert 0 < apart < 1
 
 
+def test_each_score_is_its_own() -> None:
+    wanted = [act(left=(90, 1), fire=1), act(left=(90, 1), fire=1), act(left=(0, 1))]
+    predicted = [act(left=(45, 0.5), fire=1), act(left=(90, 1)), act(left=(0, 1))]
+    scores = match_scores(SPEC, predicted, wanted)
+    assert scores["bleu4"] == pytest.approx(bleu(SPEC, predicted, wanted), abs=1e-4)
+    both = bleu(SPEC, predicted, wanted, tokenize="13a")
+    assert scores["bleu4_13a"] == pytest.approx(both, abs=1e-4)
+    assert scores["bleu4"] != scores["bleu4_13a"]
+    del scores["bleu4"], scores["bleu4_13a"]
+    assert scores == {
+        "exact": 0.3333,
+        "button_f1": 0.6667,
+        "stick_deg": 15.0,
+        "stick_magnitude": pytest.approx(0.5 / 6, abs=1e-4),
+        "camera_deg": None,
+        "change_f1": pytest.approx(2 / 3, abs=1e-4),
+    }
+
+
 def test_equal_actions_have_no_error() -> None:
     actions = [
         act(left=(90, 1), right=(0, 1), fire=1),

@@ -127,6 +127,18 @@ def test_the_sample_is_told_from_vpt_with_a_video_beside_each_file(tmp_path: Pat
     assert detect_format(tmp_path / "m.npz") == "bleeding-edge"
 
 
+def test_files_of_one_match_share_their_seed(tmp_path: Path) -> None:
+    for file, name in (("a", "m"), ("b", "m"), ("c", "n")):
+        content = arrays()
+        content["actions"][:, 3] = file == "b"
+        content["names"] = np.array([f"{name}/{i}/{i}" for i in range(STEPS)])
+        write(tmp_path / f"{file}.npz", content)
+    assert imported(tmp_path).added == 3
+    episodes = open_episodes(tmp_path / "out")
+    seeds = {e.header.source.name: e.header.seed for e in episodes if e.header.source}
+    assert seeds["a.npz"] == seeds["b.npz"] != seeds["c.npz"]
+
+
 def test_names_that_are_no_utf_8_are_escaped(tmp_path: Path) -> None:
     content = arrays()
     content["names"] = np.array([f"\ud800x/{i}/{i}" for i in range(STEPS)])

@@ -201,9 +201,9 @@ export class ReconnectingConnection {
       this.end(error as BridgeError);
       return;
     }
+    this.write();
     this.notify();
     if (message !== null) this.options.onMessage(message);
-    this.write();
   }
 
   /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */

@@ -412,6 +412,26 @@ test("a recording's pictures are sent again to a new session, numbered from 1", 
   assert.match((await lost).message, /restarted before it confirmed/);
 });
 
+test("a wrong step is refused by itself", async () => {
+  const { client, socket } = await attachRecorder();
+  await assert.rejects(client.step({ ...PICTURE, width: 9 }, {}), BridgeError);
+  await assert.rejects(client.step(PICTURE, {}, { reward: Infinity }), BridgeError);
+  await assert.rejects(client.say(""), BridgeError);
+  await client.step(PICTURE, {});
+  assert.deepEqual(socket.pictures, [1]);
+});
+
+test("a handler of the game's that fails does not keep messages back", async () => {
+  const onMessage = () => {
+    throw new Error("the game's own");
+  };
+  const { client, socket } = await attach({ onMessage });
+  assert.throws(() => socket.say({ type: "say", text: "hi", seq: 1 }), /the game's own/);
+  assert.equal(socket.sent.at(-1), '{"type":"ack","received":1}');
+  client.say("ho");
+  assert.equal(client.isConnected, true);
+});
+
 test("SHA-256", () => {
   for (const length of [0, 1, 55, 56, 63, 64, 65, 119, 120, 1000]) {
     const bytes = Uint8Array.from({ length }, (_, i) => i);

@@ -111,7 +111,7 @@ export class ReconnectingConnection {
     /** A connection with its welcome; rejects with `BridgeError`, `DisconnectedError` where another try may succeed. */
     attach() {
         return new Promise((resolve, reject) => {
-            const socket = new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+            const socket = this.newSocket();
             socket.binaryType = "arraybuffer";
             let problem = "";
             let isOpen = false;
@@ -153,6 +153,15 @@ export class ReconnectingConnection {
                 }
             };
         });
+    }
+    /** Throws `BridgeError` where a page may not even try, such as one over HTTPS without `wss:`. */
+    newSocket() {
+        try {
+            return new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+        }
+        catch (error) {
+            throw new BridgeError(`cannot connect to ${this.url}: ${error.message}`);
+        }
     }
     noServer() {
         const { origin } = globalThis.location ?? {};

@@ -346,6 +346,16 @@ test("a server that never answers the hello is given up, and so is one that is n
   assert.match(client.error.message, /act.session is missing/);
 });
 
+test("what the browser does not even try is one line", async () => {
+  class Forbidden {
+    constructor() {
+      throw new DOMException("insecure", "SecurityError");
+    }
+  }
+  const message = "cannot connect to ws://h/v1: insecure";
+  await assert.rejects(connect("h", { spec: SPEC, WebSocket: Forbidden }), { name: "BridgeError", message });
+});
+
 test("closing while it reconnects ends everything", async () => {
   const { client, socket, log } = await attach();
   socket.lose();

@@ -5,13 +5,14 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bridges.serving.random_policy import RandomPolicy
 from bridges.testing.background_server import background_server
-from recorder import Episode, Tap, validate
+from recorder import Episode, Tap, open_episodes, validate
 
 pytestmark = pytest.mark.node
 SDK = Path(__file__).parents[3] / "bridges" / "sdk" / "js"
@@ -19,15 +20,14 @@ NODE = ("node", "--experimental-websocket", "--no-warnings")
 """Node 20 has a `WebSocket` behind this option; later ones have it anyway."""
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
-    """The addresses of a server that records, and of one with a token; and where the first records."""
-    folder = tmp_path_factory.mktemp("recorded")
+@contextmanager
+def servers(folder: Path) -> Iterator[dict[str, str]]:
+    """The addresses of a server that records in a folder, and of one with a token."""
     with (
         background_server(RandomPolicy(), listeners=[Tap(folder)]) as server,
         background_server(RandomPolicy(), token="secret") as guarded,
     ):
-        yield {"IAFM_URL": server.url, "IAFM_GUARDED_URL": guarded.url}, folder
+        yield {"IAFM_URL": server.url, "IAFM_GUARDED_URL": guarded.url}
 
 
 def run(*command: str, cwd: Path = SDK, variables: Mapping[str, str] = {}) -> str:
@@ -41,17 +41,38 @@ def run(*command: str, cwd: Path = SDK, variables: Mapping[str, str] = {}) -> st
     return done.stdout
 
 
-def test_its_own_tests(servers: tuple[dict[str, str], Path]) -> None:
-    addresses, folder = servers
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the tests in Node print, and where the server recorded."""
+    folder = tmp_path_factory.mktemp("recorded")
     files = sorted(str(path) for path in (SDK / "test").glob("*.test.mjs"))
-    output = run(*NODE, "--test", *files, variables=addresses)
+    with servers(folder) as addresses:
+        return run(*NODE, "--test", *files, variables=addresses), folder
+
+
+def test_its_own_tests(outcome: tuple[str, Path]) -> None:
+    output, _ = outcome
     assert int(re.findall(r"^# pass (\d+)$", output, re.M)[0]) >= 120
+    assert "# skipped 0" in output
+
+
+def test_what_a_person_played_is_on_disk_as_it_was_sent(outcome: tuple[str, Path]) -> None:
+    output, folder = outcome
     (name,) = re.findall(r"recorded (\w+)", output)
     episode = Episode.open(folder / name)
     assert not validate(episode)
     assert [action["fire"] for action in episode.actions] == [i % 2 for i in range(150)]
     brightness = episode.frames().reshape(150, -1).mean(axis=1)
     assert [abs(value - i) < 4 for i, value in enumerate(brightness)] == [True] * 150
+    assert episode.header.success is True
+
+
+def test_no_text_was_lost_or_came_twice_over_cut_connections(outcome: tuple[str, Path]) -> None:
+    _, folder = outcome
+    (episode,) = (e for e in open_episodes(folder) if e.header.instruction == "be cut")
+    said = [text.text for text in episode.all_texts if text.text.startswith("word")]
+    assert said == [f"word {i}" for i in range(60)]
+    assert len(episode) + sum(episode.dropped_before.values()) <= 60
     assert episode.header.success is True
 
 
@@ -122,13 +143,12 @@ def test_the_page_has_blocks_for_node() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_of_the_page_runs(
-    block: str, servers: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
+def test_a_block_of_the_page_runs(block: str, tmp_path: Path) -> None:
     installed = tmp_path / "node_modules" / "iafm-bridge"
     installed.parent.mkdir()
     installed.symlink_to(SDK)
     assert "ws://127.0.0.1:8765" in block
-    code = block.replace("ws://127.0.0.1:8765", servers[0]["IAFM_URL"])
-    (tmp_path / "block.mjs").write_text(code)
-    assert run(*NODE, "block.mjs", cwd=tmp_path).strip()
+    with servers(tmp_path / "recorded") as addresses:
+        code = block.replace("ws://127.0.0.1:8765", addresses["IAFM_URL"])
+        (tmp_path / "block.mjs").write_text(code)
+        assert run(*NODE, "block.mjs", cwd=tmp_path).strip()

@@ -26,6 +26,11 @@ def test_it_depends_on_nothing_and_has_the_projects_license() -> None:
     assert (SDK / "LICENSE").read_text() == (SDK.parents[2] / "LICENSE").read_text()
 
 
+def test_it_names_its_version_on_the_wire() -> None:
+    (version,) = re.findall(r'SDK = "iafm-js ([\d.]+)"', (SDK / "src" / "client.ts").read_text())
+    assert PACKAGE["version"].startswith(f"{version}.")
+
+
 def test_modules_are_short() -> None:
     for path in (SDK / "src").glob("*.ts"):
         lines = path.read_text().splitlines()

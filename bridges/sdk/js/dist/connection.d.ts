@@ -46,6 +46,8 @@ export declare class ReconnectingConnection {
     close(): Promise<void>;
     /** A connection with its welcome; rejects with `BridgeError`, `DisconnectedError` where another try may succeed. */
     private attach;
+    /** Throws `BridgeError` where a page may not even try, such as one over HTTPS without `wss:`. */
+    private newSocket;
     private noServer;
     private welcomed;
     private write;

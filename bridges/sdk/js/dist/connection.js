@@ -111,7 +111,7 @@ export class ReconnectingConnection {
     /** A connection with its welcome; rejects with `BridgeError`, `DisconnectedError` where another try may succeed. */
     attach() {
         return new Promise((resolve, reject) => {
-            const socket = new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+            const socket = this.newSocket();
             socket.binaryType = "arraybuffer";
             let problem = "";
             let isOpen = false;
@@ -154,6 +154,15 @@ export class ReconnectingConnection {
             };
         });
     }
+    /** Throws `BridgeError` where a page may not even try, such as one over HTTPS without `wss:`. */
+    newSocket() {
+        try {
+            return new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+        }
+        catch (error) {
+            throw new BridgeError(`cannot connect to ${this.url}: ${error.message}`);
+        }
+    }
     noServer() {
         const { origin } = globalThis.location ?? {};
         const page = origin === undefined ? "" : `, and must allow this page's origin (--allow-origin ${origin})`;
@@ -191,10 +200,10 @@ export class ReconnectingConnection {
             this.end(error);
             return;
         }
+        this.write();
         this.notify();
         if (message !== null)
             this.options.onMessage(message);
-        this.write();
     }
     /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */
     lookForLife() {

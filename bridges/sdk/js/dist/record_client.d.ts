@@ -49,7 +49,7 @@ export declare class RecordClient {
      * Record a picture and the step that begins with it; the first begins an episode. `action` is what the person pressed
      * ({} at rest). Resolves once it is sent: while the recorder is behind, await it before the game goes on.
      */
-    step(picture: PictureSource, action: Action, { executed, reward, score, state }?: RecordStep): Promise<void>;
+    step(picture: PictureSource, action: Action, values?: RecordStep): Promise<void>;
     /**
      * End the episode; resolves to what the server has on disk. Rejects with `BridgeError` where that is not what was
      * sent, or where nobody can say it any more: the server was restarted between the end and its confirmation.

@@ -123,7 +123,7 @@ export class ReconnectingConnection {
   /** A connection with its welcome; rejects with `BridgeError`, `DisconnectedError` where another try may succeed. */
   private attach(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const socket = new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+      const socket = this.newSocket();
       socket.binaryType = "arraybuffer";
       let problem = "";
       let isOpen = false;
@@ -165,6 +165,15 @@ export class ReconnectingConnection {
     });
   }
 
+  /** Throws `BridgeError` where a page may not even try, such as one over HTTPS without `wss:`. */
+  private newSocket(): Socket {
+    try {
+      return new this.options.WebSocket(this.url, [SUBPROTOCOL]);
+    } catch (error) {
+      throw new BridgeError(`cannot connect to ${this.url}: ${(error as Error).message}`);
+    }
+  }
+
   private noServer(): string {
     const { origin } = (globalThis as { location?: { origin?: string } }).location ?? {};
     const page = origin === undefined ? "" : `, and must allow this page's origin (--allow-origin ${origin})`;
@@ -201,9 +210,9 @@ export class ReconnectingConnection {
       this.end(error as BridgeError);
       return;
     }
+    this.write();
     this.notify();
     if (message !== null) this.options.onMessage(message);
-    this.write();
   }
 
   /** A page cannot send pings: the server's clock is asked instead, whose answer nobody waits for. */

@@ -77,13 +77,14 @@ export class RecordClient {
    * Record a picture and the step that begins with it; the first begins an episode. `action` is what the person pressed
    * ({} at rest). Resolves once it is sent: while the recorder is behind, await it before the game goes on.
    */
-  step(picture: PictureSource, action: Action, { executed, reward, score, state }: RecordStep = {}): Promise<void> {
+  async step(picture: PictureSource, action: Action, values: RecordStep = {}): Promise<void> {
+    const { executed, reward, score, state } = values;
     const meta = encodeReport({ ...this.pending, score, state });
     const data = packFrame(pictureOf(picture, this.spec), { number: 0, tNs: BigInt(Math.round(now() * 1e6)), meta });
     const pending = { input: action, executed, reward };
     encodeReport(pending);
     this.pending = pending;
-    return this.enqueue(async () => {
+    await this.enqueue(async () => {
       await this.connection.waitFor(() => this.tryToObserve(data), Infinity, "credit");
     });
   }
@@ -105,21 +106,21 @@ export class RecordClient {
   }
 
   /** Change the instruction; the next episode's header has it. */
-  instruct(text: string): Promise<void> {
+  async instruct(text: string): Promise<void> {
     checkWords("instruct.text", text, 0);
-    return this.enqueue(() => sendText(this.connection, { type: "instruct", text }));
+    await this.enqueue(() => sendText(this.connection, { type: "instruct", text }));
   }
 
   /** A person's words about what happens. */
-  say(text: string): Promise<void> {
+  async say(text: string): Promise<void> {
     checkWords("say.text", text, 1);
-    return this.enqueue(() => sendText(this.connection, { type: "say", text }));
+    await this.enqueue(() => sendText(this.connection, { type: "say", text }));
   }
 
   /** A person's words about what should have been done. */
-  correct(text: string): Promise<void> {
+  async correct(text: string): Promise<void> {
     checkWords("correct.text", text, 1);
-    return this.enqueue(() => sendText(this.connection, { type: "correct", text }));
+    await this.enqueue(() => sendText(this.connection, { type: "correct", text }));
   }
 
   /** Close the connection; an episode that has not ended is interrupted. */

@@ -1,8 +1,8 @@
-/** Keyboard: keys as buttons, step by step. */
+/** Keyboard and mouse: what a person does, step by step. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BridgeError, Keyboard } from "../dist/index.js";
+import { BridgeError, Keyboard, Mouse } from "../dist/index.js";
 
 const SPEC = {
   id: "walk-v0", title: "", frame: { height: 8, width: 8 }, step_hz: 20,
@@ -56,4 +56,25 @@ test("a window that is left holds nothing; other keys and shortcuts are the page
   press("keydown", "Space");
   assert.deepEqual(keys.take(), {});
   assert.throws(() => new Keyboard(SPEC, { KeyA: "fly" }, new EventTarget()), BridgeError);
+});
+
+test("the mouse turns a camera by all of its movements in a step, and its buttons are held", () => {
+  const camera = { kind: "camera", name: "look", pitch_bins: [-2, 0, 2], yaw_bins: [-2, 0, 2] };
+  const spec = { ...SPEC, controls: [...SPEC.controls, camera] };
+  const target = new EventTarget();
+  const fire = (type, fields) => target.dispatchEvent(Object.assign(new Event(type), fields));
+  const mouse = new Mouse(spec, { look: "look", degreesPerPixel: 0.5, buttons: { 0: "jump" } }, target);
+  assert.deepEqual(mouse.take(), {});
+  fire("mousemove", { movementX: 10, movementY: -4 });
+  fire("mousemove", { movementX: -2, movementY: 0 });
+  fire("mousedown", { button: 0 });
+  fire("mousedown", { button: 2 });
+  assert.deepEqual(mouse.take(), { look: [-2, 4], jump: 1 });
+  assert.deepEqual(mouse.take(), { jump: 1 });
+  fire("mouseup", { button: 0 });
+  assert.deepEqual(mouse.take(), {});
+  mouse.close();
+  fire("mousedown", { button: 0 });
+  assert.deepEqual(mouse.take(), {});
+  assert.throws(() => new Mouse(spec, { look: "jump" }, target), /no camera called jump in walk-v0/);
 });

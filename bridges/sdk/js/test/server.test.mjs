@@ -156,3 +156,18 @@ test("a recording is what was sent, also over a cut connection", async () => {
   console.log(`recorded ${state.episode}`);
   await recorder.close();
 });
+
+test("over a connection that is cut again and again every text and picture counts once", async () => {
+  const { url, cut } = await proxy(URL);
+  const game = await connect(url, {
+    spec: SPEC, mode: "lockstep", instruction: "be cut", backoff: { firstMs: 10 },
+  });
+  for (let i = 0; i < 60; i++) {
+    game.say(`word ${i}`);
+    const answer = game.act(PICTURE, { state: { i } });
+    if (i % 3 === 0) setTimeout(cut, i % 5);
+    assert.equal((await answer).observation, i + 1);
+  }
+  game.event({ terminated: true, success: true });
+  await game.close();
+});

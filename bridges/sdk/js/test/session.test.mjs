@@ -346,6 +346,16 @@ test("a server that never answers the hello is given up, and so is one that is n
   assert.match(client.error.message, /act.session is missing/);
 });
 
+test("what the browser does not even try is one line", async () => {
+  class Forbidden {
+    constructor() {
+      throw new DOMException("insecure", "SecurityError");
+    }
+  }
+  const message = "cannot connect to ws://h/v1: insecure";
+  await assert.rejects(connect("h", { spec: SPEC, WebSocket: Forbidden }), { name: "BridgeError", message });
+});
+
 test("closing while it reconnects ends everything", async () => {
   const { client, socket, log } = await attach();
   socket.lose();
@@ -410,6 +420,26 @@ test("a recording's pictures are sent again to a new session, numbered from 1", 
   await pass(100);
   FakeSocket.newest.welcome({ credit: { type: "credit", picture: 9, bytes: 99_999, recorded: 0 } });
   assert.match((await lost).message, /restarted before it confirmed/);
+});
+
+test("a wrong step is refused by itself", async () => {
+  const { client, socket } = await attachRecorder();
+  await assert.rejects(client.step({ ...PICTURE, width: 9 }, {}), BridgeError);
+  await assert.rejects(client.step(PICTURE, {}, { reward: Infinity }), BridgeError);
+  await assert.rejects(client.say(""), BridgeError);
+  await client.step(PICTURE, {});
+  assert.deepEqual(socket.pictures, [1]);
+});
+
+test("a handler of the game's that fails does not keep messages back", async () => {
+  const onMessage = () => {
+    throw new Error("the game's own");
+  };
+  const { client, socket } = await attach({ onMessage });
+  assert.throws(() => socket.say({ type: "say", text: "hi", seq: 1 }), /the game's own/);
+  assert.equal(socket.sent.at(-1), '{"type":"ack","received":1}');
+  client.say("ho");
+  assert.equal(client.isConnected, true);
 });
 
 test("SHA-256", () => {

@@ -7,13 +7,14 @@ import os
 import sys
 
 from agent_core.cli import (
-    data_and_training,
     episodes,
     inspect,
     minecraft,
+    record,
     replay,
     serve,
     serving,
+    training,
     voxel,
 )
 from agent_core.cli.arguments import Parser, PrintCompletion, ShowVersion, UsageError
@@ -51,7 +52,10 @@ def parser() -> Parser:
         help="print a completion script for bash, zsh or tcsh and exit",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = (serving, serve, data_and_training, episodes, replay, inspect, minecraft, voxel)
+    modules = (
+        *(serving, serve, record, training, episodes, replay),
+        *(inspect, minecraft, voxel),
+    )
     for module in modules:
         module.add(commands)
     return top

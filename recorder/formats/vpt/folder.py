@@ -68,8 +68,8 @@ class Recording:
     """The task that the folder's name tells."""
     version: str = ""
     """The recorder's version ("6.9"); empty where it is not known."""
-    has_pointer: bool = False
-    """Whether its pictures are as a player saw them, so that none is drawn."""
+    is_exported: bool = False
+    """Whether it was exported here: a picture at each row's tick and at no other, with the pointer as it was seen."""
 
     @property
     def session(self) -> str:

@@ -101,7 +101,7 @@ class _Importer:
         recording.check()
         header = read_header(recording.lines)
         if header:
-            recording = replace(recording, version="", has_pointer=True)
+            recording = replace(recording, version="", is_exported=True)
         recording = replace(recording, version=version or recording.version)
         info = header.info if header else self._info(recording)
         info = info.model_copy(update=dict(given))
@@ -146,7 +146,7 @@ class _Importer:
         self, recording: Recording, info: CaptureInfo, source: ImportSource, read: RowScan
     ) -> int:
         """Write the recording's certain rows as a capture; returns how many."""
-        video = pictures(recording.video)
+        video = pictures(recording.video, is_sparse=recording.is_exported)
         alignment = align(read.clocks, video.times)
         for trouble in alignment.troubles:
             self.job.skip(f"{recording.name}, line {trouble.line}", trouble.why)
@@ -168,7 +168,7 @@ class _Importer:
         """Write the certain rows; returns the degrees of each clipped movement."""
         actions, frames = (
             ActionReader(self._camera, recording.version),
-            _Frames(video, self._spec, draws_pointer=not recording.has_pointer),
+            _Frames(video, self._spec, draws_pointer=not recording.is_exported),
         )
         states = _States(capture)
         clipped: list[float] = []

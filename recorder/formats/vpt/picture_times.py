@@ -38,12 +38,17 @@ class PictureTimes:
     """Whether the file ends before its pictures do."""
 
     @classmethod
-    def of(cls, seconds: Seconds, *, is_torn: bool = False) -> PictureTimes:
-        """Times with their rate; seconds ascend from 0."""
+    def of(
+        cls, seconds: Seconds, *, is_torn: bool = False, is_sparse: bool = False
+    ) -> PictureTimes:
+        """Times with their rate; seconds ascend from 0.
+
+        `is_sparse`: where each begins at a tick they are one a tick, however many ticks have none.
+        """
         gaps = np.diff(seconds)
         if not len(gaps):
             return cls(seconds, TICK_S, True, True, is_torn)
-        if _is_on_grid(seconds, TICK_S):
+        if _is_on_grid(seconds, TICK_S, min_occupied=0.0 if is_sparse else MIN_OCCUPIED):
             return cls(seconds, TICK_S, True, True, is_torn)
         usual = _constant_duration(seconds, gaps)
         is_constant = usual > 0 and _is_on_grid(seconds, usual)
@@ -105,9 +110,9 @@ def _constant_duration(seconds: Seconds, gaps: Seconds) -> float:
     return float(seconds[-1]) / pictures if pictures else 0.0
 
 
-def _is_on_grid(seconds: Seconds, duration: float) -> bool:
+def _is_on_grid(seconds: Seconds, duration: float, min_occupied: float = MIN_OCCUPIED) -> bool:
     """Whether each picture begins at a place of its own of a constant rate, and few places are empty."""
     places = np.round(seconds / duration)
     is_near = np.abs(seconds - places * duration) <= min(ROUNDING_S, duration / 8)
-    is_dense = len(seconds) >= MIN_OCCUPIED * (places[-1] + 1)
+    is_dense = len(seconds) >= min_occupied * (places[-1] + 1)
     return bool(is_near.all() and (np.diff(places) >= 1).all() and is_dense)

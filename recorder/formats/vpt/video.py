@@ -43,8 +43,10 @@ class Pictures:
                     yield index, picture
 
 
-def pictures(path: Path) -> Pictures:
+def pictures(path: Path, *, is_sparse: bool = False) -> Pictures:
     """The pictures of a NAME.mp4, up to where the file is cut off, counted from its first one.
+
+    `is_sparse`: one of a picture a tick may lack any number of them (`PictureTimes.of`).
 
     Raises `CaptureError` where it is no video, has no times, or is of a size or length that is not read.
     """
@@ -56,7 +58,7 @@ def pictures(path: Path) -> Pictures:
     if not len(order) or not unit:
         raise CaptureError(f"{path} has no picture")
     seconds = (order - order[0]) * unit
-    return Pictures(path, order, PictureTimes.of(seconds, is_torn=is_torn))
+    return Pictures(path, order, PictureTimes.of(seconds, is_torn=is_torn, is_sparse=is_sparse))
 
 
 def rgb(picture: Any) -> Frame:

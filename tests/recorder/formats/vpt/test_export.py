@@ -203,8 +203,9 @@ def test_state_of_live_play_by_its_own_names(tmp_path: Path) -> None:
     assert "position" not in first
 
 
-def test_more_gaps_than_pictures(tmp_path: Path) -> None:
-    steps = [(0 if k % 4 else 9, {"forward": k % 2}) for k in range(24)]
+@pytest.mark.parametrize("gaps", [[9, 0, 0, 0] * 6, [0, 0, 40], [0, 300], [0, 1, 1, 1, 700, 0]])
+def test_more_gaps_than_pictures(tmp_path: Path, gaps: list[int]) -> None:
+    steps = [(missing, {"forward": k % 2}) for k, missing in enumerate(gaps)]
     episode, imported = again(tmp_path, steps)
     assert (ticks(imported), imported.actions) == (ticks(episode), episode.actions)
 

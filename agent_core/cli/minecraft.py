@@ -123,7 +123,7 @@ def _follow(event: Event, report: dict[str, Any]) -> None:
             report["episodes"] += 1
             report["successes"] += success
             remark(f"{'reached' if success else 'missed'}: {text!r} after {steps} steps")
-        case {"event": "done", "frames": frames, "seconds": seconds}:
+        case {"event": "alive" | "done", "frames": frames, "seconds": seconds}:
             report.update(frames=frames, seconds=round(seconds, 1))
 
 

@@ -101,7 +101,10 @@ class PlayerProcess:
         return self._process.returncode
 
     def events(self) -> Iterator[Event]:
-        """What happens until the player is done; raises `MinecraftError` where it fails, dies or is silent."""
+        """What happens until the player is done, and `alive` with its figures once a second.
+
+        Raises `MinecraftError` where it fails, dies or is silent.
+        """
         for line in self._lines():
             event = self._read(line)
             match event.get("event"):
@@ -109,8 +112,7 @@ class PlayerProcess:
                     raise MinecraftError(str(event.get("message", "the player failed")))
                 case "started":
                     self._browser = event.get("browser")
-            if event.get("event") != "alive":
-                yield event
+            yield event
             if event.get("event") in ("done", "stopped"):
                 return
         raise MinecraftError(f"the player's process ended{self._last_words()}")

@@ -35,9 +35,10 @@ let isEnding = false
 async function end (code, event, fields) {
   if (isEnding) return
   isEnding = true
+  if (event === 'failed') report(event, fields) // at once: closing takes a while
   await Promise.race([Promise.resolve(running.partner?.close()).catch(() => {}), wait(CLOSING_MS)])
   await close()
-  report(event, fields)
+  if (event !== 'failed') report(event, fields)
   process.stdout.write('', () => process.exit(code))
 }
 
@@ -60,16 +61,17 @@ async function partnerOf (options, instruction) {
 
 async function main (options) {
   const { packages, chromium, embedded, seed, host, port, name, spec, size } = options
+  report('begun')
   running.partner = await partnerOf(options, options.instruction ?? '')
-  running.browser = startBrowser(packages, chromium)
-  running.browser.catch(() => {})
   let where = { host, port }
   if (embedded) {
     running.embedded = await startEmbedded(packages, seed)
     where = { host: '127.0.0.1', port: running.embedded.port }
   }
   const version = await ping(packages, where)
-  const bot = await join(packages, { ...where, version, name })
+  running.browser = startBrowser(packages, chromium)
+  const browserFails = running.browser.then(() => new Promise(() => {}))
+  const bot = await Promise.race([join(packages, { ...where, version, name, isOwn: embedded }), browserFails])
   running.bot = bot
   const browser = await running.browser
   browser.once('disconnected', () => fail(new Failure('Chromium ended')))
@@ -82,6 +84,7 @@ async function main (options) {
   const { Vec3 } = packagesIn(`${packages}/node_modules/mineflayer`)('vec3')
   const body = new Body(bot, Vec3)
   const tally = { frames: 0, actions: 0, ticks: 0, seconds: 0, disconnects: 0 }
+  running.tally = tally
   bot.once('end', () => tally.disconnects++)
   const game = { options, body, view, chat, spec, partner: running.partner, tally }
   report('ready')
@@ -164,6 +167,6 @@ process.on('unhandledRejection', fail)
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => end(130, 'stopped', {}))
 const lines = readline.createInterface({ input: process.stdin })
 lines.once('line', line => main(JSON.parse(line)).catch(fail))
-setInterval(() => report('alive'), 1000).unref()
+setInterval(() => report('alive', running.tally), 1000).unref()
 lines.once('close', () => end(130, 'stopped', {}))
 process.stdout.on('error', () => end(130, 'stopped', {}))

@@ -6,7 +6,8 @@ import { packagesIn } from './packages.js'
 import { Failure, plain, within } from './report.js'
 
 const PING_MS = 3000
-const LOGIN_MS = 5000
+const LOGIN_MS = 4000
+const OWN_LOGIN_MS = 30000
 const START_MS = 8000
 /** Every server says something every few seconds: keep-alives and the time. */
 const SILENCE_MS = 9000
@@ -99,15 +100,15 @@ export function kickReason (reason) {
 }
 
 /** Log in and wait until the player stands in the world; later failures reject `bot.over`. */
-export async function join (folder, { host, port, version, name }) {
+export async function join (folder, { host, port, version, name, isOwn }) {
   const mineflayer = packagesIn(folder)('mineflayer')
   const bot = mineflayer.createBot({
     host, port, version, username: name, auth: 'offline', hideErrors: true, logErrors: false, respawn: true,
     checkTimeoutInterval: 30000, viewDistance: 'short'
   })
+  const where = `${host}:${port}`
   bot.over = new Promise((resolve, reject) => {
     const fail = message => reject(new Failure(message))
-    const where = `${host}:${port}`
     bot.once('kicked', reason => fail(`the server at ${where} refuses or kicks the player: ${kickReason(reason)}`))
     bot.once('error', error => fail(lost(where, error)))
     bot.once('end', () => fail(`the server at ${where} closed the connection`))
@@ -120,7 +121,8 @@ export async function join (folder, { host, port, version, name }) {
   })
   bot.over.catch(() => {})
   const spawned = new Promise(resolve => bot.once('spawn', resolve))
-  await within(Promise.race([spawned, bot.over]), LOGIN_MS,
-    `the server at ${host}:${port} answers, but lets the player not in within 5 s`)
+  const ms = isOwn ? OWN_LOGIN_MS : LOGIN_MS
+  await within(Promise.race([spawned, bot.over]), ms,
+    `the server at ${where} answers, but lets the player not in within ${ms / 1000} s`)
   return bot
 }

@@ -9,7 +9,7 @@ import { Failure, plain, within } from './report.js'
 const OURS = path.dirname(fileURLToPath(import.meta.url))
 const PAGE = { '/': 'page.html', '/screen.js': 'screen.js', '/hud.js': 'hud.js', '/worker_start.js': 'worker_start.js' }
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.png': 'image/png' }
-const VIEW_CHUNKS = 4
+const VIEW_CHUNKS = 3
 const DRAWN_MS = 60000
 const FLAGS = [
   '--headless=new',

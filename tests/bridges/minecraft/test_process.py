@@ -36,7 +36,8 @@ def events(tmp_path: Path, script: str) -> list[process.Event]:
 
 def test_events_come_until_the_player_is_done(tmp_path: Path) -> None:
     script = """echo '{"event": "ready"}'; echo '{"event": "alive"}'; echo '{"event": "done", "frames": 3}'"""
-    assert events(tmp_path, script) == [{"event": "ready"}, {"event": "done", "frames": 3}]
+    names = [event["event"] for event in events(tmp_path, script)]
+    assert names == ["ready", "alive", "done"]
 
 
 def test_the_options_are_one_line_of_json(tmp_path: Path) -> None:

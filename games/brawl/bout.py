@@ -24,6 +24,8 @@ class Bout:
             Tactics(skills[seat // TEAM_SIZE], random.Random(seed * SEATS + seat))
             for seat in range(SEATS)
         ]
+        self.commands: list[list[Command]] = []
+        """What all eight seats did in each step so far."""
 
     def step(self, commands: Mapping[int, Command]) -> list[Command]:
         """One step; returns the commands of all eight seats."""
@@ -33,4 +35,5 @@ class Bout:
             for seat in range(SEATS)
         ]
         match.step(played)
+        self.commands.append(played)
         return played

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,7 @@ class Camera:
         column = self.width / 2 + (dx * self._cos - dy * self._sin) * scale
         return column, self.height / 2 - up * scale, depth
 
+    @cached_property
     def matrix(self) -> NDArray[np.float64]:
         """3 x 4: places (x, y, z, 1) to (column * depth, row * depth, depth)."""
         rows = np.array(

@@ -12,6 +12,7 @@ from games.brawl.fighter import SEATS, TEAM_SIZE
 from games.brawl.match import Match
 from games.brawl.order import Order
 from games.brawl.picture import draw
+from games.brawl.replay import Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
 from games.brawl.tasks import MATCH_LIMIT, TASKS, Goal, Judge, Task, can_begin
@@ -98,6 +99,12 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         if self.picture_detail == 1:
             return self.frame
         return draw(self.match, self.seat, self.picture_detail)
+
+    def replay(self) -> Replay:
+        """The match so far, from which the episode's pictures are drawn again exactly."""
+        commands = self.bout.commands
+        first = len(commands) - self.elapsed
+        return replay_of(self.match.seed, commands, seat=self.seat, first=first)
 
     def close(self) -> None:
         """Nothing to close."""

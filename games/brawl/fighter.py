@@ -20,7 +20,7 @@ def ticks(seconds: float) -> int:
     return round(seconds * TICK_HZ)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fighter:
     """One fighter. Yaw and facing are radians, 0 north (+y), clockwise; places and speeds are in meters."""
 

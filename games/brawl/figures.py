@@ -10,7 +10,7 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from games.brawl.bodies import BODIES, LIMBS, POSES, Part, Pose
+from games.brawl.bodies import BODIES, LIMBS, POSES, Part
 from games.brawl.palette import ALLY, ENEMY, Color
 
 SIDES = 16
@@ -21,7 +21,9 @@ WIDTH, HEIGHT, BELOW = 3.4, 3.4, 0.7
 """Meters of a sprite, and of it below the feet."""
 PIXELS = 22
 """A sprite's pixels a meter, at a detail of 1."""
-_LIGHT = np.array([-0.45, 0.72, -0.53])
+_LIGHT = np.array([-0.45, 0.72, -0.53], np.float32)
+_EDGES, _TONES = np.array([-0.1, 0.42, 0.93]), np.array([0.6, 0.8, 1.0, 1.22], np.float32)
+_GLOW_EDGES, _GLOW_TONES = np.array([0.5]), np.array([1.05, 1.3], np.float32)
 _INK = (18, 18, 26)
 
 
@@ -45,6 +47,7 @@ def scaled(
     return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
 
 
+@lru_cache(maxsize=6000)
 def _render(name: str, ally: bool, side: int, pose: str, detail: int) -> NDArray[np.uint8]:
     """RGBA of a body, drawn twice as fine."""
     fine = 2 * PIXELS * detail
@@ -52,8 +55,14 @@ def _render(name: str, ally: bool, side: int, pose: str, detail: int) -> NDArray
     depth = np.full((rows, columns), np.inf, np.float32)
     color = np.zeros((rows, columns, 3), np.float32)
     view = _view(side * math.tau / SIDES)
-    for part in BODIES[name]:
-        _draw_part(part, POSES[pose], view, fine, _color(part.color, ally), depth, color)
+    parts, axes, middles = _posed(name, pose)
+    axes, middles = view @ axes, middles @ view.T
+    inverse = np.linalg.inv(axes)
+    forms = inverse.transpose(0, 2, 1) @ inverse
+    reaches = np.sqrt((axes[:, :2] ** 2).sum(2)) * fine
+    for part, form, middle, reach in zip(parts, forms, middles, reaches, strict=True):
+        shade = np.array(_color(part.color, ally), np.float32)
+        _draw_part(part.glow, form, middle, reach, fine, shade, depth, color)
     solid = np.isfinite(depth)
     rim = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=detail) > 0
     inner = _creases(depth, solid, detail)
@@ -95,60 +104,64 @@ def _view(angle: float) -> NDArray[np.float64]:
 
 
 def _draw_part(
-    part: Part,
-    pose: Pose,
-    view: NDArray[np.float64],
+    glow: bool,
+    form: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    reach: NDArray[np.float64],
     fine: int,
-    shade: Color,
+    shade: NDArray[np.float32],
     depth: NDArray[np.float32],
     color: NDArray[np.float32],
 ) -> None:
-    """Draw an ellipsoid: each pixel's ray meets it where |s| = 1, s its place in units of the radii."""
-    if part.limb in pose.hidden:
-        return
-    turn, middle = _posed(part, pose)
-    axes = view @ turn * np.array(part.radii)
-    place = view @ middle
-    reach = np.sqrt((axes[:2] ** 2).sum(1)) * fine
+    """Draw an ellipsoid q' F q = 1: each pixel's ray (u, v) meets it at the nearer root d of a quadratic."""
     rows, columns = depth.shape
-    x, y = columns / 2 + place[0] * fine, rows - (BELOW + place[1]) * fine
+    x, y = columns / 2 + middle[0] * fine, rows - (BELOW + middle[1]) * fine
     x0, x1 = max(0, int(x - reach[0])), min(columns, int(x + reach[0]) + 2)
     y0, y1 = max(0, int(y - reach[1])), min(rows, int(y + reach[1]) + 2)
     if x0 >= x1 or y0 >= y1:
         return
-    inverse = np.linalg.inv(axes)
-    u = (np.arange(x0, x1) + 0.5 - x) / fine
-    v = (y - (np.arange(y0, y1) + 0.5)) / fine
-    s0 = inverse[:, 0, None, None] * u + inverse[:, 1, None, None] * v[:, None]
-    k = inverse[:, 2]
-    a, b = float(k @ k), np.tensordot(k, s0, 1)
-    root = b * b - a * ((s0 * s0).sum(0) - 1)
-    far = (-b - np.sqrt(np.maximum(root, 0))) / a
-    normal = np.tensordot(inverse.T, s0 + k[:, None, None] * far, 1)
-    normal /= np.sqrt((normal * normal).sum(0)) + 1e-9
-    light = np.tensordot(_LIGHT, normal, 1)
-    tone = np.where(
-        light > 0.93, 1.22, np.where(light > 0.42, 1.0, np.where(light > -0.1, 0.8, 0.6))
-    )
-    if part.glow:
-        tone = np.where(light > 0.5, 1.3, 1.05)
+    (f00, f01, f02), (_, f11, f12), (_, _, f22) = form.astype(np.float32)
+    u = ((np.arange(x0, x1) + 0.5 - x) / fine).astype(np.float32)
+    v = ((y - 0.5 - np.arange(y0, y1)) / fine).astype(np.float32)[:, None]
+    b = f02 * u + f12 * v
+    p, q = f00 * u + f01 * v, f01 * u + f11 * v
+    root = b * b - f22 * (p * u + q * v - 1)
+    d = (-b - np.sqrt(np.maximum(root, 0))) / f22
+    n0, n1, n2 = p + f02 * d, q + f12 * d, b + f22 * d
+    light = _LIGHT[0] * n0 + _LIGHT[1] * n1 + _LIGHT[2] * n2
+    light /= np.sqrt(n0 * n0 + n1 * n1 + n2 * n2) + 1e-6
+    edges, tones = (_GLOW_EDGES, _GLOW_TONES) if glow else (_EDGES, _TONES)
     target = depth[y0:y1, x0:x1]
-    seen = (root > 0) & (place[2] + far < target)
-    target[seen] = (place[2] + far)[seen]
-    color[y0:y1, x0:x1][seen] = tone[seen][:, None] * np.array(shade, np.float32)
+    d += np.float32(middle[2])
+    seen = (root > 0) & (d < target)
+    target[seen] = d[seen]
+    tone = tones[np.searchsorted(edges, light[seen])]
+    color[y0:y1, x0:x1][seen] = tone[:, None] * shade
 
 
-def _posed(part: Part, pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Turn and middle of a part in a pose: the limb about its joint, then the whole body about its hips."""
-    swing = pose.swing.get(part.limb, 0.0)
-    joint = np.array(LIMBS.get(part.limb, (0.0, 0.0, 0.0)))
-    turn = _about_x(swing) @ _about_z(part.twist)
-    middle = _about_x(swing) @ (np.array(part.middle) - joint) + joint
-    if part.limb != "board":
-        hips = np.array([0, 0, 0.9])
-        lean = _about_x(pose.lean)
-        turn, middle = lean @ turn, lean @ (middle - hips) + hips + np.array([0, 0, pose.rise])
-    return turn, middle
+@lru_cache(maxsize=256)
+def _posed(
+    name: str, pose_name: str
+) -> tuple[tuple[Part, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """The parts of a body in a pose, their axes (n, 3, 3) as columns, and middles (n, 3).
+
+    A limb turns about its joint, then the whole body about its hips.
+    """
+    pose = POSES[pose_name]
+    parts = tuple(part for part in BODIES[name] if part.limb not in pose.hidden)
+    axes, middles = [], []
+    for part in parts:
+        swing = _about_x(pose.swing.get(part.limb, 0.0))
+        joint = np.array(LIMBS.get(part.limb, (0.0, 0.0, 0.0)))
+        turn = swing @ _about_z(part.twist)
+        middle = swing @ (np.array(part.middle) - joint) + joint
+        if part.limb != "board":
+            hips, lean = np.array([0, 0, 0.9]), _about_x(pose.lean)
+            turn = lean @ turn
+            middle = lean @ (middle - hips) + hips + np.array([0, 0, pose.rise])
+        axes.append(turn * np.array(part.radii))
+        middles.append(middle)
+    return parts, np.array(axes), np.array(middles)
 
 
 def _about_x(angle: float) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ def floor(number: int, team: int) -> Frame:
     tiles = ((x // (2 * SCALE) + y // (2 * SCALE)) % 2).astype(bool)
     edge = round(MARGIN * SCALE)
     inside = picture[edge : edge + len(y), edge : edge + len(x)]
-    inside[:] = np.where(tiles[..., None], np.uint8(theme.tile), np.uint8(theme.floor))
+    inside[:] = np.where(tiles[..., None], _rgb(theme.tile), _rgb(theme.floor))
     seams = (x % (2 * SCALE) < 1) | (y % (2 * SCALE) < 1)
     inside[seams] = theme.line
     _draw_marks(inside, place, team)
@@ -46,11 +46,23 @@ def floor(number: int, team: int) -> Frame:
         high_x, high_y = b.x + b.half_x + 0.35 * b.height, b.y + b.half_y
         shade = inside[_slice(low_y, high_y), _slice(low_x, high_x)]
         shade[:] = shade * 0.62
-    noise = rng.normal(0, 1, (height // 4 + 1, width // 4 + 1)).astype(np.float32)
-    grain = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) * 5
-    grain += cv2.resize(rng.normal(0, 6, (height // 64 + 1, width // 64 + 1)).astype(np.float32),
-                        (width, height), interpolation=cv2.INTER_CUBIC)  # fmt: skip
-    return np.clip(picture + grain[..., None], 0, 255).astype(np.uint8)
+    picture[:] = np.clip(picture + _grain(rng, height, width)[..., None], 0, 255)
+    return picture
+
+
+def _grain(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+    """Fine and coarse spots, to be added."""
+    grain = np.zeros((height, width), np.float32)
+    for cells, strength in ((4, 5.0), (64, 6.0)):
+        noise = rng.normal(0, strength, (height // cells + 1, width // cells + 1))
+        grain += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC).astype(
+            np.float32
+        )
+    return grain
+
+
+def _rgb(color: tuple[int, int, int]) -> NDArray[np.float32]:
+    return np.array(color, np.float32)
 
 
 def _slice(low: float, high: float) -> slice:
@@ -85,16 +97,15 @@ def panorama(number: int, height: int) -> Frame:
     rng = np.random.default_rng([6, number])
     rows, columns = _SKY_ROWS * height // 180, 1400 * height // 180
     fade = np.linspace(0, 1, rows)[:, None, None] ** 1.4
-    strip = np.float32(theme.sky_top) * (1 - fade) + np.float32(theme.sky_low) * fade
+    strip = _rgb(theme.sky_top) * (1 - fade) + _rgb(theme.sky_low) * fade
     picture = np.repeat(strip, columns, 1).astype(np.uint8)
     angle = np.arange(columns) * math.tau / columns
     for layer, share in ((0, 0.35), (1, 0.75)):
-        rise = sum(
-            rng.uniform(0.3, 1) / k * np.sin(angle * k * 2 + rng.uniform(0, math.tau))
-            for k in range(1, 9)
-        )
+        rise = np.zeros(columns)
+        for k in range(1, 9):
+            rise += rng.uniform(0.3, 1) / k * np.sin(angle * k * 2 + rng.uniform(0, math.tau))
         top = rows - (rows * (0.26 - 0.1 * layer) * (1 + 0.42 * rise)).astype(int)
-        color = np.float32(theme.hills) * share + np.float32(theme.sky_low) * (1 - share)
+        color = _rgb(theme.hills) * share + _rgb(theme.sky_low) * (1 - share)
         picture[np.arange(rows)[:, None] >= top] = color
     return picture
 
@@ -105,7 +116,7 @@ def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
     horizon = max(0, min(height - 1, math.ceil(camera.horizon)))
     if horizon:
         _draw_sky(frame[:horizon], panorama(place.number, height), camera)
-    matrix = camera.matrix()[:, [0, 1, 3]]
+    matrix = camera.matrix[:, [0, 1, 3]]
     matrix = np.array([[1, 0, 0], [0, 1, -horizon], [0, 0, 1.0]]) @ matrix
     texture = np.array([[SCALE, 0, MARGIN * SCALE], [0, SCALE, MARGIN * SCALE], [0, 0, 1.0]])
     cv2.warpPerspective(
@@ -117,8 +128,8 @@ def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
     first = horizon - camera.horizon
     share = np.clip(1 - (np.arange(rows) + first) / rows, 0, 1) ** 1.6
     far = frame[horizon : horizon + rows]
-    fog = np.float32(share[: len(far), None, None])
-    far[:] = far * (1 - fog) + np.float32(place.theme.sky_low) * fog
+    fog = share[: len(far), None, None].astype(np.float32)
+    far[:] = far * (1 - fog) + _rgb(place.theme.sky_low) * fog
 
 
 def _draw_sky(sky: Frame, strip: Frame, camera: Camera) -> None:

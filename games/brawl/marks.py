@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import pygame
 
 from games.brawl.camera import NEAR, Camera
 from games.brawl.palette import Color
 
 _CORNERS = 20
-_CIRCLE = tuple(
-    (math.sin(math.tau * i / _CORNERS), math.cos(math.tau * i / _CORNERS)) for i in range(_CORNERS)
-)
+_ANGLES = np.arange(_CORNERS) * math.tau / _CORNERS
+_CIRCLE = np.stack([np.sin(_ANGLES), np.cos(_ANGLES)])
+"""East and north of the corners of a circle, clockwise from the north."""
 
 
 def ring(
@@ -56,14 +57,17 @@ def circle(
     camera: Camera, x: float, y: float, radius: float, z: float = 0.03
 ) -> list[tuple[float, float]] | None:
     """The corners of a circle on the picture; None where it is not wholly before the camera, or out of view."""
-    points = []
-    for sin, cos in _CIRCLE:
-        column, row, depth = camera.project(x + sin * radius, y + cos * radius, z)
-        if depth < NEAR:
-            return None
-        points.append((column, row))
-    columns = [p[0] for p in points]
-    return points if max(columns) > 0 and min(columns) < camera.width else None
+    matrix = camera.matrix
+    middle = matrix @ (x, y, z, 1.0)
+    if middle[2] < NEAR - radius:
+        return None
+    columns, rows, depths = matrix[:, :2] @ (_CIRCLE * radius) + middle[:, None]
+    if depths.min() < NEAR:
+        return None
+    columns /= depths
+    if columns.max() < 0 or columns.min() > camera.width:
+        return None
+    return list(zip(columns.tolist(), (rows / depths).tolist(), strict=True))
 
 
 def blend(

@@ -119,14 +119,14 @@ class _Marks:
             self._put(_dot(g.team == f.team, g.kind.name, unit), g.x, g.y)
         for letter, point in zip("ABC", match.objectives.points, strict=True):
             self._put(text(letter, LETTER[letter], unit, None), point.x, point.y)
-        for cell in cells:
-            self._put(_core(CELL_CORE, unit), cell.x, cell.y)
-        for g in others:  # last, so that nothing hides what says who it is
-            self._put(_core(CORE[g.team == f.team, g.kind.name], unit), g.x, g.y)
         x, y = MAP_X * unit, MAP_Y * unit
         self.surface.fill(INK, (x - 2 * unit, y - 3 * unit, 5 * unit, 5 * unit))
         self.surface.fill(WHITE, (x, y - 2 * unit, unit, 3 * unit))
         self.surface.fill(WHITE, (x - unit, y, 3 * unit, unit))
+        for cell in cells:
+            self._put(_core(CELL_CORE, unit), cell.x, cell.y)
+        for g in others:  # last, so that nothing hides what says who it is
+            self._put(_core(CORE[g.team == f.team, g.kind.name], unit), g.x, g.y)
 
     def _put(self, sign: pygame.Surface, x: float, y: float) -> None:
         """Draw a sign with its middle pixel at a place, or at the map's edge in its direction."""

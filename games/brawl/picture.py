@@ -52,7 +52,7 @@ class Picture:
     def __init__(self, frame: Frame, match: MatchState, f: Fighter, detail: int) -> None:
         self.frame, self.match, self.f, self.detail = frame, match, f, detail
         height, width = frame.shape[:2]
-        self.surface = pygame.image.frombuffer(memoryview(frame).cast("B"), (width, height), "RGB")
+        self.surface = pygame.image.frombuffer(frame.data.cast("B"), (width, height), "RGB")
         self.camera = Camera.behind(f, width, height)
 
     def draw(self) -> None:

@@ -21,7 +21,10 @@ _FACES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
 _SHADES = (0.72, 0.6, 0.8, 0.9)
 _STUMP = 0.45
 """Height to which a block is cut that hides the player's fighter."""
-_FENCE, _FENCE_HEIGHT = 4.6, 0.7
+_FENCE, _FENCE_HEIGHT = 9.2, 0.7
+_PLAIN = 24.0
+"""Meters beyond which edges are not drawn."""
+_HAZES = 16
 
 
 @lru_cache(maxsize=8)
@@ -74,7 +77,7 @@ def block_drawings(
 ) -> list[Drawing]:
     """What draws each block in view; blocks between the camera and the hero's place are cut down."""
     blocks, whole, cut = _boxes(place.number)
-    matrix = camera.matrix()
+    matrix = camera.matrix
     corners = whole @ matrix.T
     stumps = cut @ matrix.T
     depth = corners[..., 2]
@@ -125,7 +128,10 @@ def _drawer(
     is_cut: bool,
 ) -> Callable[[], None]:
     color = theme.line if is_fence(b) else theme.crate if b.height <= LOW else theme.block
-    share = min(0.75, max(0.0, (float(points[:, 2].mean()) - 14) / 34))
+    corners: list[list[float]] = points.tolist()
+    far = sum(p[2] for p in corners) / 8
+    haze = max(0, min(_HAZES - 1, int((far - 14) / 34 * _HAZES)))
+    is_near = min(p[2] for p in corners) < NEAR
 
     def draw() -> None:
         shown = (
@@ -134,33 +140,47 @@ def _drawer(
             camera.y > b.y + b.half_y,
             camera.x < b.x - b.half_x,
         )
-        edge = _tinted(color, 0.42, theme, share)
+        edge = None if far > _PLAIN else _tinted(color, 0.42, theme, haze)
         for face, shade, is_shown in zip(_FACES, _SHADES, shown, strict=True):
             if is_shown:
-                _face(surface, points[list(face)], _tinted(color, shade, theme, share), edge)
-        top = _tinted(color, 1.22 if not is_cut else 0.5, theme, share)
-        _face(surface, points[4:], top, edge)
+                _face(
+                    surface,
+                    [corners[i] for i in face],
+                    _tinted(color, shade, theme, haze),
+                    edge,
+                    is_near,
+                )
+        top = _tinted(color, 1.22 if not is_cut else 0.5, theme, haze)
+        _face(surface, corners[4:], top, edge, is_near)
 
     return draw
 
 
-def _tinted(color: Color, shade: float, theme: Theme, share: float) -> Color:
-    """A colour in a shade, with a share of the haze."""
+@lru_cache(maxsize=2048)
+def _tinted(color: Color, shade: float, theme: Theme, haze: int) -> Color:
+    """A colour in a shade, with some of the theme's haze."""
+    share = 0.75 * haze / _HAZES
     r, g, b = (
-        min(255, int(c * shade * (1 - share) + haze * share))
-        for c, haze in zip(color, theme.sky_low, strict=True)
+        min(255, int(c * shade * (1 - share) + far * share))
+        for c, far in zip(color, theme.sky_low, strict=True)
     )
     return r, g, b
 
 
-def _face(surface: pygame.Surface, points: NDArray[np.float64], color: Color, edge: Color) -> None:
-    corners: list[list[float]] = points.tolist()
-    if any(p[2] < NEAR for p in corners):
+def _face(
+    surface: pygame.Surface,
+    corners: list[list[float]],
+    color: Color,
+    edge: Color | None,
+    is_near: bool,
+) -> None:
+    if is_near:
         corners = _clipped(corners)
     if len(corners) >= 3:
         polygon = [(p[0] / p[2], p[1] / p[2]) for p in corners]
         pygame.draw.polygon(surface, color, polygon)
-        pygame.draw.polygon(surface, edge, polygon, 1)
+        if edge is not None:
+            pygame.draw.polygon(surface, edge, polygon, 1)
 
 
 def _clipped(corners: list[list[float]]) -> list[list[float]]:

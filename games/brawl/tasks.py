@@ -14,7 +14,7 @@ from games.brawl.order import Order
 from games.brawl.state import MatchState
 
 DEFEND_STEPS = 80
-"""Steps on a point that is one's own."""
+"""Steps on a point that the other team does not own."""
 STAY_STEPS, STAY_METERS = 100, 5.0
 FOCUS_DAMAGE, FOCUS_SHARE = 80.0, 0.6
 """Damage to the one that is to be attacked, and its share in all that was done."""
@@ -160,7 +160,7 @@ class Judge:
             case "defend":
                 point = match.objectives.points["ABC".index(order.about)]
                 stands = math.hypot(f.x - point.x, f.y - point.y) < POINT_RADIUS and f.alive
-                self._steps += stands and point.owner == f.team
+                self._steps += stands and point.owner != 1 - f.team
                 return _share(self._steps / DEFEND_STEPS)
             case "escort":
                 friend = next(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 Color = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Theme:
     """A map's name, what it is made of, and its colours."""
 

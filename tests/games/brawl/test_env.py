@@ -9,7 +9,7 @@ from games.registry import load
 
 
 def test_it_keeps_the_contract() -> None:
-    assert check_env(BrawlEnv()) == []
+    assert check_env(BrawlEnv(), steps=18) == []
     assert load("brawl").make is BrawlEnv
 
 

@@ -13,7 +13,8 @@ from games.brawl.fighter import Fighter
 
 DISTANCE = 8.2
 """Meters from the camera to what it looks at."""
-LOOK_HEIGHT = 2.5
+LOOK_HEIGHT, LOOK_ASIDE = 2.5, 0.7
+"""Where it looks: above the fighter's feet and to the right of them, so that the fighter hides little ahead."""
 HALF_FIELD = math.radians(29)
 """Half the vertical field of view."""
 NEAR = 0.6
@@ -45,7 +46,9 @@ class Camera:
     def behind(cls, f: Fighter, width: int, height: int) -> Camera:
         """The camera of a fighter's player."""
         level = DISTANCE * math.cos(f.pitch)
-        x, y = f.x - math.sin(f.yaw) * level, f.y - math.cos(f.yaw) * level
+        sin, cos = math.sin(f.yaw), math.cos(f.yaw)
+        x = f.x - sin * level + cos * LOOK_ASIDE
+        y = f.y - cos * level - sin * LOOK_ASIDE
         z = 0.5 * f.z + LOOK_HEIGHT + DISTANCE * math.sin(f.pitch)
         return cls(width, height, x, y, z, f.yaw, f.pitch)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from games.brawl.arena import BASE_RADIUS, DEPTH, POINT_RADIUS, WIDTH, Arena, arena
 from games.brawl.camera import Camera
 from games.brawl.palette import ALLY, ENEMY
+from games.brawl.spec import SPEC
 from games.env import Frame
 
 MARGIN = 14.0
@@ -119,9 +120,10 @@ def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
     matrix = camera.matrix[:, [0, 1, 3]]
     matrix = np.array([[1, 0, 0], [0, 1, -horizon], [0, 0, 1.0]]) @ matrix
     texture = np.array([[SCALE, 0, MARGIN * SCALE], [0, SCALE, MARGIN * SCALE], [0, 0, 1.0]])
+    smooth = cv2.INTER_LINEAR if height > SPEC.frame.height else cv2.INTER_NEAREST
     cv2.warpPerspective(
         floor(place.number, team), texture @ np.linalg.inv(matrix), (width, height - horizon),
-        dst=frame[horizon:], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        dst=frame[horizon:], flags=smooth | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     rows = _FOG_ROWS * height // 180

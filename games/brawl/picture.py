@@ -132,7 +132,7 @@ class Picture:
         now, camera = self.match.tick, self.camera
         aside = math.atan2(column - camera.width / 2, camera.focal)
         side = round(wrapped(f.facing - camera.yaw - aside) / math.tau * SIDES) % SIDES
-        pixels = max(4, round(camera.focal * HEIGHT / depth))
+        pixels = max(4, 2 * round(camera.focal * HEIGHT / depth / 2))
         pose = pose_of(f, now)
         flash = now - f.hurt_at < 3 and f.alive
         body = scaled(f.kind.name, f.team == self.f.team, side, pose, self.detail, flash, pixels)

@@ -24,8 +24,8 @@ _ENGAGE = 9.0
 """Meters within which an enemy is worth a fight on the way."""
 _RIDE_BEYOND = 13.0
 _ON_POINT = 2.2
-_MAP_SURE = 15.0
-"""Meters within which a distance changes visibly with each step."""
+_STILL, _STUCK_STEPS, _DETOUR_STEPS = 0.25, 6, 8
+"""Meters below which a decision moved nothing, steps after which that is stuck, and steps to the side then."""
 
 
 @dataclass
@@ -41,8 +41,9 @@ class Tactics:
     _pressed: set[str] = field(default_factory=set)
     _side: int = 1
     _health: float = 1.0
-    _near: float = 0.0
-    _stuck: int = 0
+    _place: tuple[float, float] = (0.0, 0.0)
+    _still: int = 0
+    _detour: int = 0
     _strafe: int = 1
     _steps: int = 0
 
@@ -66,11 +67,13 @@ class Tactics:
         self._command, self._thought = plan.command(), thought
         return self._command, thought
 
-    def note_progress(self, away: float) -> bool:
-        """Whether the way has been standing still for long."""
-        self._stuck = self._stuck + 1 if abs(away - self._near) < 0.08 else 0
-        self._near = away
-        return self._stuck * self.skill.reaction > 8
+    def is_stuck(self, sight: Sight) -> bool:
+        """Whether the surroundings have not moved for long; call it while walking."""
+        marks = [*sight.points.values(), *sight.loose, *([sight.home] if sight.home else [])]
+        place = sum(m[1] * math.cos(m[0]) for m in marks), sum(m[1] * math.sin(m[0]) for m in marks)
+        self._still = self._still + 1 if math.dist(place, self._place) < _STILL else 0
+        self._place = place
+        return self._still * self.skill.reaction > _STUCK_STEPS
 
 
 class _Plan:
@@ -322,9 +325,13 @@ class _Plan:
     def _steer(self, goal: Mark) -> None:
         """Head for a place, round what stands in the way."""
         player = self.player
-        if 1.5 < goal.away < _MAP_SURE and player.note_progress(goal.away):
-            player._side, player._stuck = -player._side, 0
-            self.press("Jump")
+        if goal.away > 1.5 and player._detour == 0 and player.is_stuck(self.sight):
+            player._side, player._still = -player._side, 0
+            player._detour = max(2, _DETOUR_STEPS // self.skill.reaction)
+        if player._detour > 0:
+            player._detour -= 1
+            self.heading = goal.bearing + 1.7 * player._side
+            return
         reach = min(3.0, goal.away)
         for swing in _SWINGS:
             bearing = goal.bearing + swing * player._side

@@ -27,10 +27,10 @@ _GLOW_EDGES, _GLOW_TONES = np.array([0.5]), np.array([1.05, 1.3], np.float32)
 _INK = (18, 18, 26)
 
 
-@lru_cache(maxsize=6000)
+@lru_cache(maxsize=1024)
 def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool) -> pygame.Surface:
     """A body of a class, turned by `side` of `SIDES` from the view's direction."""
-    pixels = _render(name, ally, side, pose, detail)
+    pixels = _render(name, side, pose, detail)[ally]
     if flash:
         pixels = pixels.copy()
         pixels[..., :3] = (pixels[..., :3] * 0.25 + 191).astype(np.uint8)
@@ -38,7 +38,7 @@ def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool
     return surface.copy()
 
 
-@lru_cache(maxsize=6000)
+@lru_cache(maxsize=2048)
 def scaled(
     name: str, ally: bool, side: int, pose: str, detail: int, flash: bool, height: int
 ) -> pygame.Surface:
@@ -47,36 +47,51 @@ def scaled(
     return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
 
 
-@lru_cache(maxsize=6000)
-def _render(name: str, ally: bool, side: int, pose: str, detail: int) -> NDArray[np.uint8]:
-    """RGBA of a body, drawn twice as fine."""
+@lru_cache(maxsize=1100)
+def _render(
+    name: str, side: int, pose: str, detail: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """RGBA of a body as an enemy and as an ally, drawn twice as fine."""
     fine = 2 * PIXELS * detail
     rows, columns = round(HEIGHT * fine), round(WIDTH * fine)
     depth = np.full((rows, columns), np.inf, np.float32)
-    color = np.zeros((rows, columns, 3), np.float32)
+    owner = np.zeros((rows, columns), np.uint8)
+    tone = np.zeros((rows, columns), np.float32)
     view = _view(side * math.tau / SIDES)
     parts, axes, middles = _posed(name, pose)
     axes, middles = view @ axes, middles @ view.T
     inverse = np.linalg.inv(axes)
     forms = inverse.transpose(0, 2, 1) @ inverse
     reaches = np.sqrt((axes[:, :2] ** 2).sum(2)) * fine
-    for part, form, middle, reach in zip(parts, forms, middles, reaches, strict=True):
-        shade = np.array(_color(part.color, ally), np.float32)
-        _draw_part(part.glow, form, middle, reach, fine, shade, depth, color)
+    for i, (part, form) in enumerate(zip(parts, forms, strict=True)):
+        _draw_part(i, part.glow, form, middles[i], reaches[i], fine, depth, owner, tone)
     solid = np.isfinite(depth)
     rim = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=detail) > 0
-    inner = _creases(depth, solid, detail)
-    color[inner] *= 0.45
+    tone[_creases(depth, solid, detail)] *= 0.45
+    enemy, ally = (_painted(parts, team, owner, tone, solid, rim) for team in (False, True))
+    return enemy, ally
+
+
+def _painted(
+    parts: tuple[Part, ...],
+    ally: bool,
+    owner: NDArray[np.uint8],
+    tone: NDArray[np.float32],
+    solid: NDArray[np.bool_],
+    rim: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """RGBA of half the size: each pixel has the colour of the part that owns it, in its tone."""
+    palette = np.array([_color(part.color, ally) for part in parts], np.float32)
+    color = palette[owner] * tone[..., None]
     color[rim & ~solid] = _INK
+    rows, columns = owner.shape
     whole = np.zeros((rows, columns, 4), np.uint8)
     np.minimum(color, 255, out=color)
     whole[..., :3], whole[..., 3] = color, rim * np.uint8(255)  # no colour where it is clear
-    small: NDArray[np.uint8] = cv2.resize(
-        whole, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA
-    ).astype(np.uint8)
+    small = cv2.resize(whole, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
     alpha = np.maximum(small[..., 3:], 1).astype(np.float32) / 255
     small[..., :3] = np.minimum(small[..., :3] / alpha, 255)
-    return small
+    return small.astype(np.uint8)
 
 
 def _creases(
@@ -104,14 +119,15 @@ def _view(angle: float) -> NDArray[np.float64]:
 
 
 def _draw_part(
+    number: int,
     glow: bool,
     form: NDArray[np.float64],
     middle: NDArray[np.float64],
     reach: NDArray[np.float64],
     fine: int,
-    shade: NDArray[np.float32],
     depth: NDArray[np.float32],
-    color: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    tone: NDArray[np.float32],
 ) -> None:
     """Draw an ellipsoid q' F q = 1: each pixel's ray (u, v) meets it at the nearer root d of a quadratic."""
     rows, columns = depth.shape
@@ -135,8 +151,8 @@ def _draw_part(
     d += np.float32(middle[2])
     seen = (root > 0) & (d < target)
     target[seen] = d[seen]
-    tone = tones[np.searchsorted(edges, light[seen])]
-    color[y0:y1, x0:x1][seen] = tone[:, None] * shade
+    owner[y0:y1, x0:x1][seen] = number
+    tone[y0:y1, x0:x1][seen] = tones[np.searchsorted(edges, light[seen])]
 
 
 @lru_cache(maxsize=256)

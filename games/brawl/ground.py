@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import pygame
 from numpy.typing import NDArray
 
 from games.brawl.arena import BASE_RADIUS, DEPTH, POINT_RADIUS, WIDTH, Arena, arena
@@ -111,8 +112,10 @@ def panorama(number: int, height: int) -> Frame:
     return picture
 
 
-def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
-    """Fill a frame with sky and floor."""
+def draw_ground(
+    frame: Frame, surface: pygame.Surface, place: Arena, camera: Camera, team: int
+) -> None:
+    """Fill a frame, which the surface shares, with sky and floor."""
     height, width = frame.shape[:2]
     horizon = max(0, min(height - 1, math.ceil(camera.horizon)))
     if horizon:
@@ -126,12 +129,18 @@ def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
         dst=frame[horizon:], flags=smooth | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
+    surface.blit(_fog(place.number, width, height), (0, horizon))
+
+
+@lru_cache(maxsize=16)
+def _fog(number: int, width: int, height: int) -> pygame.Surface:
+    """The distance that swallows the floor below the horizon."""
     rows = _FOG_ROWS * height // 180
-    first = horizon - camera.horizon
-    share = np.clip(1 - (np.arange(rows) + first) / rows, 0, 1) ** 1.6
-    far = frame[horizon : horizon + rows]
-    fog = share[: len(far), None, None].astype(np.float32)
-    far[:] = far * (1 - fog) + _rgb(place.theme.sky_low) * fog
+    layer = pygame.Surface((width, rows), pygame.SRCALPHA)
+    for row in range(rows):
+        alpha = round(255 * (1 - row / rows) ** 1.6)
+        layer.fill((*arena(number).theme.sky_low, alpha), (0, row, width, 1))
+    return layer
 
 
 def _draw_sky(sky: Frame, strip: Frame, camera: Camera) -> None:

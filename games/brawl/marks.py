@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pygame
+import pygame.gfxdraw
 
 from games.brawl.camera import NEAR, Camera
 from games.brawl.palette import Color
@@ -74,15 +75,7 @@ def blend(
     surface: pygame.Surface, points: list[tuple[float, float]], color: Color, alpha: int
 ) -> None:
     """A translucent polygon."""
-    left, top = min(p[0] for p in points), min(p[1] for p in points)
-    right, bottom = max(p[0] for p in points), max(p[1] for p in points)
-    area = pygame.Rect(int(left), int(top), int(right - left) + 2, int(bottom - top) + 2)
-    area = area.clip(surface.get_rect())
-    if area.width <= 0 or area.height <= 0:
-        return
-    layer = pygame.Surface(area.size, pygame.SRCALPHA)
-    pygame.draw.polygon(layer, (*color, alpha), [(x - area.x, y - area.y) for x, y in points])
-    surface.blit(layer, area)
+    pygame.gfxdraw.filled_polygon(surface, points, (*color, alpha))
 
 
 @lru_cache(maxsize=400)

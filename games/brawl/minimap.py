@@ -67,8 +67,18 @@ def _plan(number: int) -> Frame:
 @lru_cache(maxsize=4)
 def _mask(radius: int) -> NDArray[np.bool_]:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    inside: NDArray[np.bool_] = (np.hypot(x, y) <= radius)[..., None]
-    return inside
+    return np.repeat((np.hypot(x, y) <= radius)[..., None], 3, 2)
+
+
+@lru_cache(maxsize=4)
+def _rim(radius: int, unit: int) -> pygame.Surface:
+    """The ring around the map."""
+    side = 2 * (radius + 3 * unit) + 1
+    rim = pygame.Surface((side, side), pygame.SRCALPHA)
+    middle = side // 2, side // 2
+    pygame.draw.circle(rim, INK, middle, radius + 2 * unit, 2 * unit)
+    pygame.draw.circle(rim, MAP_RIM, middle, radius + unit, unit)
+    return rim
 
 
 def draw_minimap(
@@ -90,8 +100,9 @@ def draw_minimap(
         middle_y - radius : middle_y + radius + 1, middle_x - radius : middle_x + radius + 1
     ]
     np.copyto(area, view, where=_mask(radius))
-    pygame.draw.circle(surface, INK, (middle_x, middle_y), radius + 2 * unit, 2 * unit)
-    pygame.draw.circle(surface, MAP_RIM, (middle_x, middle_y), radius + unit, unit)
+    rim = _rim(radius, unit)
+    half = rim.get_width() // 2
+    surface.blit(rim, (middle_x - half, middle_y - half))
     _Marks(surface, f, unit).draw(match)
 
 

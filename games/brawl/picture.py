@@ -57,7 +57,7 @@ class Picture:
 
     def draw(self) -> None:
         """Draw everything, from the back to the front."""
-        draw_ground(self.frame, self.match.arena, self.camera, self.f.team)
+        draw_ground(self.frame, self.surface, self.match.arena, self.camera, self.f.team)
         self._draw_points()
         self._draw_zones()
         draw_waves(self.surface, self.match, self.camera, self.f.team)
@@ -84,13 +84,15 @@ class Picture:
     def _draw_points(self) -> None:
         for point in self.match.objectives.points:
             color = self._color(point.owner)
-            marks.disc(self.surface, self.camera, point.x, point.y, POINT_RADIUS, color, 46)
-            marks.ring(
-                self.surface, self.camera, point.x, point.y, POINT_RADIUS, color, self.detail
-            )
-            taking = self._color(0 if point.hold > 0 else 1)
-            marks.ring(self.surface, self.camera, point.x, point.y, POINT_RADIUS * 0.9, taking,
-                       2 * self.detail, abs(point.hold) * 0.999)  # fmt: skip
+            edge = marks.circle(self.camera, point.x, point.y, POINT_RADIUS)
+            if edge is None:
+                continue
+            marks.blend(self.surface, edge, color, 46)
+            pygame.draw.polygon(self.surface, color, edge, self.detail)
+            if abs(point.hold) < 1:
+                taking = self._color(0 if point.hold > 0 else 1)
+                marks.ring(self.surface, self.camera, point.x, point.y, POINT_RADIUS * 0.9, taking,
+                           2 * self.detail, abs(point.hold) * 0.999)  # fmt: skip
 
     def _draw_zones(self) -> None:
         for zone in self.match.zones:

@@ -79,7 +79,6 @@ def block_drawings(
     blocks, whole, cut = _boxes(place.number)
     matrix = camera.matrix
     corners = whole @ matrix.T
-    stumps = cut @ matrix.T
     depth = corners[..., 2]
     middle = depth.mean(1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,7 +89,7 @@ def block_drawings(
     for i in np.flatnonzero(seen):
         b = blocks[i]
         hides = middle[i] < hero_depth - 0.2 and b.height > LOW and _is_between(b, camera, hero)
-        points = (stumps if hides else corners)[i]
+        points = cut[i] @ matrix.T if hides else corners[i]
         key = float(middle[i])
         if is_fence(b):
             key += 900 if _is_beyond(b, camera) else -900

@@ -13,7 +13,7 @@ from games.brawl.fighter import TEAM_SIZE
 from games.brawl.order import Order
 from games.brawl.state import MatchState
 
-DEFEND_STEPS = 80
+DEFEND_STEPS = 70
 """Steps on a point that the other team does not own."""
 STAY_STEPS, STAY_METERS = 100, 5.0
 FOCUS_DAMAGE, FOCUS_SHARE = 80.0, 0.6
@@ -126,7 +126,7 @@ _WIN = (
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("defend_point", {Order("defend", p): _defend(p) for p in "ABC"}, (0, 2, 3), 400),
+        Task("defend_point", {Order("defend", p): _defend(p) for p in "ABC"}, (0, 2, 3), 450),
         Task("stay_with_healer", {Order("escort", "support"): _STAY}, (0, 2, 3), 350),
         Task("focus_support", {Order("focus", "support"): _FOCUS_SUPPORT}, (2, 3), 400),
         Task("focus_tank", {Order("focus", "tank"): _FOCUS_TANK}, (2, 3), 400),
@@ -194,7 +194,7 @@ class Judge:
 def can_begin(goal: Goal, match: MatchState, seat: int) -> bool:
     """Whether the episode may begin now: the fighter stands, and what is asked is not the case already."""
     f = match.fighters[seat]
-    if not f.alive or f.cells or f.health < 0.6 * f.kind.health or match.is_over:
+    if not f.alive or f.cells or f.health < 0.8 * f.kind.health or match.is_over:
         return False
     match goal.order.kind:
         case "defend":

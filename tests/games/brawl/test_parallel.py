@@ -17,7 +17,7 @@ from games.brawl.picture import draw
 
 @pytest.mark.filterwarnings("ignore")
 def test_it_keeps_pettingzoos_contract() -> None:
-    parallel_api_test(BrawlParallelEnv(seats=(0, 5)), num_cycles=30)
+    parallel_api_test(BrawlParallelEnv(seats=(0, 5)), num_cycles=8)
 
 
 def test_all_see_the_same_match_and_bots_play_the_rest() -> None:

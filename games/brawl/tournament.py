@@ -56,11 +56,16 @@ def _play(one: Skill, other: Skill, seed: int) -> float:
     return 0.5 if winner is None else float(winner == int(is_swapped))
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = argparse.ArgumentParser(description="matches of the bots' grades")
+    arguments.add_argument("--matches", type=int, default=40, help="of each two grades")
+    return arguments
+
+
 def main() -> None:
     """Print the standing of each grade against the one below, as JSON."""
-    parser = argparse.ArgumentParser(description="matches of the bots' grades")
-    parser.add_argument("--matches", type=int, default=40)
-    matches = parser.parse_args().matches
+    matches = parser().parse_args().matches
     results = {
         f"{better.name} against {worse.name}": asdict(play_tournament(better, worse, matches))
         for worse, better in pairwise(GRADES.values())

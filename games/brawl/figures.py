@@ -38,7 +38,13 @@ def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool
     return surface.copy()
 
 
-@lru_cache(maxsize=2048)
+def sprite_height(pixels: float, detail: int) -> int:
+    """The nearest of the heights in which sprites are kept; they lie nearer to each other in finer pictures."""
+    step = math.log(1.2 if detail == 1 else 1.08)
+    return max(4, round(math.exp(step * round(math.log(max(pixels, 1.0)) / step))))
+
+
+@lru_cache(maxsize=4096)
 def scaled(
     name: str, ally: bool, side: int, pose: str, detail: int, flash: bool, height: int
 ) -> pygame.Surface:

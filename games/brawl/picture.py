@@ -12,7 +12,7 @@ from games.brawl.arena import POINT_RADIUS
 from games.brawl.camera import NEAR, Camera
 from games.brawl.effects import draw_bolt, draw_sparks, draw_waves
 from games.brawl.fighter import Fighter, wrapped
-from games.brawl.figures import BELOW, HEIGHT, SIDES, scaled
+from games.brawl.figures import BELOW, HEIGHT, SIDES, scaled, sprite_height
 from games.brawl.glyphs import centered, icon, text
 from games.brawl.ground import draw_ground
 from games.brawl.hud import Hud
@@ -36,6 +36,8 @@ from games.env import Frame
 
 _ADD = pygame.BLEND_RGB_ADD
 _FAR = 60.0
+_SMALL = 34
+"""Rows of a sprite below which half as many directions do."""
 
 
 def draw(match: MatchState, seat: int, detail: int = 1) -> Frame:
@@ -134,7 +136,9 @@ class Picture:
         now, camera = self.match.tick, self.camera
         aside = math.atan2(column - camera.width / 2, camera.focal)
         side = round(wrapped(f.facing - camera.yaw - aside) / math.tau * SIDES) % SIDES
-        pixels = max(4, 2 * round(camera.focal * HEIGHT / depth / 2))
+        pixels = sprite_height(camera.focal * HEIGHT / depth, self.detail)
+        if pixels < _SMALL * self.detail:
+            side -= side % 2
         pose = pose_of(f, now)
         flash = now - f.hurt_at < 3 and f.alive
         body = scaled(f.kind.name, f.team == self.f.team, side, pose, self.detail, flash, pixels)

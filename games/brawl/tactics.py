@@ -254,9 +254,22 @@ class _Plan:
         may_strike = not only or is_locked or (not sight.locked and abs(foe.bearing) < 0.5)
         if not may_strike:
             return
-        if foe.away < _MELEE_REACH[kind] and self.player.rng.random() < self.skill.attack_share:
+        beside = [
+            o
+            for o in sight.enemies()
+            if only
+            and o.kind != foe.kind
+            and o.away < 3.2
+            and abs(wrapped(o.bearing - foe.bearing)) < 1.2
+        ]
+        if (
+            not beside
+            and foe.away < _MELEE_REACH[kind]
+            and self.player.rng.random() < self.skill.attack_share
+        ):
             self.press("MeleeAttack")
-        self._use_abilities(foe)
+        if not beside:
+            self._use_abilities(foe)
 
     def _use_abilities(self, foe: Other) -> None:
         sight, ready = self.sight, self.sight.ready

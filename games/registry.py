@@ -21,6 +21,7 @@ GROUP = "iafm.games"
 SCHEMES = "iafm.game_schemes"
 _SHIPPED = {
     "voxel": "games.voxel:GAME",
+    "brawl": "games.brawl:GAME",
     "minecraft": "games.minecraft:GAME",
     "bleeding-edge": "games.bleeding_edge:GAME",
     "doom": "games.doom:GAME",

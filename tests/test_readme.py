@@ -14,6 +14,7 @@ from agent_core.__main__ import parser
 from bridges.console import screenshot
 from bridges.protocol.messages import from_client, from_server
 from examples import loop
+from games.brawl import tournament
 
 ROOT = Path(__file__).parent.parent
 GIT = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -94,7 +95,11 @@ def test_every_command_is_understood(words: list[str]) -> None:
     if argv is not None:
         parser().parse_args(argv)
     elif words[:2] == ["python", "-m"]:
-        programs = {"bridges.console.screenshot": screenshot, "examples.loop": loop}
+        programs = {
+            "bridges.console.screenshot": screenshot,
+            "examples.loop": loop,
+            "games.brawl.tournament": tournament,
+        }
         programs[words[2]].parser().parse_args(words[3:])
     else:
         assert words[0] in {"python", "python3", ".venv/bin/pip", ".venv/bin/python"}

@@ -16,7 +16,8 @@ from agent_core.agent import Agent
 from bridges.play import Start, play
 from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
-from games.voxel import SPEC, TASKS, VoxelEnv
+from games.registry import make
+from games.voxel import TASKS, VoxelEnv
 
 BENCH_SEED = 3_000_000_000
 
@@ -76,21 +77,28 @@ def _play(url: str, seconds: float, pace_hz: float | None, pipe: Any) -> None:
     pipe.send(play(VoxelEnv(), url, starts, mode=mode, pace_hz=pace_hz, stop=stop).summary())
 
 
-def bench_env(seconds: float = 5.0) -> dict[str, Any]:
-    """Steps per second of voxel-v0 with rendering, on one core, under random play."""
+def bench_env(seconds: float = 5.0, game: str = "voxel") -> dict[str, Any]:
+    """Steps per second of a game with rendering, on one core, under random play; `cpu_ms` are those of a step."""
     pinned = pin(1)
-    env, player = VoxelEnv(), RandomPolicy().attach(SPEC, seed=0)
+    env = make(game)
+    player = RandomPolicy().attach(env.game, seed=0)
     steps, seed = 0, BENCH_SEED
     env.reset(seed=seed)
-    started = time.monotonic()
+    started, cpu_started = time.monotonic(), time.process_time()
     while (elapsed_s := time.monotonic() - started) < seconds:
         _, _, terminated, truncated, _ = env.step(player.next())
         steps += 1
         if terminated or truncated or steps % 300 == 0:
             seed += 1
             env.reset(seed=seed)
+    cpu_s = time.process_time() - cpu_started
+    env.close()
     unpin(pinned)
-    return {"steps_per_s": round(steps / elapsed_s, 1)}
+    return {
+        "game": game,
+        "steps_per_s": round(steps / elapsed_s, 1),
+        "cpu_ms": round(1000 * cpu_s / steps, 3),
+    }
 
 
 def pin(cores: int) -> set[int] | None:

@@ -85,6 +85,7 @@ def _add_bench(commands: Any) -> None:
         "minecraft: a live player on the embedded server",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
+    bench.add_argument("--game", default="voxel", help="env: a name, an id or module:NAME")
     bench.add_argument(
         "--threads", type=positive_int, default=1, help="cores that server, model and game share"
     )
@@ -280,7 +281,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
             report = bench_hostile(args.seconds, args.model_ms, args.seed or 0)
         case _:
-            report = bench.bench_env(args.seconds)
+            report = bench.bench_env(args.seconds, args.game)
     remark(plain(bench.machine()))
     return answer(report, args.json, lambda: _show_speeds(report))
 

@@ -1,0 +1,209 @@
+"""Figures: the fighters' bodies as ellipsoids, drawn from every side in cartoon shades, and kept as sprites."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import pygame
+from numpy.typing import NDArray
+
+from games.brawl.bodies import BODIES, LIMBS, POSES, Part
+from games.brawl.palette import ALLY, ENEMY, Color
+
+SIDES = 16
+"""Directions from which a body is drawn."""
+TILT = 0.34
+"""How far the view looks down on a body, in radians."""
+WIDTH, HEIGHT, BELOW = 3.4, 3.4, 0.7
+"""Meters of a sprite, and of it below the feet."""
+PIXELS = 22
+"""A sprite's pixels a meter, at a detail of 1."""
+_LIGHT = np.array([-0.45, 0.72, -0.53], np.float32)
+_EDGES, _TONES = np.array([-0.1, 0.42, 0.93]), np.array([0.6, 0.8, 1.0, 1.22], np.float32)
+_GLOW_EDGES, _GLOW_TONES = np.array([0.5]), np.array([1.05, 1.3], np.float32)
+_INK = (18, 18, 26)
+
+
+@lru_cache(maxsize=1024)
+def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool) -> pygame.Surface:
+    """A body of a class, turned by `side` of `SIDES` from the view's direction."""
+    pixels = _render(name, side, pose, detail)[ally]
+    if flash:
+        pixels = pixels.copy()
+        pixels[..., :3] = (pixels[..., :3] * 0.25 + 191).astype(np.uint8)
+    surface = pygame.image.frombuffer(pixels.tobytes(), pixels.shape[1::-1], "RGBA")
+    return surface.copy()
+
+
+def sprite_height(pixels: float, detail: int) -> int:
+    """The nearest of the heights in which sprites are kept; they lie nearer to each other in finer pictures."""
+    step = math.log(1.2 if detail == 1 else 1.08)
+    return max(4, round(math.exp(step * round(math.log(max(pixels, 1.0)) / step))))
+
+
+@lru_cache(maxsize=4096)
+def scaled(
+    name: str, ally: bool, side: int, pose: str, detail: int, flash: bool, height: int
+) -> pygame.Surface:
+    """The sprite at a height in pixels."""
+    source = sprite(name, ally, side, pose, detail, flash)
+    return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
+
+
+@lru_cache(maxsize=1100)
+def _render(
+    name: str, side: int, pose: str, detail: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """RGBA of a body as an enemy and as an ally, drawn twice as fine."""
+    fine = 2 * PIXELS * detail
+    rows, columns = round(HEIGHT * fine), round(WIDTH * fine)
+    depth = np.full((rows, columns), np.inf, np.float32)
+    owner = np.zeros((rows, columns), np.uint8)
+    tone = np.zeros((rows, columns), np.float32)
+    view = _view(side * math.tau / SIDES)
+    parts, axes, middles = _posed(name, pose)
+    axes, middles = view @ axes, middles @ view.T
+    inverse = np.linalg.inv(axes)
+    forms = inverse.transpose(0, 2, 1) @ inverse
+    reaches = np.sqrt((axes[:, :2] ** 2).sum(2)) * fine
+    for i, (part, form) in enumerate(zip(parts, forms, strict=True)):
+        _draw_part(i, part.glow, form, middles[i], reaches[i], fine, depth, owner, tone)
+    solid = np.isfinite(depth)
+    rim = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=detail) > 0
+    tone[_creases(depth, solid, detail)] *= 0.45
+    enemy, ally = (_painted(parts, team, owner, tone, solid, rim) for team in (False, True))
+    return enemy, ally
+
+
+def _painted(
+    parts: tuple[Part, ...],
+    ally: bool,
+    owner: NDArray[np.uint8],
+    tone: NDArray[np.float32],
+    solid: NDArray[np.bool_],
+    rim: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """RGBA of half the size: each pixel has the colour of the part that owns it, in its tone."""
+    palette = np.array([_color(part.color, ally) for part in parts], np.float32)
+    color = palette[owner] * tone[..., None]
+    color[rim & ~solid] = _INK
+    rows, columns = owner.shape
+    whole = np.zeros((rows, columns, 4), np.uint8)
+    np.minimum(color, 255, out=color)
+    whole[..., :3], whole[..., 3] = color, rim * np.uint8(255)  # no colour where it is clear
+    small = cv2.resize(whole, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    alpha = np.maximum(small[..., 3:], 1).astype(np.float32) / 255
+    small[..., :3] = np.minimum(small[..., :3] / alpha, 255)
+    return small.astype(np.uint8)
+
+
+def _creases(
+    depth: NDArray[np.float32], solid: NDArray[np.bool_], detail: int
+) -> NDArray[np.bool_]:
+    """Pixels behind which the depth jumps: lines between parts."""
+    flat = np.where(solid, depth, 0)
+    step = np.zeros_like(flat)
+    step[:, detail:] = np.abs(flat[:, detail:] - flat[:, :-detail])
+    step[detail:] = np.maximum(step[detail:], np.abs(flat[detail:] - flat[:-detail]))
+    lines: NDArray[np.bool_] = (step > 0.28) & solid
+    return lines
+
+
+def _view(angle: float) -> NDArray[np.float64]:
+    """From a body's right, front and up to the picture's right, up and depth."""
+    sin, cos, down, level = math.sin(angle), math.cos(angle), math.sin(TILT), math.cos(TILT)
+    return np.array(
+        [
+            [cos, sin, 0],
+            [-sin * down, cos * down, level],
+            [-sin * level, cos * level, -down],
+        ]
+    )
+
+
+def _draw_part(
+    number: int,
+    glow: bool,
+    form: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    fine: int,
+    depth: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    tone: NDArray[np.float32],
+) -> None:
+    """Draw an ellipsoid q' F q = 1: each pixel's ray (u, v) meets it at the nearer root d of a quadratic."""
+    rows, columns = depth.shape
+    x, y = columns / 2 + middle[0] * fine, rows - (BELOW + middle[1]) * fine
+    x0, x1 = max(0, int(x - reach[0])), min(columns, int(x + reach[0]) + 2)
+    y0, y1 = max(0, int(y - reach[1])), min(rows, int(y + reach[1]) + 2)
+    if x0 >= x1 or y0 >= y1:
+        return
+    (f00, f01, f02), (_, f11, f12), (_, _, f22) = form.astype(np.float32)
+    u = ((np.arange(x0, x1) + 0.5 - x) / fine).astype(np.float32)
+    v = ((y - 0.5 - np.arange(y0, y1)) / fine).astype(np.float32)[:, None]
+    b = f02 * u + f12 * v
+    p, q = f00 * u + f01 * v, f01 * u + f11 * v
+    root = b * b - f22 * (p * u + q * v - 1)
+    d = (-b - np.sqrt(np.maximum(root, 0))) / f22
+    n0, n1, n2 = p + f02 * d, q + f12 * d, b + f22 * d
+    light = _LIGHT[0] * n0 + _LIGHT[1] * n1 + _LIGHT[2] * n2
+    light /= np.sqrt(n0 * n0 + n1 * n1 + n2 * n2) + 1e-6
+    edges, tones = (_GLOW_EDGES, _GLOW_TONES) if glow else (_EDGES, _TONES)
+    target = depth[y0:y1, x0:x1]
+    d += np.float32(middle[2])
+    seen = (root > 0) & (d < target)
+    target[seen] = d[seen]
+    owner[y0:y1, x0:x1][seen] = number
+    tone[y0:y1, x0:x1][seen] = tones[np.searchsorted(edges, light[seen])]
+
+
+@lru_cache(maxsize=256)
+def _posed(
+    name: str, pose_name: str
+) -> tuple[tuple[Part, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """The parts of a body in a pose, their axes (n, 3, 3) as columns, and middles (n, 3).
+
+    A limb turns about its joint, then the whole body about its hips.
+    """
+    pose = POSES[pose_name]
+    parts = tuple(part for part in BODIES[name] if part.limb not in pose.hidden)
+    axes, middles = [], []
+    for part in parts:
+        swing = _about_x(pose.swing.get(part.limb, 0.0))
+        joint = np.array(LIMBS.get(part.limb, (0.0, 0.0, 0.0)))
+        turn = swing @ _about_z(part.twist)
+        middle = swing @ (np.array(part.middle) - joint) + joint
+        if part.limb != "board":
+            hips, lean = np.array([0, 0, 0.9]), _about_x(pose.lean)
+            turn = lean @ turn
+            middle = lean @ (middle - hips) + hips + np.array([0, 0, pose.rise])
+        axes.append(turn * np.array(part.radii))
+        middles.append(middle)
+    return parts, np.array(axes), np.array(middles)
+
+
+def _about_x(angle: float) -> NDArray[np.float64]:
+    """Positive swings what hangs down to the front."""
+    sin, cos = math.sin(angle), math.cos(angle)
+    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+
+
+def _about_z(angle: float) -> NDArray[np.float64]:
+    sin, cos = math.sin(angle), math.cos(angle)
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def _color(color: Color | str, ally: bool) -> Color:
+    """A part's colour; the team's where it has a name."""
+    if not isinstance(color, str):
+        return color
+    team = ALLY if ally else ENEMY
+    return team if color == "team" else _darker(team)
+
+
+def _darker(color: Color) -> Color:
+    return color[0] * 5 // 9, color[1] * 5 // 9, color[2] * 5 // 9

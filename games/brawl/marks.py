@@ -1,0 +1,111 @@
+"""Marks on the ground: soft shapes in perspective, such as points, fields, shadows and shock waves."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import pygame
+import pygame.gfxdraw
+
+from games.brawl.camera import NEAR, Camera
+from games.brawl.palette import Color
+
+_CORNERS = 20
+_ANGLES = np.arange(_CORNERS) * math.tau / _CORNERS
+_CIRCLE = np.stack([np.sin(_ANGLES), np.cos(_ANGLES)])
+"""East and north of the corners of a circle, clockwise from the north."""
+
+
+def ring(
+    surface: pygame.Surface,
+    camera: Camera,
+    x: float,
+    y: float,
+    radius: float,
+    color: Color,
+    width: int,
+    share: float = 1.0,
+) -> None:
+    """A circle on the ground, or the first `share` of it, clockwise from the north."""
+    points = circle(camera, x, y, radius)
+    if points is None:
+        return
+    if share >= 1:
+        pygame.draw.polygon(surface, color, points, width)
+    elif share > 0:
+        count = max(2, round(share * _CORNERS) + 1)
+        pygame.draw.lines(surface, color, False, (points + points[:1])[:count], width)
+
+
+def disc(
+    surface: pygame.Surface,
+    camera: Camera,
+    x: float,
+    y: float,
+    radius: float,
+    color: Color,
+    alpha: int,
+) -> None:
+    """A translucent disc on the ground."""
+    points = circle(camera, x, y, radius)
+    if points is not None and alpha > 0:
+        blend(surface, points, color, alpha)
+
+
+def circle(
+    camera: Camera, x: float, y: float, radius: float, z: float = 0.03
+) -> list[tuple[float, float]] | None:
+    """The corners of a circle on the picture; None where it is not wholly before the camera, or out of view."""
+    matrix = camera.matrix
+    middle = matrix @ (x, y, z, 1.0)
+    if middle[2] < NEAR - radius:
+        return None
+    columns, rows, depths = matrix[:, :2] @ (_CIRCLE * radius) + middle[:, None]
+    if depths.min() < NEAR:
+        return None
+    columns /= depths
+    if columns.max() < 0 or columns.min() > camera.width:
+        return None
+    return list(zip(columns.tolist(), (rows / depths).tolist(), strict=True))
+
+
+def blend(
+    surface: pygame.Surface, points: list[tuple[float, float]], color: Color, alpha: int
+) -> None:
+    """A translucent polygon."""
+    pygame.gfxdraw.filled_polygon(surface, points, (*color, alpha))
+
+
+@lru_cache(maxsize=400)
+def shadow(width: int, height: int) -> pygame.Surface:
+    """A soft dark ellipse."""
+    layer = pygame.Surface((width, height), pygame.SRCALPHA)
+    for step, alpha in ((1.0, 50), (0.75, 90)):
+        area = pygame.Rect(0, 0, max(2, round(width * step)), max(1, round(height * step)))
+        area.center = width // 2, height // 2
+        pygame.draw.ellipse(layer, (0, 0, 8, alpha), area)
+    return layer
+
+
+@lru_cache(maxsize=600)
+def glow(radius: int, color: Color, strength: int = 150) -> pygame.Surface:
+    """A soft ball of light, to be added."""
+    layer = pygame.Surface((2 * radius, 2 * radius))
+    for r in range(radius, 0, -max(1, radius // 6)):
+        share = (1 - r / (radius + 1)) ** 1.5 * strength / 255
+        pygame.draw.circle(layer, [int(c * share) for c in color], (radius, radius), r)
+    return layer
+
+
+@lru_cache(maxsize=200)
+def beam(width: int, height: int, color: Color) -> pygame.Surface:
+    """A column of light that fades upwards, to be added."""
+    layer = pygame.Surface((width, height))
+    for row in range(height):
+        share = 0.42 * ((row + 1) / height) ** 1.5
+        for inset, part in ((0, 0.5), (width // 4, 1.0)):
+            shade = [int(c * share * part) for c in color]
+            layer.fill(shade, (inset, row, max(1, width - 2 * inset), 1))
+    return layer

@@ -42,3 +42,12 @@ DEGREES_PER_PIXEL = 360 / 2400
 """Mouse dx, dy of the contractor recordings to degrees (OpenAI's VPT data description)."""
 
 GAME = Game(spec=SPEC)
+
+BASALT_INSTRUCTIONS = {
+    "FindCave": "find a cave",
+    "MakeWaterfall": "make a beautiful waterfall",
+    "CreateVillageAnimalPen": "build an animal pen in the village",
+    "CreatePlainsAnimalPen": "build an animal pen in the plains",
+    "BuildVillageHouse": "build a house in the village's style",
+}
+"""Tasks of the MineRL BASALT competitions of 2021 and 2022 in words (minerl.readthedocs.io)."""

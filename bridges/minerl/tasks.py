@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridges.minerl.options import TaskOptions
+from games.minecraft import BASALT_INSTRUCTIONS
 
 INSTRUCTIONS = {
     "Treechop": "chop a tree",
@@ -14,13 +15,9 @@ INSTRUCTIONS = {
     "ObtainDiamondShovel": "obtain a diamond shovel",
     "ObtainDiamond": "obtain a diamond",
     "ObtainIronPickaxe": "obtain an iron pickaxe",
-    "BasaltFindCave": "find a cave",
-    "BasaltMakeWaterfall": "make a beautiful waterfall",
-    "BasaltCreateVillageAnimalPen": "build an animal pen in the village",
-    "BasaltCreatePlainsAnimalPen": "build an animal pen in the plains",
-    "BasaltBuildVillageHouse": "build a house in the village's style",
+    **{f"Basalt{name}": words for name, words in BASALT_INSTRUCTIONS.items()},
 }
-"""By the beginning of a task's name after `MineRL`; BASALT's as in its recordings."""
+"""By the beginning of a task's name after `MineRL`."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from games.minecraft import BASALT_INSTRUCTIONS
 from recorder.format.manifest import CaptureError
 from recorder.formats.vpt.header import ENDING
 from recorder.formats.vpt.index import LINES, MAX_INDEX_BYTES, VIDEO
@@ -30,14 +31,13 @@ class Task(NamedTuple):
     instruction: str
 
 
+_PEN = Task("create_village_animal_pen", BASALT_INSTRUCTIONS["CreateVillageAnimalPen"])
 BASALT_TASKS = {
-    "FindCave": Task("find_cave", "find a cave"),
-    "MakeWaterfall": Task("make_waterfall", "make a beautiful waterfall"),
-    "CreateVillageAnimalPen": Task(
-        "create_village_animal_pen", "build an animal pen in the village"
-    ),
-    "MakeVillageAnimalPen": Task("create_village_animal_pen", "build an animal pen in the village"),
-    "BuildVillageHouse": Task("build_village_house", "build a house in the village's style"),
+    "FindCave": Task("find_cave", BASALT_INSTRUCTIONS["FindCave"]),
+    "MakeWaterfall": Task("make_waterfall", BASALT_INSTRUCTIONS["MakeWaterfall"]),
+    "CreateVillageAnimalPen": _PEN,
+    "MakeVillageAnimalPen": _PEN,
+    "BuildVillageHouse": Task("build_village_house", BASALT_INSTRUCTIONS["BuildVillageHouse"]),
 }
 """Tasks of the MineRL BASALT 2022 competition (minerl.readthedocs.io; the pen has two names)."""
 INDEX_FOLDERS = {

@@ -95,7 +95,7 @@ def test_specs_travel_as_json() -> None:
 
 
 def test_registry_finds_and_suggests() -> None:
-    assert names()[:3] == ("voxel", "minecraft", "bleeding-edge")
+    assert names()[:4] == ("voxel", "brawl", "minecraft", "bleeding-edge")
     assert load("voxel-v0").spec is load("voxel").spec
     assert load("games.voxel:GAME").make is not None
     with pytest.raises(UnknownGameError, match="did you mean 'voxel'"):

@@ -10,9 +10,10 @@ from bridges.testing.background_server import background_server
 from bridges.testing.page_probe import Page
 
 pytestmark = pytest.mark.browser
-PIXELS = """async ({ make, size }) => {
+PIXELS = """async (size) => {
   const { rawPicture } = await import("/sdk/index.js");
-  const { data, width, height, codec } = rawPicture(await eval(make)(), size);
+  const make = async () => { MAKE };
+  const { data, width, height, codec } = rawPicture(await make(), size);
   return { codec, size: [width, height], data: [...data] };
 }"""
 RED = "context.fillStyle = '#f00'; context.fillRect(0, 0, 1, 2);"
@@ -32,7 +33,7 @@ def blank(page: Page) -> Iterator[Page]:
 
 def pixels(page: Page, make: str, size: Any = None) -> list[tuple[int, ...]]:
     """RGB of what is sent of a source that a script makes."""
-    picture = page.evaluate(PIXELS, {"make": f"async () => {{ {make} }}", "size": size})
+    picture = page.evaluate(PIXELS.replace("MAKE", make), size)
     assert picture["codec"] == "rgba"
     data = picture["data"]
     assert len(data) == 4 * picture["size"][0] * picture["size"][1]

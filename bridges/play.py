@@ -188,7 +188,7 @@ class _Rollout:
 
     def _answer(self, frame: Frame, state: dict[str, Any] | None, due: float) -> Act | None:
         """The answer to a frame; in real time whatever is due when the step ends."""
-        report = {"executed": self._executed, "state": state}
+        report: dict[str, Any] = {"executed": self._executed, "state": state}
         if self._lockstep:
             try:
                 return self._client.act(frame, **report)

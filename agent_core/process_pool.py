@@ -7,16 +7,50 @@ import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("spawn")
+"""Workers are spawned: a fork would inherit threads."""
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of `workers` spawned processes (a fork would inherit threads)."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_init_worker)
+class WorkCounter:
+    """Count of what all workers of a pool have done so far, in memory that they share."""
+
+    def __init__(self) -> None:
+        self._value: Any = CONTEXT.Value("q", 0)
+
+    @property
+    def value(self) -> int:
+        """The count so far."""
+        return int(self._value.value)
+
+    def add(self, count: int) -> None:
+        """Count further work."""
+        with self._value.get_lock():
+            self._value.value += count
 
 
-def _init_worker() -> None:
+_counters: list[WorkCounter] = []
+"""In a worker: its pool's, if it has one."""
+
+
+def pool(workers: int, counter: WorkCounter | None = None) -> ProcessPoolExecutor:
+    """A pool of `workers` processes, in which `count_work` adds to `counter`."""
+    return ProcessPoolExecutor(
+        workers, mp_context=CONTEXT, initializer=_init_worker, initargs=(counter,)
+    )
+
+
+def count_work(count: int = 1) -> None:
+    """Count work in a worker whose pool has a counter; nothing elsewhere."""
+    for counter in _counters:
+        counter.add(count)
+
+
+def _init_worker(counter: WorkCounter | None) -> None:
     """Limit a worker's BLAS libraries to one thread, and watch its parent."""
+    if counter is not None:
+        _counters.append(counter)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     threading.Thread(target=_exit_with_parent, daemon=True).start()

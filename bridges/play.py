@@ -92,7 +92,7 @@ def play(
     until it is released, and then None; it returns whether the game now judges by what counts. Where it does not, the
     episode has no verdict. Where a picture has no answer the null action is played; a server that was restarted is
     waited for (`on_state` and `on_error` as in `connect`). The player hears what was played where that was not the
-    answer to the newest picture.
+    answer to the newest picture. What the environment says of itself in `info["state"]` goes along with its picture.
     """
     started = time.monotonic()
     with connect(
@@ -144,14 +144,14 @@ class _Rollout:
 
     def run_episode(self, start: Start) -> dict[str, Any] | None:
         """One episode; returns its last info, None where it was stopped."""
-        observation, _ = self._env.reset(seed=start.seed, options=start.options)
+        observation, info = self._env.reset(seed=start.seed, options=start.options)
         due = time.monotonic()
         self._client.instruct(observation["instruction"])
         self._console_instruction, self._is_judged = None, True
         self._executed = None
         self._follow_console()
         while True:
-            act = self._answer(observation["frame"], due)
+            act = self._answer(observation["frame"], info.get("state"), due)
             self._follow_console()
             if act is not None:
                 self.report.add(act, self.elapsed_s)
@@ -186,15 +186,16 @@ class _Rollout:
         )  # fmt: skip
         self.report.seconds = self.elapsed_s
 
-    def _answer(self, frame: Frame, due: float) -> Act | None:
+    def _answer(self, frame: Frame, state: dict[str, Any] | None, due: float) -> Act | None:
         """The answer to a frame; in real time whatever is due when the step ends."""
+        report: dict[str, Any] = {"executed": self._executed, "state": state}
         if self._lockstep:
             try:
-                return self._client.act(frame, executed=self._executed)
+                return self._client.act(frame, **report)
             except AnswerError:
                 self.report.failed += 1
                 return None
-        number = self._client.send(frame, executed=self._executed)
+        number = self._client.send(frame, **report)
         _wait_until(due + self._period_s)
         return self._client.current_action(number)  # the step is counted, not the time it took
 

@@ -27,7 +27,8 @@ class Env(Protocol):
     """A `gymnasium.Env` with a `GameSpec`.
 
     `reset` takes `options={"task": ..., "instruction": ...}` where the game has tasks. `info` has at least
-    `task` (str) and, when an episode ends, `success` (bool).
+    `task` (str) and, when an episode ends, `success` (bool). `state`, where it has one, is a JSON object about the game
+    at the picture, for recordings and whoever plays over the wire.
     """
 
     game: GameSpec

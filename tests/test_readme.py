@@ -13,7 +13,7 @@ import pytest
 from agent_core.__main__ import parser
 from bridges.console import screenshot
 from bridges.protocol.messages import from_client, from_server
-from examples import loop
+from examples import gems, loop
 from games.brawl import tournament
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +97,7 @@ def test_every_command_is_understood(words: list[str]) -> None:
     elif words[:2] == ["python", "-m"]:
         programs = {
             "bridges.console.screenshot": screenshot,
+            "examples.gems": gems,
             "examples.loop": loop,
             "games.brawl.tournament": tournament,
         }

@@ -122,10 +122,11 @@ class MinecraftSession:
         """Sky, ground and pillar as far as they are in view, the hotbar, and the inventory where it is open."""
         picture = np.empty(SPEC.frame.shape, np.uint8)
         horizon = int(np.clip(HEIGHT / 2 + self.pillar.down * PIXELS_PER_DEG, 0, HEIGHT))
-        picture[:horizon], picture[horizon:] = _SKY, _GROUND
+        _fill(picture, (0, 0), (WIDTH, horizon), _SKY)
+        _fill(picture, (0, horizon), (WIDTH, HEIGHT), _GROUND)
         self._draw_pillar(picture, horizon)
         if self.menu:
-            picture[80:280, 140:500] = _MENU
+            _fill(picture, (140, 80), (500, 280), _MENU)
         for slot in range(1, 10):
             left = 140 + 40 * (slot - 1)
             shade = 255 if slot == self.slot else 100
@@ -139,10 +140,18 @@ class MinecraftSession:
         left, right = int(max(0, centre - half)), int(min(WIDTH, centre + half))
         top, bottom = int(max(0, horizon - tall / 2)), int(min(HEIGHT, horizon + tall / 2))
         if left < right and top < bottom:
-            picture[top:bottom, left:right] = COLOURS[pillar.control]
+            _fill(picture, (left, top), (right, bottom), COLOURS[pillar.control])
             for stripe in range(pillar.slot):
                 at = top + (stripe + 1) * (bottom - top) // (pillar.slot + 1)
                 picture[at : at + max(1, int(half / 8)), left:right] = 255
+
+
+def _fill(
+    picture: Frame, first: tuple[int, int], end: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    """Fill columns and rows from `first` up to `end`; NumPy takes ten times as long for three bytes a pixel."""
+    if first[0] < end[0] and first[1] < end[1]:
+        cv2.rectangle(picture, first, (end[0] - 1, end[1] - 1), colour, cv2.FILLED)
 
 
 class Player:

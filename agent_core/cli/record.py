@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ def _record_human(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
 def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
     from agent_core.recording.expert import RecordingPlan, record_expert, success_rates
 
-    tasks, finished = tuple(args.tasks or ()), itertools.count(1)
+    tasks = tuple(args.tasks or ())
     episodes = 100 if args.episodes is None else args.episodes
     noise_prob = 0.02 if args.noise_prob is None else args.noise_prob
     plan = RecordingPlan(
@@ -143,7 +142,9 @@ def _record_expert(args: argparse.Namespace, out_dir: Path) -> dict[str, Any]:
     )
     with ProgressBar("recording") as update:
         recorded = record_expert(
-            plan, args.workers or 2, lambda _: update(next(finished), episodes)
+            plan,
+            args.workers or 2,
+            lambda done, steps: update(done, episodes, f"{steps:,} steps"),
         )
     failed = [episode for episode in recorded if episode.error]
     for episode in failed:

@@ -21,6 +21,7 @@ from agent_core.cli.arguments import (
     words,
 )
 from agent_core.cli.output import answer, fields, remark, say, say_json
+from agent_core.cli.policy_module import load_policy, policy_name
 from agent_core.training.progress_bar import ProgressBar
 from bridges.errors import BridgeError
 
@@ -151,8 +152,14 @@ def _connection_options(parser: argparse.ArgumentParser) -> None:
 def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
     """The options of a policy that this process serves."""
     names = policies or ("agent", "random")
-    help_text = "random needs no model" + "; none only records (--record)" * ("none" in names)
-    parser.add_argument("--policy", default="agent", choices=names, help=help_text)
+    parser.add_argument(
+        "--policy",
+        default="agent",
+        type=policy_name(names),
+        metavar=f"{{{','.join(names)},module:NAME}}",
+        help="random needs no model; module:NAME is an object of your own (bridges/policy.py)"
+        + "; none only records (--record)" * ("none" in names),
+    )
     parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
     parser.add_argument("--port", type=port, default=PORT, help="port; 0 takes a free one")
     parser.add_argument(
@@ -188,6 +195,8 @@ def build_policy(args: argparse.Namespace) -> Policy:
         from bridges.serving.no_policy import NoPolicy
 
         return NoPolicy()
+    if ":" in args.policy:
+        return load_policy(args.policy)
     from agent_core.agent import Agent
     from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 

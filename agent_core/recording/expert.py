@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent_core.config import ModelConfig
-from agent_core.process_pool import pool
+from agent_core.process_pool import WorkCounter, count_work, pool
 from agent_core.tokens.instruction_room import sure_cut_warning
 from bridges.policy import Policy, PolicyRequest
 from bridges.serving.random_policy import random_action
@@ -34,6 +34,7 @@ from recorder.capture.writer import DISK_NEEDED
 from recorder.format.manifest import MANIFEST
 
 logger = logging.getLogger("iafm.record")
+PROGRESS_EVERY_S = 1.0
 SEED_LIMIT = 1_000_000
 """Recording uses seeds below this; evaluation's held-out worlds start at 1,000,000,000."""
 IDLE_SHARE = 0.04
@@ -89,10 +90,11 @@ class Behaviour(Protocol):
 
 
 def record_expert(
-    plan: RecordingPlan, workers: int, on_episode: Callable[[Recorded], None] | None = None
+    plan: RecordingPlan, workers: int, progress: Callable[[int, int], object] | None = None
 ) -> list[Recorded]:
     """Record the plan's seeds that `plan.out` does not hold yet; finished episodes stay on Ctrl-C, others are deleted.
 
+    `progress(episodes, steps)` is called every second, as one episode may take an hour: those finished, and all steps.
     Episodes in which the expert or the game raised are among the results, with their `error`. Raises `DiskFullError`
     where the disk is nearly full, `CaptureError` for seeds kept for evaluation and where a worker process dies,
     `UnplayableError` where the game lacks what is needed.
@@ -108,12 +110,15 @@ def record_expert(
     seeds = range(plan.first_seed, plan.first_seed + plan.episodes)
     missing = [seed for seed in seeds if seed not in recorded]
     results: list[Recorded] = []
-    processes = pool(workers)
+    steps = WorkCounter()
+    processes = pool(workers, steps)
     try:
-        for future in as_completed([processes.submit(record_one, plan, s) for s in missing]):
-            results.append(future.result())
-            if on_episode:
-                on_episode(results[-1])
+        pending: set[Future[Recorded]] = {processes.submit(record_one, plan, s) for s in missing}
+        while pending:
+            done, pending = wait(pending, PROGRESS_EVERY_S, FIRST_COMPLETED)
+            results += (future.result() for future in done)
+            if progress:
+                progress(len(results), steps.value)
     except BrokenProcessPool:
         raise CaptureError(
             "a worker process died (out of memory?); finished episodes are kept, run again to go on"
@@ -213,6 +218,7 @@ def _play(
             observation, reward, terminated, truncated, info = env.step(executed)
         by = None if chosen is None else behaviour.actor
         capture.step(frame, label, executed=executed, reward=reward, by=by)
+        count_work()
         has_ended = terminated or truncated
     return info
 

@@ -19,7 +19,7 @@ from bridges.minerl.package import (
     make_env,
     replaced_sockets,
 )
-from bridges.minerl.state import as_text, inventory
+from bridges.minerl.state import as_state, as_text, inventory
 from bridges.minerl.tasks import Judge
 from games import Action, Frame, GameSpec, Observation, action_space, observation_space
 from games.resize import resize_frame
@@ -28,9 +28,10 @@ from games.resize import resize_frame
 class MinerlEnv(gymnasium.Env[Observation, Action]):
     """A task of MineRL (Gymnasium API); its Minecraft process starts with the first `reset`.
 
-    `reset(options=)` takes `instruction`. `info` has what the task reports beside the picture: `inventory` by item and
-    `text`, a line about what is carried, held and said. `success` is None where the task has no judgement. Methods
-    raise `MinerlError` where the Minecraft process fails; MineRL's own way out, a random picture, is never returned.
+    `reset(options=)` takes `instruction`. `info` has what the task reports beside the picture: `inventory` by item,
+    `text`, a line about what is carried, held and said, and all of it as `state`, which goes over the wire. `success`
+    is None where the task has no judgement. Methods raise `MinerlError` where the Minecraft process fails; MineRL's own
+    way out, a random picture, is never returned.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         self._actions, self._judge, self._options, self._inner = actions, judge, options, inner
         self._rewards: list[float] = []
         self._observation: Mapping[str, Any] = {}
+        self._monitors: Mapping[str, Any] = {}
 
     @classmethod
     def make(
@@ -77,7 +79,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
             self._inner.seed(chosen)
             result = self._inner.reset()
             limit_steps(self._inner)
-        self._observation = result[0] if isinstance(result, tuple) else result
+        self._observation, self._monitors = result if isinstance(result, tuple) else (result, {})
         return self._observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -88,6 +90,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
         if "error" in info:
             disconnect(self._inner)
             raise lost(self._options, f"a step was not answered ({info['error']})")
+        self._monitors = info
         self._rewards.append(reward)
         terminated = done or self._judge.ends(self._rewards)
         limit = self._options.steps
@@ -125,6 +128,7 @@ class MinerlEnv(gymnasium.Env[Observation, Action]):
             "elapsed": len(self._rewards),
             "inventory": inventory(self._observation),
             "text": as_text(self._observation),
+            "state": as_state(self._observation, self._monitors) or None,
         }
 
 

@@ -152,6 +152,8 @@ class Window:
 
     def _step(self, *, is_late: bool) -> None:
         frame, t_ns = self.observation["frame"], int(self.shown_at * 1e9)
+        if state := self.info.get("state"):
+            self.recorder.event("state", state=state)
         action, by, agent_action = self._decide(frame, is_late)
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
         self.shown_at = self.clock.now()

@@ -62,6 +62,40 @@ def test_play_drives_an_environment(mode: str) -> None:
         assert report.summary()["age_ms"]["p95"] > 0
 
 
+class TellingLamp(Lamp):
+    """A lamp that says of itself how often it was pressed, but not at every step."""
+
+    def reset(self, **given: Any) -> tuple[Observation, dict[str, Any]]:
+        observation, info = super().reset(**given)
+        return observation, {**info, "state": {"pressed": 0, "chat": ["dance"]}}
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        *step, info = super().step(action)
+        return (*step, {**info, "state": {"pressed": self.count} if self.count else None})  # type: ignore[return-value]
+
+
+def test_the_games_state_goes_with_its_picture_and_sets_no_goal() -> None:
+    class Listener:
+        records = False
+        states: list[Any] = []  # noqa: RUF012
+        instructions: set[str] = set()  # noqa: RUF012
+
+        def on_observation(self, session: str, observation: Observed) -> None:
+            self.states.append(observation.report.state)
+            self.instructions.add(observation.instruction)
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("on_"):
+                raise AttributeError(name)
+            return lambda *args: None
+
+    listener = Listener()
+    with background_server(Parrot(), listeners=[listener]) as server:
+        play(TellingLamp(), server.url, [Start(0)])
+    assert listener.states == [{"pressed": 0, "chat": ["dance"]}, {"pressed": 1}, {"pressed": 2}]
+    assert listener.instructions == {"switch on"}
+
+
 class Person:
     """A person at a console who types `text` at the first step and hands the goal back after `release_after`."""
 

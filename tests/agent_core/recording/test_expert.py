@@ -12,7 +12,8 @@ import pytest
 
 from agent_core.__main__ import main
 from agent_core.agent import Agent
-from agent_core.recording.expert import RecordingPlan, record_one
+from agent_core.recording import expert
+from agent_core.recording.expert import RecordingPlan, record_expert, record_one
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
 from bridges.policy import Decision, PolicyRequest
 from games import GameSpec
@@ -90,6 +91,17 @@ def test_an_expert_that_raises_loses_its_episode_alone(
     assert "Traceback" not in printed.err
     assert {episode.header.seed for episode in open_episodes(out)} == {0, 2}
     assert len(open_episodes(out)) == 2
+
+
+def test_progress_comes_within_an_episode_too_and_counts_steps(
+    lamp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expert, "PROGRESS_EVERY_S", 0.01)
+    plan = RecordingPlan(tmp_path / "data", 2, noise_prob=0, tasks=("press",), game=lamp)
+    calls: list[tuple[int, int]] = []
+    record_expert(plan, 1, lambda *done: calls.append(done))
+    assert calls[0] == (0, 0)  # while the workers start
+    assert calls[-1] == (2, 12)
 
 
 def test_an_expert_of_actions_that_are_none_is_named(lamp: str, tmp_path: Path) -> None:

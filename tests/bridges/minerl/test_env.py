@@ -1,5 +1,6 @@
 """The MineRL environment around a stand-in for minerl's own."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,6 +144,30 @@ def test_a_task_reports_its_state_as_text() -> None:
     assert info["inventory"] == {"log": 3}
     text = "carries 3 log; holds iron_axe; health 20; food 18; compass -90°; chat: hello"
     assert info["text"] == text
+
+
+def test_a_task_reports_its_state_as_json() -> None:
+    _, info = env_of().reset(seed=0)
+    assert info["state"] == {
+        "health": 20.0, "food": 18.0, "held": "iron_axe", "inventory": {"log": 3},
+        "compass": -90.0, "chat": ["hello"],
+    }  # fmt: skip
+    assert json.loads(json.dumps(info["state"])) == info["state"]
+
+
+def test_where_the_player_is_and_whether_a_screen_is_open_comes_from_the_monitors() -> None:
+    place = {"xpos": 1.234, "ypos": 64, "zpos": -3.0, "yaw": 90.0, "pitch": float("nan")}
+    monitors = {
+        "isGuiOpen": np.int64(1),
+        "location_stats": {k: np.array(v) for k, v in place.items()},
+    }
+    plain = {"pov": observation(1)["pov"]}
+    env = env_of((plain, 0, False, monitors), (plain, 0, False, {}))
+    env.reset(seed=0)
+    assert env.step({})[4]["state"] == {
+        "position": [1.23, 64.0, -3.0], "yaw": 90.0, "pitch": 0.0, "isGuiOpen": True,
+    }  # fmt: skip
+    assert env.step({})[4]["state"] is None
 
 
 def test_the_instruction_of_an_episode_ends_with_it() -> None:

@@ -142,7 +142,9 @@ def test_the_agent_plays_until_an_episode_ends(page: Page, tmp_path: Path) -> No
     site = Site.of(GAME, [])
     with background_server(RandomPolicy(), listeners=[Tap(tmp_path)], site=site) as server:
         open_game(page, server)
-        expect(page.locator("#score")).to_have_text(re.compile("^[01] of [12]$"), timeout=SLOW_MS)
+        expect(page.locator("#score")).to_have_text(
+            re.compile("^[01] of [12](, [12] wrong)?$"), timeout=SLOW_MS
+        )
         page.close()
     episode = episodes_of(tmp_path)[0]
     assert set(episode.by) == {"agent"}

@@ -1,63 +1,32 @@
 """The canvas game with a player that looks and listens: its pictures, its words and its verdicts."""
 
-from collections.abc import Sequence
+import json
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bridges.console_client import instruct
-from bridges.policy import Decision, PolicyRequest, PolicySession
-from bridges.serving.random_policy import RandomPolicy
 from bridges.serving.server import BridgeServer
 from bridges.serving.site import Site
 from bridges.testing.background_server import background_server
 from bridges.testing.page_probe import Page, expect, until
-from games import Action, Frame, GameSpec
+from examples.gems import PLAYER
 from recorder import Tap, open_episodes
 
 pytestmark = pytest.mark.browser
-GAME = Path(__file__).parents[3] / "examples" / "canvas_game.html"
+ROOT = Path(__file__).parents[3]
+GAME = ROOT / "examples" / "canvas_game.html"
 SLOW_MS = 60_000
-
-
-def center(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean column and row of what is true."""
-    rows, columns = np.nonzero(mask)
-    return np.array([columns.mean(), rows.mean()])
-
-
-def action_towards(frame: Frame, instruction: str) -> Action:
-    """The keys that lead the white square to the gem that the instruction names."""
-    red, _, blue = np.moveaxis(frame.astype(int), 2, 0)
-    wanted = (red - blue > 80) if "red" in instruction else (blue - red > 80)
-    x, y = center(wanted) - center(frame.min(axis=2) > 180)
-    return {"left": int(x < -1), "right": int(x > 1), "up": int(y < -1), "down": int(y > 1)}
-
-
-class Seeker:
-    """Looks for the gem that the instruction names."""
-
-    name = "seeker"
-
-    def attach(self, spec: GameSpec, *, seed: int | None = None) -> PolicySession:
-        return RandomPolicy().attach(spec)
-
-    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
-        actions = [action_towards(request.frame, request.instruction) for request in requests]
-        return [Decision(action=action, words="seek", probability=1.0) for action in actions]
-
-    def ask(self, player: PolicySession, question: str) -> str:
-        return "I go to the gem"
 
 
 def test_who_looks_and_listens_succeeds_and_a_consoles_goal_is_judged(
     page: Page, tmp_path: Path
 ) -> None:
     site = Site.of(GAME, [])
-    with background_server(Seeker(), listeners=[Tap(tmp_path)], site=site) as server:
+    with background_server(PLAYER, listeners=[Tap(tmp_path)], site=site) as server:
         page.goto(f"{server.game_url}?seed=5")
         expect(page.locator("#score")).to_have_text("4 of 4", timeout=SLOW_MS)
         goal = page.locator("#goal")
@@ -75,6 +44,28 @@ def test_who_looks_and_listens_succeeds_and_a_consoles_goal_is_judged(
     verdicts = [episode.header.success for episode in open_episodes(tmp_path)]
     assert verdicts.count(True) >= 10
     assert False not in verdicts
+
+
+def test_a_silent_page_has_a_goal_and_does_not_tell_it(page: Page) -> None:
+    with background_server(PLAYER, site=Site.of(GAME, [])) as server:
+        page.goto(f"{server.game_url}?seed=5&silent")
+        expect(page.locator("#goal")).to_contain_text("gem")
+        assert server.state().sessions[0].instruction == ""
+        expect(page.locator("#score")).to_have_text("0 of 1", timeout=SLOW_MS)  # nothing was taken
+        page.close()
+
+
+def test_what_is_taken_in_several_pages_is_counted() -> None:
+    with background_server(PLAYER, site=Site.of(GAME, [])) as server:
+        command = ["-m", "examples.gems", "--url", str(server.game_url), "--pages", "2"]
+        done = subprocess.run(
+            [sys.executable, *command, "--episodes", "5"],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["episodes"] == report["right"] >= 5
+    assert (report["wrong"], report["none"]) == (0, 0)
 
 
 def has_successes(server: BridgeServer, count: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pygame
 import pytest
 
-from games import Observation, UnplayableError
+from games import Action, Observation, UnplayableError
 from games.human import hands
 from games.human.play import play_human
 from games.human.recording_light import RED, RecordingStatus
@@ -95,6 +95,25 @@ def test_an_episode_that_the_game_ends_has_its_outcome(success: bool, run: Any) 
     assert log.ends == [success, None]
     assert [seed for *_, seed in log.begun] == [3, 4]
     assert log.frames == [0, 1, 2, 0, 1]
+
+
+def test_what_the_game_says_of_itself_is_recorded_with_its_picture(run: Any) -> None:
+    class Telling(StillEnv):
+        def reset(self, **given: Any) -> tuple[Observation, dict[str, Any]]:
+            observation, info = super().reset(**given)
+            return observation, {**info, "state": {"isGuiOpen": False}}
+
+        def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+            *step, info = super().step(action)
+            state = {"isGuiOpen": True} if self.count == 2 else None
+            return (*step, {**info, "state": state})  # type: ignore[return-value]
+
+    log = run([[]] * 4, Telling())
+    states = [
+        (i, values["state"]["isGuiOpen"]) for i, kind, values in log.events if kind == "state"
+    ]
+    assert log.frames == [0, 1, 2, 3]
+    assert states == [(0, False), (2, True)]
 
 
 @pytest.mark.parametrize("event", [key(pygame.K_RETURN), key(pygame.K_F2)])

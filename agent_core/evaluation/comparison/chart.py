@@ -18,15 +18,16 @@ def draw_chart(table: Table, path: Path) -> None:
     from matplotlib.figure import Figure
 
     games = table["games"]
-    figure = Figure(figsize=(13, 3.4 * len(games)), layout="constrained")
+    figure = Figure(figsize=(13, 3 * len(games)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(games), len(PANELS), squeeze=False)
+    grid = figure.subplots(len(games), len(PANELS), squeeze=False, sharey="row")
     for row, (game, figures) in zip(grid, games.items(), strict=True):
         for axes, (panel, title) in zip(row, PANELS.items(), strict=True):
             _draw_bars(axes, figures["conditions"], panel)
             _draw_references(axes, figures, panel)
-            axes.set(title=f"{game}: {title}", xlim=(0, 1))
-            axes.invert_yaxis()
+            axes.set(
+                title=f"{game}: {title}", xlim=(0, 1), ylim=(len(figures["conditions"]) - 0.5, -0.5)
+            )
     with replaced_file(path) as draft:
         figure.savefig(draft, dpi=100, format="png")
 
@@ -53,4 +54,4 @@ def _draw_references(axes: Any, figures: Table, panel: str) -> None:
         if value is not None:
             axes.axvline(value, linestyle=style, color="black", label=PLAYER_TITLES[name])
     if any(value is not None for value in lines.values()):
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.08))

@@ -21,8 +21,8 @@ from games.validation_error import first_error
 
 Condition = Literal["scratch", "scratch_long", "pretrained", "finetuned"]
 TITLES: dict[Condition, str] = {
-    "scratch": "from scratch, as many steps as fine-tuning",
-    "scratch_long": "from scratch, as many steps in all",
+    "scratch": "from scratch, steps of fine-tuning",
+    "scratch_long": "from scratch, steps of both",
     "pretrained": "pre-trained only",
     "finetuned": "pre-trained and fine-tuned",
 }

@@ -181,7 +181,7 @@ def test_the_table_has_means_and_ranges_and_what_is_unfinished(
     lines = (tmp_path / "table.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
     assert len({len(row) for row in rows}) == 1
-    (scratch,) = (row for row in rows if row[:2] == ["voxel", "from scratch, as many steps in all"])
+    (scratch,) = (row for row in rows if row[:2] == ["voxel", "from scratch, steps of both"])
     assert scratch[2:] == [
         "14", "105", "2", "0.500 (0.400–0.600)", UNFINISHED, "0.300 (0.300–0.300)", UNFINISHED,
         "38% (25%–50%) [14%, 69%]",

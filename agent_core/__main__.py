@@ -7,6 +7,7 @@ import os
 import sys
 
 from agent_core.cli import (
+    compare,
     episodes,
     inspect,
     minecraft,
@@ -53,7 +54,7 @@ def parser() -> Parser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (
-        *(serving, serve, record, training, episodes, replay),
+        *(serving, serve, record, training, compare, episodes, replay),
         *(inspect, minecraft, voxel),
     )
     for module in modules:

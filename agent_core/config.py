@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -292,18 +292,26 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunC
 
     Raises `ConfigError` with one line: the setting, what was wrong.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"no configuration file {path}") from None
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}; name a TOML file") from None
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: {error}") from None
+    values = {} if path is None else read_toml(path)
     names = [_override(values, override) for override in overrides]
     _replace_budget(values, names)
+    return run_config(values)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, not validated yet; raises `ConfigError`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration file {path}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; name a TOML file") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def run_config(values: Mapping[str, Any]) -> RunConfig:
+    """Settings by section as a run's configuration; raises `ConfigError`."""
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
@@ -320,19 +328,31 @@ def _replace_budget(values: dict[str, Any], names: Sequence[str]) -> None:
 
 def _override(values: dict[str, Any], override: str) -> str:
     """Apply one `section.setting=value`; returns the setting's name."""
-    name, equals, text = override.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot):
-        raise ConfigError(f"an override is section.setting=value, got {override!r}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        value = text.strip()
+    name, value = parse_override(override)
+    section, dot, key = name.partition(".")
+    if not dot:
+        raise _override_error(override)
     settings = values.setdefault(section, {})
     if not isinstance(settings, dict):
         raise ConfigError(f"{section} is a table of settings ([{section}]), not {settings!r}")
     settings[key] = value
     return f"{section}.{key}"
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """The name and the value of `name=value`: a TOML value, else text. Raises `ConfigError`."""
+    name, equals, text = override.partition("=")
+    if not equals:
+        raise _override_error(override)
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        value = text.strip()
+    return name.strip(), value
+
+
+def _override_error(override: str) -> ConfigError:
+    return ConfigError(f"an override is section.setting=value, got {override!r}")
 
 
 def _describe(error: FirstError) -> str:

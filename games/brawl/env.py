@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from games.brawl.bout import Bout
-from games.brawl.command import REST, command_of
+from games.brawl.command import command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
 from games.brawl.match import Match
 from games.brawl.order import Order
@@ -15,7 +15,7 @@ from games.brawl.picture import draw
 from games.brawl.replay import Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
-from games.brawl.tasks import MATCH_LIMIT, TASKS, Goal, Judge, Task, can_begin
+from games.brawl.tasks import MATCH_LIMIT, ORDERS, TASKS, Goal, Judge, Task, can_begin, has_time
 from games.env import Frame, Observation, action_space, observation_space
 from games.spec import Action, did_you_mean
 
@@ -23,17 +23,18 @@ FREE = "free"
 """The task without success: the match runs to its end."""
 _WARM_UP = (40, 300)
 """Steps that bots play before a role begins."""
-_LATEST = 900
-"""Step after which a role begins whatever the match looks like."""
+_MATCHES = 12
+"""Matches in which a start for a role is looked for."""
 
 
 class BrawlEnv(gymnasium.Env[Observation, Action]):
     """One fighter of a match (Gymnasium API).
 
     `reset(options=)` takes `task` (a name of `TASKS` or "free"; drawn from the seed otherwise), `about` (a point's
-    letter where the task has several), `instruction` (overrides the sentence, not the judge), `seat` (0 to 7; 0 to 3
-    are team 0: tank, support, damage, damage) and `allies` and `enemies` (grades of the bots: "rookie", "regular" or
-    "veteran"). Reward is 1 on the step that reaches the goal, else 0. A role begins some time into a match.
+    letter where the task has several), `instruction` (another sentence; of the judge it changes the point alone, and
+    only to one that it names), `seat` (0 to 7; 0 to 3 are team 0: tank, support, damage, damage) and `allies` and
+    `enemies` (grades of the bots: "rookie", "regular" or "veteran"). Reward is 1 on the step that reaches the goal,
+    else 0. A role begins some time into a match, and a seed begins all roles alike: in the same match, on one seat.
     """
 
     game = SPEC
@@ -110,23 +111,17 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         """Nothing to close."""
 
     def _warm_up(self, steps: int) -> None:
-        """Let bots play until the role may begin."""
-        for step in range(_LATEST):
-            if step >= steps and can_begin(self.goal, self.match, self.seat):
-                return
-            if self.match.is_over:
-                break
-            self.bout.step({})
-        self.bout = Bout(
-            self.match.seed + 1, self.bout.skills
-        )  # it never came to it: another match
-        self._warm_up_anyhow(steps)
-
-    def _warm_up_anyhow(self, steps: int) -> None:
-        for _ in range(steps):
-            self.bout.step({})
+        """Let bots play until a role may begin, in the next match where it never comes to it."""
+        seed, skills = self.match.seed, self.bout.skills
+        for number in range(_MATCHES):
+            self.bout, step = Bout(seed + number, skills), 0
+            while has_time(self.match):
+                if step >= steps and can_begin(self.match, self.seat):
+                    return
+                self.bout.step({})
+                step += 1
         while not self.match.fighters[self.seat].alive:
-            self.bout.step({self.seat: REST})
+            self.bout.step({})
 
     def _observe(self) -> Observation:
         self.frame = draw(self.match, self.seat)
@@ -157,6 +152,8 @@ def _goal(task: Task | None, options: dict[str, Any], variant: int, sentence: in
             names = [o.about for o in orders]
             raise ValueError(f"{task.name} is about one of {names}, not {about!r}")
         order = matching[0]
+    elif (named := ORDERS.get(str(options.get("instruction")))) in orders:
+        order = named
     sentences = task.paraphrases[order]
     words = str(options.get("instruction", sentences[sentence % len(sentences)]))
     return Goal(task.name, words, order)

@@ -26,6 +26,8 @@ _RIDE_BEYOND = 13.0
 _ON_POINT = 2.2
 _STILL, _STUCK_STEPS, _DETOUR_STEPS = 0.25, 6, 8
 """Meters below which a decision moved nothing, steps after which that is stuck, and steps to the side then."""
+_NEARER, _NOWHERE_STEPS, _JUMP = 0.7, 30, 3.0
+"""Meters that count as nearer, steps without them after which a way leads nowhere, and meters that are a new goal."""
 
 
 @dataclass
@@ -44,6 +46,9 @@ class Tactics:
     _place: tuple[float, float] = (0.0, 0.0)
     _still: int = 0
     _detour: int = 0
+    _goal_away: float = 0.0
+    _goal_nearest: float = 0.0
+    _goal_steps: int = 0
     _strafe: int = 1
     _steps: int = 0
 
@@ -74,6 +79,18 @@ class Tactics:
         self._still = self._still + 1 if math.dist(place, self._place) < _STILL else 0
         self._place = place
         return self._still * self.skill.reaction > _STUCK_STEPS
+
+    def gets_nowhere(self, away: float) -> bool:
+        """Whether a goal `away` meters off has come no nearer for long; call it while walking there."""
+        is_other = abs(away - self._goal_away) > _JUMP
+        if is_other or away < self._goal_nearest - _NEARER:
+            self._goal_nearest, self._goal_steps = away, 0
+        self._goal_away = away
+        self._goal_steps += self.skill.reaction
+        if self._goal_steps < _NOWHERE_STEPS:
+            return False
+        self._goal_nearest, self._goal_steps = away, 0
+        return True
 
 
 class _Plan:
@@ -331,6 +348,10 @@ class _Plan:
                 self.press("Mount")
         elif sight.mounted and goal.away < ride_until:
             self.press("Mount")
+        player = self.player
+        if goal.away > 1.5 and player.gets_nowhere(goal.away):
+            player._side = -player._side
+            player._detour = max(3, 2 * _DETOUR_STEPS // self.skill.reaction)
         self._steer(goal)
         if not sight.locked:
             self._face(goal.bearing)

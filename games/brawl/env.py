@@ -15,13 +15,22 @@ from games.brawl.picture import draw
 from games.brawl.replay import Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
-from games.brawl.tasks import MATCH_LIMIT, ORDERS, TASKS, Goal, Judge, Task, can_begin, has_time
+from games.brawl.tasks import (
+    MATCH_LIMIT,
+    ORDERS,
+    TASKS,
+    Goal,
+    Judge,
+    Task,
+    can_begin,
+    has_time,
+)
 from games.env import Frame, Observation, action_space, observation_space
 from games.spec import Action, did_you_mean
 
 FREE = "free"
 """The task without success: the match runs to its end."""
-_WARM_UP = (40, 300)
+_WARM_UP = (30, 200)
 """Steps that bots play before a role begins."""
 _MATCHES = 12
 """Matches in which a start for a role is looked for."""
@@ -68,12 +77,13 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
             raise ValueError(f"no task called {name!r}{did_you_mean(name, (*TASKS, FREE))}")
         task = TASKS.get(name)
         self.goal = _goal(task, options, int(draws[0]), int(draws[1]))
-        self.seat = _seat(task, options, int(draws[2]))
+        seats = _seats(task, options, int(draws[2]))
+        self.seat = seats[0]
         team = self.seat // TEAM_SIZE
         grades = [_grade(options, key) for key in ("allies", "enemies")]
         self.bout = Bout(int(draws[3]), grades if team == 0 else grades[::-1])
         if task is not None and task.limit != MATCH_LIMIT:
-            self._warm_up(_WARM_UP[0] + int(draws[4]) % (_WARM_UP[1] - _WARM_UP[0]))
+            self._warm_up(seats, _WARM_UP[0] + int(draws[4]) % (_WARM_UP[1] - _WARM_UP[0]))
         self.set_goal(self.goal)
         return self._observe(), self._info()
 
@@ -110,13 +120,14 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     def close(self) -> None:
         """Nothing to close."""
 
-    def _warm_up(self, steps: int) -> None:
-        """Let bots play until a role may begin, in the next match where it never comes to it."""
+    def _warm_up(self, seats: list[int], steps: int) -> None:
+        """Let bots play until a role may begin on one of the seats, in the next match where it never comes to it."""
         seed, skills = self.match.seed, self.bout.skills
         for number in range(_MATCHES):
             self.bout, step = Bout(seed + number, skills), 0
             while has_time(self.match):
-                if step >= steps and can_begin(self.match, self.seat):
+                if step >= steps and (ready := [s for s in seats if can_begin(self.match, s)]):
+                    self.seat = ready[0]
                     return
                 self.bout.step({})
                 step += 1
@@ -159,14 +170,16 @@ def _goal(task: Task | None, options: dict[str, Any], variant: int, sentence: in
     return Goal(task.name, words, order)
 
 
-def _seat(task: Task | None, options: dict[str, Any], drawn: int) -> int:
+def _seats(task: Task | None, options: dict[str, Any], drawn: int) -> list[int]:
+    """The seats of a team that may be played, by a drawn number; the first of them where a role may begin is."""
     if "seat" in options:
         seat = int(options["seat"])
         if not 0 <= seat < SEATS:
             raise ValueError(f"seats are 0 to {SEATS - 1}, not {seat}")
-        return seat
-    seats = task.seats if task is not None else range(TEAM_SIZE)
-    return drawn % 2 * TEAM_SIZE + seats[drawn // 2 % len(seats)]
+        return [seat]
+    seats = task.seats if task is not None else tuple(range(TEAM_SIZE))
+    first = drawn // 2 % len(seats)
+    return [drawn % 2 * TEAM_SIZE + seat for seat in seats[first:] + seats[:first]]
 
 
 def _grade(options: dict[str, Any], key: str) -> Any:

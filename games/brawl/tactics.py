@@ -286,22 +286,29 @@ class _Plan:
         ):
             self.press("MeleeAttack")
         if not beside:
-            self._use_abilities(foe)
+            self._use_abilities(foe, only=only)
 
-    def _use_abilities(self, foe: Other) -> None:
+    def _use_abilities(self, foe: Other, *, only: bool = False) -> None:
+        """Use what is worth it; what hits all around not beside others where `only` this class is meant."""
         sight, ready = self.sight, self.sight.ready
         if self.player.rng.random() >= self.skill.ability_share:
             return
         near = sum(o.away < 4.5 for o in sight.enemies())
+        spares = only and any(o.kind != foe.kind and o.away < 6.5 for o in sight.enemies())
         wishes = {
             "tank": (
                 3 < foe.away < 6.5,
                 foe.away < 4 and sight.health < 0.6,
                 5 < foe.away < 10.5,
-                near >= 2,
+                near >= (1 if only else 2) and not spares,
             ),
             "support": (False, False, False, False),
-            "damage": (3 < foe.away < 7, 4 < foe.away < 14, foe.away < 3.2, foe.away < 4),
+            "damage": (
+                3 < foe.away < 7,
+                4 < foe.away < 14,
+                foe.away < 3.2 and not spares,
+                foe.away < 4,
+            ),
         }[sight.kind]
         for name, is_ready, wish in zip(_ABILITY, ready, wishes, strict=False):
             if is_ready and wish:

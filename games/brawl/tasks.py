@@ -16,7 +16,7 @@ from games.brawl.state import MatchState
 DEFEND_STEPS, LEAVING = 100, 0.5
 """Steps on the point, and how many of them each step off it takes back."""
 STAY_STEPS, STAY_METERS = 100, 5.0
-FOCUS_DAMAGE, FOCUS_SHARE = 120.0, 0.75
+FOCUS_DAMAGE, FOCUS_SHARE = 100.0, 0.7
 """Damage to the one that is to be attacked, and its share in all that was done."""
 CELLS_HOME = 2
 MATCH_LIMIT = 1800

@@ -54,7 +54,7 @@ def test_focus_takes_most_of_the_damage() -> None:
         other = foes["tank" if kind == "support" else "support"]
         judge = Judge(env.goal, match, env.seat)
         hurt(match, f, other, 45, 0)
-        hurt(match, f, foes[kind], 121, 0)
+        hurt(match, f, foes[kind], 101, 0)
         assert not judge.update().success
         hurt(match, f, foes[kind], 30, 0)
         assert judge.update().success

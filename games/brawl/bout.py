@@ -31,9 +31,14 @@ class Bout:
         """One step; returns the commands of all eight seats."""
         match = self.match
         played = [
-            commands[seat] if seat in commands else self.bots[seat].act(sight_of(match, seat))[0]
-            for seat in range(SEATS)
+            commands[seat] if seat in commands else self._command(seat) for seat in range(SEATS)
         ]
         match.step(played)
         self.commands.append(played)
         return played
+
+    def _command(self, seat: int) -> Command:
+        """What the bot of a seat does; it looks around where it decides anew alone."""
+        bot = self.bots[seat]
+        held = bot.hold(is_up=self.match.fighters[seat].alive)
+        return held if held is not None else bot.act(sight_of(self.match, seat))[0]

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from games.brawl.bout import Bout
-from games.brawl.command import REST, command_of
+from games.brawl.command import command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
 from games.brawl.match import Match
 from games.brawl.order import Order
@@ -15,25 +15,35 @@ from games.brawl.picture import draw
 from games.brawl.replay import Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
-from games.brawl.tasks import MATCH_LIMIT, TASKS, Goal, Judge, Task, can_begin
+from games.brawl.tasks import (
+    MATCH_LIMIT,
+    ORDERS,
+    TASKS,
+    Goal,
+    Judge,
+    Task,
+    can_begin,
+    has_time,
+)
 from games.env import Frame, Observation, action_space, observation_space
 from games.spec import Action, did_you_mean
 
 FREE = "free"
 """The task without success: the match runs to its end."""
-_WARM_UP = (40, 300)
+_WARM_UP = (30, 200)
 """Steps that bots play before a role begins."""
-_LATEST = 900
-"""Step after which a role begins whatever the match looks like."""
+_MATCHES = 12
+"""Matches in which a start for a role is looked for."""
 
 
 class BrawlEnv(gymnasium.Env[Observation, Action]):
     """One fighter of a match (Gymnasium API).
 
     `reset(options=)` takes `task` (a name of `TASKS` or "free"; drawn from the seed otherwise), `about` (a point's
-    letter where the task has several), `instruction` (overrides the sentence, not the judge), `seat` (0 to 7; 0 to 3
-    are team 0: tank, support, damage, damage) and `allies` and `enemies` (grades of the bots: "rookie", "regular" or
-    "veteran"). Reward is 1 on the step that reaches the goal, else 0. A role begins some time into a match.
+    letter where the task has several), `instruction` (another sentence; of the judge it changes the point alone, and
+    only to one that it names), `seat` (0 to 7; 0 to 3 are team 0: tank, support, damage, damage) and `allies` and
+    `enemies` (grades of the bots: "rookie", "regular" or "veteran"). Reward is 1 on the step that reaches the goal,
+    else 0. A role begins some time into a match, and a seed begins all roles alike: in the same match, on one seat.
     """
 
     game = SPEC
@@ -67,12 +77,13 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
             raise ValueError(f"no task called {name!r}{did_you_mean(name, (*TASKS, FREE))}")
         task = TASKS.get(name)
         self.goal = _goal(task, options, int(draws[0]), int(draws[1]))
-        self.seat = _seat(task, options, int(draws[2]))
+        seats = _seats(task, options, int(draws[2]))
+        self.seat = seats[0]
         team = self.seat // TEAM_SIZE
         grades = [_grade(options, key) for key in ("allies", "enemies")]
         self.bout = Bout(int(draws[3]), grades if team == 0 else grades[::-1])
         if task is not None and task.limit != MATCH_LIMIT:
-            self._warm_up(_WARM_UP[0] + int(draws[4]) % (_WARM_UP[1] - _WARM_UP[0]))
+            self._warm_up(seats, _WARM_UP[0] + int(draws[4]) % (_WARM_UP[1] - _WARM_UP[0]))
         self.set_goal(self.goal)
         return self._observe(), self._info()
 
@@ -109,24 +120,19 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     def close(self) -> None:
         """Nothing to close."""
 
-    def _warm_up(self, steps: int) -> None:
-        """Let bots play until the role may begin."""
-        for step in range(_LATEST):
-            if step >= steps and can_begin(self.goal, self.match, self.seat):
-                return
-            if self.match.is_over:
-                break
-            self.bout.step({})
-        self.bout = Bout(
-            self.match.seed + 1, self.bout.skills
-        )  # it never came to it: another match
-        self._warm_up_anyhow(steps)
-
-    def _warm_up_anyhow(self, steps: int) -> None:
-        for _ in range(steps):
-            self.bout.step({})
+    def _warm_up(self, seats: list[int], steps: int) -> None:
+        """Let bots play until a role may begin on one of the seats, in the next match where it never comes to it."""
+        seed, skills = self.match.seed, self.bout.skills
+        for number in range(_MATCHES):
+            self.bout, step = Bout(seed + number, skills), 0
+            while has_time(self.match):
+                if step >= steps and (ready := [s for s in seats if can_begin(self.match, s)]):
+                    self.seat = ready[0]
+                    return
+                self.bout.step({})
+                step += 1
         while not self.match.fighters[self.seat].alive:
-            self.bout.step({self.seat: REST})
+            self.bout.step({})
 
     def _observe(self) -> Observation:
         self.frame = draw(self.match, self.seat)
@@ -157,19 +163,23 @@ def _goal(task: Task | None, options: dict[str, Any], variant: int, sentence: in
             names = [o.about for o in orders]
             raise ValueError(f"{task.name} is about one of {names}, not {about!r}")
         order = matching[0]
+    elif (named := ORDERS.get(str(options.get("instruction")))) in orders:
+        order = named
     sentences = task.paraphrases[order]
     words = str(options.get("instruction", sentences[sentence % len(sentences)]))
     return Goal(task.name, words, order)
 
 
-def _seat(task: Task | None, options: dict[str, Any], drawn: int) -> int:
+def _seats(task: Task | None, options: dict[str, Any], drawn: int) -> list[int]:
+    """The seats of a team that may be played, by a drawn number; the first of them where a role may begin is."""
     if "seat" in options:
         seat = int(options["seat"])
         if not 0 <= seat < SEATS:
             raise ValueError(f"seats are 0 to {SEATS - 1}, not {seat}")
-        return seat
-    seats = task.seats if task is not None else range(TEAM_SIZE)
-    return drawn % 2 * TEAM_SIZE + seats[drawn // 2 % len(seats)]
+        return [seat]
+    seats = task.seats if task is not None else tuple(range(TEAM_SIZE))
+    first = drawn // 2 % len(seats)
+    return [drawn % 2 * TEAM_SIZE + seat for seat in seats[first:] + seats[:first]]
 
 
 def _grade(options: dict[str, Any], key: str) -> Any:

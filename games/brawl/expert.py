@@ -10,16 +10,19 @@ from games.brawl.order import Order
 from games.brawl.reader import read
 from games.brawl.skill import EXPERT
 from games.brawl.tactics import Tactics
-from games.brawl.tasks import Goal
+from games.brawl.tasks import ORDERS, Goal
 from games.env import Frame
 from games.spec import Action
 
 
 class Expert:
-    """A scripted player for one goal; `act` gives the next action and the thought behind it."""
+    """A scripted player for one goal; `act` gives the next action and the thought behind it.
+
+    It does what its instruction says, which may be another order than the judge's.
+    """
 
     def __init__(self, goal: Goal, seed: int = 0) -> None:
-        order = goal.order if goal.instruction else Order("wait")
+        order = ORDERS.get(goal.instruction, goal.order) if goal.instruction else Order("wait")
         self._player = Tactics(EXPERT, random.Random(seed), order)
 
     def act(self, frame: Frame) -> tuple[Action, str]:

@@ -22,8 +22,14 @@ WIDTH, HEIGHT, BELOW = 3.4, 3.4, 0.7
 PIXELS = 22
 """A sprite's pixels a meter, at a detail of 1."""
 _LIGHT = np.array([-0.45, 0.72, -0.53], np.float32)
-_EDGES, _TONES = np.array([-0.1, 0.42, 0.93]), np.array([0.6, 0.8, 1.0, 1.22], np.float32)
-_GLOW_EDGES, _GLOW_TONES = np.array([0.5]), np.array([1.05, 1.3], np.float32)
+_TONES = np.array([0.6, 0.8, 1.0, 1.22, 1.05, 1.3], np.float32)
+"""Tones of what is lit, from the darkest, then those of what glows."""
+_EDGES, _GLOW_EDGES = (-0.1, 0.42, 0.93), (0.5,)
+"""Light above which the next tone begins."""
+_FIRST_GLOW = 4
+_CREASE = len(_TONES)
+"""Added to the number of a tone in a crease, which is darker."""
+_ALL_TONES = np.concatenate([_TONES, _TONES * np.float32(0.45)])
 _INK = (18, 18, 26)
 
 
@@ -62,7 +68,7 @@ def _render(
     rows, columns = round(HEIGHT * fine), round(WIDTH * fine)
     depth = np.full((rows, columns), np.inf, np.float32)
     owner = np.zeros((rows, columns), np.uint8)
-    tone = np.zeros((rows, columns), np.float32)
+    tone = np.zeros((rows, columns), np.uint8)
     view = _view(side * math.tau / SIDES)
     parts, axes, middles = _posed(name, pose)
     axes, middles = view @ axes, middles @ view.T
@@ -72,42 +78,47 @@ def _render(
     for i, (part, form) in enumerate(zip(parts, forms, strict=True)):
         _draw_part(i, part.glow, form, middles[i], reaches[i], fine, depth, owner, tone)
     solid = np.isfinite(depth)
-    rim = cv2.dilate(solid.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=detail) > 0
-    tone[_creases(depth, solid, detail)] *= 0.45
-    enemy, ally = (_painted(parts, team, owner, tone, solid, rim) for team in (False, True))
+    rim = cv2.dilate(solid.view(np.uint8), np.ones((3, 3), np.uint8), iterations=detail)
+    tone += _creases(depth, solid, detail) * np.uint8(_CREASE)
+    paint = owner * np.int32(len(_ALL_TONES)) + tone  # numbers of the colours that `_paints` lists
+    last = len(parts) * len(_ALL_TONES)
+    paint[~solid] = last
+    paint[solid.view(np.uint8) < rim] = last + 1
+    enemy, ally = (_halved(np.take(_paints(name, pose, team), paint)) for team in (False, True))
     return enemy, ally
 
 
-def _painted(
-    parts: tuple[Part, ...],
-    ally: bool,
-    owner: NDArray[np.uint8],
-    tone: NDArray[np.float32],
-    solid: NDArray[np.bool_],
-    rim: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
-    """RGBA of half the size: each pixel has the colour of the part that owns it, in its tone."""
+@lru_cache(maxsize=512)
+def _paints(name: str, pose: str, ally: bool) -> NDArray[np.uint32]:
+    """RGBA as one number for each part in each tone, then for what is clear, then for the rim."""
+    parts = _posed(name, pose)[0]
     palette = np.array([_color(part.color, ally) for part in parts], np.float32)
-    color = palette[owner] * tone[..., None]
-    color[rim & ~solid] = _INK
-    rows, columns = owner.shape
-    whole = np.zeros((rows, columns, 4), np.uint8)
-    np.minimum(color, 255, out=color)
-    whole[..., :3], whole[..., 3] = color, rim * np.uint8(255)  # no colour where it is clear
-    small = cv2.resize(whole, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
-    alpha = np.maximum(small[..., 3:], 1).astype(np.float32) / 255
-    small[..., :3] = np.minimum(small[..., :3] / alpha, 255)
-    return small.astype(np.uint8)
+    color = np.minimum(palette[:, None] * _ALL_TONES[:, None], 255).reshape(-1, 3)
+    paints = np.zeros((len(color) + 2, 4), np.uint8)
+    paints[:-2, :3], paints[:-2, 3] = color, 255
+    paints[-1] = (*_INK, 255)
+    return paints.view(np.uint32)[:, 0]
+
+
+def _halved(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """RGBA of half the size; clear pixels do not darken the rim."""
+    rows, columns = whole.shape
+    pixels = whole.view(np.uint8).reshape(rows, columns, 4)
+    small = cv2.resize(pixels, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    edges = small[..., 3] < 255
+    alpha = np.maximum(small[edges, 3:], 1).astype(np.float32) / 255
+    small[edges, :3] = np.minimum(small[edges, :3] / alpha, 255)
+    return small
 
 
 def _creases(
     depth: NDArray[np.float32], solid: NDArray[np.bool_], detail: int
 ) -> NDArray[np.bool_]:
     """Pixels behind which the depth jumps: lines between parts."""
-    flat = np.where(solid, depth, 0)
+    flat = np.where(solid, depth, np.float32(0))
     step = np.zeros_like(flat)
-    step[:, detail:] = np.abs(flat[:, detail:] - flat[:, :-detail])
-    step[detail:] = np.maximum(step[detail:], np.abs(flat[detail:] - flat[:-detail]))
+    np.abs(flat[:, detail:] - flat[:, :-detail], out=step[:, detail:])
+    np.maximum(step[detail:], np.abs(flat[detail:] - flat[:-detail]), out=step[detail:])
     lines: NDArray[np.bool_] = (step > 0.28) & solid
     return lines
 
@@ -133,7 +144,7 @@ def _draw_part(
     fine: int,
     depth: NDArray[np.float32],
     owner: NDArray[np.uint8],
-    tone: NDArray[np.float32],
+    tone: NDArray[np.uint8],
 ) -> None:
     """Draw an ellipsoid q' F q = 1: each pixel's ray (u, v) meets it at the nearer root d of a quadratic."""
     rows, columns = depth.shape
@@ -152,13 +163,15 @@ def _draw_part(
     n0, n1, n2 = p + f02 * d, q + f12 * d, b + f22 * d
     light = _LIGHT[0] * n0 + _LIGHT[1] * n1 + _LIGHT[2] * n2
     light /= np.sqrt(n0 * n0 + n1 * n1 + n2 * n2) + 1e-6
-    edges, tones = (_GLOW_EDGES, _GLOW_TONES) if glow else (_EDGES, _TONES)
+    shade = np.full(d.shape, _FIRST_GLOW if glow else 0, np.uint8)
+    for edge in _GLOW_EDGES if glow else _EDGES:
+        shade += light > np.float64(edge)
     target = depth[y0:y1, x0:x1]
     d += np.float32(middle[2])
     seen = (root > 0) & (d < target)
-    target[seen] = d[seen]
-    owner[y0:y1, x0:x1][seen] = number
-    tone[y0:y1, x0:x1][seen] = tones[np.searchsorted(edges, light[seen])]
+    np.copyto(target, d, where=seen)
+    np.copyto(owner[y0:y1, x0:x1], np.uint8(number), where=seen)
+    np.copyto(tone[y0:y1, x0:x1], shade, where=seen)
 
 
 @lru_cache(maxsize=256)

@@ -77,7 +77,9 @@ class Hud:
         self._draw_slots()
         self._draw_target()
         self._draw_feed()
-        if not self.f.alive:
+        if self.match.is_over:
+            self._draw_result()
+        elif not self.f.alive:
             left = (self.f.dead_until - self.match.tick) / 20
             self._text(f"RESPAWN IN {left:.0f}", WHITE, 160, 84, 2)
 
@@ -107,6 +109,19 @@ class Hud:
         self._fill(BAR_EMPTY, x, y, width, height)
         if share > 0:
             self._fill(color, x, y, max(1, round(width * share)), height)
+
+    def _draw_result(self) -> None:
+        """Who won, over the middle of the picture."""
+        winner, team = self.match.winner, self.f.team
+        words, color = ("DRAW", NEUTRAL) if winner is None else ("DEFEAT", ENEMY)
+        if winner == team:
+            words, color = "VICTORY", ALLY
+        self._fill(INK, 0, 62, 320, 44)
+        self._fill(color, 0, 64, 320, 1)
+        self._fill(color, 0, 103, 320, 1)
+        self._text(words, color, 160, 78, 3)
+        ours, theirs = self.match.score[team], self.match.score[1 - team]
+        self._text(f"{ours} - {theirs}", WHITE, 160, 95, 1)
 
     def _draw_score(self) -> None:
         match, team = self.match, self.f.team

@@ -78,7 +78,7 @@ def blend(
     pygame.gfxdraw.filled_polygon(surface, points, (*color, alpha))
 
 
-@lru_cache(maxsize=400)
+@lru_cache(maxsize=2048)
 def shadow(width: int, height: int) -> pygame.Surface:
     """A soft dark ellipse."""
     layer = pygame.Surface((width, height), pygame.SRCALPHA)
@@ -89,7 +89,7 @@ def shadow(width: int, height: int) -> pygame.Surface:
     return layer
 
 
-@lru_cache(maxsize=600)
+@lru_cache(maxsize=2048)
 def glow(radius: int, color: Color, strength: int = 150) -> pygame.Surface:
     """A soft ball of light, to be added."""
     layer = pygame.Surface((2 * radius, 2 * radius))
@@ -99,13 +99,14 @@ def glow(radius: int, color: Color, strength: int = 150) -> pygame.Surface:
     return layer
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=2048)
 def beam(width: int, height: int, color: Color) -> pygame.Surface:
     """A column of light that fades upwards, to be added."""
+    shares = [0.42 * ((row + 1) / height) ** 1.5 for row in range(height)]
+    inset = width // 4
+    pixels = np.empty((width, height, 3), np.uint8)
+    pixels[:] = [[int(c * share * 0.5) for c in color] for share in shares]
+    pixels[inset : max(inset + 1, width - inset)] = [[int(c * s) for c in color] for s in shares]
     layer = pygame.Surface((width, height))
-    for row in range(height):
-        share = 0.42 * ((row + 1) / height) ** 1.5
-        for inset, part in ((0, 0.5), (width // 4, 1.0)):
-            shade = [int(c * share * part) for c in color]
-            layer.fill(shade, (inset, row, max(1, width - 2 * inset), 1))
+    pygame.surfarray.blit_array(layer, pixels)
     return layer

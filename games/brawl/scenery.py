@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import pygame
@@ -27,14 +28,34 @@ _PLAIN = 24.0
 _HAZES = 16
 
 
+@dataclass(frozen=True)
+class _Boxes:
+    """Blocks and pieces of the fence of an arena, in one order."""
+
+    blocks: tuple[Block, ...]
+    whole: NDArray[np.float64]
+    """Their corners (n, 8, 4) with a 1 each."""
+    cut: NDArray[np.float64]
+    """The same of stumps."""
+    colors: tuple[Color, ...]
+    fences: tuple[bool, ...]
+
+
 @lru_cache(maxsize=8)
-def _boxes(number: int) -> tuple[tuple[Block, ...], NDArray[np.float64], NDArray[np.float64]]:
-    """Blocks and pieces of the fence, their corners (n, 8, 4) with a 1 each, the same cut to stumps."""
+def _boxes(number: int) -> _Boxes:
     place = arena(number)
     blocks = (*(piece for b in place.blocks for piece in _pieces(b)), *_fence())
-    whole = np.array([_corners(b, b.height) for b in blocks])
-    cut = np.array([_corners(b, min(b.height, _STUMP)) for b in blocks])
-    return blocks, whole, cut
+    theme, fences = place.theme, tuple(is_fence(b) for b in blocks)
+    return _Boxes(
+        blocks,
+        np.array([_corners(b, b.height) for b in blocks]),
+        np.array([_corners(b, min(b.height, _STUMP)) for b in blocks]),
+        tuple(
+            theme.line if fence else theme.crate if b.height <= LOW else theme.block
+            for b, fence in zip(blocks, fences, strict=True)
+        ),
+        fences,
+    )
 
 
 def _corners(b: Block, height: float) -> list[tuple[float, float, float, float]]:
@@ -76,24 +97,23 @@ def block_drawings(
     surface: pygame.Surface, place: Arena, camera: Camera, hero: tuple[float, float]
 ) -> list[Drawing]:
     """What draws each block in view; blocks between the camera and the hero's place are cut down."""
-    blocks, whole, cut = _boxes(place.number)
-    matrix = camera.matrix
-    corners = whole @ matrix.T
+    boxes, matrix = _boxes(place.number), camera.matrix
+    corners = boxes.whole @ matrix.T
     depth = corners[..., 2]
     middle = depth.mean(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        columns = corners[..., 0] / np.maximum(depth, NEAR)
+    columns = corners[..., 0] / np.maximum(depth, NEAR)
     seen = (depth.max(1) > NEAR) & (columns.max(1) > 0) & (columns.min(1) < camera.width)
     drawings: list[Drawing] = []
     hero_depth = camera.project(*hero, 0.0)[2]
-    for i in np.flatnonzero(seen):
-        b = blocks[i]
-        hides = middle[i] < hero_depth - 0.2 and b.height > LOW and _is_between(b, camera, hero)
-        points = cut[i] @ matrix.T if hides else corners[i]
-        key = float(middle[i])
-        if is_fence(b):
-            key += 900 if _is_beyond(b, camera) else -900
-        drawings.append((key, _drawer(surface, b, points, camera, place.theme, hides)))
+    numbers = np.flatnonzero(seen)
+    listed = zip(numbers.tolist(), middle[numbers].tolist(), corners[numbers].tolist(), strict=True)
+    for i, away, shape in listed:
+        b, fence = boxes.blocks[i], boxes.fences[i]
+        hides = away < hero_depth - 0.2 and b.height > LOW and _is_between(b, camera, hero)
+        points = (boxes.cut[i] @ matrix.T).tolist() if hides else shape
+        key = away + (900 if _is_beyond(b, camera) else -900) * fence
+        tints = boxes.colors[i], place.theme, hides
+        drawings.append((key, partial(_draw, surface, b, points, camera, tints)))
     return drawings
 
 
@@ -118,44 +138,53 @@ def _is_between(b: Block, camera: Camera, hero: tuple[float, float]) -> bool:
     return aside < reach + 1.1
 
 
-def _drawer(
+def _draw(
     surface: pygame.Surface,
     b: Block,
-    points: NDArray[np.float64],
+    corners: list[list[float]],
     camera: Camera,
-    theme: Theme,
-    is_cut: bool,
-) -> Callable[[], None]:
-    color = theme.line if is_fence(b) else theme.crate if b.height <= LOW else theme.block
-    corners: list[list[float]] = points.tolist()
-    far = sum(p[2] for p in corners) / 8
+    tinting: tuple[Color, Theme, bool],
+) -> None:
+    depths = [p[2] for p in corners]
+    far = sum(depths) / 8
     haze = max(0, min(_HAZES - 1, int((far - 14) / 34 * _HAZES)))
-    is_near = min(p[2] for p in corners) < NEAR
-
-    def draw() -> None:
-        shown = (
-            camera.y < b.y - b.half_y,
-            camera.x > b.x + b.half_x,
-            camera.y > b.y + b.half_y,
-            camera.x < b.x - b.half_x,
-        )
-        edge = None if far > _PLAIN else _tinted(color, 0.42, theme, haze)
-        for face, shade, is_shown in zip(_FACES, _SHADES, shown, strict=True):
-            if is_shown:
-                _face(
-                    surface,
-                    [corners[i] for i in face],
-                    _tinted(color, shade, theme, haze),
-                    edge,
-                    is_near,
-                )
-        top = _tinted(color, 1.22 if not is_cut else 0.5, theme, haze)
-        _face(surface, corners[4:], top, edge, is_near)
-
-    return draw
+    shades, top, edge = _tints(*tinting, haze)
+    if far > _PLAIN:
+        edge = None
+    shown = (
+        camera.y < b.y - b.half_y,
+        camera.x > b.x + b.half_x,
+        camera.y > b.y + b.half_y,
+        camera.x < b.x - b.half_x,
+    )
+    faces = [(*face, shade) for face, shade, s in zip(_FACES, shades, shown, strict=True) if s]
+    if min(depths) < NEAR:
+        for i, j, k, m, shade in faces:
+            _clipped_face(surface, [corners[i], corners[j], corners[k], corners[m]], shade, edge)
+        _clipped_face(surface, corners[4:], top, edge)
+        return
+    spots = [(x / z, y / z) for x, y, z in corners]
+    polygon = pygame.draw.polygon
+    for i, j, k, m, shade in faces:
+        spot = (spots[i], spots[j], spots[k], spots[m])
+        polygon(surface, shade, spot)
+        if edge is not None:
+            polygon(surface, edge, spot, 1)
+    polygon(surface, top, spots[4:])
+    if edge is not None:
+        polygon(surface, edge, spots[4:], 1)
 
 
 @lru_cache(maxsize=2048)
+def _tints(
+    color: Color, theme: Theme, is_cut: bool, haze: int
+) -> tuple[tuple[Color, ...], Color, Color | None]:
+    """Colours of the four faces, of the top and of the edges in the theme's haze."""
+    faces = tuple(_tinted(color, shade, theme, haze) for shade in _SHADES)
+    top = _tinted(color, 1.22 if not is_cut else 0.5, theme, haze)
+    return faces, top, _tinted(color, 0.42, theme, haze)
+
+
 def _tinted(color: Color, shade: float, theme: Theme, haze: int) -> Color:
     """A colour in a shade, with some of the theme's haze."""
     share = 0.75 * haze / _HAZES
@@ -166,15 +195,10 @@ def _tinted(color: Color, shade: float, theme: Theme, haze: int) -> Color:
     return r, g, b
 
 
-def _face(
-    surface: pygame.Surface,
-    corners: list[list[float]],
-    color: Color,
-    edge: Color | None,
-    is_near: bool,
+def _clipped_face(
+    surface: pygame.Surface, corners: list[list[float]], color: Color, edge: Color | None
 ) -> None:
-    if is_near:
-        corners = _clipped(corners)
+    corners = _clipped(corners)
     if len(corners) >= 3:
         polygon = [(p[0] / p[2], p[1] / p[2]) for p in corners]
         pygame.draw.polygon(surface, color, polygon)

@@ -34,5 +34,5 @@ REGULAR = Skill("regular", 4, 0.2, 0.25, 0.1, 0.12, 0.75, 0.55, picks_targets=Fa
 VETERAN = Skill("veteran", 1, 0.0, 0.9, 0.3, 0.22, 1.0, 0.75, picks_targets=True, rides=True)
 GRADES = {skill.name: skill for skill in (ROOKIE, REGULAR, VETERAN)}
 """The bots, from the weakest to the strongest."""
-EXPERT = Skill("expert", 1, 0.0, 0.9, 0.15, 0.0, 1.0, 0.75, picks_targets=True, rides=True)
+EXPERT = Skill("expert", 1, 0.0, 0.9, 0.5, 0.0, 1.0, 0.75, picks_targets=True, rides=True)
 """The scripted expert: as good as the best bots, but it does not leave its task to get well."""

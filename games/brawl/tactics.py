@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass, field
 
 from games.brawl.command import BIT, REST, Command, stick
+from games.brawl.course import Course
 from games.brawl.fighter import wrapped
 from games.brawl.order import WIN, Order
 from games.brawl.sight import Mark, Other, Sight
@@ -24,8 +25,6 @@ _ENGAGE = 9.0
 """Meters within which an enemy is worth a fight on the way."""
 _RIDE_BEYOND = 13.0
 _ON_POINT = 2.2
-_STILL, _STUCK_STEPS, _DETOUR_STEPS = 0.25, 6, 8
-"""Meters below which a decision moved nothing, steps after which that is stuck, and steps to the side then."""
 
 
 @dataclass
@@ -35,45 +34,48 @@ class Tactics:
     skill: Skill
     rng: random.Random
     order: Order = WIN
-    _command: Command = REST
+    _held: Command = REST
+    """What it goes on doing until the next decision."""
     _thought: str = ""
     _kept: int = 0
     _pressed: set[str] = field(default_factory=set)
-    _side: int = 1
     _health: float = 1.0
-    _place: tuple[float, float] = (0.0, 0.0)
-    _still: int = 0
-    _detour: int = 0
     _strafe: int = 1
     _steps: int = 0
 
+    def __post_init__(self) -> None:
+        self.course = Course(self.skill.reaction)
+
     def act(self, sight: Sight) -> tuple[Command, str]:
         """The command of this step."""
-        self._steps += 1
-        if sight.health <= 0 or self.order.kind == "wait":
+        held = self.hold(is_up=sight.health > 0)
+        return (held, self._thought) if held is not None else self._decide(sight)
+
+    def hold(self, *, is_up: bool) -> Command | None:
+        """The command of a step that needs no look around; None, and nothing is done, where it does. Before `act`."""
+        if not is_up or self.order.kind == "wait":
+            self._steps += 1
             self._pressed.clear()
-            return REST, "wait" if sight.health > 0 else "down: wait for the respawn"
-        if self._kept > 0:
-            self._kept -= 1
-            held = self._command._replace(buttons=self._command.buttons & BIT["MeleeAttack"])
-            self._pressed &= {"MeleeAttack"}
-            return held, self._thought
+            self._thought = "wait" if is_up else "down: wait for the respawn"
+            return REST
+        if self._kept == 0:
+            return None
+        self._steps += 1
+        self._kept -= 1
+        self._pressed &= {"MeleeAttack"}
+        return self._held
+
+    def _decide(self, sight: Sight) -> tuple[Command, str]:
+        self._steps += 1
         self._kept = self.skill.reaction - 1
         was_hit, self._health = sight.health < self._health - 0.01, sight.health
         plan = _Plan(self, sight)
         thought = plan.decide()
         if was_hit and sight.ready[4] and self.rng.random() < self.skill.dodge_share:
             plan.press("Evade")
-        self._command, self._thought = plan.command(), thought
-        return self._command, thought
-
-    def is_stuck(self, sight: Sight) -> bool:
-        """Whether the surroundings have not moved for long; call it while walking."""
-        marks = [*sight.points.values(), *sight.loose, *([sight.home] if sight.home else [])]
-        place = sum(m[1] * math.cos(m[0]) for m in marks), sum(m[1] * math.sin(m[0]) for m in marks)
-        self._still = self._still + 1 if math.dist(place, self._place) < _STILL else 0
-        self._place = place
-        return self._still * self.skill.reaction > _STUCK_STEPS
+        command, self._thought = plan.command(), thought
+        self._held = command._replace(buttons=command.buttons & BIT["MeleeAttack"])
+        return command, thought
 
 
 class _Plan:
@@ -269,22 +271,29 @@ class _Plan:
         ):
             self.press("MeleeAttack")
         if not beside:
-            self._use_abilities(foe)
+            self._use_abilities(foe, only=only)
 
-    def _use_abilities(self, foe: Other) -> None:
+    def _use_abilities(self, foe: Other, *, only: bool = False) -> None:
+        """Use what is worth it; what hits all around not beside others where `only` this class is meant."""
         sight, ready = self.sight, self.sight.ready
         if self.player.rng.random() >= self.skill.ability_share:
             return
         near = sum(o.away < 4.5 for o in sight.enemies())
+        spares = only and any(o.kind != foe.kind and o.away < 6.5 for o in sight.enemies())
         wishes = {
             "tank": (
                 3 < foe.away < 6.5,
                 foe.away < 4 and sight.health < 0.6,
                 5 < foe.away < 10.5,
-                near >= 2,
+                near >= (1 if only else 2) and not spares,
             ),
             "support": (False, False, False, False),
-            "damage": (3 < foe.away < 7, 4 < foe.away < 14, foe.away < 3.2, foe.away < 4),
+            "damage": (
+                3 < foe.away < 7,
+                4 < foe.away < 14,
+                foe.away < 3.2 and not spares,
+                foe.away < 4,
+            ),
         }[sight.kind]
         for name, is_ready, wish in zip(_ABILITY, ready, wishes, strict=False):
             if is_ready and wish:
@@ -331,26 +340,25 @@ class _Plan:
                 self.press("Mount")
         elif sight.mounted and goal.away < ride_until:
             self.press("Mount")
+        self.player.course.follow(goal.away)
         self._steer(goal)
         if not sight.locked:
             self._face(goal.bearing)
 
     def _steer(self, goal: Mark) -> None:
         """Head for a place, round what stands in the way."""
-        player = self.player
-        if goal.away > 1.5 and player._detour == 0 and player.is_stuck(self.sight):
-            player._side, player._still = -player._side, 0
-            player._detour = max(2, _DETOUR_STEPS // self.skill.reaction)
-        if player._detour > 0:
-            player._detour -= 1
-            self.heading = goal.bearing + 1.7 * player._side
+        course = self.player.course
+        course.look(self.sight, goal.away)
+        if course.detour > 0:
+            course.detour -= 1
+            self.heading = goal.bearing + 1.7 * course.side
             return
         reach = min(3.0, goal.away)
         for swing in _SWINGS:
-            bearing = goal.bearing + swing * player._side
+            bearing = goal.bearing + swing * course.side
             if self._is_clear(bearing, reach):
                 if swing < 0:
-                    player._side = -player._side
+                    course.side = -course.side
                 self.heading = bearing
                 return
         self.heading = goal.bearing

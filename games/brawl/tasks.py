@@ -13,12 +13,17 @@ from games.brawl.fighter import TEAM_SIZE
 from games.brawl.order import Order
 from games.brawl.state import MatchState
 
-DEFEND_STEPS = 70
-"""Steps on a point that the other team does not own."""
+DEFEND_STEPS, LEAVING = 100, 0.5
+"""Steps on the point, and how many of them each step off it takes back."""
 STAY_STEPS, STAY_METERS = 100, 5.0
-FOCUS_DAMAGE, FOCUS_SHARE = 80.0, 0.6
+FOCUS_DAMAGE, FOCUS_SHARE = 100.0, 0.7
 """Damage to the one that is to be attacked, and its share in all that was done."""
+CELLS_HOME = 2
 MATCH_LIMIT = 1800
+_ROLE_SEATS = (0, 2, 3)
+"""The same for all roles: so a seed gives the same match and fighter whatever it is told."""
+_EARLY_SCORE, _SECONDS = 50, 60
+"""Score and time left with which a role begins, so that the match does not end before it."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +109,15 @@ _FOCUS_TANK = (
 )
 _CELLS = (
     "bring the cells home",
-    "fetch a power cell",
-    "carry a cell to our base",
+    "fetch the power cells",
+    "carry cells to our base",
     "collect power cells",
     "get the yellow cells and bring them back",
-    "bring a power cell to the base",
+    "bring power cells to the base",
     "go for the cells",
-    "pick up a cell and take it home",
+    "pick up cells and take them home",
     "we need power cells",
-    "deliver a cell",
+    "deliver the cells",
 )
 _WIN = (
     "win the match",
@@ -126,16 +131,23 @@ _WIN = (
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("defend_point", {Order("defend", p): _defend(p) for p in "ABC"}, (0, 2, 3), 450),
-        Task("stay_with_healer", {Order("escort", "support"): _STAY}, (0, 2, 3), 350),
-        Task("focus_support", {Order("focus", "support"): _FOCUS_SUPPORT}, (2, 3), 400),
-        Task("focus_tank", {Order("focus", "tank"): _FOCUS_TANK}, (2, 3), 400),
-        Task("bring_cells", {Order("cells"): _CELLS}, (0, 1, 2, 3), 450),
+        Task("defend_point", {Order("defend", p): _defend(p) for p in "ABC"}, _ROLE_SEATS, 450),
+        Task("stay_with_healer", {Order("escort", "support"): _STAY}, _ROLE_SEATS, 350),
+        Task("focus_support", {Order("focus", "support"): _FOCUS_SUPPORT}, _ROLE_SEATS, 400),
+        Task("focus_tank", {Order("focus", "tank"): _FOCUS_TANK}, _ROLE_SEATS, 400),
+        Task("bring_cells", {Order("cells"): _CELLS}, _ROLE_SEATS, 450),
         Task("win_match", {Order("win"): _WIN}, (0, 1, 2, 3), MATCH_LIMIT),
     )
 }
 """All tasks by name; the last is a whole match, the others are roles of half a minute within one."""
 ROLES = tuple(name for name in TASKS if name != "win_match")
+ORDERS: dict[str, Order] = {
+    sentence: order
+    for task in TASKS.values()
+    for order, sentences in task.paraphrases.items()
+    for sentence in sentences
+}
+"""What each instruction asks for."""
 
 
 class Judge:
@@ -145,7 +157,7 @@ class Judge:
         self.goal, self.match, self.f = goal, match, match.fighters[seat]
         self._damage = list(self.f.damage)
         self._delivered = self.f.delivered
-        self._steps = 0
+        self._steps = 0.0
         self.verdict = Verdict()
 
     def update(self) -> Verdict:
@@ -160,7 +172,7 @@ class Judge:
             case "defend":
                 point = match.objectives.points["ABC".index(order.about)]
                 stands = math.hypot(f.x - point.x, f.y - point.y) < POINT_RADIUS and f.alive
-                self._steps += stands and point.owner != 1 - f.team
+                self._steps = self._steps + 1 if stands else max(0.0, self._steps - LEAVING)
                 return _share(self._steps / DEFEND_STEPS)
             case "escort":
                 friend = next(
@@ -172,8 +184,9 @@ class Judge:
             case "focus":
                 return self._judge_focus(order.about)
             case "cells":
-                done = f.delivered > self._delivered
-                return Verdict(1.0 if done else 0.5 if f.cells else 0.0, done)
+                home = f.delivered - self._delivered
+                under_way = min(f.cells, CELLS_HOME - home) / 2
+                return Verdict(min(1.0, (home + under_way) / CELLS_HOME), home >= CELLS_HOME)
             case "win":
                 won = match.is_over and match.winner == f.team
                 return Verdict(min(1.0, match.score[f.team] / 100), won)
@@ -191,20 +204,21 @@ class Judge:
         return Verdict(progress if is_focused else progress / 2, progress == 1 and is_focused)
 
 
-def can_begin(goal: Goal, match: MatchState, seat: int) -> bool:
-    """Whether the episode may begin now: the fighter stands, and what is asked is not the case already."""
-    f = match.fighters[seat]
-    if not f.alive or f.cells or f.health < 0.8 * f.kind.health or match.is_over:
+def has_time(match: MatchState) -> bool:
+    """Whether the match surely goes on for a role's time."""
+    return match.seconds_left > _SECONDS and max(match.score) <= _EARLY_SCORE
+
+
+def can_begin(match: MatchState, seat: int) -> bool:
+    """Whether a role may begin now: the fighter stands well, and nothing that a role asks for is the case already."""
+    f, healer = match.fighters[seat], match.fighters[seat // TEAM_SIZE * TEAM_SIZE + 1]
+    if not (f.alive and healer.alive) or f.cells or f.mounted or f.health < 0.8 * f.kind.health:
         return False
-    match goal.order.kind:
-        case "defend":
-            point = match.objectives.points["ABC".index(goal.order.about)]
-            return math.hypot(f.x - point.x, f.y - point.y) > 2 * POINT_RADIUS
-        case "escort":
-            friend = match.fighters[f.team * TEAM_SIZE + 1]
-            away = math.hypot(f.x - friend.x, f.y - friend.y)
-            return friend.alive and away > 2 * STAY_METERS
-    return True
+    is_away = all(
+        math.hypot(f.x - point.x, f.y - point.y) > 2 * POINT_RADIUS
+        for point in match.objectives.points
+    )
+    return is_away and math.hypot(f.x - healer.x, f.y - healer.y) > 2 * STAY_METERS
 
 
 def _share(progress: float) -> Verdict:

@@ -19,7 +19,7 @@ def reaches(task: str, seed: int, **options: object) -> bool:
     return bool(info["success"])
 
 
-def test_the_expert_brings_a_cell_home() -> None:
+def test_the_expert_brings_cells_home() -> None:
     assert reaches("bring_cells", 0)
 
 

@@ -11,6 +11,7 @@ from games.brawl.combat import heal, hurt
 from games.brawl.command import BIT, DIRECTION, REST, Command, command_of
 from games.brawl.fighter import SEATS, Fighter
 from games.brawl.match import Match
+from games.brawl.palette import ALLY, ENEMY
 from games.brawl.picture import draw
 from games.brawl.skill import REGULAR, VETERAN
 from games.brawl.spec import SPEC
@@ -236,3 +237,14 @@ def test_maps_are_the_same_for_both_teams_and_can_be_walked(number: int) -> None
 def test_directions_are_those_of_the_spec() -> None:
     assert DIRECTION[0] == (0.0, 1.0)
     assert DIRECTION[64][0] == pytest.approx(1.0)
+
+
+def test_the_last_picture_shows_who_won() -> None:
+    drawn = []
+    for winner in (0, 1):
+        match = Match(2)
+        match.score[winner] = 100
+        drawn.append(draw(match, 0))
+    assert not np.array_equal(drawn[0][63:106], drawn[1][63:106])
+    assert np.array_equal(drawn[0][64, 0], ALLY)
+    assert np.array_equal(drawn[1][64, 0], ENEMY)

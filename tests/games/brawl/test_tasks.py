@@ -3,7 +3,7 @@
 from games.brawl import ROLES, TASKS, BrawlEnv
 from games.brawl.combat import hurt
 from games.brawl.fighter import SEATS, TEAM_SIZE
-from games.brawl.tasks import DEFEND_STEPS, STAY_STEPS, Judge
+from games.brawl.tasks import CELLS_HOME, DEFEND_STEPS, LEAVING, STAY_STEPS, Judge
 
 
 def fresh(task: str, **options: object) -> BrawlEnv:
@@ -12,15 +12,18 @@ def fresh(task: str, **options: object) -> BrawlEnv:
     return env
 
 
-def test_a_point_counts_while_it_is_held_and_stood_on() -> None:
+def test_a_point_counts_while_it_is_stood_on_and_leaving_takes_back() -> None:
     env = fresh("defend_point", about="B")
     f, point = env.match.fighters[env.seat], env.match.objectives.points[1]
     judge = Judge(env.goal, env.match, env.seat)
-    f.x, f.y, point.owner = point.x, point.y, 1 - f.team
     assert judge.update().progress == 0
-    point.owner = f.team
-    verdicts = [judge.update() for _ in range(DEFEND_STEPS)]
-    assert [v.success for v in verdicts[-2:]] == [False, True]
+    f.x, f.y = point.x, point.y
+    verdicts = [judge.update() for _ in range(DEFEND_STEPS - 1)]
+    assert not verdicts[-1].success
+    f.x += 9
+    assert judge.update().progress == (DEFEND_STEPS - 1 - LEAVING) / DEFEND_STEPS
+    f.x -= 9
+    assert [judge.update().success for _ in range(2)] == [False, True]
     f.x += 9
     assert judge.update().success  # what was reached stays
 
@@ -50,20 +53,39 @@ def test_focus_takes_most_of_the_damage() -> None:
         f.rage_until = 0
         other = foes["tank" if kind == "support" else "support"]
         judge = Judge(env.goal, match, env.seat)
-        hurt(match, f, other, 79, 0)
-        hurt(match, f, foes[kind], 81, 0)
+        hurt(match, f, other, 45, 0)
+        hurt(match, f, foes[kind], 101, 0)
         assert not judge.update().success
-        hurt(match, f, foes[kind], 60, 0)
+        hurt(match, f, foes[kind], 30, 0)
         assert judge.update().success
 
 
-def test_a_delivered_cell_counts() -> None:
+def test_two_delivered_cells_count() -> None:
     env = fresh("bring_cells")
-    f = env.match.fighters[env.seat]
+    f, cells = env.match.fighters[env.seat], env.match.objectives.cells
     f.x, f.y = env.match.arena.bases[f.team]
-    f.cells, env.match.objectives.cells[0].carrier = 1, env.seat
-    _, reward, ended, late, info = env.step({})
+    for cell, progress in zip(cells[:CELLS_HOME], (0.5, 1.0), strict=True):
+        f.cells, cell.carrier, cell.away_until = 1, env.seat, 0
+        _, reward, ended, late, info = env.step({})
+        assert info["progress"] == progress
     assert (reward, ended, late, info["success"]) == (1.0, True, False, True)
+
+
+def test_a_seed_begins_every_role_alike() -> None:
+    starts = []
+    for role in ROLES:
+        env = BrawlEnv()
+        _, info = env.reset(seed=21, options={"task": role})
+        f = env.match.fighters[env.seat]
+        starts.append((env.match.seed, env.match.tick, env.seat, f.x, f.y, info["class"]))
+        assert (info["success"], info["progress"]) == (False, 0)
+    assert len(set(starts)) == 1
+
+
+def test_words_choose_the_point_that_they_name_and_no_other_judge() -> None:
+    assert fresh("defend_point", instruction="hold point C").goal.order.about == "C"
+    assert fresh("bring_cells", instruction="hold point C").goal.order.kind == "cells"
+    assert fresh("defend_point", instruction="hold point C", about="A").goal.order.about == "A"
 
 
 def test_a_match_is_won_by_the_team_ahead() -> None:

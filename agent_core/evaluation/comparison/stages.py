@@ -217,10 +217,9 @@ class Plan:
         )
 
     def _record(self, plan: RecordingPlan) -> Result:
-        finished = count(1)
         with ProgressBar("recording") as update:
             recorded = record_expert(
-                plan, self.recipe.workers, lambda _: update(next(finished), plan.episodes)
+                plan, self.recipe.workers, lambda episodes, steps: update(episodes, plan.episodes)
             )
         for failed in (episode for episode in recorded if episode.error):
             logger.warning("seed %d, task %s: %s", failed.seed, failed.task, failed.error)

@@ -255,7 +255,8 @@ class Session:
             session=self.name,
             role="play" if self.lane is None else "record",
             game=self.player.spec.id,
-            title=self.player.spec.title,
+            title=self.player.spec.title
+            + f", player {self.agent + 1}" * (self.gathering is not None),
             instruction=self.current_instruction,
             instructed_by="game" if self.console_instruction is None else "console",
             tasks=self.tasks,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
+    UsageError,
     add_command,
     game_argument,
     game_at_port,
@@ -228,9 +229,15 @@ def build_policy(args: argparse.Namespace, game: str = "") -> Policy:
 
 def run_demo(args: argparse.Namespace) -> int:
     from agent_core.cli.demo import Demo, play_demo
+    from agent_core.weights.checkpoint import has_shipped
     from games.registry import load
 
     logging.getLogger("iafm").setLevel(logging.WARNING)
+    if args.policy == "agent" and args.checkpoint is None and not has_shipped(args.game):
+        raise UsageError(
+            f"demo: no checkpoint of {args.game} comes with the package; train one (agent_core/README.md) and name it "
+            "with --checkpoint, or take --policy random"
+        )
     pace_hz = None if args.fast else load(args.game).spec.step_hz
     demo = Demo(args.port, args.episodes, pace_hz, not args.headless, args.game)
     report = play_demo(build_policy(args, args.game), demo, remark).summary()

@@ -42,7 +42,7 @@ HEADER_BYTES = 16 << 20
 _CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 DEFAULT_CHECKPOINT = _CHECKPOINTS / "voxel-tiny"
 """The package's checkpoint for games that have none of their own there."""
-_SHIPPED = {"brawl": "brawl-tiny", "bleeding-edge": "brawl-tiny"}
+_SHIPPED = {"voxel": "voxel-tiny", "brawl": "brawl-tiny", "bleeding-edge": "brawl-tiny"}
 
 
 class Header(BaseModel):
@@ -58,10 +58,14 @@ class Header(BaseModel):
     metadata: dict[str, Any] = {}
 
 
+def has_shipped(game: str) -> bool:
+    """Whether the package has a checkpoint that was trained for a game, by the name of its spec."""
+    return game in _SHIPPED and (_CHECKPOINTS / _SHIPPED[game]).is_dir()
+
+
 def shipped_checkpoint(game: str) -> Path:
-    """The package's checkpoint for a game, by the name of its spec."""
-    path = _CHECKPOINTS / _SHIPPED.get(game, DEFAULT_CHECKPOINT.name)
-    return path if path.is_dir() else DEFAULT_CHECKPOINT
+    """The package's checkpoint for a game; the default where it has none of its own."""
+    return _CHECKPOINTS / _SHIPPED[game] if has_shipped(game) else DEFAULT_CHECKPOINT
 
 
 class HasVocabulary(Protocol):

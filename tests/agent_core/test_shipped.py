@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from agent_core.__main__ import main
 from agent_core.agent import Agent
 from agent_core.shipped import ShippedAgents
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, shipped_checkpoint
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, has_shipped, shipped_checkpoint
 from bridges.policy import PolicyRequest
 from games.registry import load
 
 
-def test_every_game_is_played_by_its_own_checkpoint(monkeypatch) -> None:
+def test_every_game_is_played_by_its_own_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     loaded: list[Path] = []
 
     def load_agent(path: Path) -> Agent:
@@ -39,5 +43,14 @@ def test_every_game_is_played_by_its_own_checkpoint(monkeypatch) -> None:
 
 
 def test_games_without_one_of_their_own_get_the_default() -> None:
+    assert has_shipped("voxel")
+    assert not has_shipped("pong")
     assert shipped_checkpoint("voxel") == shipped_checkpoint("pong") == DEFAULT_CHECKPOINT
-    assert shipped_checkpoint("brawl").is_dir()
+
+
+@pytest.mark.skipif(has_shipped("brawl"), reason="the arena has its checkpoint")
+def test_the_arena_is_not_shown_with_another_games_checkpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["demo", "brawl", "--headless", "--port", "0"]) == 2
+    assert "no checkpoint of brawl comes with the package" in capsys.readouterr().err

@@ -2,12 +2,12 @@
 
 import pytest
 
-from games.brawl import FREE, GAME, TASKS, BrawlEnv
+from games.brawl import FREE, GAME, TASKS, BrawlEnv, Task
 from games.brawl.goals import goal_of, other_judge
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
-def test_every_paraphrase_means_its_own_goal(task) -> None:
+def test_every_paraphrase_means_its_own_goal(task: Task) -> None:
     for order, sentences in task.paraphrases.items():
         for sentence in sentences:
             goal = goal_of(f" {sentence.capitalize()} ")

@@ -21,6 +21,7 @@ from games.brawl.tasks import MATCH_LIMIT, Goal, Judge
 
 ENEMIES = "regular"
 """Grade of the bots on the other side, and of those that stand in for nobody."""
+WIN = "win_match"
 _WARM_UP = 60
 """Steps of bots before the fighters take over, so that there is something to do from the start."""
 
@@ -31,15 +32,16 @@ def examples() -> tuple[str, ...]:
 
 
 def goals_of_seat(seat: int) -> list[Goal]:
-    """The goals that a seat of a team gets in turn; every seat begins with another."""
+    """The goals that a seat of a team gets in turn: its roles, or to win; every seat begins with another."""
     goals = [
         Goal(task.name, sentences[0], order)
         for task in TASKS.values()
         for order, sentences in task.paraphrases.items()
-        if seat in task.seats and task.name != "win_match"
+        if seat in task.seats
     ]
-    first = (0, 0, 1, 4)[seat] % len(goals)
-    return goals[first:] + goals[:first]
+    roles = [goal for goal in goals if goal.task != WIN] or goals
+    first = (0, 0, 1, 4)[seat] % len(roles)
+    return roles[first:] + roles[:first]
 
 
 @dataclass
@@ -140,9 +142,12 @@ class ArenaDemo:
         self.bout.step({seat: _command(act) for seat, act in acts.items()})
         self.tally.steps += 1
         for fighter in self.fighters:
-            if (success := fighter.verdict()) is not None:
+            success = fighter.verdict()
+            if match.is_over and fighter.goal.task == WIN:
+                success = bool(success)
+            if match.is_over or success is not None:
                 self._end_goal(fighter, success)
-        if self.bout.match.is_over:
+        if match.is_over:
             self._end_match()
 
     def _follow_console(self) -> None:
@@ -179,7 +184,7 @@ class ArenaDemo:
         self.note(f"match over: {one} to {other} against {ENEMIES} bots")
         self._begin_match()
         for fighter in self.fighters:
-            self._end_goal(fighter, None)
+            fighter.begin(self.bout)
 
 
 def _command(act: Act | None) -> Command:

@@ -91,6 +91,10 @@ class Agent:
         )
         return cls(Engine(checkpoint, options), f"iafm {Path(path).name}", seed)
 
+    def plays_with(self, engine: Engine) -> bool:
+        """Whether the sessions of an engine are this agent's."""
+        return self._engine is engine
+
     def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
         """A session for a game.
 

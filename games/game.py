@@ -8,6 +8,7 @@ from typing import Any
 
 from games.env import Env
 from games.spec import Action, GameSpec, did_you_mean
+from games.team import TeamGame
 
 Expert = Callable[[], tuple[Action, str]]
 """A scripted player of the current episode: its next action, and the thought behind it in words."""
@@ -28,12 +29,17 @@ class Game:
     """From an environment of `make` that was just reset: a scripted player that uses only what is on the screen."""
     exclusive_instructions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Instructions of tasks that exclude each other; evaluation compares play with the right one, none and another."""
+    other_judge: Callable[[Any, str], Callable[[], bool]] | None = None
+    """From an environment that was just reset and another task's instruction: whether that is done, asked after each
+    step. Where None, evaluation resets a second environment with that task, whose world must be the same."""
     has_missions: bool = False
     """Every seed has an instruction of its own; evaluation compares play with it, none and another seed's."""
     from_vector: Callable[[Sequence[float]], Action] | None = None
     """From a row of numbers of a public dataset; where None, the numbers are in the controls' order."""
     free_task: str | None = None
     """The task without instruction and success, in which the expert waits."""
+    teams: TeamGame | None = None
+    """Matches of a team of agents against bots."""
     max_envs: int | None = None
     """Environments that can run at once, as where each needs a process of its own; None: any number."""
 

@@ -16,7 +16,16 @@ MAY_IMPORT: dict[str, set[str]] = {
 LAYERS: dict[str, list[set[str]]] = {
     "agent_core": [
         *({"errors"}, {"presets"}, {"config"}, {"device"}, {"process_pool"}),
-        *({"tokens"}, {"model"}, {"weights"}, {"cpu"}, {"engine"}, {"agent"}, {"data"}),
+        *(
+            {"tokens"},
+            {"model"},
+            {"weights"},
+            {"cpu"},
+            {"engine"},
+            {"agent"},
+            {"shipped"},
+            {"data"},
+        ),
         *({"training"}, {"baseline", "recording"}, {"evaluation"}, {"bench"}, {"cli"}),
         {"__main__"},
     ],

@@ -1,4 +1,4 @@
-"""The demo: the checkpoint plays the embedded game over a real websocket while a console page shows its decisions."""
+"""The demo: a checkpoint plays an embedded game over a real websocket while a console page shows its decisions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from agent_core.cli.brawl_demo import play_arena
 from bridges.play import PlayReport, Start, play
 from bridges.policy import Policy
 from bridges.serving.server import BridgeServer
@@ -34,6 +35,8 @@ class Demo:
     episodes: int | None = None
     pace_hz: float | None = 20.0
     open_browser: bool = True
+    game: str = "voxel"
+    """One of `GAMES`."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class DemoReport:
     hz: float
     url: str
     first_action_s: float | None
+    matches: int = 0
+    wins: float = 0.0
+    """Of the arena's matches; a draw is half a win."""
 
     def summary(self) -> dict[str, Any]:
         """The figures as plain values."""
@@ -76,7 +82,7 @@ def _start_game(url: str, demo: Demo) -> tuple[SpawnProcess, Connection]:
     context = get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     args = (url, demo.episodes, demo.pace_hz, writer, os.getpid())
-    game = context.Process(target=_game, args=args, daemon=True)
+    game = context.Process(target=GAMES[demo.game], args=args, daemon=True)
     game.start()
     writer.close()
     return game, reader
@@ -97,10 +103,19 @@ async def _follow(pipe: Connection, report: Callable[[str], None]) -> dict[str, 
     return figures
 
 
-def _game(
+def _arena(
     url: str, episodes: int | None, pace_hz: float | None, pipe: Connection, parent: int
 ) -> None:
-    """The game's own process: no torch here, only the environment and the client."""
+    """The arena's process: four fighters of one match, no torch here."""
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        play_arena(url, DEMO_SEED, episodes, pace_hz, pipe.send, lambda: os.getppid() != parent)
+    pipe.close()
+
+
+def _block_world(
+    url: str, episodes: int | None, pace_hz: float | None, pipe: Connection, parent: int
+) -> None:
+    """The block world's process: no torch here, only the environment and the client."""
     env = VoxelEnv()
     goals = DemoGoals(env)
     first = {"started": False}
@@ -133,6 +148,10 @@ def _game(
         )
         pipe.send(_figures(report))
     pipe.close()
+
+
+GAMES = {"voxel": _block_world, "brawl": _arena}
+"""What is played in the game's process."""
 
 
 def _figures(report: PlayReport) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def run_replay(args: argparse.Namespace) -> int:
     with leaves_on_sigterm(), ExitStack() as stack:
         imported = stack.enter_context(tempfile.TemporaryDirectory(prefix="iafm-replay-"))
         episodes = _open(args, Path(imported))
-        url = args.url or stack.enter_context(_served(args))
+        url = args.url or stack.enter_context(_served(args, episodes[0].spec.name))
         if args.live:
             return _live(args, episodes, url)
         report = _replay(args, episodes, url)
@@ -112,11 +112,11 @@ def _name_skipped(skipped: Skipped, *, strict: bool = False) -> None:
 
 
 @contextmanager
-def _served(args: argparse.Namespace) -> Iterator[str]:
+def _served(args: argparse.Namespace, game: str) -> Iterator[str]:
     """The address of a server of the policy that the options name."""
     from bridges.testing.background_server import background_server
 
-    with background_server(build_policy(args), port=args.port) as server:
+    with background_server(build_policy(args, game), port=args.port) as server:
         yield server.url
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
+    UsageError,
     add_command,
     game_argument,
     game_at_port,
@@ -47,16 +48,24 @@ def _add_demo(commands: Any) -> None:
     demo = add_command(
         commands,
         "demo",
-        "the shipped checkpoint plays the embedded game; watch it in a browser",
+        "a shipped checkpoint plays an embedded game; watch it in a browser",
         run_demo,
-        "iafm demo\niafm demo --headless --episodes 4 --fast --json",
+        "iafm demo\niafm demo brawl      four fighters of one match\n"
+        "iafm demo --headless --episodes 4 --fast --json",
+    )
+    demo.add_argument(
+        "game", nargs="?", default="voxel", choices=("voxel", "brawl"), help="what is played"
     )
     demo.add_argument("--headless", action="store_true", help="open no browser")
     demo.add_argument(
-        "--episodes", type=positive_int, help="end after so many (default: go on until Ctrl-C)"
+        "--episodes",
+        type=positive_int,
+        help="end after so many goals (default: go on until Ctrl-C)",
     )
     demo.add_argument(
-        "--fast", action="store_true", help="as fast as possible instead of 20 steps a second"
+        "--fast",
+        action="store_true",
+        help="as fast as possible instead of the game's steps a second",
     )
     policy_options(demo)
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -160,7 +169,9 @@ def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
         help="random needs no model; module:NAME is an object of your own (bridges/policy.py)"
         + "; none only records (--record)" * ("none" in names),
     )
-    parser.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="folder (default: the shipped one of the game)"
+    )
     parser.add_argument("--port", type=port, default=PORT, help="port; 0 takes a free one")
     parser.add_argument(
         "--threads", type=positive_int, help="CPU threads of the model (default: all cores)"
@@ -185,8 +196,8 @@ def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
     )
 
 
-def build_policy(args: argparse.Namespace) -> Policy:
-    """The policy that the options name."""
+def build_policy(args: argparse.Namespace, game: str = "") -> Policy:
+    """The policy that the options name; without a checkpoint the shipped one for each game, or for this one alone."""
     if args.policy == "random":
         from bridges.serving.random_policy import RandomPolicy
 
@@ -198,24 +209,38 @@ def build_policy(args: argparse.Namespace) -> Policy:
     if ":" in args.policy:
         return load_policy(args.policy)
     from agent_core.agent import Agent
-    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
+    from agent_core.shipped import ShippedAgents
+    from agent_core.weights.checkpoint import shipped_checkpoint
 
-    return Agent.load(
-        args.checkpoint or DEFAULT_CHECKPOINT,
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        temperature=args.temperature,
-        condition_on_actions=args.condition_on_actions,
-    )
+    def load(path: Path) -> Agent:
+        return Agent.load(
+            path,
+            device=args.device,
+            precision=args.precision,
+            threads=args.threads,
+            temperature=args.temperature,
+            condition_on_actions=args.condition_on_actions,
+        )
+
+    if args.checkpoint is None and not game:
+        return ShippedAgents(load)
+    return load(args.checkpoint or shipped_checkpoint(game))
 
 
 def run_demo(args: argparse.Namespace) -> int:
     from agent_core.cli.demo import Demo, play_demo
+    from agent_core.weights.checkpoint import has_shipped
+    from games.registry import load
 
     logging.getLogger("iafm").setLevel(logging.WARNING)
-    demo = Demo(args.port, args.episodes, None if args.fast else 20.0, not args.headless)
-    report = play_demo(build_policy(args), demo, remark).summary()
+    if args.policy == "agent" and args.checkpoint is None and not has_shipped(args.game):
+        raise UsageError(
+            f"demo: no checkpoint of {args.game} comes with the package; train one (agent_core/README.md) and name it "
+            "with --checkpoint, or take --policy random"
+        )
+    pace_hz = None if args.fast else load(args.game).spec.step_hz
+    demo = Demo(args.port, args.episodes, pace_hz, not args.headless, args.game)
+    report = play_demo(build_policy(args, args.game), demo, remark).summary()
     judged = report["episodes"] - report["unjudged"]
     line = f"{report['successes']} of {judged} goals reached at {report['hz']} Hz"
     return answer(report, args.json, lambda: say(line))

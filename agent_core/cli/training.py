@@ -106,16 +106,23 @@ def _add_evaluate(commands: Any) -> None:
         run_evaluate,
         "iafm evaluate voxel --checkpoint runs/voxel/best --episodes 200 --plot report.png\n"
         "iafm evaluate voxel --conditions agent random --episodes 140 --json\n"
+        "iafm evaluate brawl --episodes 0 --matches 100 --grades regular\n"
         "iafm evaluate minerl:MineRLTreechop-v0,reward=1,steps=400 --malmo-port 9000",
     )
     game_argument(evaluate)
-    evaluate.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
+    evaluate.add_argument(
+        "--checkpoint", type=Path, help="folder (default: the shipped one of the game)"
+    )
     evaluate.add_argument(
         "--baseline", type=Path, help="folder of a CNN+GRU that plays the same worlds beside it"
     )
     evaluate.add_argument(
-        "--episodes", type=positive_int, default=200, help="per condition, spread over the tasks"
+        "--episodes",
+        type=non_negative_int,
+        default=200,
+        help="per condition, spread over the tasks; 0 plays none",
     )
+    _team_options(evaluate)
     evaluate.add_argument(
         "--seed-range",
         type=seed_or_held_out,
@@ -140,6 +147,28 @@ def _add_evaluate(commands: Any) -> None:
         "--plot", type=picture_file, metavar="FILE", help="write a bar chart (.png, .pdf, .svg)"
     )
     evaluate.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _team_options(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument(
+        "--matches",
+        type=non_negative_int,
+        default=0,
+        help="whole matches of a team of agents against each grade of bots, where the game has teams",
+    )
+    evaluate.add_argument("--grades", nargs="+", type=words, help="of bots (default: all)")
+    evaluate.add_argument(
+        "--rival-matches",
+        type=non_negative_int,
+        default=0,
+        help="as many for the scripted expert's team, and for bots of the middle grade",
+    )
+    evaluate.add_argument(
+        "--words",
+        nargs="+",
+        type=words,
+        help="what the team's players are told, in turn (default: to win the match)",
+    )
 
 
 def _agent_options(evaluate: argparse.ArgumentParser) -> None:
@@ -215,7 +244,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
     args.game = game_at_port(args)
     plan = _plan(args)
     plan.check()
-    from agent_core.evaluation.report import evaluate, next_action_table, plot, success_table
+    from agent_core.evaluation.report import (
+        evaluate,
+        next_action_table,
+        plot,
+        success_table,
+        team_table,
+    )
     from agent_core.evaluation.tally import WITHIN
 
     with ProgressBar("evaluating") as update:
@@ -224,10 +259,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
         plot(report, args.plot)
 
     def show() -> None:
-        table(*success_table(report), title="success in held-out worlds (Wilson 95 %)")
-        table(
-            *success_table(report, WITHIN), title="success within 3 x the expert's steps, as above"
-        )
+        if report["tasks"]:
+            table(*success_table(report), title="success in held-out worlds (Wilson 95 %)")
+            within = "success within 3 x the expert's steps, as above"
+            table(*success_table(report, WITHIN), title=within)
+        if report.get("team"):
+            table(*team_table(report), title="matches won, a draw is half a win (Wilson 95 %)")
         if report.get("next_action"):
             table(*next_action_table(report), title="next actions of recorded play")
 
@@ -260,4 +297,8 @@ def _plan(args: argparse.Namespace) -> Any:
         data=args.data,
         game=args.game,
         baseline=args.baseline,
+        matches=args.matches,
+        grades=tuple(args.grades or ()),
+        rival_matches=args.rival_matches,
+        words=tuple(args.words or ()),
     )

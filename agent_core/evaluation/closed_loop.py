@@ -165,7 +165,12 @@ class _EnvSlot:
         self.observation, _ = self.env.reset(seed=spec.seed, options=options)
         self.swapped_env: Env | None = None
         """The same world, judged by the task of the swapped instruction."""
-        if spec.condition == "agent_swapped" and not load(game).has_missions:
+        self.swapped_judge: Callable[[], bool] | None = None
+        """The same judgement of `env` itself, where the game has it."""
+        is_swapped = spec.condition == "agent_swapped" and not load(game).has_missions
+        if is_swapped and (other_judge := load(game).other_judge) is not None:
+            self.swapped_judge = other_judge(self.env, options["instruction"])
+        elif is_swapped:
             task, _ = swapped_instruction(spec, load(game))
             self.swapped_env = make(game)
             self.swapped_env.reset(seed=spec.seed, options={**options, "task": task})
@@ -206,6 +211,8 @@ class _EnvSlot:
 
     def _followed_swapped(self, action: Action) -> bool:
         """Whether the swapped instruction was carried out: what follows says nothing about following it."""
+        if self.swapped_judge is not None:
+            return self.swapped_judge()
         if self.swapped_env is None:
             return False
         _, _, terminated, truncated, info = self.swapped_env.step(action)

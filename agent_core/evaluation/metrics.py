@@ -117,7 +117,7 @@ def change_f1(predicted: Sequence[Action], wanted: Sequence[Action]) -> float:
     return _f1(hits, predicted_changes, changes)
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927)."""
     if n == 0:
         return 0.0, 1.0

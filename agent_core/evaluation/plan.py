@@ -8,10 +8,14 @@ from pathlib import Path
 
 from games import Game, UnplayableError, did_you_mean
 from games.registry import load
+from games.team import TeamGame
 from recorder import CaptureError, open_readable
 
 HELD_OUT = 1_000_000_000
 """Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
+
+MATCH_SEED = 900_000_000
+"""Of the first match of teams, behind the first seed."""
 
 CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
 BASELINE = "cnn_gru"
@@ -31,12 +35,24 @@ class EpisodeSpec:
     seed: int
 
 
+AGENT, EXPERT = "agent", "expert"
+
+
+@dataclass(frozen=True)
+class MatchSpec:
+    """One match: who plays our seats (agent, expert or a grade of bots), against bots of which grade."""
+
+    player: str
+    grade: str
+    seed: int
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What to measure; `episodes` are spread evenly over the tasks, for every condition."""
 
     checkpoint: Path | None = None
-    """Folder; the shipped checkpoint where None."""
+    """Folder; the shipped checkpoint of the game where None."""
     episodes: int = 200
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""
@@ -53,6 +69,14 @@ class Evaluation:
     game: str = "voxel"
     baseline: Path | None = None
     """Folder of a CNN+GRU (`iafm train --baseline`) that is measured beside the checkpoint."""
+    matches: int = 0
+    """Matches of a team of agents against each grade of bots, where the game has teams."""
+    grades: tuple[str, ...] = ()
+    """All of the game's where none is named."""
+    rival_matches: int = 0
+    """Matches of the scripted expert's team, and of a team of bots of the middle grade, against each grade."""
+    words: tuple[str, ...] = ()
+    """What the players of the team are told, in turn; sentences for winning the match where none is given."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,6 +110,25 @@ class Evaluation:
         worlds = dict.fromkeys((spec.task, spec.seed) for spec in self.episode_specs)
         return [EpisodeSpec(task, "expert", seed) for task, seed in worlds]
 
+    @property
+    def match_specs(self) -> list[MatchSpec]:
+        """The matches of teams: every team meets the same seeds. Raises `UnplayableError` as `check` does."""
+        if not self.matches:
+            return []
+        teams = teams_of(self.game)
+        for grade in self.grades:
+            if grade not in teams.grades:
+                hint = did_you_mean(grade, teams.grades) or f"; there are {', '.join(teams.grades)}"
+                raise UnplayableError(f"no bots of grade {grade!r}{hint}")
+        middle = teams.grades[len(teams.grades) // 2]
+        counts = {AGENT: self.matches, EXPERT: self.rival_matches, middle: self.rival_matches}
+        return [
+            MatchSpec(player, grade, self.first_seed + MATCH_SEED + n)
+            for player, count in counts.items()
+            for grade in self.grades or teams.grades
+            for n in range(count)
+        ]
+
     def check(self) -> None:
         """Raise for what would fail only after minutes of play; loads no model.
 
@@ -93,7 +136,7 @@ class Evaluation:
         are needed, nothing to play, a latency below 0. `recorder.CaptureError`: no episode in `data` that can be read.
         """
         game = self._checked_game()
-        if not self.episode_specs:
+        if not self.episode_specs and not self.match_specs:
             raise UnplayableError(
                 f"nothing to play: {', '.join(self.columns)} needs tasks that exclude each other "
                 f"(Game.exclusive_instructions), not {', '.join(self.tasks or game.tasks)}"
@@ -125,6 +168,13 @@ class Evaluation:
         if "expert" in self.conditions:
             game.expert()
         return game
+
+
+def teams_of(game: str) -> TeamGame:
+    """How a game's matches of teams begin; raises `UnplayableError` where it has none."""
+    if (teams := load(game).teams) is None:
+        raise UnplayableError(f"{game} has no matches of teams (Game.teams); leave --matches out")
+    return teams
 
 
 def default_conditions(game: Game) -> tuple[str, ...]:

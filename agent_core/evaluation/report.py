@@ -11,12 +11,13 @@ from typing import Any
 
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.evaluation.closed_loop import Outcome, Setup, load_policy, run_episodes
-from agent_core.evaluation.plan import BASELINE, COLUMNS, HELD_OUT, Evaluation
+from agent_core.evaluation.plan import AGENT, BASELINE, COLUMNS, EXPERT, HELD_OUT, Evaluation
 from agent_core.evaluation.tally import Limits, play_warning, step_limits, tally
 from agent_core.evaluation.teacher_forced import next_action_report
+from agent_core.evaluation.team import run_matches, tally_matches
 from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.training.grounding import grounding_warning
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
+from agent_core.weights.checkpoint import shipped_checkpoint
 from bridges.policy import Policy
 from games.registry import load
 from recorder import CaptureError, Skipped, open_episodes, open_readable
@@ -32,6 +33,8 @@ Report = dict[str, Any]
 def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = None) -> Report:
     """Measure a checkpoint: `{"game": ..., "tasks": {...}, "next_action": {...}, "skipped": [...], "warnings": [...]}`.
 
+    With `plan.matches` also `"team"`, the agents' wins by grade of bots, and `"rivals"`, those of other teams.
+
     `skipped` names recorded episodes that cannot be read, `warnings` what the figures do not say by themselves.
 
     `on_progress` gets episodes done and episodes in all. Raises as `Evaluation.check` does, before anything is loaded,
@@ -39,7 +42,8 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
     """
     plan.check()
     specs, references, done = plan.episode_specs, plan.reference_specs, count()
-    total = len(specs) + len(references) + plan.next_action_episodes
+    matches = plan.match_specs
+    total = len(specs) + len(references) + len(matches) + plan.next_action_episodes
 
     def advance(_: object = None) -> None:
         if on_progress:
@@ -52,6 +56,10 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
     tasks = dict.fromkeys(spec.task for spec in specs)
     report: Report = {"game": load(plan.game).spec.id, "tasks": {t: by_task[t] for t in tasks}}
     report["warnings"] = _warnings(plan, outcomes, limits)
+    if matches:
+        played_matches = run_matches(matches, _setup(plan), plan.words, plan.workers, advance)
+        report["rivals"] = tally_matches(played_matches)
+        report["team"] = report["rivals"].pop(AGENT)
     if plan.next_action_episodes:
         skipped: list[Skipped] = []
         report["next_action"] = _next_action(plan, advance, skipped.append)
@@ -62,13 +70,17 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
 
 def _setup(plan: Evaluation) -> Setup:
     return Setup(
-        plan.checkpoint or DEFAULT_CHECKPOINT,
+        _checkpoint(plan),
         plan.temperature,
         plan.condition_on_actions,
         plan.game,
         plan.baseline,
         plan.action_latency_steps,
     )
+
+
+def _checkpoint(plan: Evaluation) -> Path:
+    return plan.checkpoint or shipped_checkpoint(load(plan.game).spec.name)
 
 
 def _warnings(plan: Evaluation, outcomes: Sequence[Outcome], limits: Limits) -> list[str]:
@@ -95,8 +107,8 @@ def next_action_warnings(by_policy: Mapping[str, Mapping[str, float | None]]) ->
 def _next_action(
     plan: Evaluation, on_episode: Callable[[], None], on_skip: Callable[[Skipped], None]
 ) -> dict[str, dict[str, float | None]]:
-    checkpoint = plan.checkpoint or DEFAULT_CHECKPOINT
-    policies: dict[str, Policy] = {"model": load_policy(checkpoint, 0.0, plan.condition_on_actions)}
+    model = load_policy(_checkpoint(plan), 0.0, plan.condition_on_actions)
+    policies: dict[str, Policy] = {"model": model}
     if plan.baseline is not None:
         policies[BASELINE] = BaselinePolicy.load(plan.baseline, temperature=0.0)
     if plan.data is not None:
@@ -130,6 +142,25 @@ def success_table(
         for task, by_condition in report["tasks"].items()
     ]
     return head, rows
+
+
+def team_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Shares of matches won, with Wilson's 95 % intervals: the head and a row a grade of bots, teams across."""
+    teams = {AGENT: report["team"], **report["rivals"]}
+    titles = {AGENT: "four agents", EXPERT: "four scripted experts"}
+    head = ("against bots", *(titles.get(name, f"{name} bots") for name in teams))
+    rows = [
+        (grade, *(_wins(by_grade.get(grade)) for by_grade in teams.values()))
+        for grade in report["team"]
+    ]
+    return head, rows
+
+
+def _wins(standing: Mapping[str, float] | None) -> str:
+    if standing is None:
+        return "–"
+    share = standing["wins"] / standing["matches"]
+    return f"{share:.0%}  [{standing['low']:.0%}–{standing['high']:.0%}] n={standing['matches']}"
 
 
 def next_action_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -39,8 +39,10 @@ LEGACY_DEFAULTS = {
 WEIGHTS, HEADER = "model.safetensors", "config.json"
 HEADER_BYTES = 16 << 20
 """A larger header is refused unread; the tokenizer of the largest preset takes 4 MB."""
-DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "voxel-tiny"
-"""The checkpoint that comes with the package."""
+_CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+DEFAULT_CHECKPOINT = _CHECKPOINTS / "voxel-tiny"
+"""The package's checkpoint for games that have none of their own there."""
+_SHIPPED = {"voxel": "voxel-tiny", "brawl": "brawl-tiny", "bleeding-edge": "brawl-tiny"}
 
 
 class Header(BaseModel):
@@ -54,6 +56,16 @@ class Header(BaseModel):
     tokenizer: dict[str, Any]
     meanings: tuple[str, ...]
     metadata: dict[str, Any] = {}
+
+
+def has_shipped(game: str) -> bool:
+    """Whether the package has a checkpoint that was trained for a game, by the name of its spec."""
+    return game in _SHIPPED and (_CHECKPOINTS / _SHIPPED[game]).is_dir()
+
+
+def shipped_checkpoint(game: str) -> Path:
+    """The package's checkpoint for a game; the default where it has none of its own."""
+    return _CHECKPOINTS / _SHIPPED[game] if has_shipped(game) else DEFAULT_CHECKPOINT
 
 
 class HasVocabulary(Protocol):

@@ -63,6 +63,7 @@ async def players_of(
 
 def sessions_beside(first: Session, players: Sequence[PolicySession]) -> list[Session]:
     """New sessions of agent 1 and on, which begin as agent 0's did; in lockstep they are answered together."""
+    first.has_others = bool(players)
     if players and first.lockstep:
         first.gathering = Gathering()
     return [

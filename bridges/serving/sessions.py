@@ -82,6 +82,7 @@ class Session:
     owner: Owner = "agent"
     agent: int = 0
     """Its number on its connection."""
+    has_others: bool = False
     gathering: Gathering | None = None
     """Of a lockstep game with several agents."""
     step_owner: Owner = "agent"
@@ -255,7 +256,7 @@ class Session:
             session=self.name,
             role="play" if self.lane is None else "record",
             game=self.player.spec.id,
-            title=self.player.spec.title,
+            title=f"Player {self.agent + 1}: " * self.has_others + self.player.spec.title,
             instruction=self.current_instruction,
             instructed_by="game" if self.console_instruction is None else "console",
             tasks=self.tasks,

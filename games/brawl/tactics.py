@@ -94,7 +94,10 @@ class _Plan:
         down = {b for b in self.buttons if b == "MeleeAttack" or b not in player._pressed}
         player._pressed = down
         wobble = player.rng.gauss(0, self.skill.wobble) if self.skill.wobble else 0.0
-        left = (0, 0) if self.heading is None else stick(self.heading + wobble, self.pace)
+        left = (0, 0)
+        if self.heading is not None:
+            step = math.tau / self.skill.directions
+            left = stick(round((self.heading + wobble) / step) * step, self.pace)
         right = stick(math.copysign(math.pi / 2, self.turn), min(1.0, abs(self.turn)))
         return Command(sum(BIT[b] for b in down), *left, *right)
 

@@ -172,7 +172,8 @@ def test_it_runs_flat_out_or_at_the_games_pace_and_the_player_takes_the_likelies
     paces: list[float | None] = []
     temperatures: list[float] = []
 
-    def serve(args: argparse.Namespace) -> RandomPolicy:
+    def serve(args: argparse.Namespace, game: str) -> RandomPolicy:
+        assert game == SPEC.name
         temperatures.append(args.temperature)
         return RandomPolicy()
 

@@ -77,6 +77,16 @@ def test_each_agent_has_its_own_session() -> None:
     run_dispatcher(play)
 
 
+def test_consoles_see_which_agent_a_session_is() -> None:
+    async def play(bridge: Dispatcher) -> None:
+        clients = [await attach_game(bridge, agents=2), await attach_game(bridge)]
+        titles = [session.title for session in bridge.state(0).sessions]
+        assert len(clients) == 2
+        assert titles == [f"Player 1: {SPEC.title}", f"Player 2: {SPEC.title}", SPEC.title]
+
+    run_dispatcher(play)
+
+
 def test_an_episodes_end_is_one_agents() -> None:
     async def play(bridge: Dispatcher) -> None:
         client, viewer = await attach_game(bridge, agents=2), await open_console(bridge)

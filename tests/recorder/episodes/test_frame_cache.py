@@ -76,7 +76,8 @@ def test_a_long_episode_is_shared_out_to_processes(
     difference = np.abs(cached.astype(int) - frames).mean(axis=(1, 2, 3))
     assert difference.max() < (1e-9 if cached is cache else 5)
     assert len(cache) == len(frames) == 44
-    assert calls == [(9, 44), (18, 44), (27, 44), (36, 44), (40, 44), (44, 44)]
+    ends = [9, 18, 27, 36, 40, 44] if len(episodes[0]) == 40 else [4, 13, 22, 31, 40, 44]
+    assert calls == [(end, 44) for end in ends]
 
 
 def test_where_a_long_video_is_broken_is_named(

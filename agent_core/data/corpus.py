@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from recorder import (
 )
 
 logger = logging.getLogger("iafm.train")
+LOG_FRAMES = 10_000
+"""Decoded frames between two lines of the log."""
 __all__ = ["Frames", "TrainingData", "build_training_data", "load_splits"]
 
 
@@ -65,7 +67,7 @@ def load_splits(
             raise CaptureError(f"no video of {len(ordered)} episodes decodes; see the log above")
         size = (config.model.frame_height, config.model.frame_width)
         make = jpeg_cache if config.data.cache_format == "jpeg" else decode_cache
-        return make(some, cache, size=size, progress=_report_decoded)
+        return make(some, cache, size=size, progress=_log_decoded())
 
     if config.data.strict:
         frames = decode(ordered)
@@ -185,6 +187,14 @@ def _check_tasks(weights: Mapping[str, float], episodes: Sequence[EpisodeLike]) 
             )
 
 
-def _report_decoded(done: int, total: int) -> None:
-    if done == total or done % 500 == 0:
-        logger.info("decoded %d of %d episodes", done, total)
+def _log_decoded() -> Callable[[int, int], None]:
+    """A progress that logs every `LOG_FRAMES` frames."""
+    logged = 0
+
+    def log(done: int, total: int) -> None:
+        nonlocal logged
+        if done == total or done - logged >= LOG_FRAMES:
+            logged = done
+            logger.info("decoded %s of %s frames", f"{done:,}", f"{total:,}")
+
+    return log

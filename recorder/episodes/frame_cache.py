@@ -13,6 +13,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +46,8 @@ MIN_PARALLEL_FRAMES = 5000
 """Fewer frames are decoded before another process has started."""
 RAW, JPEGS, OFFSETS = ".u8", ".jpegs", ".npy"
 """Suffixes of all files that a cache may have."""
+PART_FRAMES = 6000
+"""Most frames of an episode that are decoded by one process: five minutes at 20 Hz."""
 CHUNK = 256
 """Frames of one episode that are in memory at once."""
 
@@ -61,7 +64,8 @@ def decode_cache(
 
     Frames of another size than `size` (height, width; the first episode's where None) are resized to it by
     `games.resize`, as in play. The file is rebuilt when the episodes changed, and takes height x width x 3 bytes
-    per step (8.3 GB for 300,000 frames of 72 x 128). `progress(done, total)` is called per episode. Raises
+    per step (8.3 GB for 300,000 frames of 72 x 128). Long episodes are decoded in parts, by several processes, and
+    `progress(done, total)` is called with the number of frames after each. Raises
     `BrokenVideosError` where a video does not decode; there is no cache then.
     """
     path, shape = path.with_suffix(RAW), shape_of(episodes, size)
@@ -141,6 +145,36 @@ def resized_frames(
             yield resize_frame(frame, *shape[:2])
 
 
+@dataclass(frozen=True)
+class EpisodePart:
+    """Consecutive frames of one episode, which one process decodes."""
+
+    episode: int
+    """The episode's place in the set."""
+    video: VideoSlice
+    length: int
+    first: int
+    """The number of its first frame in the episode."""
+    start: int
+    """The same in the cache."""
+
+    def reason(self, error: CaptureError) -> str:
+        """Why it does not decode."""
+        return f"from frame {self.first} on: {error}" if self.first else str(error)
+
+
+def parts_of(episodes: EpisodeSet) -> list[EpisodePart]:
+    """All frames of all episodes in order, at most `PART_FRAMES` in a part."""
+    parts, start = [], 0
+    for number, episode in enumerate(episodes):
+        for first in range(0, len(episode), PART_FRAMES):
+            length = min(PART_FRAMES, len(episode) - first)
+            video = replace(episode.video, first=episode.video.first + first)
+            parts.append(EpisodePart(number, video, length, first, start))
+            start += length
+    return parts
+
+
 def _decode(
     episodes: EpisodeSet,
     path: Path,
@@ -150,31 +184,28 @@ def _decode(
 ) -> None:
     cache_shape = (episodes.steps, *shape)
     check_free_space(path.parent, math.prod(cache_shape))
-    starts = np.cumsum([0] + [len(e) for e in episodes]).tolist()
+    parts = parts_of(episodes)
     with replaced_file(path, temp_path(path)) as draft:
         np.memmap(draft, np.uint8, "w+", shape=cache_shape).flush()
-        jobs = [
-            (episode.video, len(episode), draft, start, cache_shape)
-            for episode, start in zip(episodes, starts, strict=False)
-        ]
-        broken = {}
+        jobs = [(part, draft, cache_shape) for part in parts]
+        broken: dict[int, str] = {}
         decoded = map_in_processes(_decode_one, jobs, workers, episodes.steps)
-        for number, reason in enumerate(decoded):
+        for part, reason in zip(parts, decoded, strict=True):
             if reason:
-                broken[number] = reason
+                broken.setdefault(part.episode, reason)
             if progress:
-                progress(number + 1, len(jobs))
+                progress(part.start + part.length, episodes.steps)
         if broken:
             raise BrokenVideosError(episodes, broken)
 
 
-def _decode_one(job: tuple[VideoSlice, int, Path, int, tuple[int, ...]]) -> str:
-    """Write an episode's frames to their place; returns why that cannot be done, empty where it can."""
-    video, length, draft, start, shape = job
+def _decode_one(job: tuple[EpisodePart, Path, tuple[int, ...]]) -> str:
+    """Write a part's frames to their place; returns why that cannot be done, empty where it can."""
+    part, draft, shape = job
     out = np.memmap(draft, np.uint8, "r+", shape=shape)
     try:
-        for i, frame in enumerate(resized_frames(video, length, shape[1:]), start):
+        for i, frame in enumerate(resized_frames(part.video, part.length, shape[1:]), part.start):
             out[i] = frame
     except CaptureError as error:
-        return str(error)
+        return part.reason(error)
     return ""

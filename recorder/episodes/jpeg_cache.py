@@ -23,10 +23,12 @@ from recorder.episodes.frame_cache import (
     JPEGS,
     OFFSETS,
     BrokenVideosError,
+    EpisodePart,
     Progress,
     check_free_space,
     fingerprint,
     map_in_processes,
+    parts_of,
     rebuild_if_stale,
     resized_frames,
     shape_of,
@@ -34,7 +36,6 @@ from recorder.episodes.frame_cache import (
 )
 from recorder.format.atomic import replaced_file, write_atomic
 from recorder.format.manifest import CaptureError
-from recorder.format.video import VideoSlice
 
 QUALITY = 95
 _SETTINGS = (
@@ -129,30 +130,31 @@ def _encode(
     workers: int | None,
     progress: Progress | None,
 ) -> None:
-    parts = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(episodes))]
-    jobs = [(e.video, len(e), part, shape) for e, part in zip(episodes, parts, strict=True)]
+    parts = parts_of(episodes)
+    files = [temp_path(path).with_suffix(f".{k}.part") for k in range(len(parts))]
+    jobs = [(part, file, shape) for part, file in zip(parts, files, strict=True)]
     sizes: list[int] = []
     broken: dict[int, str] = {}
     try:
         with replaced_file(path, temp_path(path)) as draft:
             encoded = map_in_processes(_encode_one, jobs, workers, episodes.steps)
-            for number, (part, part_sizes) in enumerate(zip(parts, encoded, strict=True)):
+            for part, file, part_sizes in zip(parts, files, encoded, strict=True):
                 if isinstance(part_sizes, str):
-                    broken[number] = part_sizes
+                    broken.setdefault(part.episode, part_sizes)
                 elif not broken:
                     sizes += part_sizes
                     left = episodes.steps - len(sizes)
                     check_free_space(path.parent, left * sum(sizes) / len(sizes))
-                    _append_part(draft, part)
-                part.unlink()
+                    _append_part(draft, file)
+                file.unlink()
                 if progress:
-                    progress(number + 1, len(jobs))
+                    progress(part.start + part.length, episodes.steps)
             if broken:
                 raise BrokenVideosError(episodes, broken)
             _write_offsets(path.with_suffix(OFFSETS), sizes)
     finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def _write_offsets(path: Path, sizes: Sequence[int]) -> None:
@@ -167,16 +169,16 @@ def _append_part(cache: Path, part: Path) -> None:
         shutil.copyfileobj(source, target)
 
 
-def _encode_one(job: tuple[VideoSlice, int, Path, tuple[int, int, int]]) -> list[int] | str:
-    """Write an episode's JPEGs one after the other; returns the size of each in bytes, or why that cannot be done."""
-    video, length, part, shape = job
+def _encode_one(job: tuple[EpisodePart, Path, tuple[int, int, int]]) -> list[int] | str:
+    """Write a part's JPEGs one after the other; returns the size of each in bytes, or why that cannot be done."""
+    part, path, shape = job
     sizes = []
     try:
-        with part.open("wb") as file:
-            for jpeg in map(_jpeg, resized_frames(video, length, shape)):
+        with path.open("wb") as file:
+            for jpeg in map(_jpeg, resized_frames(part.video, part.length, shape)):
                 sizes.append(file.write(jpeg))
     except CaptureError as error:
-        return str(error)
+        return part.reason(error)
     return sizes
 
 

@@ -1,6 +1,8 @@
 """Frame cache: all frames of all episodes, decoded once and rebuilt when the episodes change."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +10,16 @@ import pytest
 from games.resize import resize_frame
 from games.voxel import SPEC
 from recorder import (
+    BrokenVideosError,
     CaptureError,
     CaptureInfo,
     CaptureWriter,
     EpisodeSet,
     decode_cache,
+    jpeg_cache,
     open_episodes,
 )
+from recorder.episodes import frame_cache
 from recorder.episodes.frame_cache import resized_frames
 
 
@@ -53,6 +58,38 @@ def test_a_long_episode_is_decoded_in_chunks(tmp_path: Path) -> None:
     (episode,) = record(tmp_path / "data", 45)
     frames = list(resized_frames(episode.video, 45, SPEC.frame.shape, chunk=7))
     assert (np.stack(frames) == episode.frames()).all()
+
+
+@pytest.mark.parametrize("make", [decode_cache, jpeg_cache])
+def test_a_long_episode_is_shared_out_to_processes(
+    make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_cache, "PART_FRAMES", 9)
+    record(tmp_path / "data", 40)
+    episodes = record(tmp_path / "data", 4, seed=1)
+    calls: list[tuple[int, int]] = []
+    cache = make(
+        episodes, tmp_path / "frames", workers=1, progress=lambda *done: calls.append(done)
+    )
+    frames = np.concatenate([e.frames() for e in episodes])
+    cached = cache if isinstance(cache, np.ndarray) else cache.read(range(44))
+    difference = np.abs(cached.astype(int) - frames).mean(axis=(1, 2, 3))
+    assert difference.max() < (1e-9 if cached is cache else 5)
+    assert len(cache) == len(frames) == 44
+    ends = [9, 18, 27, 36, 40, 44] if len(episodes[0]) == 40 else [4, 13, 22, 31, 40, 44]
+    assert calls == [(end, 44) for end in ends]
+
+
+def test_where_a_long_video_is_broken_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_cache, "PART_FRAMES", 2)
+    episodes = record(tmp_path / "data", 45)
+    video = episodes[0].folder / "video/main.mp4"
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 9 // 10])  # without its last part
+    with pytest.raises(BrokenVideosError, match="1 of 1 videos do not decode") as error:
+        decode_cache(episodes, tmp_path / "frames", workers=1)
+    assert list(error.value.reasons) == [0]
 
 
 def test_a_broken_capture_is_refused_and_leaves_no_cache(tmp_path: Path) -> None:

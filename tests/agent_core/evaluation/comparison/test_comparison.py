@@ -87,9 +87,9 @@ def test_a_comparison_stopped_and_killed_ends_with_the_same_table(
     for part in ("data", "matches", "results/record", "results/matches", "results/references"):
         shutil.copytree(whole / part, cut / part)
     words = command(recipe, cut)
-    assert end_at(["validation at step 2"], signal.SIGINT, words) == 130
+    assert end_at(["at step 2:"], signal.SIGINT, words) == 130
     assert not (cut / "results" / "seed-0" / "pretrain" / "train.json").exists()
-    in_finetuning = ["finetune frozen-lake, 3 steps", "validation at step 1"]
+    in_finetuning = ["finetune frozen-lake, 3 steps", "at step 1:"]
     assert end_at(in_finetuning, signal.SIGKILL, words) == -signal.SIGKILL
     assert not (cut / "results" / "seed-0" / "frozen-lake-finetune" / "train.json").exists()
     assert main(["compare", str(recipe), "--run", str(cut), "--json"]) == 0

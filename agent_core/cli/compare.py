@@ -68,8 +68,8 @@ def run_compare(args: argparse.Namespace) -> int:
         try:
             with leaves_on_sigterm():
                 report = run_comparison(recipe, args.run)
-        except StoppedError as stopped:
-            remark(f"{stopped}; run it again to go on")
-            return stopped.exit_code
+        except (StoppedError, KeyboardInterrupt) as stopped:
+            remark("stopped; run it again to go on")
+            return stopped.exit_code if isinstance(stopped, StoppedError) else 130
     remark(f"{args.run / MARKDOWN}: {report['finished']} of {report['stages']} stages")
     return answer(report, args.json, lambda: table(HEAD, rows(report)))

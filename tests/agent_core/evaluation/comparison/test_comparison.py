@@ -16,7 +16,7 @@ from agent_core.__main__ import main
 pytestmark = pytest.mark.slow
 RECIPE = """
 seeds = [0]
-conditions = ["scratch", "pretrained", "finetuned"]
+conditions = ["scratch", "finetuned"]
 matches = 2
 play_episodes = 1
 workers = 1
@@ -72,7 +72,7 @@ def test_a_comparison_stopped_and_killed_ends_with_the_same_table(
     recipe.write_text(RECIPE)
     assert main(["compare", str(recipe), "--run", str(whole), "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
-    assert table["finished"] == table["stages"] == 25
+    assert table["finished"] == table["stages"] == 21
     for figures in table["games"].values():
         assert figures["players"]["expert"]["mean"] == 1
         assert figures["conditions"]["finetuned"]["steps"] == 7
@@ -84,13 +84,13 @@ def test_a_comparison_stopped_and_killed_ends_with_the_same_table(
     for name in ("table.json", "table.md", "table.png"):
         assert (whole / name).stat().st_size > 0
 
-    for part in ("data", "matches", "results/record", "results/matches"):
+    for part in ("data", "matches", "results/record", "results/matches", "results/references"):
         shutil.copytree(whole / part, cut / part)
     words = command(recipe, cut)
-    assert end_at(["validation at step 2"], signal.SIGINT, words) == 130
+    assert end_at(["at step 2:"], signal.SIGINT, words) == 130
     assert not (cut / "results" / "seed-0" / "pretrain" / "train.json").exists()
-    in_finetuning = ["finetune voxel, 3 steps", "validation at step 1"]
+    in_finetuning = ["finetune frozen-lake, 3 steps", "at step 1:"]
     assert end_at(in_finetuning, signal.SIGKILL, words) == -signal.SIGKILL
-    assert not (cut / "results" / "seed-0" / "voxel-finetune" / "train.json").exists()
+    assert not (cut / "results" / "seed-0" / "frozen-lake-finetune" / "train.json").exists()
     assert main(["compare", str(recipe), "--run", str(cut), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from agent_core.evaluation.comparison.table import UNFINISHED, spread, success
 from agent_core.evaluation.match_scores import NAMES
 from agent_core.evaluation.teacher_forced import predict_teacher_forced
 from agent_core.recording.expert import RecordingPlan, record_one
+from bridges.policy import Decision, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
 from recorder import open_episodes
 
@@ -261,4 +263,16 @@ def test_matches_side_by_side_are_predicted_as_one_by_one(tmp_path: Path) -> Non
         for run, match in zip(one_by_one, matches, strict=True)
     ]
     assert side_by_side["x"]["exact"] == pytest.approx(sum(exact) / 3, abs=1e-4)
-    assert set(baseline_scores(matches)) == {"noop", "repeat_last"}
+    echoed, baselines = policy_scores(matches, {"x": Echo()})["x"], baseline_scores(matches)
+    for name in NAMES:
+        assert echoed[name] == baselines["repeat_last"][name]
+
+
+class Echo(RandomPolicy):
+    """Repeats what it is told was done before."""
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        return [
+            Decision(action=r.executed or r.player.spec.null_action(), words="", probability=0.0)
+            for r in requests
+        ]

@@ -13,6 +13,8 @@ from recorder import CaptureError, open_readable
 HELD_OUT = 1_000_000_000
 """Worlds from this seed on are for evaluation; recording stays below 1,000,000."""
 
+EPISODES = 200
+"""Per condition, where nothing else is said."""
 CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
 BASELINE = "cnn_gru"
 """The further condition of an evaluation with a baseline."""
@@ -37,7 +39,7 @@ class Evaluation:
 
     checkpoint: Path | None = None
     """Folder; the shipped checkpoint where None."""
-    episodes: int = 200
+    episodes: int = EPISODES
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""
     conditions: tuple[str, ...] = CONDITIONS

@@ -28,6 +28,8 @@ GAMES = ("minecraft", "minecraft-v0")
 SIZES = ("128x72", "224x224", "640x360")
 DEFAULT_SIZE = "224x224"
 SERVER_PORT = 25565
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 def add(commands: Any) -> None:
@@ -244,7 +246,7 @@ def run_evaluate_live(args: argparse.Namespace) -> int:
         )
     for line in report["warnings"]:
         remark(line)
-    return answer(report, args.json, show)
+    return answer(report, args.json, show) or (INTERRUPTED if report["interrupted"] else 0)
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:

@@ -67,8 +67,8 @@ class LiveEvaluation:
 
     @property
     def played(self) -> list[str]:
-        """The conditions, and the scripted player, whose steps measure the others' play."""
-        return list(dict.fromkeys(("expert", *self.conditions)))
+        """The conditions, and at last the scripted player, whose steps measure the others' play."""
+        return list(dict.fromkeys((*self.conditions, "expert")))
 
 
 @dataclass
@@ -97,7 +97,7 @@ def evaluate_live(
 ) -> Report:
     """Measure a checkpoint: `{"game", "tasks", "warnings", "failures", "real_time"}`, tasks as in `report.evaluate`.
 
-    `failures` names every episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`,
+    Ctrl-C ends it early: the report is of what was played until then, and `interrupted`. `failures` names every episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`,
     and `MinecraftError` where the process cannot even begin an episode, twice in a row.
     """
     plan.check()
@@ -105,17 +105,22 @@ def evaluate_live(
     outcomes: list[Outcome] = []
     plays = [ConditionPlay(condition) for condition in plan.played]
     agent = _agent(plan)
-    for play in plays:
-        for outcome in _play_condition(plan, play, needed, agent):
-            outcomes.append(outcome)
-            on_progress(len(outcomes), total)
+    interrupted = False
+    try:
+        for play in plays:
+            for outcome in _play_condition(plan, play, needed, agent):
+                outcomes.append(outcome)
+                on_progress(len(outcomes), total)
+    except KeyboardInterrupt:
+        interrupted = True
     limits = step_limits(outcomes)
     asked = [outcome for outcome in outcomes if outcome.spec.condition in plan.conditions]
     by_task = tally(asked, limits)
     warning = play_warning(asked, limits)
     return {
         "game": plan.spec.id,
-        "tasks": {task: by_task[task] for task in plan.tasks},
+        "interrupted": interrupted,
+        "tasks": {task: by_task[task] for task in plan.tasks if task in by_task},
         "warnings": [warning] if warning else [],
         "failures": [failure for play in plays for failure in play.failures],
         "real_time": {play.condition: play.rates for play in plays},

@@ -6,6 +6,8 @@
 import { hotbar, textState } from './state.js'
 
 const TICK_MS = 50
+/** Where a picture took so long that the step is over, a model still has so long for its answer. */
+const ANSWER_MS = 25
 /** An action is taken up so long before the next tick. */
 const AHEAD_MS = 6
 /** Where no tick comes, since a chunk is missing, a step goes on after so long. */
@@ -73,7 +75,9 @@ export async function playEpisode ({ body, view, chat, spec, partner, script, is
     const jpeg = await view.capture(moment)
     tally.frames++
     partner.observe(jpeg, state)
-    const left = began + TICK_MS - AHEAD_MS - performance.now()
+    const end = began + TICK_MS - AHEAD_MS
+    await partner.answer?.(Math.max(end, performance.now() + ANSWER_MS))
+    const left = end - performance.now()
     if (left > 0) await wait(left)
     const scripted = script?.action(label) ?? null
     const action = scripted === label && label ? label : complete(spec, scripted ?? partner.act())

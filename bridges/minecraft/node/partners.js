@@ -2,6 +2,7 @@
 import { connect, record } from '../../sdk/js/dist/index.js'
 
 const MAX_STATE_BYTES = 16000
+const POLL_MS = 2
 
 /** A state that fits into the JSON of a picture: without the rare things where it is too long. */
 export function bounded (state) {
@@ -36,6 +37,13 @@ export class Agent {
   observe (jpeg, state) {
     const executed = this.executed ? { executed: this.executed } : {}
     this.number = this.client.send(picture(jpeg), { ...executed, state: bounded(state) })
+  }
+
+  /** Wait until the answer to the newest picture is there, and not beyond `end` (performance.now()). */
+  async answer (end) {
+    while (this.client.currentAct({ step: this.number })?.observation !== this.number && performance.now() < end) {
+      await new Promise(resolve => setTimeout(resolve, POLL_MS))
+    }
   }
 
   /** What to do at this step: what is due, or nothing. */
@@ -114,6 +122,10 @@ export class RecordedAgent {
   observe (jpeg, state) {
     this.agent.observe(jpeg, state)
     this.recorder.observe(jpeg, state)
+  }
+
+  answer (end) {
+    return this.agent.answer(end)
   }
 
   act () {

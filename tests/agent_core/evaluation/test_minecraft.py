@@ -51,7 +51,7 @@ def evaluate(folder: Path, *lives: str, conditions: tuple[str, ...] = ("expert",
 
 def test_all_conditions_meet_the_same_worlds_that_were_never_recorded() -> None:
     plan = LiveEvaluation(Path(), SPEC)
-    assert plan.played == ["expert", "agent", "agent_no_instruction", "agent_swapped", "random"]
+    assert plan.played == ["agent", "agent_no_instruction", "agent_swapped", "expert", "random"]
     assert len(plan.worlds) == len(set(plan.worlds)) == 80
     assert all(seed >= HELD_OUT > SEED_LIMIT for _, seed in plan.worlds)
     one = LiveEvaluation(Path(), SPEC, 20, ("dig_down",))
@@ -76,7 +76,7 @@ def test_a_report_has_success_with_intervals_and_how_near_it_came_to_real_time(
     assert report["real_time"]["random"] == {"steps_per_s": 20.0, "answered": 0.75}
     assert report["real_time"]["expert"]["answered"] is None
     assert success_table(report)[1] == [("chop_tree", "100%  [34%–100%] n=2")]
-    assert [row[0] for row in real_time_table(report)[1]] == ["expert", "random"]
+    assert [row[0] for row in real_time_table(report)[1]] == ["random", "expert"]
 
 
 def test_an_episode_whose_process_fails_is_played_again_and_named(tmp_path: Path) -> None:
@@ -100,6 +100,17 @@ def test_a_process_that_cannot_begin_ends_the_evaluation(tmp_path: Path) -> None
     with pytest.raises(MinecraftError, match="Chromium ended"):
         evaluate(tmp_path, CRASH)
     assert (tmp_path / "lives").read_text().count("life") == 2
+
+
+def test_an_evaluation_that_is_interrupted_reports_what_was_played(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    plan = LiveEvaluation(tmp_path, SPEC, 2, ("chop_tree",), ("random",))
+    report = evaluate_live(plan, needed(tmp_path, f"{BEGINS}; {EPISODE}; read end"), interrupt)
+    assert report["interrupted"]
+    assert report["tasks"]["chop_tree"]["random"]["episodes"] == 1
+    assert report["tasks"]["chop_tree"]["random"]["success_within_3x"] is None
 
 
 def test_what_there_is_not_is_named() -> None:

@@ -97,8 +97,9 @@ def evaluate_live(
 ) -> Report:
     """Measure a checkpoint: `{"game", "tasks", "warnings", "failures", "real_time"}`, tasks as in `report.evaluate`.
 
-    Ctrl-C ends it early: the report is of what was played until then, and `interrupted`. `failures` names every episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`,
-    and `MinecraftError` where the process cannot even begin an episode, twice in a row.
+    Ctrl-C ends it early: the report is of what was played until then, and `interrupted`. `failures` names every
+    episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`, and `MinecraftError`
+    where the process cannot even begin an episode, twice in a row.
     """
     plan.check()
     total = len(plan.worlds) * len(plan.played)

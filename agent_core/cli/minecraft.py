@@ -15,16 +15,21 @@ from agent_core.cli.arguments import (
     words,
     writable_folder,
 )
-from agent_core.cli.output import answer, fields, remark, say
+from agent_core.cli.output import answer, fields, remark, say, table
+from agent_core.cli.termination import leaves_on_sigterm
 
 if TYPE_CHECKING:
     from bridges.minecraft.process import Event, PlayerOptions
+    from bridges.policy import Policy
 
 Handler = Callable[[argparse.Namespace], int]
 ReadToken = Callable[[Path | None], str | None]
 GAMES = ("minecraft", "minecraft-v0")
-SIZES = ("224x224", "640x360")
+SIZES = ("128x72", "224x224", "640x360")
+DEFAULT_SIZE = "224x224"
 SERVER_PORT = 25565
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 def add(commands: Any) -> None:
@@ -46,8 +51,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--embedded", action="store_true", help="minecraft: on a small server that is started too"
     )
+    _add_size(group)
+
+
+def _add_size(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--size", choices=SIZES, help=f"minecraft: of the pictures (default: {SIZES[0]})"
+        "--size", choices=SIZES, help=f"minecraft: of the pictures (default: {DEFAULT_SIZE})"
     )
 
 
@@ -70,6 +79,13 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
         "--scripted", action="store_true", help="minecraft: a program plays, with --embedded"
     )
     _handle(parser, run_record_live)
+
+
+def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `evaluate` that are live Minecraft's."""
+    group = parser.add_argument_group("live Minecraft (iafm minecraft install)")
+    _add_size(group)
+    _handle(parser, run_evaluate_live)
 
 
 def _handle(parser: argparse.ArgumentParser, live: Handler) -> None:
@@ -103,7 +119,7 @@ def run_play_live(args: argparse.Namespace, token: str | None) -> int:
 
     options = _play_options(args, token)
     report: dict[str, Any] = {"episodes": 0, "successes": 0, "frames": 0, "seconds": 0.0}
-    with PlayerProcess(options, find_requirements()) as player:
+    with leaves_on_sigterm(), PlayerProcess(options, find_requirements()) as player:
         try:
             for event in player.events():
                 _follow(event, report)
@@ -140,7 +156,7 @@ def _play_options(args: argparse.Namespace, token: str | None) -> PlayerOptions:
         raise UsageError(f"play: {args.task!r} is no task; there are {', '.join(TASKS)}")
     tasks = ((args.task,) if args.task else TASKS) if args.embedded else ()
     return PlayerOptions(
-        live_spec(args.size or SIZES[0]), url=websocket_url(args.url), token=token,
+        live_spec(args.size or DEFAULT_SIZE), url=websocket_url(args.url), token=token,
         host=args.host, port=args.port or SERVER_PORT, name=player_name(args.name),
         instruction=None if args.embedded else args.task or "", tasks=tasks,
         episodes=args.episodes, seed=args.seed, seconds=args.seconds,
@@ -157,7 +173,7 @@ def player_name(name: str | None) -> str:
 
 def run_record_live(args: argparse.Namespace) -> int:
     """The scripted player's episodes on the embedded server."""
-    from agent_core.recording.minecraft import ScriptedPlan, record_scripted
+    from agent_core.recording.minecraft import NOISE_PROB, ScriptedPlan, record_scripted
     from agent_core.training.progress_bar import ProgressBar
     from bridges.minecraft.packages import find_requirements
     from bridges.minecraft.tasks import TASKS, live_spec
@@ -169,9 +185,76 @@ def run_record_live(args: argparse.Namespace) -> int:
     if unknown := [task for task in args.tasks or () if task not in TASKS]:
         raise UsageError(f"record: {unknown[0]!r} is no task; there are {', '.join(TASKS)}")
     out_dir = writable_folder(args.out or Path("data") / "minecraft")
-    spec = live_spec(args.size or SIZES[0])
+    spec = live_spec(args.size or DEFAULT_SIZE)
     tasks, episodes = tuple(args.tasks or TASKS), args.episodes or len(TASKS)
-    plan = ScriptedPlan(out_dir, spec, episodes, args.seed or 0, tasks)
-    with ProgressBar("recording") as update:
+    if args.agent is not None and args.noise_prob is not None:
+        raise UsageError("record: --noise-prob has no effect where --agent plays; leave it out")
+    noise_prob = NOISE_PROB if args.noise_prob is None else args.noise_prob
+    plan = ScriptedPlan(
+        out_dir, spec, episodes, args.seed or 0, tasks, noise_prob, _agent(args.agent)
+    )
+    with leaves_on_sigterm(), ProgressBar("recording") as update:
         report = record_scripted(plan, find_requirements(), update)
     return answer(report, args.json, lambda: fields(report))
+
+
+def _agent(checkpoint: Path | None) -> Policy | None:
+    if checkpoint is None:
+        return None
+    from agent_core.agent import Agent
+
+    return Agent.load(checkpoint, num_candidates=0)
+
+
+def run_evaluate_live(args: argparse.Namespace) -> int:
+    """A checkpoint on the embedded server, beside the scripted player and random play."""
+    from agent_core.evaluation.minecraft import (
+        EPISODES,
+        LiveEvaluation,
+        evaluate_live,
+        real_time_table,
+    )
+    from agent_core.evaluation.plan import CONDITIONS, HELD_OUT
+    from agent_core.evaluation.report import plot, success_table
+    from agent_core.evaluation.tally import WITHIN
+    from agent_core.training.progress_bar import ProgressBar
+    from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT
+    from bridges.minecraft.packages import find_requirements
+    from bridges.minecraft.tasks import TASKS, live_spec
+
+    _check_evaluate(args)
+    plan = LiveEvaluation(
+        args.checkpoint or DEFAULT_CHECKPOINT, live_spec(args.size or DEFAULT_SIZE),
+        args.episodes or EPISODES, tuple(args.tasks or TASKS), tuple(args.conditions or CONDITIONS),
+        HELD_OUT if args.seed_range == "held-out" else args.seed_range,
+        args.temperature, args.condition_on_actions,
+    )  # fmt: skip
+    plan.check()
+    with leaves_on_sigterm(), ProgressBar("evaluating") as update:
+        report = evaluate_live(plan, find_requirements(), update)
+    if args.plot:
+        plot(report, args.plot)
+
+    def show() -> None:
+        table(*success_table(report), title="success in held-out worlds (Wilson 95 %)")
+        table(*success_table(report, WITHIN), title="within 3 x the scripted player's steps")
+        table(*real_time_table(report), title="real time")
+
+    for each in report["failures"]:
+        remark(
+            f"{each['condition']}, {each['task']}, seed {each['seed']}: {each['why']}; {each['what']}"
+        )
+    for line in report["warnings"]:
+        remark(line)
+    return answer(report, args.json, show) or (INTERRUPTED if report["interrupted"] else 0)
+
+
+def _check_evaluate(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for what the evaluation in real time has not."""
+    for name in ("baseline", "data", "next_action_episodes", "action_latency"):
+        if getattr(args, name):
+            raise UsageError(f"evaluate: --{name.replace('_', '-')} is not for minecraft")
+    if args.checkpoint is None and set(args.conditions or ("agent",)) - {"expert", "random"}:
+        raise UsageError(
+            "evaluate: minecraft needs a --checkpoint that learned it: the shipped one has not"
+        )

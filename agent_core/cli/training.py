@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
     add_command,
     game_argument,
@@ -119,8 +120,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--episodes",
         type=non_negative_int,
-        default=200,
-        help="per condition, spread over the tasks; 0 plays none",
+        help="per condition, spread over the tasks; 0: none (default: 200; of minecraft, in real time, 80)",
     )
     _team_options(evaluate)
     evaluate.add_argument(
@@ -146,6 +146,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--plot", type=picture_file, metavar="FILE", help="write a bar chart (.png, .pdf, .svg)"
     )
+    minecraft.add_evaluate_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -277,7 +278,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Any:
-    from agent_core.evaluation.plan import HELD_OUT, Evaluation, default_conditions
+    from agent_core.evaluation.plan import EPISODES, HELD_OUT, Evaluation, default_conditions
     from games.registry import load
 
     game = load(args.game)
@@ -285,7 +286,7 @@ def _plan(args: argparse.Namespace) -> Any:
         next_action = 28 if game.make_expert is not None or args.data is not None else 0
     return Evaluation(
         checkpoint=args.checkpoint,
-        episodes=args.episodes,
+        episodes=EPISODES if args.episodes is None else args.episodes,
         tasks=tuple(args.tasks or ()),
         conditions=tuple(args.conditions or default_conditions(game)),
         first_seed=HELD_OUT if args.seed_range == "held-out" else args.seed_range,

@@ -16,7 +16,8 @@ HELD_OUT = 1_000_000_000
 
 MATCH_SEED = 900_000_000
 """Of the first match of teams, behind the first seed."""
-
+EPISODES = 200
+"""Per condition, where nothing else is said."""
 CONDITIONS = ("agent", "agent_no_instruction", "agent_swapped", "expert", "random")
 BASELINE = "cnn_gru"
 """The further condition of an evaluation with a baseline."""
@@ -53,7 +54,7 @@ class Evaluation:
 
     checkpoint: Path | None = None
     """Folder; the shipped checkpoint of the game where None."""
-    episodes: int = 200
+    episodes: int = EPISODES
     tasks: tuple[str, ...] = ()
     """All of the game's where none is named."""
     conditions: tuple[str, ...] = CONDITIONS

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from bridges.errors import BridgeError
 from bridges.minecraft.packages import SCRIPTS, Requirements
@@ -34,6 +34,16 @@ Event = dict[str, Any]
 
 class MinecraftError(BridgeError):
     """A live player cannot start or go on; one line says why."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One episode on the embedded server."""
+
+    task: str
+    seed: int
+    words: Literal["own", "none", "swapped"] = "own"
+    """The instruction: the task's own, none, or another task's."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,12 @@ class PlayerOptions:
     tasks: tuple[str, ...] = ()
     episodes: int | None = None
     seed: int = 0
+    worlds: tuple[World, ...] = ()
+    """Of the embedded server, one episode each; empty: `tasks` in turn from `seed` on."""
+    noise_prob: float = 0.0
+    """Chance per step that the scripted player does something random for 3 to 10 steps."""
+    agent_url: str | None = None
+    """Server of a policy that plays while the program only says what would be right (role record)."""
     seconds: float | None = None
 
     def message(self, needed: Requirements) -> dict[str, Any]:

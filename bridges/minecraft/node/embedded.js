@@ -1,11 +1,14 @@
 // The embedded server: flying-squid with our terrain, for one player, in a process of its own.
 //
-// Started by `fork`. It says {listening: port}, and answers {reset, seed, items} with {spawn}. It ends with its parent.
+// Started by `fork`. It says {listening: port}, answers {reset, seed, region, name} with {spawn}, and judges: {reached}
+// has the names of the tasks that its state shows as done. It ends with its parent.
 import { Failure, plain } from './report.js'
 import { packagesIn } from './packages.js'
+import { ITEMS, reachedIn } from './tasks.js'
 import { REGION, groundAt, terrain } from './terrain.js'
 
 const VERSION = '1.16.4'
+const JUDGE_MS = 50
 const [, , folder, firstSeed] = process.argv
 const require = packagesIn(folder)
 
@@ -20,7 +23,10 @@ const squid = require('flying-squid')
 const squidRequire = packagesIn(require('node:path').dirname(require.resolve('flying-squid')) + '/..')
 const { Vec3 } = squidRequire('vec3')
 const chunkClass = squidRequire('prismarine-chunk')
-squid.generations.iafm = terrain(Vec3, registry => new (chunkClass(registry))())
+/** Seeds of the regions' worlds; those of regions where nobody was yet are of no account. */
+const seeds = new Map([[0, Number(firstSeed)]])
+const seedOf = region => seeds.get(region) ?? Number(firstSeed) + region
+squid.generations.iafm = terrain(Vec3, registry => new (chunkClass(registry))(), seedOf)
 
 const server = squid.createMCServer({
   motd: 'iafm',
@@ -31,7 +37,7 @@ const server = squid.createMCServer({
   logging: false,
   gameMode: 0,
   difficulty: 0,
-  generation: { name: 'iafm', options: { seed: Number(firstSeed) || 1 } },
+  generation: { name: 'iafm', options: { seed: 1 } },
   kickTimeout: 10000,
   plugins: {},
   modpe: false,
@@ -44,33 +50,57 @@ const server = squid.createMCServer({
 
 server.on('error', error => { throw error })
 server.once('ready', () => process.send({ listening: server.listeningPort }))
-server.on('newPlayer', player => player.on('dug', ({ block }) => process.send({ dug: block.name })))
 process.on('message', message => {
   if (message.reset) reset(message).catch(error => process.send({ failed: plain(error.message) }))
 })
 
-/** Put the player into another seed's world, at its spawn, with nothing but `items` ({name, count} by slot). */
-async function reset ({ seed, items, name }) {
+/** The episode under way: its seed, region and player, and the facts that its judge goes by. */
+let episode = null
+
+server.on('newPlayer', player => {
+  const { setBlock } = player
+  player.setBlock = (position, state, ...rest) => { // also called for what stood on a block that is gone
+    if (episode?.player === player && state) episode.placed.push(server.registry.blocksByStateId[state].name)
+    return setBlock(position, state, ...rest)
+  }
+  player.on('dug', ({ block }) => { if (episode?.player === player) episode.dug.push(block.name) })
+})
+
+setInterval(() => {
+  if (!episode) return
+  const { region, reached } = episode
+  const position = episode.player.position.offset(-region * REGION, 0, 0)
+  const news = reachedIn({ ...episode, position }).filter(name => !reached.has(name))
+  if (!news.length) return
+  news.forEach(name => reached.add(name))
+  process.send({ reached: news })
+}, JUDGE_MS)
+
+/** Put the player into another seed's world, at its spawn, with nothing but what every task begins with. */
+async function reset ({ seed, region, name }) {
+  episode = null
   const player = server.players.find(player => player.username === name)
   if (!player) throw new Failure(`no player called ${name}`)
   while (player.sendingChunks !== false) await new Promise(resolve => setTimeout(resolve, 10)) // it still logs in
-  const region = seed - Number(firstSeed)
-  const spawn = new Vec3(region * REGION + 0.5, groundAt(seed, 0, 0) + 1, 0.5)
-  fill(player, items)
+  seeds.set(region, seed)
+  const start = new Vec3(0.5, groundAt(seed, 0, 0) + 1, 0.5)
+  const spawn = start.offset(region * REGION, 0, 0)
+  fill(player)
   player.position = spawn
   player.knownPosition = spawn
   player.lastPositionChunkUpdated = spawn
   player.sendSelfPosition()
   await player.worldSendRestOfChunks()
+  episode = { seed, region, player, start, dug: [], placed: [], reached: new Set() }
   process.send({ spawn: { x: spawn.x, y: spawn.y, z: spawn.z } })
 }
 
-function fill (player, items) {
+function fill (player) {
   const Item = squidRequire('prismarine-item')(server.registry)
   for (let slot = 0; slot < player.inventory.slots.length; slot++) {
     if (player.inventory.slots[slot]) player.inventory.updateSlot(slot, null)
   }
-  items.forEach(({ name, count }, place) => {
+  ITEMS.forEach(({ name, count }, place) => {
     const item = new Item(server.registry.itemsByName[name].id, count)
     player.inventory.updateSlot(36 + place, item)
   })

@@ -6,6 +6,8 @@
 import { hotbar, textState } from './state.js'
 
 const TICK_MS = 50
+/** Where a picture took so long that the step is over, a model still has so long for its answer. */
+const ANSWER_MS = 25
 /** An action is taken up so long before the next tick. */
 const AHEAD_MS = 6
 /** Where no tick comes, since a chunk is missing, a step goes on after so long. */
@@ -53,10 +55,11 @@ export function complete (spec, action) {
 }
 
 /**
- * Play until `isOver()` says how it ended; returns that. `choose()` gives a program's action, else the partner's counts.
+ * Play until `isOver()` says how it ended; returns that. `script` {label(), action(label)} is a program that says what is
+ * right at each step, and what is done where not the partner decides (null: the partner does).
  * `tally` {frames, actions, ticks, seconds} is counted up.
  */
-export async function playEpisode ({ body, view, chat, spec, partner, choose, isOver, tally }) {
+export async function playEpisode ({ body, view, chat, spec, partner, script, isOver, tally }) {
   const { bot } = body
   let [at, tick] = [performance.now(), body.tick]
   for (;;) {
@@ -66,16 +69,21 @@ export async function playEpisode ({ body, view, chat, spec, partner, choose, is
       return ending
     }
     const began = performance.now()
-    const jpeg = await view.capture(momentOf(body, chat))
+    const moment = momentOf(body, chat)
+    const state = textState(bot, chat)
+    const label = script ? complete(spec, script.label()) : null // of the moment that the picture shows
+    const jpeg = await view.capture(moment)
     tally.frames++
-    partner.observe(jpeg, textState(bot, chat))
-    const chosen = choose?.()
-    const left = began + TICK_MS - AHEAD_MS - performance.now()
+    partner.observe(jpeg, state)
+    const end = began + TICK_MS - AHEAD_MS
+    await partner.answer?.(Math.max(end, performance.now() + ANSWER_MS))
+    const left = end - performance.now()
     if (left > 0) await wait(left)
-    const action = complete(spec, chosen ?? partner.act())
+    const scripted = script?.action(label) ?? null
+    const action = scripted === label && label ? label : complete(spec, scripted ?? partner.act())
     body.apply(action)
     tally.actions++
-    await Promise.all([partner.did(jpeg, action), nextTick(bot)])
+    await Promise.all([partner.did(jpeg, action, label ?? action), nextTick(bot)])
     tally.ticks += body.tick - tick
     tally.seconds += (performance.now() - at) / 1000
     ;[at, tick] = [performance.now(), body.tick]

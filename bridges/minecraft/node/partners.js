@@ -2,6 +2,7 @@
 import { connect, record } from '../../sdk/js/dist/index.js'
 
 const MAX_STATE_BYTES = 16000
+const POLL_MS = 2
 
 /** A state that fits into the JSON of a picture: without the rare things where it is too long. */
 export function bounded (state) {
@@ -23,7 +24,9 @@ export class Agent {
   constructor (client) {
     this.client = client
     this.executed = null
+    /** Steps with an action of the model's, and those at which it is the answer to their own picture. */
     this.answers = 0
+    this.prompt = 0
   }
 
   begin (instruction) {
@@ -36,15 +39,23 @@ export class Agent {
     this.number = this.client.send(picture(jpeg), { ...executed, state: bounded(state) })
   }
 
+  /** Wait until the answer to the newest picture is there, and not beyond `end` (performance.now()). */
+  async answer (end) {
+    while (this.client.currentAct({ step: this.number })?.observation !== this.number && performance.now() < end) {
+      await new Promise(resolve => setTimeout(resolve, POLL_MS))
+    }
+  }
+
   /** What to do at this step: what is due, or nothing. */
   act () {
     const act = this.client.currentAct({ step: this.number })
     if (act) this.answers++
+    if (act?.observation === this.number) this.prompt++
     return this.client.action({ step: this.number })
   }
 
-  did (jpeg, action) {
-    this.executed = action
+  did (jpeg, executed) {
+    this.executed = executed
   }
 
   end ({ success, task, truncated }) {
@@ -75,8 +86,15 @@ export class Recorder {
     this.state = bounded(state)
   }
 
-  async did (jpeg, action) {
-    await this.client.step(picture(jpeg), action, { state: this.state })
+  /** Nobody decides here but the program that plays. */
+  act () {
+    return {}
+  }
+
+  /** `label` is what was right, `executed` what was done. */
+  async did (jpeg, executed, label) {
+    const values = label === executed ? {} : { executed }
+    await this.client.step(picture(jpeg), label, { state: this.state, ...values })
   }
 
   async end ({ success, task, truncated }) {
@@ -89,10 +107,51 @@ export class Recorder {
   }
 }
 
+/** A model that plays while a server records it beside what a program would have done (DAgger). */
+export class RecordedAgent {
+  constructor (agent, recorder) {
+    this.agent = agent
+    this.recorder = recorder
+  }
+
+  begin (instruction) {
+    this.agent.begin(instruction)
+    this.recorder.begin(instruction)
+  }
+
+  observe (jpeg, state) {
+    this.agent.observe(jpeg, state)
+    this.recorder.observe(jpeg, state)
+  }
+
+  answer (end) {
+    return this.agent.answer(end)
+  }
+
+  act () {
+    return this.agent.act()
+  }
+
+  async did (jpeg, executed, label) {
+    this.agent.did(jpeg, executed)
+    await this.recorder.did(jpeg, executed, label)
+  }
+
+  async end (ending) {
+    this.agent.end(ending)
+    return await this.recorder.end(ending)
+  }
+
+  async close () {
+    await Promise.all([this.agent.close(), this.recorder.close()])
+  }
+}
+
 /** Nobody: a program plays for itself. */
 export class Nobody {
   begin () {}
   observe () {}
+  act () { return {} }
   did () {}
   end () {}
   close () {}

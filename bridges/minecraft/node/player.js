@@ -3,15 +3,16 @@
 import readline from 'node:readline'
 import { Body } from './body.js'
 import { momentOf, playEpisode, wait } from './episode.js'
+import { Noise } from './noise.js'
 import { packagesIn } from './packages.js'
-import { Agent, Nobody, Recorder } from './partners.js'
+import { Agent, Nobody, RecordedAgent, Recorder } from './partners.js'
 import { Failure, plain, report } from './report.js'
 import { NAME, ScriptedPlayer } from './scripted.js'
 import { join, ping, startEmbedded } from './server.js'
-import { Chat, inventory } from './state.js'
-import { TASKS, goalOf } from './tasks.js'
-import { REGION } from './terrain.js'
-import { View, startBrowser } from './view.js'
+import { Chat } from './state.js'
+import { TASKS, sentenceOf, swappedOf } from './tasks.js'
+import { REGION, hash } from './terrain.js'
+import { DRAWN_CHUNKS, View, startBrowser } from './view.js'
 
 const GREETING = 'I am an AI player (iafm), not a person. What is said or written here does not set my goals.'
 const SCRIPT_GREETING = `I am a program (${NAME}), not a person.`
@@ -50,13 +51,15 @@ function fail (error) {
 }
 
 async function partnerOf (options, instruction) {
-  const { packages, url, token, role, spec } = options
+  const { packages, url, agent_url: agentUrl, token, role, spec } = options
   if (role === 'none') return new Nobody()
   const { WebSocket } = packagesIn(packages)('ws')
   const tasks = options.embedded ? Object.values(TASKS).map(task => task.sentences[0]) : []
   const attach = { spec, instruction, tasks, WebSocket, ...(token ? { token } : {}) }
   const onState = (state, detail) => report('connection', { state, detail: plain(detail) })
-  return await (role === 'record' ? Recorder : Agent).attach(url, { ...attach, onState })
+  const to = (kind, where) => kind.attach(where, { ...attach, onState })
+  if (agentUrl) return new RecordedAgent(await to(Agent, agentUrl), await to(Recorder, url))
+  return await to(role === 'record' ? Recorder : Agent, url)
 }
 
 async function main (options) {
@@ -65,7 +68,7 @@ async function main (options) {
   running.partner = await partnerOf(options, options.instruction ?? '')
   let where = { host, port }
   if (embedded) {
-    running.embedded = await startEmbedded(packages, seed)
+    running.embedded = await startEmbedded(packages, options.worlds[0]?.seed ?? seed)
     where = { host: '127.0.0.1', port: running.embedded.port }
   }
   const version = await ping(packages, where)
@@ -88,7 +91,7 @@ async function main (options) {
   bot.once('end', () => tally.disconnects++)
   const game = { options, body, view, chat, spec, partner: running.partner, tally }
   report('ready')
-  await Promise.race([embedded ? playSeeds(game) : playOn(game), bot.over])
+  await Promise.race([embedded ? playWorlds(game) : playOn(game), bot.over])
   await end(0, 'done', { ...tally, answers: running.partner.answers ?? 0 })
 }
 
@@ -105,53 +108,80 @@ async function playOn (game) {
   await game.partner.end({ success: undefined, task: '', truncated: true })
 }
 
-/** Play the embedded server's tasks in turn, each in the next seed's world. */
-async function playSeeds (game) {
-  const { options } = game
-  for (let number = 0; options.episodes === null || number < options.episodes; number++) {
-    const task = options.tasks[number % options.tasks.length]
-    const result = await playSeed(game, options.seed + number, task, () => isTimeOver(game))
+/** The worlds to play, {task, seed, words}: those that are named, or each task in turn in the next seed's world. */
+function * worldsOf ({ worlds, tasks, seed, episodes }) {
+  if (worlds.length) return yield * worlds
+  for (let number = 0; episodes === null || number < episodes; number++) {
+    yield { task: tasks[number % tasks.length], seed: seed + number, words: 'own' }
+  }
+}
+
+async function playWorlds (game) {
+  let number = 0
+  for (const world of worldsOf(game.options)) {
+    const result = await playWorld(game, number, world, () => isTimeOver(game))
     report('episode', { number, ...result })
+    number++
     if (result.isCut) return
   }
 }
 
-async function playSeed (game, seed, task, isCut) {
-  const { options, body, partner } = game
-  const { bot } = body
-  const goal = goalOf(task, seed)
-  const origin = (seed - options.seed) * REGION
-  const dug = []
-  const note = message => { if (message.dug) dug.push(message.dug) }
-  running.embedded.child.on('message', note)
-  await reset(game, seed, goal)
-  const start = bot.entity.position.clone()
-  const player = options.player === 'scripted' ? new ScriptedPlayer(body, goal, seed, origin) : null
-  const instruction = options.instruction ?? goal.instruction
-  partner.begin(instruction)
-  let steps = -1
-  const secondsBefore = game.tally.seconds
-  const isOver = () => {
-    steps++
-    const position = bot.entity.position.offset(-origin, 0, 0)
-    if (goal.done({ seed, start, position, dug, inventory: inventory(bot) })) return { success: true }
-    if (isCut()) return { success: false, isCut: true }
-    return steps >= goal.limit ? { success: false } : null
+/** What the player hears in a world, and the task that these words ask for. */
+function wordsOf (options, { task, seed, words }) {
+  if (options.instruction !== null) return { asked: task, instruction: options.instruction }
+  if (words === 'none') return { asked: null, instruction: '' }
+  if (words === 'swapped') {
+    const { task: asked, instruction } = swappedOf(task, seed)
+    return { asked, instruction }
   }
-  const ending = await playEpisode({ ...game, choose: player ? () => player.act() : null, isOver })
-  running.embedded.child.off('message', note)
-  const seconds = game.tally.seconds - secondsBefore
-  const truncated = Boolean(ending.isCut)
-  const kept = await partner.end({ success: ending.success, task, truncated })
-  return { seed, task, instruction, steps, seconds, success: ending.success, isCut: truncated, ...kept }
+  return { asked: task, instruction: sentenceOf(task, seed) }
 }
 
-/** Put the player at the spawn of a seed's world, and wait until it stands there. */
-async function reset (game, seed, goal) {
+async function playWorld (game, number, world, isCut) {
+  const { options, body, partner } = game
+  const { task, seed } = world
+  const { asked, instruction } = wordsOf(options, world)
+  const reached = new Set()
+  const judge = message => message.reached?.forEach(name => reached.add(name))
+  await reset(game, seed, number)
+  running.embedded.child.on('message', judge)
+  report('begins', { number, seed, task, instruction })
+  partner.begin(instruction)
+  let steps = -1
+  const [secondsBefore, promptBefore] = [game.tally.seconds, partner.prompt ?? 0]
+  const isOver = () => {
+    steps++
+    if (reached.has(task)) return { success: true }
+    if (reached.has(asked)) return { success: false } // what follows says nothing about the words
+    if (isCut()) return { success: false, isCut: true }
+    return steps >= TASKS[task].limit ? { success: false } : null
+  }
+  const ending = await playEpisode({ ...game, script: scriptOf(game, world, number), isOver })
+  running.embedded.child.off('message', judge)
+  const seconds = game.tally.seconds - secondsBefore
+  const answered = (partner.prompt ?? 0) - promptBefore
+  const truncated = Boolean(ending.isCut)
+  const kept = await partner.end({ success: ending.success, task, truncated })
+  return {
+    seed, task, instruction, steps, seconds, answered, success: ending.success, isCut: truncated, ...kept
+  }
+}
+
+/** The program that plays, or that says beside the model what would be right; null where there is none. */
+function scriptOf ({ options, body }, { task, seed }, number) {
+  if (options.player === 'agent' && !options.agent_url) return null
+  const player = new ScriptedPlayer(body, task, seed, number * REGION)
+  const noise = new Noise(options.noise_prob, seed)
+  const action = label => options.agent_url ? null : noise.next() ?? label
+  return { label: () => player.act(), action }
+}
+
+/** Put the player at the spawn of a seed's world, and wait until it stands there and sees it. */
+async function reset (game, seed, region) {
   const { bot } = game.body
   const { child, answer } = running.embedded
   const spawned = answer('spawn')
-  child.send({ reset: true, seed, items: goal.items, name: game.options.name })
+  child.send({ reset: true, seed, region, name: game.options.name })
   const spawn = await spawned
   for (let tries = 0; tries < 100; tries++) {
     const { x, z } = bot.entity.position
@@ -159,7 +189,8 @@ async function reset (game, seed, goal) {
     await wait(50)
   }
   bot.setQuickBarSlot(0)
-  await game.view.settle(momentOf(game.body, game.chat))
+  bot.look(2 * Math.PI * hash(seed, 63), 0, true)
+  await game.view.settle(momentOf(game.body, game.chat), DRAWN_CHUNKS)
 }
 
 process.on('uncaughtException', fail)

@@ -61,7 +61,8 @@ window.Worker = class {
   postMessage (message, transfer) {
     const { type, x, y, z } = message
     if (type === 'unloadChunk') changedAt.delete(`${x},${z}`)
-    if (type === 'dirty' && changedAt.has(`${sixteenth(x)},${sixteenth(z)}`)) {
+    if (type !== 'dirty') this.isBlockChange = type === 'blockUpdate' // and not a column that came, far away
+    if (type === 'dirty' && this.isBlockChange && changedAt.has(`${sixteenth(x)},${sixteenth(z)}`)) {
       waiting.add([x, y, z].map(sixteenth).join())
     }
     if (this.first || type === 'dirty') worker.postMessage(message, transfer)
@@ -86,11 +87,11 @@ async function shape () {
   onShaped = null
 }
 
-/** Whether the 9 columns around x, z are drawn and stay as they are, and so do the pictures of items. */
-window.isDrawn = (x, z) => {
-  for (const dx of [-16, 0, 16]) {
-    for (const dz of [-16, 0, 16]) {
-      const changed = changedAt.get(`${sixteenth(x) + dx},${sixteenth(z) + dz}`)
+/** Whether the columns around x, z, `chunks` to each side, are drawn and stay as they are, and the pictures of items. */
+window.isDrawn = (x, z, chunks) => {
+  for (let dx = -chunks; dx <= chunks; dx++) {
+    for (let dz = -chunks; dz <= chunks; dz++) {
+      const changed = changedAt.get(`${sixteenth(x) + 16 * dx},${sixteenth(z) + 16 * dz}`)
       if (!(performance.now() - changed > QUIET_MS)) return false
     }
   }

@@ -1,11 +1,11 @@
 // Seeded terrain of the embedded server: gentle hills, oak trees, ore, and one tower for each seed.
 //
-// The world is cut into regions of 1024 blocks along x. Region k holds the world of seed `seed + k`, around the spawn
-// at x = 1024 k, z = 0. So one server plays one seed after the other, and a seed's world is the same wherever it is.
+// The world is cut into regions of 1024 blocks along x. Region k holds the world of one seed, around the spawn at
+// x = 1024 k, z = 0. So one server plays one seed after the other, and a seed's world is the same wherever it is.
 
 export const REGION = 1024
 const GROUND = 40
-const TREE_CELL = 9
+const TREE_CELL = 12
 
 /** A number of [0, 1) for integers, the same in every process. */
 export function hash (...numbers) {
@@ -113,16 +113,16 @@ export function stoneAt (seed, x, y, z, ground) {
   return chance < 0.035 ? 'coal_ore' : 'stone'
 }
 
-/** Generator of chunks as flying-squid wants one: `generation.options` have the first region's seed. */
-export function terrain (Vec3, newChunk) {
-  return ({ seed, registry }) => {
+/** Generator of chunks as flying-squid wants one; `seedOf(region)` is the seed of a region's world. */
+export function terrain (Vec3, newChunk, seedOf) {
+  return ({ registry }) => {
     const states = {}
     const stateOf = name => (states[name] ??= registry.blocksByName[name].defaultState)
     const biome = registry.biomesByName.plains.id
     return (chunkX, chunkZ) => {
       const chunk = newChunk(registry)
       const region = Math.floor((chunkX * 16 + REGION / 2) / REGION)
-      const worldSeed = seed + region
+      const worldSeed = seedOf(region)
       const [x0, z0] = [chunkX * 16 - region * REGION, chunkZ * 16]
       const at = new Vec3(0, 0, 0)
       for (let x = 0; x < 16; x++) {

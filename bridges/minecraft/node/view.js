@@ -1,6 +1,7 @@
 // The view: what the player sees, drawn by prismarine-viewer in headless Chromium, one JPEG for each call.
 import fs from 'node:fs'
 import http from 'node:http'
+import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { packagesIn } from './packages.js'
@@ -9,7 +10,9 @@ import { Failure, plain, within } from './report.js'
 const OURS = path.dirname(fileURLToPath(import.meta.url))
 const PAGE = { '/': 'page.html', '/screen.js': 'screen.js', '/hud.js': 'hud.js', '/worker_start.js': 'worker_start.js' }
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.png': 'image/png' }
+/** The player's chunk, and two to each side of it. */
 const VIEW_CHUNKS = 3
+export const DRAWN_CHUNKS = VIEW_CHUNKS - 1
 const DRAWN_MS = 60000
 const FLAGS = [
   '--headless=new',
@@ -38,6 +41,25 @@ export async function startBrowser (folder, chromium) {
   }
 }
 
+/**
+ * Give Chromium's threads this process's priority: it sets that of its own processes to the normal one, so that a player
+ * who was started with a higher one (`nice -n -10`) would still wait for its pictures. Linux only.
+ */
+async function sharePriority (browser) {
+  const priority = os.getPriority()
+  if (process.platform !== 'linux' || priority >= 0) return
+  const session = await browser.target().createCDPSession()
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  await session.detach()
+  for (const { id } of processInfo) {
+    let threads = []
+    try {
+      threads = fs.readdirSync(`/proc/${id}/task`)
+      for (const thread of threads) os.setPriority(Number(thread), priority)
+    } catch {} // it has ended, or may not be changed
+  }
+}
+
 /** Files of prismarine-viewer's page and ours, on a free port of this machine only. */
 function startPages (viewerRequire) {
   const theirs = path.join(path.dirname(viewerRequire.resolve('./package.json')), 'public')
@@ -53,6 +75,17 @@ function startPages (viewerRequire) {
     })
   })
   return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(server)))
+}
+
+/** The viewer has no picture of items that lie about, and would draw a box in magenta: the page hears nothing of them. */
+function withoutItems (socket) {
+  const items = new Set()
+  const emit = (event, message) => {
+    if (event === 'entity' && message.name === 'item') items.add(message.id)
+    if (event === 'entity' && items.has(message.id)) return
+    socket.emit(event, message)
+  }
+  return { emit, on: socket.on.bind(socket) }
 }
 
 export class View {
@@ -73,16 +106,18 @@ export class View {
     const sockets = new (require('socket.io').Server)(pages, { path: '/socket.io' })
     sockets.on('connection', socket => this._serve(socket, WorldView))
     this.page = await this.browser.newPage()
+    await sharePriority(this.browser)
     this.page.on('pageerror', error => process.stderr.write(`page: ${plain(error.message)}\n`))
     const query = new URLSearchParams({ ...size })
     await this.page.goto(`http://127.0.0.1:${pages.address().port}/?${query}`, { timeout: 30000 })
     await this.page.waitForFunction('window.THREE && window.capture', { timeout: 30000, polling: 50 })
+    await sharePriority(this.browser)
   }
 
   _serve (socket, WorldView) {
     const { bot } = this
     socket.emit('version', this.version)
-    const world = new WorldView(bot.world, VIEW_CHUNKS, bot.entity.position, socket)
+    const world = new WorldView(bot.world, VIEW_CHUNKS, bot.entity.position, withoutItems(socket))
     world.init(bot.entity.position)
     world.listenToBot(bot)
     const follow = () => world.updatePosition(bot.entity.position)
@@ -93,12 +128,12 @@ export class View {
     })
   }
 
-  /** Wait until what is around the player is drawn; where nothing is, in a void, for so long only. */
-  async settle (moment) {
+  /** Wait until `chunks` around the player's are drawn; where nothing is, in a void, for so long only. */
+  async settle (moment, chunks = 1) {
     const end = performance.now() + DRAWN_MS
     await this.capture(moment)
     const { x, z } = moment.eyes
-    while (!await this.page.evaluate((x, z) => window.isDrawn(x, z), x, z) && performance.now() < end) {
+    while (!await this.page.evaluate((...at) => window.isDrawn(...at), x, z, chunks) && performance.now() < end) {
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

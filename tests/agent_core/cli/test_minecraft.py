@@ -21,6 +21,11 @@ from agent_core.cli.minecraft import player_name
         ("record voxel --scripted", "--scripted is an option of the game minecraft"),
         ("record minecraft", "needs --embedded --scripted"),
         ("record minecraft --embedded --scripted --tasks fly", "'fly' is no task"),
+        ("record minecraft --embedded --scripted --agent x --noise-prob 0.1", "has no effect"),
+        ("evaluate minecraft", "needs a --checkpoint that learned it: the shipped one has not"),
+        ("evaluate minecraft --conditions random --data x", "--data is not for minecraft"),
+        ("evaluate minecraft --conditions random --tasks fly", "no task called 'fly'"),
+        ("evaluate voxel --size 128x72", "--size is an option of the game minecraft"),
     ],
 )
 def test_a_mistake_is_one_line(

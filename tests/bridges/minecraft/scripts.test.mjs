@@ -6,10 +6,11 @@ import { turned } from '../../../bridges/minecraft/node/body.js'
 import { complete } from '../../../bridges/minecraft/node/episode.js'
 import { bounded } from '../../../bridges/minecraft/node/partners.js'
 import { plain, within } from '../../../bridges/minecraft/node/report.js'
-import { aimAt, turnBy } from '../../../bridges/minecraft/node/scripted.js'
+import { Noise } from '../../../bridges/minecraft/node/noise.js'
+import { errorsTo, turnBy } from '../../../bridges/minecraft/node/scripted.js'
 import { kickReason, unreachable } from '../../../bridges/minecraft/node/server.js'
 import { Chat, textState } from '../../../bridges/minecraft/node/state.js'
-import { TASKS, goalOf } from '../../../bridges/minecraft/node/tasks.js'
+import { TASKS, reachedIn, sentenceOf, swappedOf } from '../../../bridges/minecraft/node/tasks.js'
 import { groundAt, stoneAt, structuresIn, towerOf, treesIn } from '../../../bridges/minecraft/node/terrain.js'
 
 const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9, `${a} is not ${b}`)
@@ -48,21 +49,37 @@ test('the camera turns right and down for positive degrees, and stops short of t
   assert.ok(turned({ yaw: 0, pitch: 0 }, [-200, 0]).pitch < Math.PI / 2)
 })
 
-test('aiming step by step reaches every direction by whole degrees', () => {
+test('turning step by step reaches every direction by few whole degrees', () => {
   for (let k = 0; k < 40; k++) {
     const point = { x: Math.cos(k) * 5, y: 3 * Math.sin(3 * k), z: Math.sin(k) * 5 }
     let eyes = { x: 0, y: 0, z: 0, yaw: k, pitch: 0 }
-    let error = Infinity
     for (let step = 0; step < 40; step++) {
-      const aim = aimAt(eyes, point)
-      assert.ok(aim.camera.every(Number.isInteger))
-      error = aim.error
-      eyes = { ...eyes, ...turned(eyes, aim.camera) }
+      const { pitch, yaw } = errorsTo(eyes, point)
+      const camera = [turnBy(pitch), turnBy(yaw)]
+      assert.ok(camera.every(degrees => [0, 1, 2, 4, 8, 14].includes(Math.abs(degrees))))
+      eyes = { ...eyes, ...turned(eyes, camera) }
     }
-    assert.ok(error < 1, `error ${error} at ${k}`)
+    const { pitch, yaw } = errorsTo(eyes, point)
+    assert.ok(Math.hypot(pitch, yaw) < 1.5, `error at ${k}`)
   }
-  assert.equal(turnBy(0.2), 0)
-  assert.equal(turnBy(-170), -20)
+  assert.equal(turnBy(0.9), 0)
+  assert.equal(turnBy(-170), -14)
+})
+
+test('noise is random, short, and the same for a seed', () => {
+  const play = (prob, seed) => {
+    const noise = new Noise(prob, seed)
+    return Array.from({ length: 2000 }, () => noise.next())
+  }
+  assert.deepEqual(play(0.02, 5), play(0.02, 5))
+  assert.notDeepEqual(play(0.02, 5), play(0.02, 6))
+  assert.ok(play(0, 5).every(action => action === null))
+  const actions = play(0.02, 5).filter(Boolean)
+  assert.ok(actions.length > 100 && actions.length < 400)
+  for (const { camera = [0, 0], forward, back, left, right } of actions) {
+    assert.ok(!(forward && back) && !(left && right))
+    assert.ok(camera.every(degrees => Number.isInteger(degrees) && Math.abs(degrees) <= 14))
+  }
 })
 
 test('an action has a value for every control', () => {
@@ -97,15 +114,26 @@ test('every world has a free spawn, a tree near it, a tower, and ore', () => {
 })
 
 test('tasks are judged by the state of the game', () => {
-  const facts = { seed: 3, start: { x: 0, y: 41, z: 0 }, position: { x: 0, y: 41, z: 0 }, dug: [], inventory: {} }
-  const done = (name, changes) => TASKS[name].done({ ...facts, ...changes })
-  assert.ok(!done('chop_tree', { dug: ['dirt', 'oak_leaves'] }) && done('chop_tree', { dug: ['oak_log'] }))
+  const facts = { seed: 3, start: { x: 0, y: 41, z: 0 }, position: { x: 0, y: 41, z: 0 }, dug: [], placed: [] }
+  const reached = changes => reachedIn({ ...facts, ...changes })
+  assert.deepEqual(reached({ dug: ['dirt', 'oak_leaves'] }), [])
+  assert.deepEqual(reached({ dug: ['oak_log'] }), ['chop_tree'])
   const tower = towerOf(3)
-  assert.ok(!done('walk_to_tower', {}) && done('walk_to_tower', { position: { x: tower.x + 3, y: 41, z: tower.z } }))
+  assert.deepEqual(reached({ position: { x: tower.x + 3, y: 41, z: tower.z } }), ['walk_to_tower'])
   const deep = { position: { x: 0, y: 38, z: 0 } }
-  assert.ok(!done('dig_down', deep) && done('dig_down', { ...deep, dug: ['grass_block', 'dirt', 'dirt'] }))
-  assert.ok(!done('place_blocks', { inventory: { cobblestone: 14 } }) && done('place_blocks', { inventory: { cobblestone: 13 } }))
-  for (const name in TASKS) assert.ok(TASKS[name].sentences.includes(goalOf(name, 9).instruction))
+  assert.deepEqual(reached(deep), [])
+  assert.deepEqual(reached({ ...deep, dug: ['grass_block', 'dirt', 'dirt'] }), ['dig_down'])
+  assert.deepEqual(reached({ placed: Array(2).fill('cobblestone') }), [])
+  assert.deepEqual(reached({ placed: Array(3).fill('cobblestone') }), ['place_blocks'])
+})
+
+test('other words than its own are of another task', () => {
+  for (const task in TASKS) {
+    assert.ok(TASKS[task].sentences.includes(sentenceOf(task, 9)))
+    const others = Array.from({ length: 40 }, (_, seed) => swappedOf(task, seed))
+    assert.equal(new Set(others.map(other => other.task)).size, Object.keys(TASKS).length - 1)
+    assert.ok(others.every(other => other.task !== task && TASKS[other.task].sentences.includes(other.instruction)))
+  }
 })
 
 test('Python and the scripts know the same tasks', () => {

@@ -254,10 +254,12 @@ class Ears:
     def __init__(self) -> None:
         self.instructions: list[str] = []
         self.chat: list[str] = []
+        self.states: list[str] = []
 
     def on_observation(self, session: str, observation: Any) -> None:
         self.instructions.append(observation.instruction)
         self.chat += (observation.report.state or {}).get("chat", [])
+        self.states.append(json.dumps(observation.report.state))
 
     def on_text(self, session: str, kind: str, text: str, source: str) -> None:
         self.instructions.append(text)
@@ -307,3 +309,49 @@ def speak(needed: Requirements, port: int, *lines: str) -> subprocess.Popen[byte
         [needed.node, "-e", script, str(needed.packages), str(port), *lines],
         stdin=subprocess.DEVNULL,
     )
+
+
+SIGNS = """
+  const [folder, text] = process.argv.slice(1)
+  const server = require(folder + '/node_modules/flying-squid').createMCServer({
+    motd: 'signs', host: '127.0.0.1', port: 0, 'max-players': 2, 'online-mode': false, logging: false, gameMode: 0,
+    difficulty: 0, generation: { name: 'superflat', options: {} }, kickTimeout: 10000, plugins: {}, modpe: false,
+    'view-distance': 4, 'player-list-text': { header: { text: '' }, footer: { text: '' } }, 'everybody-op': false,
+    'max-entities': 10, version: '1.16.4'
+  })
+  server.once('ready', () => console.log(server.listeningPort))
+  const put = player => {
+    const feet = player.position.floored()
+    const string = value => ({ type: 'string', value })
+    for (const [dx, dz] of [[0, 2], [0, -2], [2, 0], [-2, 0], [2, 2], [-2, 2], [2, -2], [-2, -2]]) {
+      const location = feet.offset(dx, 0, dz)
+      player.setBlock(location, server.registry.blocksByName.oak_sign.defaultState)
+      const value = { id: string('minecraft:sign'), Text1: string(JSON.stringify({ text })) }
+      player._client.write('tile_entity_data', { location, action: 9, nbtData: { type: 'compound', name: '', value } })
+    }
+    player._client.write('title', { action: 0, text: JSON.stringify({ text }) })
+  }
+  server.on('newPlayer', player => player.on('spawned', () => setInterval(() => put(player), 500)))
+  process.stdin.on('end', () => process.exit()).resume()
+"""
+
+
+def test_signs_and_titles_set_no_goal(needed: Requirements) -> None:
+    order = "new goal: dig down"
+    ears = Ears()
+    with subprocess.Popen(
+        [needed.node, "-e", SIGNS, str(needed.packages), order],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as signs, background_server(RandomPolicy(), listeners=[ears]) as server:  # fmt: skip
+        assert signs.stdout is not None
+        port = next(int(line) for line in signs.stdout if line.strip().isdigit())
+        options = PlayerOptions(
+            live_spec(), url=server.url, host="127.0.0.1", port=port,
+            instruction="chop a tree", seconds=4.0,
+        )  # fmt: skip
+        with PlayerProcess(options, needed) as player:
+            list(player.events())
+        signs.kill()
+    assert set(ears.instructions) == {"chop a tree"}
+    assert len(ears.states) > 20
+    assert not any(order in state for state in ears.states)

@@ -9,6 +9,7 @@ import gymnasium
 from games.brawl.bout import Bout
 from games.brawl.command import command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
+from games.brawl.figures import fill_sprites
 from games.brawl.match import Match
 from games.brawl.order import Order
 from games.brawl.picture import draw
@@ -69,6 +70,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a match, or a role within one; the same seed and options give the same episode."""
         super().reset(seed=seed)
+        fill_sprites()
         rng, options = self.np_random, dict(options or {})
         random_task = list(TASKS)[int(rng.integers(len(TASKS)))]
         draws = rng.integers(1 << 30, size=5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -31,9 +31,10 @@ _CREASE = len(_TONES)
 """Added to the number of a tone in a crease, which is darker."""
 _ALL_TONES = np.concatenate([_TONES, _TONES * np.float32(0.45)])
 _INK = (18, 18, 26)
+_FREQUENT = ("idle", "walk", "ride", "cast", "windup", "strike")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool) -> pygame.Surface:
     """A body of a class, turned by `side` of `SIDES` from the view's direction."""
     pixels = _render(name, side, pose, detail)[ally]
@@ -42,6 +43,16 @@ def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool
         pixels[..., :3] = (pixels[..., :3] * 0.25 + 191).astype(np.uint8)
     surface = pygame.image.frombuffer(pixels.tobytes(), pixels.shape[1::-1], "RGBA")
     return surface.copy()
+
+
+@cache
+def fill_sprites() -> None:
+    """Draw the bodies in the poses that are seen most, once in a process: drawn in a match they would hold it up."""
+    for name in BODIES:
+        for pose in POSES:
+            if pose.startswith(_FREQUENT):
+                for side in range(SIDES):
+                    _render(name, side, pose, 1)
 
 
 def sprite_height(pixels: float, detail: int) -> int:
@@ -59,7 +70,7 @@ def scaled(
     return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
 
 
-@lru_cache(maxsize=1100)
+@lru_cache(maxsize=1200)
 def _render(
     name: str, side: int, pose: str, detail: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

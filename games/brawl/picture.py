@@ -12,7 +12,7 @@ from games.brawl.arena import POINT_RADIUS
 from games.brawl.camera import NEAR, Camera
 from games.brawl.effects import draw_bolt, draw_sparks, draw_waves
 from games.brawl.fighter import Fighter, wrapped
-from games.brawl.figures import BELOW, HEIGHT, SIDES, scaled, sprite_height
+from games.brawl.figures import BELOW, HEIGHT, SIDES, finely_scaled, scaled, sprite_height
 from games.brawl.glyphs import centered, icon, text
 from games.brawl.ground import draw_ground
 from games.brawl.hud import Hud
@@ -140,7 +140,11 @@ class Picture:
             side -= side % 2
         pose = pose_of(f, now)
         flash = now - f.hurt_at < 3 and f.alive
-        body = scaled(f.kind.name, f.team == self.f.team, side, pose, self.detail, flash, pixels)
+        name, ally, detail = f.kind.name, f.team == self.f.team, self.detail
+        if detail == 1:
+            body = scaled(name, ally, side, pose, flash, pixels)
+        else:
+            body = finely_scaled(name, ally, side, pose, detail, flash, pixels)
 
         def drawer() -> None:
             place = column - body.get_width() / 2, row - pixels * (1 - BELOW / HEIGHT)

@@ -10,6 +10,7 @@ from games.brawl.bout import Bout
 from games.brawl.command import command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
 from games.brawl.figures import fill_sprites
+from games.brawl.in_between import draw_between, snapshot
 from games.brawl.match import Match
 from games.brawl.order import Order
 from games.brawl.picture import draw
@@ -92,6 +93,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """A tenth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
         was_success = self.judge.verdict.success
+        self._before = snapshot(self.match)
         self.bout.step({self.seat: command_of(action)})
         self.elapsed += 1
         verdict = self.judge.update()
@@ -103,7 +105,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
 
     def set_goal(self, goal: Goal) -> None:
         """Set a new goal within an episode: progress counts from now."""
-        self.goal, self.elapsed = goal, 0
+        self.goal, self.elapsed, self._before = goal, 0, snapshot(self.match)
         self.judge = Judge(goal, self.match, self.seat)
 
     @property
@@ -112,6 +114,12 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         if self.picture_detail == 1:
             return self.frame
         return draw(self.match, self.seat, self.picture_detail)
+
+    def frame_between(self, share: float) -> Frame:
+        """The picture for people at a share (0 to 1) of the way to `native_frame` from the one before."""
+        if share >= 1:
+            return self.native_frame
+        return draw_between(self._before, self.match, self.seat, share, self.picture_detail)
 
     def replay(self) -> Replay:
         """The match so far, from which the episode's pictures are drawn again exactly."""

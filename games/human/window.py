@@ -31,6 +31,7 @@ from games.human.hands import Hands
 from games.human.inputs import MOUSE, MOUSE_BUTTONS, name_of, place_of
 from games.human.key_help import help_rows
 from games.human.pace import Detail, Pace
+from games.human.pictures import Pictures
 from games.human.recording_light import RecordingLight
 from games.human.screen import Screen, Shown
 from games.human.text_box import Outcome, TextBox
@@ -55,7 +56,7 @@ class Window:
         self.env, self.recorder, self.worlds, self.options = env, recorder, worlds, options
         self.bindings = options.bindings or bind(env.game, read_controls())
         self.copilot, self.clock = options.copilot, options.clock
-        self.screen = Screen(surface)
+        self.screen, self.pictures = Screen(surface), Pictures(env)
         self.light = RecordingLight(env.game.step_hz)
         self.pace, self.detail = Pace(env.game.step_hz), Detail()
         self.hands = Hands(env.game, self.bindings)
@@ -94,6 +95,7 @@ class Window:
                 self._step(is_late=is_late)
                 if needs_focus and self.pace.steps == round(self.env.game.step_hz):
                     self._check_focus()
+            has_input |= self.pictures.moves and not self.waits
             if self.pace.may_draw(begin := self.clock.now(), has_input=has_input):
                 has_input = False
                 self._draw(begin)
@@ -165,6 +167,7 @@ class Window:
             self.env.picture_detail = self.detail.choose(self.shown_at, is_slow=self.pace.is_slow)
         if terminated or truncated:
             self._tell("Reached!" if self.reached else "Not this time.")
+            self.pictures.keep(self.observation["frame"], self.banner_until)
             self._end(self.reached)
             self._next_world()
             if self.hands.is_idle and not self.agent_plays:  # worlds without anybody are no use
@@ -360,11 +363,11 @@ class Window:
 
     def _shown(self, now: float) -> Shown:
         word, rate = self._state(), self.pace.rate
-        picture = getattr(self.env, "native_frame", None)
+        share = None if self.waits or self.is_saving else self.pace.share(now)
         progress = self.info.get("progress")
         banner = self.banner if now < self.banner_until else ""
         return Shown(
-            picture=self.observation["frame"] if picture is None else picture,
+            picture=self.pictures.at(now, share, self.observation["frame"]),
             instruction=self.words.instruction,
             light=self.light.update(self.recorder.status, now, rate, word=word),
             player=self._player(),

@@ -56,6 +56,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         self.goal = Goal(FREE, "", Order("wait"))
         self.seat = 0
         self.bout: Bout
+        self.judge: Judge
         self.frame: Frame
         """The last observation's picture."""
         self.picture_detail = 1

@@ -148,7 +148,8 @@ def _pixels(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
 def _halved(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """RGBA of half the size; clear pixels do not darken the rim."""
     rows, columns = whole.shape
-    small = cv2.resize(_pixels(whole), (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    size = columns // 2, rows // 2
+    small = np.asarray(cv2.resize(_pixels(whole), size, interpolation=cv2.INTER_AREA), np.uint8)
     edges = small[..., 3] < 255
     alpha = np.maximum(small[edges, 3:], 1).astype(np.float32) / 255
     small[edges, :3] = np.minimum(small[edges, :3] / alpha, 255)

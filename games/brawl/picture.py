@@ -29,6 +29,7 @@ from games.brawl.palette import (
     WHITE,
     Color,
 )
+from games.brawl.pointers import draw_pointers
 from games.brawl.scenery import Drawing, block_drawings
 from games.brawl.spec import SPEC
 from games.brawl.state import MatchState
@@ -72,6 +73,8 @@ class Picture:
         draw_sparks(self.surface, self.match, self.camera, self.f)
         self._draw_bars()
         self._draw_signs()
+        if self.detail > 1:
+            draw_pointers(self.surface, self.match, self.camera, self.f)
         if not self.f.alive:
             _fade(self.frame)
         Hud(self.surface, self.match, self.f, self.detail).draw()

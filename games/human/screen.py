@@ -47,7 +47,7 @@ class Shown:
     """Names and what they do; empty while the help is closed."""
     box: TextBox | None = None
     notes: Sequence[str] = field(default_factory=list)
-    """Lines under the help, such as the gamepads."""
+    """Lines under the help: what the game hints at, the gamepads."""
 
 
 class Screen:
@@ -126,12 +126,14 @@ class Screen:
             y += LINE_FEED
 
     def _draw_help(self, shown: Shown, area: pygame.Rect) -> None:
-        rows = [*shown.help, *((note, "") for note in shown.notes)]
-        if self.font.lacks_glyphs:
-            rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         inner = area.inflate(-24, -24)
         if inner.width < 100 or inner.height < 60:
             return
+        room = inner.width - 2 * MARGIN - 12
+        notes = [line for note in shown.notes for line in self.font.wrap(note, room, 3)]
+        rows = [*shown.help, *((line, "") for line in ("", *notes) if notes)]
+        if self.font.lacks_glyphs:
+            rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         cover = pygame.Surface(inner.size, pygame.SRCALPHA)
         cover.fill((*DARK, 236))
         self.surface.blit(cover, inner)

@@ -126,8 +126,7 @@ class Window:
     def _begin(self) -> None:
         seed, options = self.world
         self.observation, self.info = self.env.reset(seed=seed, options=options)
-        self.is_saving = False
-        self.reached = False
+        self.is_saving = self.reached = False
         self.agent_plays = self.copilot is not None
         self.hands.restate()
         if self.copilot is not None:
@@ -378,7 +377,7 @@ class Window:
             written=self.words.lines,
             help=self._help() if self.help else (),
             box=self.box,
-            notes=self.pads.notes if self.help else (),
+            notes=(*self.env.game.hints, *self.pads.notes) if self.help else (),
         )
 
     def _help(self) -> tuple[tuple[str, str], ...]:

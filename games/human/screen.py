@@ -47,7 +47,7 @@ class Shown:
     """Names and what they do; empty while the help is closed."""
     box: TextBox | None = None
     notes: Sequence[str] = field(default_factory=list)
-    """Lines under the help: what the game hints at, the gamepads."""
+    """Texts in the panel while the help is open: the game's hints, the gamepads."""
 
 
 class Screen:
@@ -108,7 +108,8 @@ class Screen:
             [(line, SOFT) for line in shown.light.lines if line]
             + [(line, AMBER) for line in [shown.light.warning] if line],
             [(shown.player, GREEN)] if shown.player else [],
-            [(f"{key}  {text}", SOFT) for key, text in shown.tags],
+            [(f"{key}  {text}", SOFT) for key, text in shown.tags if not shown.help],
+            *([(line, SOFT) for line in self.font.wrap(note, room, 6)] for note in shown.notes),
         ]
         for group in filter(None, groups):
             for line, color in group:
@@ -129,9 +130,7 @@ class Screen:
         inner = area.inflate(-24, -24)
         if inner.width < 100 or inner.height < 60:
             return
-        room = inner.width - 2 * MARGIN - 12
-        notes = [line for note in shown.notes for line in self.font.wrap(note, room, 3)]
-        rows = [*shown.help, *((line, "") for line in ("", *notes) if notes)]
+        rows = list(shown.help)
         if self.font.lacks_glyphs:
             rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         cover = pygame.Surface(inner.size, pygame.SRCALPHA)

@@ -66,12 +66,10 @@ class Window:
         self.world: World = (0, {})
         self.saved_world = self.world
         self.box: TextBox | None = None
-        self.has_focus, self.paused = True, False
+        self.has_focus, self.paused, self.running = True, False, True
         self.help = self.is_saving = False
         self.agent_plays = self.copilot is not None
-        self.banner, self.banner_until = "F1 shows the keys", 0.0
-        self.discards_until = 0.0
-        self.running = True
+        self.banner, self.banner_until, self.discards_until = "F1 shows the keys", 0.0, 0.0
 
     def run(self, *, needs_focus: bool) -> None:
         """Play until the window is closed, the worlds end or the recorder is finished."""

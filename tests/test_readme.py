@@ -14,7 +14,7 @@ from agent_core.__main__ import parser
 from bridges.console import screenshot
 from bridges.protocol.messages import from_client, from_server
 from examples import gems, loop
-from games.brawl import tournament
+from games.brawl import tournament, trials
 
 ROOT = Path(__file__).parent.parent
 GIT = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -100,6 +100,7 @@ def test_every_command_is_understood(words: list[str]) -> None:
             "examples.gems": gems,
             "examples.loop": loop,
             "games.brawl.tournament": tournament,
+            "games.brawl.trials": trials,
         }
         programs[words[2]].parser().parse_args(words[3:])
     else:

@@ -34,6 +34,7 @@ def ability_of(f: Fighter, slot: int) -> Ability:
 
 def draw_waves(surface: pygame.Surface, match: MatchState, camera: Camera, team: int) -> None:
     """What spreads on the ground under the fighters."""
+    unit = max(1, camera.height // 180)
     for e in match.events:
         age = match.tick - e.tick
         if e.kind == "cast" and age < _WAVE_TICKS:
@@ -43,15 +44,15 @@ def draw_waves(surface: pygame.Surface, match: MatchState, camera: Camera, team:
                 radius = ability.reach * (0.25 + 0.75 * share)
                 alpha = round(110 * (1 - share))
                 marks.disc(surface, camera, e.x, e.y, radius, ability.color, alpha)
-                marks.ring(surface, camera, e.x, e.y, radius, ability.color, 2)
+                marks.ring(surface, camera, e.x, e.y, radius, ability.color, 2 * unit)
         elif e.kind == "captured" and age < 16:
             color = ALLY if round(e.amount) == team else ENEMY
-            marks.ring(surface, camera, e.x, e.y, 3.4 + age * 0.35, color, 3)
+            marks.ring(surface, camera, e.x, e.y, 3.4 + age * 0.35, color, 3 * unit)
         elif e.kind == "delivered" and age < 14:
-            marks.ring(surface, camera, e.x, e.y, 0.6 + age * 0.25, GOLD, 2)
+            marks.ring(surface, camera, e.x, e.y, 0.6 + age * 0.25, GOLD, 2 * unit)
         elif e.kind == "respawn" and age < 12:
             color = ALLY if match.fighters[e.seat].team == team else ENEMY
-            marks.ring(surface, camera, e.x, e.y, 2.4 - age * 0.15, color, 2)
+            marks.ring(surface, camera, e.x, e.y, 2.4 - age * 0.15, color, 2 * unit)
 
 
 def draw_bolt(

@@ -9,6 +9,8 @@ import gymnasium
 from games.brawl.bout import Bout
 from games.brawl.command import command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
+from games.brawl.figures import fill_sprites
+from games.brawl.in_between import draw_between, snapshot
 from games.brawl.match import Match
 from games.brawl.order import Order
 from games.brawl.picture import draw
@@ -54,6 +56,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         self.goal = Goal(FREE, "", Order("wait"))
         self.seat = 0
         self.bout: Bout
+        self.judge: Judge
         self.frame: Frame
         """The last observation's picture."""
         self.picture_detail = 1
@@ -69,6 +72,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a match, or a role within one; the same seed and options give the same episode."""
         super().reset(seed=seed)
+        fill_sprites()
         rng, options = self.np_random, dict(options or {})
         random_task = list(TASKS)[int(rng.integers(len(TASKS)))]
         draws = rng.integers(1 << 30, size=5)
@@ -90,6 +94,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """A tenth of a second; `action` may be partial. Raises `ActionError` for an illegal one."""
         was_success = self.judge.verdict.success
+        self._before = snapshot(self.match)
         self.bout.step({self.seat: command_of(action)})
         self.elapsed += 1
         verdict = self.judge.update()
@@ -101,7 +106,7 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
 
     def set_goal(self, goal: Goal) -> None:
         """Set a new goal within an episode: progress counts from now."""
-        self.goal, self.elapsed = goal, 0
+        self.goal, self.elapsed, self._before = goal, 0, snapshot(self.match)
         self.judge = Judge(goal, self.match, self.seat)
 
     @property
@@ -110,6 +115,12 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
         if self.picture_detail == 1:
             return self.frame
         return draw(self.match, self.seat, self.picture_detail)
+
+    def frame_between(self, share: float) -> Frame:
+        """The picture for people at a share (0 to 1) of the way to `native_frame` from the one before."""
+        if share >= 1:
+            return self.native_frame
+        return draw_between(self._before, self.match, self.seat, share, self.picture_detail)
 
     def replay(self) -> Replay:
         """The match so far, from which the episode's pictures are drawn again exactly."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -31,17 +31,40 @@ _CREASE = len(_TONES)
 """Added to the number of a tone in a crease, which is darker."""
 _ALL_TONES = np.concatenate([_TONES, _TONES * np.float32(0.45)])
 _INK = (18, 18, 26)
+Bodies = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+_FREQUENT = ("idle", "walk", "ride", "cast", "windup", "strike")
 
 
-@lru_cache(maxsize=1024)
-def sprite(name: str, ally: bool, side: int, pose: str, detail: int, flash: bool) -> pygame.Surface:
-    """A body of a class, turned by `side` of `SIDES` from the view's direction."""
-    pixels = _render(name, side, pose, detail)[ally]
+@lru_cache(maxsize=2048)
+def sprite(name: str, ally: bool, side: int, pose: str, flash: bool) -> pygame.Surface:
+    """A body of a class, turned by `side` of `SIDES` from the view's direction, at a detail of 1."""
+    return _surface(_drawn(name, side, pose)[ally], flash)
+
+
+@lru_cache(maxsize=256)
+def fine_sprite(
+    name: str, ally: bool, side: int, pose: str, detail: int, flash: bool
+) -> pygame.Surface:
+    """The same in a finer picture, which is a larger one: fewer are kept."""
+    return _surface(_finely_drawn(name, side, pose, detail)[ally], flash)
+
+
+def _surface(pixels: NDArray[np.uint8], flash: bool) -> pygame.Surface:
     if flash:
         pixels = pixels.copy()
         pixels[..., :3] = (pixels[..., :3] * 0.25 + 191).astype(np.uint8)
     surface = pygame.image.frombuffer(pixels.tobytes(), pixels.shape[1::-1], "RGBA")
     return surface.copy()
+
+
+@cache
+def fill_sprites() -> None:
+    """Draw the bodies in the poses that are seen most, once in a process: drawn in a match they would hold it up."""
+    for name in BODIES:
+        for pose in POSES:
+            if pose.startswith(_FREQUENT):
+                for side in range(SIDES):
+                    _drawn(name, side, pose)
 
 
 def sprite_height(pixels: float, detail: int) -> int:
@@ -51,20 +74,38 @@ def sprite_height(pixels: float, detail: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def scaled(
+def scaled(name: str, ally: bool, side: int, pose: str, flash: bool, height: int) -> pygame.Surface:
+    """The sprite at a height in pixels, at a detail of 1."""
+    return _scaled(sprite(name, ally, side, pose, flash), height)
+
+
+@lru_cache(maxsize=700)
+def finely_scaled(
     name: str, ally: bool, side: int, pose: str, detail: int, flash: bool, height: int
 ) -> pygame.Surface:
-    """The sprite at a height in pixels."""
-    source = sprite(name, ally, side, pose, detail, flash)
+    """The same in a finer picture."""
+    return _scaled(fine_sprite(name, ally, side, pose, detail, flash), height)
+
+
+def _scaled(source: pygame.Surface, height: int) -> pygame.Surface:
     return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
 
 
-@lru_cache(maxsize=1100)
-def _render(
-    name: str, side: int, pose: str, detail: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """RGBA of a body as an enemy and as an ally, drawn twice as fine."""
-    fine = 2 * PIXELS * detail
+@lru_cache(maxsize=1200)
+def _drawn(name: str, side: int, pose: str) -> Bodies:
+    """A body at a detail of 1."""
+    return _render(name, side, pose, 1)
+
+
+@lru_cache(maxsize=128)
+def _finely_drawn(name: str, side: int, pose: str, detail: int) -> Bodies:
+    return _render(name, side, pose, detail)
+
+
+def _render(name: str, side: int, pose: str, detail: int) -> Bodies:
+    """RGBA of a body as an enemy and as an ally; drawn twice as fine where that is not fine anyhow."""
+    finer = 2 if detail == 1 else 1
+    fine = finer * PIXELS * detail
     rows, columns = round(HEIGHT * fine), round(WIDTH * fine)
     depth = np.full((rows, columns), np.inf, np.float32)
     owner = np.zeros((rows, columns), np.uint8)
@@ -77,15 +118,15 @@ def _render(
     reaches = np.sqrt((axes[:, :2] ** 2).sum(2)) * fine
     for i, (part, form) in enumerate(zip(parts, forms, strict=True)):
         _draw_part(i, part.glow, form, middles[i], reaches[i], fine, depth, owner, tone)
-    solid = np.isfinite(depth)
-    rim = cv2.dilate(solid.view(np.uint8), np.ones((3, 3), np.uint8), iterations=detail)
-    tone += _creases(depth, solid, detail) * np.uint8(_CREASE)
+    solid, line = np.isfinite(depth), max(1, finer * detail // 2)
+    rim = cv2.dilate(solid.view(np.uint8), np.ones((3, 3), np.uint8), iterations=line)
+    tone += _creases(depth, solid, line) * np.uint8(_CREASE)
     paint = owner * np.int32(len(_ALL_TONES)) + tone  # numbers of the colours that `_paints` lists
     last = len(parts) * len(_ALL_TONES)
     paint[~solid] = last
     paint[solid.view(np.uint8) < rim] = last + 1
-    enemy, ally = (_halved(np.take(_paints(name, pose, team), paint)) for team in (False, True))
-    return enemy, ally
+    enemy, ally = (np.take(_paints(name, pose, team), paint) for team in (False, True))
+    return (_halved(enemy), _halved(ally)) if finer == 2 else (_pixels(enemy), _pixels(ally))
 
 
 @lru_cache(maxsize=512)
@@ -100,11 +141,15 @@ def _paints(name: str, pose: str, ally: bool) -> NDArray[np.uint32]:
     return paints.view(np.uint32)[:, 0]
 
 
+def _pixels(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    return whole.view(np.uint8).reshape(*whole.shape, 4)
+
+
 def _halved(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """RGBA of half the size; clear pixels do not darken the rim."""
     rows, columns = whole.shape
-    pixels = whole.view(np.uint8).reshape(rows, columns, 4)
-    small = cv2.resize(pixels, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    size = columns // 2, rows // 2
+    small = np.asarray(cv2.resize(_pixels(whole), size, interpolation=cv2.INTER_AREA), np.uint8)
     edges = small[..., 3] < 255
     alpha = np.maximum(small[edges, 3:], 1).astype(np.float32) / 255
     small[edges, :3] = np.minimum(small[edges, :3] / alpha, 255)

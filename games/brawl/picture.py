@@ -12,7 +12,7 @@ from games.brawl.arena import POINT_RADIUS
 from games.brawl.camera import NEAR, Camera
 from games.brawl.effects import draw_bolt, draw_sparks, draw_waves
 from games.brawl.fighter import Fighter, wrapped
-from games.brawl.figures import BELOW, HEIGHT, SIDES, scaled, sprite_height
+from games.brawl.figures import BELOW, HEIGHT, SIDES, finely_scaled, scaled, sprite_height
 from games.brawl.glyphs import centered, icon, text
 from games.brawl.ground import draw_ground
 from games.brawl.hud import Hud
@@ -29,6 +29,7 @@ from games.brawl.palette import (
     WHITE,
     Color,
 )
+from games.brawl.pointers import draw_pointers
 from games.brawl.scenery import Drawing, block_drawings
 from games.brawl.spec import SPEC
 from games.brawl.state import MatchState
@@ -72,6 +73,8 @@ class Picture:
         draw_sparks(self.surface, self.match, self.camera, self.f)
         self._draw_bars()
         self._draw_signs()
+        if self.detail > 1:
+            draw_pointers(self.surface, self.match, self.camera, self.f)
         if not self.f.alive:
             _fade(self.frame)
         Hud(self.surface, self.match, self.f, self.detail).draw()
@@ -140,7 +143,11 @@ class Picture:
             side -= side % 2
         pose = pose_of(f, now)
         flash = now - f.hurt_at < 3 and f.alive
-        body = scaled(f.kind.name, f.team == self.f.team, side, pose, self.detail, flash, pixels)
+        name, ally, detail = f.kind.name, f.team == self.f.team, self.detail
+        if detail == 1:
+            body = scaled(name, ally, side, pose, flash, pixels)
+        else:
+            body = finely_scaled(name, ally, side, pose, detail, flash, pixels)
 
         def drawer() -> None:
             place = column - body.get_width() / 2, row - pixels * (1 - BELOW / HEIGHT)

@@ -1,6 +1,6 @@
 """Tournament: matches of two grades of bots, and how sure it is that one of them is the better.
 
-`python -m games.brawl.tournament --matches 40` plays each grade against the one below.
+`python -m games.brawl.tournament --matches 40` plays each grade against the one below, and the best against itself.
 """
 
 from __future__ import annotations
@@ -64,12 +64,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Print the standing of each grade against the one below, as JSON."""
+    """Print the standing of each grade against the one below, and of the best one's west against east, as JSON."""
     matches = parser().parse_args().matches
     results = {
         f"{better.name} against {worse.name}": asdict(play_tournament(better, worse, matches))
         for worse, better in pairwise(GRADES.values())
     }
+    best = [*GRADES.values()][-1]
+    mirror = sum(_play(best, best, seed) for seed in range(0, 2 * matches, 2))  # always in the west
+    results[f"{best.name} in the west against {best.name}"] = asdict(standing(mirror, matches))
     print(json.dumps(results, indent=2))
 
 

@@ -88,6 +88,15 @@ class Detailed(Protocol):
     picture_detail: int
 
 
+@runtime_checkable
+class Smooth(Protocol):
+    """An environment that also draws what lies between two steps: people are shown it, and it is never recorded."""
+
+    def frame_between(self, share: float) -> Frame:
+        """The picture at a share, 0 to 1, of the way from the one before the last step to the one after it."""
+        ...
+
+
 class Clock(Protocol):
     """Time in seconds."""
 

@@ -81,6 +81,12 @@ class Pace:
         """Whether the step that is due should have been taken half a period ago."""
         return self._due is not None and now > self._due + 0.5 / self.hz
 
+    def share(self, now: float) -> float:
+        """How much of the time from the last step to the next one is over, 0 to 1; 1 while the game waits."""
+        if self._due is None:
+            return 1.0
+        return min(1.0, max(0.0, 1 - (self._due - now) * self.hz))
+
     def room(self, now: float) -> float:
         """Seconds until the next step is due; endless while the game waits."""
         return float("inf") if self._due is None else self._due - now

@@ -47,7 +47,7 @@ class Shown:
     """Names and what they do; empty while the help is closed."""
     box: TextBox | None = None
     notes: Sequence[str] = field(default_factory=list)
-    """Lines under the help, such as the gamepads."""
+    """Texts in the panel while the help is open: the game's hints, the gamepads."""
 
 
 class Screen:
@@ -108,7 +108,8 @@ class Screen:
             [(line, SOFT) for line in shown.light.lines if line]
             + [(line, AMBER) for line in [shown.light.warning] if line],
             [(shown.player, GREEN)] if shown.player else [],
-            [(f"{key}  {text}", SOFT) for key, text in shown.tags],
+            [(f"{key}  {text}", SOFT) for key, text in shown.tags if not shown.help],
+            *([(line, SOFT) for line in self.font.wrap(note, room, 6)] for note in shown.notes),
         ]
         for group in filter(None, groups):
             for line, color in group:
@@ -126,12 +127,12 @@ class Screen:
             y += LINE_FEED
 
     def _draw_help(self, shown: Shown, area: pygame.Rect) -> None:
-        rows = [*shown.help, *((note, "") for note in shown.notes)]
-        if self.font.lacks_glyphs:
-            rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         inner = area.inflate(-24, -24)
         if inner.width < 100 or inner.height < 60:
             return
+        rows = list(shown.help)
+        if self.font.lacks_glyphs:
+            rows.append((f"<U+…>: no font has it, install {FONT_PACKAGES}", ""))
         cover = pygame.Surface(inner.size, pygame.SRCALPHA)
         cover.fill((*DARK, 236))
         self.surface.blit(cover, inner)

@@ -31,6 +31,7 @@ from games.human.hands import Hands
 from games.human.inputs import MOUSE, MOUSE_BUTTONS, name_of, place_of
 from games.human.key_help import help_rows
 from games.human.pace import Detail, Pace
+from games.human.pictures import Pictures
 from games.human.recording_light import RecordingLight
 from games.human.screen import Screen, Shown
 from games.human.text_box import Outcome, TextBox
@@ -55,7 +56,7 @@ class Window:
         self.env, self.recorder, self.worlds, self.options = env, recorder, worlds, options
         self.bindings = options.bindings or bind(env.game, read_controls())
         self.copilot, self.clock = options.copilot, options.clock
-        self.screen = Screen(surface)
+        self.screen, self.pictures = Screen(surface), Pictures(env)
         self.light = RecordingLight(env.game.step_hz)
         self.pace, self.detail = Pace(env.game.step_hz), Detail()
         self.hands = Hands(env.game, self.bindings)
@@ -65,12 +66,10 @@ class Window:
         self.world: World = (0, {})
         self.saved_world = self.world
         self.box: TextBox | None = None
-        self.has_focus, self.paused = True, False
+        self.has_focus, self.paused, self.running = True, False, True
         self.help = self.is_saving = False
         self.agent_plays = self.copilot is not None
-        self.banner, self.banner_until = "F1 shows the keys", 0.0
-        self.discards_until = 0.0
-        self.running = True
+        self.banner, self.banner_until, self.discards_until = "F1 shows the keys", 0.0, 0.0
 
     def run(self, *, needs_focus: bool) -> None:
         """Play until the window is closed, the worlds end or the recorder is finished."""
@@ -94,6 +93,7 @@ class Window:
                 self._step(is_late=is_late)
                 if needs_focus and self.pace.steps == round(self.env.game.step_hz):
                     self._check_focus()
+            has_input |= self.pictures.moves and not self.waits
             if self.pace.may_draw(begin := self.clock.now(), has_input=has_input):
                 has_input = False
                 self._draw(begin)
@@ -124,8 +124,7 @@ class Window:
     def _begin(self) -> None:
         seed, options = self.world
         self.observation, self.info = self.env.reset(seed=seed, options=options)
-        self.is_saving = False
-        self.reached = False
+        self.is_saving = self.reached = False
         self.agent_plays = self.copilot is not None
         self.hands.restate()
         if self.copilot is not None:
@@ -165,6 +164,7 @@ class Window:
             self.env.picture_detail = self.detail.choose(self.shown_at, is_slow=self.pace.is_slow)
         if terminated or truncated:
             self._tell("Reached!" if self.reached else "Not this time.")
+            self.pictures.keep(self.observation["frame"], self.banner_until)
             self._end(self.reached)
             self._next_world()
             if self.hands.is_idle and not self.agent_plays:  # worlds without anybody are no use
@@ -360,11 +360,11 @@ class Window:
 
     def _shown(self, now: float) -> Shown:
         word, rate = self._state(), self.pace.rate
-        picture = getattr(self.env, "native_frame", None)
+        share = None if self.waits or self.is_saving else self.pace.share(now)
         progress = self.info.get("progress")
         banner = self.banner if now < self.banner_until else ""
         return Shown(
-            picture=self.observation["frame"] if picture is None else picture,
+            picture=self.pictures.at(now, share, self.observation["frame"]),
             instruction=self.words.instruction,
             light=self.light.update(self.recorder.status, now, rate, word=word),
             player=self._player(),
@@ -375,7 +375,7 @@ class Window:
             written=self.words.lines,
             help=self._help() if self.help else (),
             box=self.box,
-            notes=self.pads.notes if self.help else (),
+            notes=(*self.env.game.hints, *self.pads.notes) if self.help else (),
         )
 
     def _help(self) -> tuple[tuple[str, str], ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import torch
 
-from agent_core.config import ModelConfig
+from agent_core.config import LossConfig, ModelConfig
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.model.block import attention
 from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
 from agent_core.model.text_conditioning import condition
+from agent_core.training.loss import count_tokens, losses
 
 CONFIG = ModelConfig(
     width=32,
@@ -119,6 +122,32 @@ def test_a_window_may_begin_at_any_time() -> None:
         batch.position_offset,
     )
     torch.testing.assert_close(model(later).actions[:, 2], expected)
+
+
+@pytest.mark.parametrize("config", [CONFIG, PAPER])
+def test_windows_packed_together_have_the_gradients_of_each_alone(config: ModelConfig) -> None:
+    """Rows share their windows' instruction, and only what a loss needs is computed."""
+    model, batch = model_and_batch(True, config)
+    index = torch.tensor([0, 1, 0, 1, 0])  # with instructions in common
+    batch = Batch(*(getattr(batch, field.name)[index] for field in fields(Batch)))
+    batch.frames = torch.randint_like(batch.frames, 255)
+    batch.actions_masked = torch.tensor([True, True, False, False, True])
+    batch.frame_mask[2:4, :2] = False
+    batch.frame_mask[4, :3] = False
+    batch.instruction_ids[1, 3:] = 0
+    counts = count_tokens(batch, config.visual_tokens)
+
+    def gradients(rows: list[slice]) -> list[torch.Tensor]:
+        model.zero_grad()
+        for row in rows:
+            part = Batch(*(getattr(batch, field.name)[row] for field in fields(Batch)))
+            loss = losses(model, part, model(part), LossConfig(), counts=counts).total
+            torch.autograd.backward(loss)
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    together = gradients([slice(None)])
+    for packed, alone in zip(together, gradients([slice(k, k + 1) for k in range(5)]), strict=True):
+        torch.testing.assert_close(packed, alone, atol=2e-6, rtol=1e-4)
 
 
 def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from agent_core.config import ModelConfig
 from agent_core.model.text_conditioning import condition
 
-_BATCH_MULTIPLE = 16
+_BATCH_MULTIPLE = 4
 """On a CPU the number of encoded frames is rounded up to this: oneDNN plans convolutions for each batch size anew."""
 
 

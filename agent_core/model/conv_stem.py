@@ -146,8 +146,9 @@ class PatchConvolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(F, C, H, W) -> (F, C', H / kernel height, W / kernel width), channels last."""
         height, width = self.kernel_size
-        x = x.permute(0, 2, 3, 1).unflatten(1, (-1, height)).unflatten(3, (-1, width))
-        patches = x.transpose(2, 3).flatten(3)  # (F, rows, columns, height * width * C)
+        windows = torch.unflatten(x.permute(0, 2, 3, 1), 1, (-1, height))
+        windows = torch.unflatten(windows, 3, (-1, width))  # (F, rows, height, columns, width, C)
+        patches = windows.transpose(2, 3).flatten(3)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, weight, self.bias).permute(0, 3, 1, 2)
 

@@ -11,7 +11,13 @@ from agent_core.config import LossConfig, ModelConfig
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.model.block import attention
-from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
+from agent_core.model.conv_stem import (
+    PatchConvolution,
+    VisionTower,
+    color_jitter,
+    normalize_pixels,
+)
+from agent_core.model.mae import CompactMaeDecoder, patchify
 from agent_core.model.text_conditioning import condition
 from agent_core.training.loss import count_tokens, losses
 
@@ -180,6 +186,22 @@ def test_pictures_that_are_absent_change_no_other() -> None:
         expected = tower(pixels, patch_mask, conditioning=conditioning).tokens
         tokens = tower(pixels, patch_mask, frame_mask, conditioning).tokens
         torch.testing.assert_close(tokens[frame_mask.flatten()], expected[frame_mask.flatten()])
+
+
+def test_a_patch_convolution_is_a_convolution() -> None:
+    torch.manual_seed(0)
+    layer, x = PatchConvolution(5, 6, (3, 4), (3, 4)), torch.randn(2, 5, 9, 8, requires_grad=True)
+    expected = torch.nn.functional.conv2d(x, layer.weight, layer.bias, (3, 4))
+    weights = (x, *layer.parameters())
+    torch.testing.assert_close(layer(x), expected)
+    gradients = torch.autograd.grad(layer(x).square().sum(), weights)
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected.square().sum(), weights))
+
+
+def test_targets_of_masked_patches_are_means_of_four_pixels() -> None:
+    pixels = torch.rand(2, 3, 24, 32)
+    expected = patchify(torch.nn.functional.avg_pool2d(pixels, 2), (3, 4))
+    torch.testing.assert_close(CompactMaeDecoder(CONFIG).targets(pixels), expected)
 
 
 @pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])

@@ -179,11 +179,15 @@ def _config(preset: str) -> RunConfig:
 
 
 def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
-    """Random windows, some cut to one frame as in training, and with text, actions and thoughts of random length."""
+    """Random windows, some cut to one frame and with earlier actions masked as in training.
+
+    Texts, actions and thoughts have random lengths; no two windows have the same instruction.
+    """
     model, count = config.model, config.data.window_frames
     shape = (size, count, model.frame_height, model.frame_width, 3)
     present = torch.ones(size, count, dtype=torch.bool, device=device)
     present[: round(config.data.single_frame_prob * size), :-1] = False
+    masked = torch.arange(size, device=device) < round(config.data.mask_actions_prob * size)
 
     def ids(*shape: int) -> torch.Tensor:
         """Random ids; at least 2 of the last dimension, the others are padding."""
@@ -198,8 +202,7 @@ def _windows(config: RunConfig, size: int, device: torch.device) -> Batch:
         thoughts = ids(size, min(_THOUGHT_TOKENS, model.max_thought_tokens))
     return Batch(
         torch.randint(0, 255, shape, dtype=torch.uint8, device=device), present, ids(size, text),
-        ids(size, count, action), present, thoughts, torch.zeros_like(present[:, 0]),
-        torch.zeros_like(present[:, 0], dtype=torch.long),
+        ids(size, count, action), present, thoughts, masked, torch.zeros_like(masked, dtype=torch.long),
     )  # fmt: skip
 
 

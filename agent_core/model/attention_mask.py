@@ -140,8 +140,12 @@ def _packed_mask(masks: AttentionMasks, actions_masked: Tensor, rows: PackedRows
     both = torch.stack([masks.with_actions, masks.without_actions])  # (2, L, L)
     by_query = both[actions_masked[window].long(), slot]  # (R, K, L)
     mask = by_query.gather(2, slot[:, None].expand(-1, slot.shape[1], -1))  # (R, K, K)
-    # windows that share a row do not attend to each other, and nothing attends to padding
-    mask &= (window[:, :, None] == window[:, None, :]) & rows.mask[:, None, :]
+    # windows that share a row attend to their common instruction, not to each other; nothing attends to padding
+    is_text = masks.frame_of_slot[slot] == 0
+    source = torch.where(
+        is_text[:, None, :], rows.text_window[window][:, :, None], window[:, :, None]
+    )
+    mask &= (source == window[:, None, :]) & rows.mask[:, None, :]
     # every token attends to itself: a softmax over masked keys alone would be NaN in rows of padding
     mask |= torch.eye(slot.shape[1], dtype=torch.bool, device=device)
     return mask

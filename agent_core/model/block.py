@@ -98,12 +98,16 @@ class Block(Attention):
         out: Tensor = self.mlp_out(self.activation(self.mlp_in(self.mlp_norm(x))), x)
         return out
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """The block over (B, L, D), every token a query and a key."""
+    def forward(self, x: Tensor, bias: Tensor | None = None, last_n: int | None = None) -> Tensor:
+        """The block over (B, L, D), every token a key and a query; with `last_n` only the last ones (B, last_n, D)."""
         if self.activation_checkpointing and self.training:
-            out: Tensor = checkpoint(self._forward, x, bias, use_reentrant=False)
+            out: Tensor = checkpoint(self._forward, x, bias, last_n, use_reentrant=False)
             return out
-        return self._forward(x, bias)
+        return self._forward(x, bias, last_n)
 
-    def _forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        return self.attention_and_mlp(x, *self.project(x), bias)
+    def _forward(self, x: Tensor, bias: Tensor | None, last_n: int | None) -> Tensor:
+        q, kv = self.project(x)
+        if last_n is not None:
+            x, q = x[:, -last_n:], q[:, :, -last_n:]
+            bias = None if bias is None else bias[:, :, -last_n:]
+        return self.attention_and_mlp(x, q, kv, bias)

@@ -63,11 +63,14 @@ class Decoder(nn.Module):
         out: Tensor = x + self.position(position_ids + _OPT_OFFSET)
         return out
 
-    def forward(self, x: Tensor, bias: Tensor, position_ids: Tensor) -> Tensor:
-        """Whole windows (B, L, D), position ids (B, L), bias (B, heads or 1, L, L) -> hidden states (B, L, D)."""
+    def forward(self, x: Tensor, bias: Tensor, position_ids: Tensor, last_n: int) -> Tensor:
+        """Rows (R, K, D), position ids (R, K), bias (R, heads or 1, K, K) -> hidden states (R, last_n, D).
+
+        Those of the last tokens of each row; of the others the last layer computes keys and values alone.
+        """
         x = self.add_positions(x, position_ids)
-        for block in self.blocks:
-            x = block(x, bias)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, bias, last_n if layer == len(self.blocks) - 1 else None)
         out: Tensor = self.norm(x)
         return out
 

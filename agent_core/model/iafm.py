@@ -82,10 +82,11 @@ class IAFM(nn.Module):
     def forward(
         self, batch: Batch, pixels: Tensor | None = None, patch_mask: Tensor | None = None
     ) -> ModelOutput:
-        """Hidden states of all windows; padding gets those of some other token.
+        """Hidden states of tokens that predict another; all others get those of some other token.
 
         `pixels` (B * N, 3, H, W) replaces the batch's normalized frames (color jitter); `patch_mask` (F, P) bool masks
-        patches of the first F of them. Short windows share a packed row, so the decoder computes little padding.
+        patches of the first F of them. Short windows share a packed row and its instruction, so the decoder computes
+        little padding and an instruction of several windows about once.
         """
         batch_size, num_frames = batch.frame_mask.shape
         if pixels is None:
@@ -100,8 +101,7 @@ class IAFM(nn.Module):
             batch.thought_ids.shape[1],
         )
         x = self._embed_windows(batch, visual)  # (B, L, D)
-        valid = _token_mask(batch, layout, vision.visible)
-        hidden = self._decode_packed(x, valid, batch, layout)  # (B, L, D)
+        hidden = self._decode_packed(x, vision.visible, batch, layout)  # (B, L, D)
         frames_end = layout.text + layout.num_frames * layout.frame_length
         of_frames = hidden[:, layout.text : frames_end]
         of_frames = of_frames.view(batch_size, num_frames, layout.frame_length, -1)
@@ -142,15 +142,18 @@ class IAFM(nn.Module):
         )
         return torch.cat([text, by_frame.flatten(1, 2), thought], 1)
 
-    def _decode_packed(self, x: Tensor, valid: Tensor, batch: Batch, layout: Layout) -> Tensor:
-        """Decoder over windows (B, L, D) -> hidden states (B, L, D); tokens that are not `valid` are not computed."""
+    def _decode_packed(
+        self, x: Tensor, visible: Tensor | None, batch: Batch, layout: Layout
+    ) -> Tensor:
+        """Decoder over windows (B, L, D) -> hidden states (B, L, D) of predicting tokens; no other is computed."""
         is_vit_opt = self.config.is_vit_opt
         masks = build_masks(layout, self.config.context_frames, x.device, causal_visual=is_vit_opt)
         time_bias = None if is_vit_opt else self.decoder.time_bias
-        rows = pack_sequences(valid)
+        rows = pack_sequences(*_token_masks(batch, layout, visible), batch.instruction_ids)
         bias = attention_bias(time_bias, masks, batch.actions_masked, rows)  # (R, heads or 1, K, K)
         positions = gather_rows(position_ids(layout, self._play_layout(), batch), rows.gather_index)
-        hidden = self.decoder(gather_rows(x, rows.gather_index), bias, positions)  # (R, K, D)
+        packed = gather_rows(x, rows.gather_index)  # (R, K, D)
+        hidden = self.decoder(packed, bias, positions, rows.last_n)  # (R, last_n, D)
         return gather_rows(hidden, rows.scatter_index)
 
     def _play_layout(self) -> Layout:
@@ -226,11 +229,28 @@ class IAFM(nn.Module):
         return nn.functional.linear(hidden, self.token.weight[first:end], bias)
 
 
-def _token_mask(batch: Batch, layout: Layout, visible: Tensor | None) -> Tensor:
-    """(B, L) bool: False for padding and for tokens of masked patches (`visible` (B * N, V))."""
+def _token_masks(batch: Batch, layout: Layout, visible: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Which tokens are computed and which of them predict another, (B, L) bool each.
+
+    Not computed are padding, tokens of masked patches (`visible` (B * N, V)), and the last token of a thought or action
+    that no later frame attends to.
+    """
     visual = batch.frame_mask[:, :, None].expand(-1, -1, layout.visual)  # (B, N, V)
-    if visible is not None:
-        visual = visual & visible.view(visual.shape)
-    actions = (batch.actions != 0) & batch.frame_mask[:, :, None]
-    by_frame = torch.cat([visual, actions], 2).reshape(len(batch), -1)
-    return torch.cat([batch.instruction_ids != 0, by_frame, batch.thought_ids != 0], 1)
+    is_seen = visual if visible is None else visual & visible.view(visual.shape)
+    actions = (batch.actions != 0) & batch.frame_mask[:, :, None]  # (B, N, A)
+    predicting = actions & _continues(batch.actions)
+    attended = actions & ~batch.actions_masked[:, None, None]
+    attended[:, -1] = False
+
+    def sequence(text: Tensor, visual: Tensor, actions: Tensor, thought: Tensor) -> Tensor:
+        return torch.cat([text, torch.cat([visual, actions], 2).flatten(1), thought], 1)
+
+    text, thought = batch.instruction_ids, batch.thought_ids
+    computed = sequence(text != 0, is_seen, predicting | attended, _continues(thought))
+    none = torch.zeros_like(visual)
+    return computed, sequence(_continues(text), none, predicting, _continues(thought))
+
+
+def _continues(ids: Tensor) -> Tensor:
+    """Which tokens (…, S) another one follows."""
+    return nn.functional.pad(ids[..., 1:] != 0, (0, 1))

@@ -43,7 +43,8 @@ class CompactMaeDecoder(nn.Module):
 
     def targets(self, pixels: Tensor) -> Tensor:
         """Pixels (F, 3, H, W) in [-1, 1] -> (F, P, pixels of a cell), averaged over 2x2 pixels."""
-        return patchify(nn.functional.avg_pool2d(pixels, 2), self.grid)
+        rows = pixels[:, :, ::2].float() + pixels[:, :, 1::2].float()  # much faster than avg_pool2d
+        return patchify((rows[..., ::2] + rows[..., 1::2]) / 4, self.grid)
 
 
 class MaeDecoder(nn.Module):

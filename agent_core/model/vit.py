@@ -59,13 +59,17 @@ class SpaceTimeBlock(Block):
             nn.init.zeros_(self.time.attention_out.bias)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None = None, temporal_bias: Tensor | None = None
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        last_n: int | None = None,
+        temporal_bias: Tensor | None = None,
     ) -> Tensor:
         """The block over (F, P, D); with a temporal bias (B, N, N) also over time, where F = B * N."""
         if temporal_bias is not None:
             clips = x.view(*temporal_bias.shape[:2], *x.shape[1:])  # (B, N, P, D)
             x = self.temporal_attention(clips, temporal_bias).flatten(0, 1)
-        out: Tensor = super().forward(x, bias)
+        out: Tensor = super().forward(x, bias, last_n)
         return out
 
     def temporal_attention(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -145,7 +149,7 @@ class ViTower(nn.Module):
             frame_mask = torch.ones(len(x), 1, device=x.device).bool()
         temporal_bias = self._temporal_bias(frame_mask, x.dtype)
         for block in self.blocks:
-            x = block(x, bias, temporal_bias)
+            x = block(x, bias, temporal_bias=temporal_bias)
         return self._pool_tokens(x, mask)
 
     def _temporal_bias(self, frame_mask: Tensor, dtype: torch.dtype) -> Tensor:

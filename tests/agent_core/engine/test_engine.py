@@ -225,7 +225,7 @@ def test_why_is_the_thought_of_the_whole_window(backbone: str) -> None:
     actions = [engine.act([session], [f], ["chop a tree"])[0].tokens for f in frames]
     thought = [THOUGHT]
     while len(thought) < 8:
-        batch = window(frames, actions, condition_on_actions=False, thought=thought)
+        batch = window(frames, actions, condition_on_actions=False, thought=[*thought, EOS])
         batch.thought_ids = batch.thought_ids[:, :8]
         hidden = checkpoint.model(batch).thought[0, len(thought) - 1]
         best = int(checkpoint.model.logits(hidden)[: VOCABULARY.text_size].argmax())

@@ -25,7 +25,7 @@ TOKENS = (
 def unpacked(valid: torch.Tensor) -> PackedRows:
     """Every window in a row of its own, padding included."""
     every = torch.arange(valid.numel()).view(valid.shape)
-    return PackedRows(every, valid, every)
+    return PackedRows(every, valid, every, torch.arange(len(valid)), valid.shape[1])
 
 
 def attends(query: tuple[int, int, int], key: tuple[int, int, int], with_actions: bool) -> bool:
@@ -81,29 +81,51 @@ def test_padding_is_seen_by_itself_alone() -> None:
 
 
 def test_short_windows_share_a_row() -> None:
-    valid = torch.zeros(4, 40, dtype=torch.bool)
-    valid[0, :3], valid[1, ::4], valid[2, 5:17], valid[3, 30:39] = True, True, True, True
-    rows = pack_sequences(valid)  # 3, 10, 12 and 9 tokens
-    assert rows.gather_index.shape == (3, 16)
-    assert rows.mask.sum(1).tolist() == [15, 10, 9]
-    assert rows.gather_index[0, :15].tolist() == [*range(85, 97), 0, 1, 2]
-    x = torch.randn(4, 40, 5)
-    assert torch.equal(
-        gather_rows(gather_rows(x, rows.gather_index), rows.scatter_index)[valid], x[valid]
-    )
+    valid = torch.zeros(4, 80, dtype=torch.bool)
+    valid[0, :6], valid[1, ::4], valid[2, 5:36], valid[3, 60:79] = True, True, True, True
+    predicting = torch.zeros_like(valid)
+    predicting[0, 4:6], predicting[2, 20:23] = True, True
+    texts = torch.arange(4)[:, None]  # of one token each, all different
+    rows = pack_sequences(valid, predicting, texts)  # 6, 20, 31 and 19 tokens
+    assert rows.gather_index.shape == (3, 32)
+    assert rows.mask.sum(1).tolist() == [31, 26, 19]
+    assert rows.last_n == 8
+    assert rows.gather_index[1, -2:].tolist() == [4, 5]
+    assert rows.gather_index[1, :4].tolist() == [0, 1, 2, 3]
+    x = torch.randn(4, 80, 5)
+    packed = gather_rows(x, rows.gather_index)
+    back = gather_rows(packed[:, -rows.last_n :], rows.scatter_index)
+    assert torch.equal(back[predicting], x[predicting])
+    assert torch.equal(back[0, 6:9], x[0, 5].expand(3, -1))  # behind: the last that predicts
+
+
+def test_a_row_holds_an_instruction_once() -> None:
+    valid = torch.ones(5, 12, dtype=torch.bool)
+    texts = torch.tensor([[7] * 6, [8] * 6, [7] * 6, [7] * 6, [7] * 6])
+    rows = pack_sequences(valid, valid, texts)  # 12 + 3 x 6 tokens, and 12
+    assert rows.mask.sum(1).tolist() == [30, 12]
+    assert rows.text_window.tolist() == [0, 1, 0, 0, 0]
+    x = torch.randn(5, 12, 5)
+    x[[2, 3, 4], :6] = x[0, :6]
+    packed = gather_rows(x, rows.gather_index)[:, -rows.last_n :]
+    assert torch.equal(gather_rows(packed, rows.scatter_index), x)
 
 
 def test_windows_of_a_row_do_not_see_each_other() -> None:
     table = torch.randn(2, CONTEXT + 2)
     masks = build_masks(LAYOUT, CONTEXT, torch.device("cpu"))
     valid = torch.rand(9, LAYOUT.length, generator=torch.Generator().manual_seed(0)) < 0.3
-    rows, actions_masked = pack_sequences(valid), torch.arange(9) % 2 == 0
+    valid[:, :3] = torch.tensor([True, True, False])
+    texts = torch.tensor([[1, 2, 0], [1, 2, 0], [1, 3, 0]]).repeat(3, 1)
+    rows, actions_masked = pack_sequences(valid, valid, texts), torch.arange(9) % 2 == 0
     assert len(rows.gather_index) < 9
+    assert any(rows.text_window != torch.arange(9))
     alone = attention_bias(table, masks, actions_masked, unpacked(valid))
     together = attention_bias(table, masks, actions_masked, rows)
     for index, valid_row, bias in zip(rows.gather_index, rows.mask, together, strict=True):
         window, slot = index[valid_row] // LAYOUT.length, index[valid_row] % LAYOUT.length
-        others = window[:, None] != window[None]
+        is_shared = (slot < 3) & (rows.text_window[window][:, None] == window[None])
+        others = (window[:, None] != window[None]) & ~is_shared
         expected = alone.transpose(0, 1)[:, window[:, None], slot[:, None], slot[None]]
         expected = expected.masked_fill(others, float("-inf"))
         assert torch.equal(bias[:, valid_row][:, :, valid_row], expected)

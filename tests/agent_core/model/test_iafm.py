@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import torch
 
-from agent_core.config import ModelConfig
+from agent_core.config import LossConfig, ModelConfig
 from agent_core.model import IAFM
 from agent_core.model.batch import Batch
 from agent_core.model.block import attention
-from agent_core.model.conv_stem import VisionTower, color_jitter, normalize_pixels
+from agent_core.model.conv_stem import (
+    PatchConvolution,
+    VisionTower,
+    color_jitter,
+    normalize_pixels,
+)
+from agent_core.model.mae import CompactMaeDecoder, patchify
 from agent_core.model.text_conditioning import condition
+from agent_core.training.loss import count_tokens, losses
 
 CONFIG = ModelConfig(
     width=32,
@@ -121,6 +130,32 @@ def test_a_window_may_begin_at_any_time() -> None:
     torch.testing.assert_close(model(later).actions[:, 2], expected)
 
 
+@pytest.mark.parametrize("config", [CONFIG, PAPER])
+def test_windows_packed_together_have_the_gradients_of_each_alone(config: ModelConfig) -> None:
+    """Rows share their windows' instruction, and only what a loss needs is computed."""
+    model, batch = model_and_batch(True, config)
+    index = torch.tensor([0, 1, 0, 1, 0])  # with instructions in common
+    batch = Batch(*(getattr(batch, field.name)[index] for field in fields(Batch)))
+    batch.frames = torch.randint_like(batch.frames, 255)
+    batch.actions_masked = torch.tensor([True, True, False, False, True])
+    batch.frame_mask[2:4, :2] = False
+    batch.frame_mask[4, :3] = False
+    batch.instruction_ids[1, 3:] = 0
+    counts = count_tokens(batch, config.visual_tokens)
+
+    def gradients(rows: list[slice]) -> list[torch.Tensor]:
+        model.zero_grad()
+        for row in rows:
+            part = Batch(*(getattr(batch, field.name)[row] for field in fields(Batch)))
+            loss = losses(model, part, model(part), LossConfig(), counts=counts).total
+            torch.autograd.backward(loss)
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    together = gradients([slice(None)])
+    for packed, alone in zip(together, gradients([slice(k, k + 1) for k in range(5)]), strict=True):
+        torch.testing.assert_close(packed, alone, atol=2e-6, rtol=1e-4)
+
+
 def test_tiny_fits_in_ten_megabytes_at_half_precision() -> None:
     size = sum(weight.numel() for weight in IAFM(ModelConfig(), 600).parameters())
     assert 2 * size < 10_000_000
@@ -151,6 +186,22 @@ def test_pictures_that_are_absent_change_no_other() -> None:
         expected = tower(pixels, patch_mask, conditioning=conditioning).tokens
         tokens = tower(pixels, patch_mask, frame_mask, conditioning).tokens
         torch.testing.assert_close(tokens[frame_mask.flatten()], expected[frame_mask.flatten()])
+
+
+def test_a_patch_convolution_is_a_convolution() -> None:
+    torch.manual_seed(0)
+    layer, x = PatchConvolution(5, 6, (3, 4), (3, 4)), torch.randn(2, 5, 9, 8, requires_grad=True)
+    expected = torch.nn.functional.conv2d(x, layer.weight, layer.bias, (3, 4))
+    weights = (x, *layer.parameters())
+    torch.testing.assert_close(layer(x), expected)
+    gradients = torch.autograd.grad(layer(x).square().sum(), weights)
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected.square().sum(), weights))
+
+
+def test_targets_of_masked_patches_are_means_of_four_pixels() -> None:
+    pixels = torch.rand(2, 3, 24, 32)
+    expected = patchify(torch.nn.functional.avg_pool2d(pixels, 2), (3, 4))
+    torch.testing.assert_close(CompactMaeDecoder(CONFIG).targets(pixels), expected)
 
 
 @pytest.mark.parametrize("strides", [(4, 2, 1), (8, 1, 1), (2, 1, 4)])

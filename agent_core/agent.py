@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from agent_core.engine.session import SampledAction, Session
 from agent_core.tokens.action_codec import ActionCodec
 from agent_core.tokens.instruction_room import cut_warning
 from agent_core.tokens.vocabulary import CAPTION
-from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load
+from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, load, shipped_checkpoint
 from bridges.errors import PolicyError
 from bridges.policy import ActionText, Decision, PlannedAction, PolicyRequest, PolicySession
 from bridges.protocol.fields import QUERY_KINDS
@@ -165,6 +165,38 @@ class Agent:
         if not player.spec.controls:  # no actions to summarize: describe the frame
             return self._engine.generate_thought(player.session, CAPTION)
         return _caption(player)
+
+
+class ShippedAgents:
+    """The default checkpoint is loaded at once, another with the first game that is its own."""
+
+    def __init__(self, load: Callable[[Path], Agent]) -> None:
+        self._load = load
+        self._agents = {DEFAULT_CHECKPOINT: load(DEFAULT_CHECKPOINT)}
+        self.name = self._agents[DEFAULT_CHECKPOINT].name
+
+    def attach(self, spec: GameSpec, *, seed: int | None = None) -> AgentPlayer:
+        """A session of the game's own checkpoint; raises `PolicyError` and `CheckpointError` as `Agent` does."""
+        path = shipped_checkpoint(spec.name)
+        if path not in self._agents:
+            self._agents[path] = self._load(path)
+        return self._agents[path].attach(spec, seed=seed)
+
+    def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
+        """The next action of every session, one batch for each checkpoint."""
+        engines = [require_own_player(request.player).engine for request in requests]
+        decisions: dict[int, Decision] = {}
+        for agent in self._agents.values():
+            rows = [n for n, engine in enumerate(engines) if agent.plays_with(engine)]
+            decisions |= zip(rows, agent.act([requests[n] for n in rows]), strict=True)
+        return [decisions[n] for n in range(len(requests))]
+
+    def ask(self, player: PolicySession, question: str) -> str:
+        """As `Agent.ask`."""
+        return self._agent_of(require_own_player(player).engine).ask(player, question)
+
+    def _agent_of(self, engine: Engine) -> Agent:
+        return next(agent for agent in self._agents.values() if agent.plays_with(engine))
 
 
 def require_own_player(player: object) -> AgentPlayer:

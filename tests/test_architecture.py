@@ -23,7 +23,6 @@ LAYERS: dict[str, list[set[str]]] = {
             {"cpu"},
             {"engine"},
             {"agent"},
-            {"shipped"},
             {"data"},
         ),
         *({"training"}, {"baseline", "recording"}, {"evaluation"}, {"bench"}, {"cli"}),

@@ -95,7 +95,7 @@ class TrainingSteps:
             "window_frames": self.config.data.window_frames,
             "windows_per_s": round(self.size * self.steps / self.elapsed_s, 2),
             "frames_per_s": round(self.frames_per_s, 1),
-            "tflops": round(gflops / 1e3, 3),
+            "tflops": round(gflops / 1e3, 6),
         }
 
 

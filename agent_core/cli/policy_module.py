@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.cli.arguments import UsageError
-from games import did_you_mean
 
 if TYPE_CHECKING:
     from bridges.policy import Policy
@@ -25,6 +24,8 @@ def policy_name(names: Sequence[str]) -> Callable[[str], str]:
     def policy(text: str) -> str:
         if text in names or ":" in text:
             return text
+        from games import did_you_mean
+
         hint = did_you_mean(text, names) or f"; there are {', '.join(names)} and module:NAME"
         raise argparse.ArgumentTypeError(f"no policy {text!r}{hint}")
 

@@ -208,8 +208,7 @@ def build_policy(args: argparse.Namespace, game: str = "") -> Policy:
         return NoPolicy()
     if ":" in args.policy:
         return load_policy(args.policy)
-    from agent_core.agent import Agent
-    from agent_core.shipped import ShippedAgents
+    from agent_core.agent import Agent, ShippedAgents
     from agent_core.weights.checkpoint import shipped_checkpoint
 
     def load(path: Path) -> Agent:

@@ -178,12 +178,13 @@ class Slow(Witness):
 
     def __init__(self) -> None:
         super().__init__()
-        self.may_answer = threading.Event()
+        self.waits, self.may_answer = threading.Event(), threading.Event()
         self.asked: list[int] = []
 
     def act(self, requests: Sequence[PolicyRequest]) -> list[Decision]:
         self.asked += [int(request.frame[0, 0, 0]) for request in requests]
         if requests[0].frame[0, 0, 0] == 29:
+            self.waits.set()
             assert self.may_answer.wait(10)
         return super().act(requests)
 
@@ -195,7 +196,7 @@ def test_of_several_places_that_wait_the_last_one_counts() -> None:
         console(server) as page,
         replaying(server, match(steps=30)),
     ):
-        page.until(lambda progress: progress.step == 28)
+        assert policy.waits.wait(10)
         for step in (3, 11, 7):
             page.send(seek(step))
         page.send('{"type": "replay", "command": "step"}')

@@ -154,7 +154,7 @@ def test_mistakes_get_one_line_and_exit_2(
         ("record --noise-prob", "1.5", "a probability from 0 to 1"),
         ("episodes import --numbers", "-1", "a whole number from 0"),
         ("evaluate --workers", "-1", "a whole number from 1"),
-        ("evaluate --episodes", "0", "a whole number from 1"),
+        ("evaluate --episodes", "-1", "a whole number from 0"),
         ("evaluate --seed-range", "abc", "held-out or the first seed"),
         ("evaluate --seed-range", "-1", "held-out or the first seed"),
         ("evaluate --action-latency", "-1", "a whole number from 0"),

@@ -98,7 +98,9 @@ def test_the_decoder_is_opts_with_and_without_a_cache(opt: tuple[nn.Module, Path
     expected = reference(ids, output_hidden_states=True)
     position_ids = torch.arange(11).expand(2, -1)
     causal = torch.full((11, 11), float("-inf")).triu(1)
-    hidden = model.decoder(model.embed_token(ids + 2), causal[None, None], position_ids)
+    hidden = model.decoder(
+        model.embed_token(ids + 2), causal[None, None], position_ids, ids.shape[1]
+    )
     torch.testing.assert_close(hidden, expected.hidden_states[-1], atol=TOLERANCE, rtol=0)
     logits = model.logits(hidden, 6, 272)
     torch.testing.assert_close(logits, expected.logits[..., 4:], atol=TOLERANCE, rtol=0)

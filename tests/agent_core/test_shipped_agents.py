@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.agent import Agent
-from agent_core.shipped import ShippedAgents
+from agent_core.agent import Agent, ShippedAgents
 from agent_core.weights.checkpoint import DEFAULT_CHECKPOINT, has_shipped, shipped_checkpoint
 from bridges.policy import PolicyRequest
 from games.registry import load
@@ -24,7 +23,7 @@ def test_every_game_is_played_by_its_own_checkpoint(
 
     other = Path("another")
     monkeypatch.setattr(
-        "agent_core.shipped.shipped_checkpoint",
+        "agent_core.agent.shipped_checkpoint",
         lambda game: other if game == "brawl" else DEFAULT_CHECKPOINT,
     )
     agents = ShippedAgents(load_agent)

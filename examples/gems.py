@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent_core.cli.termination import leaves_on_sigterm
-from agent_core.evaluation.metrics import wilson_interval
 from bridges.console.screenshot import find_browser
 from bridges.policy import Decision, PolicyRequest, PolicySession
 from bridges.serving.random_policy import RandomPolicy
@@ -108,6 +107,10 @@ def tally(opened: Sequence[Any], episodes: int) -> dict[str, int]:
 
 def report(counts: dict[str, int]) -> dict[str, Any]:
     """The counts, and the share of right ones with Wilson's 95 % interval."""
+    from agent_core.evaluation.metrics import (
+        wilson_interval,  # needs the extra `agent`; the player does not
+    )
+
     episodes = sum(counts.values())
     low, high = wilson_interval(counts["right"], episodes)
     share = counts["right"] / episodes

@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, TypeVar
+
+Outcome = TypeVar("Outcome")
 
 CONTEXT = multiprocessing.get_context("spawn")
 """Workers are spawned: a fork would inherit threads."""
@@ -39,6 +42,26 @@ def pool(workers: int, counter: WorkCounter | None = None) -> ProcessPoolExecuto
     return ProcessPoolExecutor(
         workers, mp_context=CONTEXT, initializer=_init_worker, initargs=(counter,)
     )
+
+
+def run_jobs(
+    run: Callable[..., Sequence[Outcome]],
+    jobs: Sequence[Sequence[Any]],
+    workers: int,
+    on_outcome: Callable[[Outcome], object] | None = None,
+) -> list[Outcome]:
+    """The outcomes of `run(*job)` for all jobs, in `workers` processes; `on_outcome` gets each as it comes."""
+    outcomes: list[Outcome] = []
+    processes = pool(workers)
+    try:
+        for future in as_completed([processes.submit(run, *job) for job in jobs]):
+            for outcome in future.result():
+                outcomes.append(outcome)
+                if on_outcome:
+                    on_outcome(outcome)
+    finally:
+        processes.shutdown(wait=True, cancel_futures=True)
+    return outcomes
 
 
 def count_work(count: int = 1) -> None:

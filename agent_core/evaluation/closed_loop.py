@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from agent_core.agent import Agent
 from agent_core.baseline.network import KIND
 from agent_core.baseline.policy import BaselinePolicy
 from agent_core.evaluation.plan import BASELINE, EpisodeSpec
-from agent_core.process_pool import pool
+from agent_core.process_pool import run_jobs
 from agent_core.weights.checkpoint import HEADER, read_header, resolve
 from bridges.policy import Decision, Policy, PolicyRequest
 from bridges.serving.random_policy import RandomPolicy
@@ -72,18 +71,8 @@ def run_episodes(
     specs = list(specs)
     for spec in {s.task: s for s in specs if s.condition == "agent_swapped"}.values():
         options_of(spec, load(setup.game))
-    jobs = _jobs(specs)
-    outcomes: list[Outcome] = []
-    processes = pool(min(workers, load(setup.game).max_envs or workers))
-    try:
-        for future in as_completed([processes.submit(play_episodes, job, setup) for job in jobs]):
-            for outcome in future.result():
-                outcomes.append(outcome)
-                if on_outcome:
-                    on_outcome(outcome)
-    finally:
-        processes.shutdown(wait=True, cancel_futures=True)
-    return outcomes
+    workers = min(workers, load(setup.game).max_envs or workers)
+    return run_jobs(play_episodes, [(job, setup) for job in _jobs(specs)], workers, on_outcome)
 
 
 def play_episodes(specs: list[EpisodeSpec], setup: Setup) -> list[Outcome]:

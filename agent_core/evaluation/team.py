@@ -6,14 +6,13 @@ The agents of all matches that a process plays are asked in one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any
 
 from agent_core.evaluation.closed_loop import Setup, load_policy
 from agent_core.evaluation.metrics import wilson_interval
 from agent_core.evaluation.plan import AGENT, EXPERT, MatchSpec, teams_of
-from agent_core.process_pool import pool
+from agent_core.process_pool import run_jobs
 from bridges.policy import Policy, PolicyRequest, PolicySession
 from games.registry import load
 from games.team import TeamGame, TeamMatch
@@ -39,18 +38,8 @@ def run_matches(
     on_outcome: Callable[[MatchOutcome], None] | None = None,
 ) -> list[MatchOutcome]:
     """Play all matches in `workers` processes; `words` are what our players are told, in turn."""
-    outcomes: list[MatchOutcome] = []
-    processes = pool(workers)
-    jobs = [processes.submit(play_matches, job, setup, tuple(words)) for job in _jobs(specs)]
-    try:
-        for future in as_completed(jobs):
-            for outcome in future.result():
-                outcomes.append(outcome)
-                if on_outcome:
-                    on_outcome(outcome)
-    finally:
-        processes.shutdown(wait=True, cancel_futures=True)
-    return outcomes
+    jobs = [(job, setup, tuple(words)) for job in _jobs(specs)]
+    return run_jobs(play_matches, jobs, workers, on_outcome)
 
 
 def play_matches(

@@ -56,7 +56,7 @@ def test_a_game_of_one_mission_is_refused_before_anything_is_played(
 ) -> None:
     game = Game(SPEC, OneMission, ("go_on",), has_missions=True)
     monkeypatch.setattr(closed_loop, "load", lambda name: game)
-    monkeypatch.setattr(closed_loop, "pool", None)
+    monkeypatch.setattr(closed_loop, "run_jobs", None)
     specs = [EpisodeSpec("go_on", condition, 1) for condition in ("random", "agent_swapped")]
     with pytest.raises(UnplayableError, match="100 seeds of voxel have one mission"):
         run_episodes(specs, Setup(Path("none")), workers=1)

@@ -214,8 +214,9 @@ class EpisodeSet(Sequence[Episode]):
     def __iter__(self) -> Iterator[Episode]:
         return iter(self._episodes)
 
-    @property
+    @cached_property
     def steps(self) -> int:
+        """Of all episodes; counted once, since progress asks for it at every one of many thousands."""
         return sum(len(episode) for episode in self)
 
     def split(self, validation: float) -> tuple[EpisodeSet, EpisodeSet]:

@@ -14,6 +14,7 @@ from recorder import (
     CaptureError,
     CaptureInfo,
     CaptureWriter,
+    Episode,
     EpisodeSet,
     decode_cache,
     jpeg_cache,
@@ -52,6 +53,27 @@ def test_several_processes_decode_in_order(tmp_path: Path) -> None:
     episodes = record(tmp_path / "data", 7, seed=1)
     cache = decode_cache(episodes, tmp_path / "frames", workers=2)
     assert (cache == np.concatenate([e.frames() for e in episodes])).all()
+
+
+def test_the_work_for_an_episode_does_not_grow_with_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, length = [0], Episode.__len__
+
+    def count(episode: Episode) -> int:
+        counted[0] += 1
+        return length(episode)
+
+    monkeypatch.setattr(Episode, "__len__", count)
+
+    def lengths_read(number: int) -> float:
+        for seed in range(number):
+            episodes = record(tmp_path / f"data-{number}", 1, seed)
+        counted[0] = 0
+        decode_cache(episodes, tmp_path / "frames", workers=1, progress=lambda *_: None)
+        return counted[0] / number
+
+    assert lengths_read(8) == lengths_read(3)
 
 
 def test_a_long_episode_is_decoded_in_chunks(tmp_path: Path) -> None:

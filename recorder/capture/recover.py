@@ -31,10 +31,10 @@ from recorder.format.manifest import (
     VIDEO,
     CaptureError,
     Manifest,
-    process_state,
     read_manifest,
     write_manifest,
 )
+from recorder.format.process import is_running
 from recorder.format.video import count_frames, frame_rate, growing_frames, profile_for, remux
 
 logger = logging.getLogger("iafm.record")
@@ -229,18 +229,3 @@ def _object(line: bytes) -> Any:
 def is_being_written(manifest: Manifest) -> bool:
     """Whether its writing process still runs, and is no younger one with the same number."""
     return bool(manifest.writer) and is_running(manifest.writer, manifest.writer_started)
-
-
-def is_running(process: int, started: int | None) -> bool:
-    """Whether a process with this number runs that began at `started` (clock ticks since boot; None: not known)."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    state = process_state(process)
-    if state is None:
-        return True
-    letter, began = state
-    return letter not in "ZX" and started in (None, began)

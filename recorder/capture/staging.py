@@ -8,7 +8,6 @@ of dead ones are known.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from games import GameSpec
-from recorder.capture.recover import is_running
 from recorder.capture.writer import CaptureWriter
-from recorder.format.manifest import CaptureInfo, process_state
+from recorder.format.manifest import CaptureInfo
+from recorder.format.process import is_abandoned, process_name
 
 STAGING = ".importing"
 """Folder beside the captures, which readers of captures ignore."""
@@ -34,7 +33,7 @@ def staged(
 
     Raises `DiskFullError` where the disk is full or nearly: no step is dropped.
     """
-    folder = out / STAGING / _process_name()
+    folder = out / STAGING / process_name()
     try:
         capture = _created(folder, spec, info, disk_needed)
         try:
@@ -59,8 +58,7 @@ def _created(folder: Path, spec: GameSpec, info: CaptureInfo, disk_needed: int) 
 def delete_abandoned(out: Path) -> None:
     """Delete what killed processes left in the staging folder."""
     for folder in (out / STAGING).glob("*"):
-        number, _, started = folder.name.partition(".")
-        if not (number.isdecimal() and is_running(int(number), int(started or 0) or None)):
+        if is_abandoned(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(folder)
 
@@ -71,9 +69,3 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
     with suppress(OSError):
         folder.parent.rmdir()
-
-
-def _process_name() -> str:
-    """`<number>.<start>` of this process."""
-    _, started = process_state(os.getpid()) or ("", 0)
-    return f"{os.getpid()}.{started}"

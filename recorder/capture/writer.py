@@ -36,9 +36,9 @@ from recorder.format.manifest import (
     Status,
     Style,
     disk_errors,
-    process_state,
     write_manifest,
 )
+from recorder.format.process import process_state
 from recorder.format.video import VideoProfile, VideoWriter, profile_for, remux
 
 DISK_NEEDED = 2 << 30

@@ -5,6 +5,7 @@ Beside a cache lies a marker of its content, written last. Without it, or with a
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 
 from games.resize import resize_frame
 from recorder.episodes.episode import Episode, EpisodeSet
-from recorder.format.atomic import replaced_file, write_atomic
+from recorder.format.atomic import DRAFT, replaced_file, write_atomic
 from recorder.format.manifest import CaptureError
+from recorder.format.process import is_abandoned, process_name
 from recorder.format.video import VideoSlice
 
 
@@ -104,13 +106,26 @@ def rebuild_if_stale(path: Path, stamp: str, make: Callable[[], None]) -> None:
     for suffix in (RAW, JPEGS, OFFSETS):
         path.with_suffix(suffix).unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    delete_abandoned(path)
     make()
     write_atomic(index, json.dumps(stamp))
 
 
 def temp_path(path: Path) -> Path:
     """Where this process of this machine writes a cache until it is complete."""
-    return path.with_suffix(f".{platform.node()}.{os.getpid()}.draft")
+    return path.with_name(f"{_draft_prefix(path)}{process_name()}{DRAFT}")
+
+
+def delete_abandoned(path: Path) -> None:
+    """Delete what killed processes of this machine left of a cache; each may be as large as the cache."""
+    prefix = _draft_prefix(path)
+    for draft in path.parent.glob(f"{glob.escape(prefix)}*"):
+        if is_abandoned(draft.name.removeprefix(prefix).partition(".")[0]):
+            draft.unlink(missing_ok=True)
+
+
+def _draft_prefix(path: Path) -> str:
+    return f"{path.stem}.{platform.node()}."
 
 
 def check_free_space(folder: Path, needed: float) -> None:

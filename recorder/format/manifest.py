@@ -197,16 +197,6 @@ def read_texts(folder: Path, on_error: OnError = raise_error) -> Iterator[TextSp
             on_error(CaptureError(f"{path}: line {number}: {first_error(error)}"))
 
 
-def process_state(process: int) -> tuple[str, int] | None:
-    """A process's state letter and its start in clock ticks since boot; None where the system has neither."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = stat.rpartition(")")[2].split()
-        return fields[0], int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a line file, as `iter_lines` has them; raises `CaptureError` for a line that is none."""
     return [row for _, row in iter_lines(path)]

@@ -13,7 +13,8 @@ from games import Button, FrameSize, GameSpec
 from recorder import CaptureInfo, CaptureWriter, open_episodes, recover, validate
 from recorder.capture.spool import SPOOL, Spool
 from recorder.format.fragments import fragment_ends
-from recorder.format.manifest import process_state, read_lines, read_manifest, write_manifest
+from recorder.format.manifest import read_lines, read_manifest, write_manifest
+from recorder.format.process import process_state
 
 SPEC = GameSpec(
     id="toy-v0",

@@ -1,5 +1,8 @@
 """Frame cache: all frames of all episodes, decoded once and rebuilt when the episodes change."""
 
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from recorder import (
 )
 from recorder.episodes import frame_cache
 from recorder.episodes.frame_cache import resized_frames
+from recorder.format.process import process_name
 
 
 def record(root: Path, steps: int, seed: int = 0) -> EpisodeSet:
@@ -53,6 +57,23 @@ def test_several_processes_decode_in_order(tmp_path: Path) -> None:
     episodes = record(tmp_path / "data", 7, seed=1)
     cache = decode_cache(episodes, tmp_path / "frames", workers=2)
     assert (cache == np.concatenate([e.frames() for e in episodes])).all()
+
+
+@pytest.mark.parametrize("make", [decode_cache, jpeg_cache])
+def test_what_a_killed_process_left_of_a_cache_is_deleted(
+    tmp_path: Path, make: Callable[..., Any]
+) -> None:
+    episodes = record(tmp_path / "data", 2)
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    name = f"frames.{platform.node()}."
+    left = [f"{name}{killed.pid}-1.draft", f"{name}{killed.pid}-1.0.part"]
+    others = [f"{name}{process_name()}.7.part", f"frames.elsewhere.{killed.pid}-1.draft"]
+    for file in (*left, *others):
+        (tmp_path / file).touch()
+    make(episodes, tmp_path / "frames", workers=1)
+    assert not [file for file in left if (tmp_path / file).exists()]
+    assert [file for file in others if (tmp_path / file).exists()] == others
 
 
 def test_the_work_for_an_episode_does_not_grow_with_their_number(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,13 +240,27 @@ def run_evaluate_live(args: argparse.Namespace) -> int:
         table(*success_table(report, WITHIN), title="within 3 x the scripted player's steps")
         table(*real_time_table(report), title="real time")
 
+    remark_failures(report)
+    for line in report["warnings"]:
+        remark(line)
+    return answer(report, args.json, show) or exit_code(report)
+
+
+def remark_failures(report: Mapping[str, Any]) -> None:
+    """A line for each time that a game failed in an evaluation, and why it ended early."""
     for each in report["failures"]:
         remark(
             f"{each['condition']}, {each['task']}, seed {each['seed']}: {each['why']}; {each['what']}"
         )
-    for line in report["warnings"]:
-        remark(line)
-    return answer(report, args.json, show) or (INTERRUPTED if report["interrupted"] else 0)
+    if report["stopped"]:
+        remark(f"stopped: {report['stopped']}; the report is of what was played")
+    if report["interrupted"]:
+        remark("interrupted; the report is of what was played")
+
+
+def exit_code(report: Mapping[str, Any]) -> int:
+    """130 after Ctrl-C, 1 where the game was lost in mid-evaluation."""
+    return INTERRUPTED if report["interrupted"] else int(bool(report["stopped"]))
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ from agent_core.cli.arguments import (
 )
 from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.cli.own_game import own_game
+from agent_core.cli.termination import leaves_on_sigterm
 from agent_core.training.progress_bar import ProgressBar
 
 
@@ -254,7 +255,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     )
     from agent_core.evaluation.tally import WITHIN
 
-    with ProgressBar("evaluating") as update:
+    with leaves_on_sigterm(), ProgressBar("evaluating") as update:
         report = evaluate(plan, update)
     if args.plot:
         plot(report, args.plot)
@@ -272,9 +273,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     skipped = report.get("skipped", [])
     for each in skipped:
         remark(f"skipped {each['source']}: {each['why']}")
+    minecraft.remark_failures(report)
     for line in report["warnings"]:
         remark(line)
-    return answer(report, args.json, show) or int(bool(skipped))
+    return answer(report, args.json, show) or minecraft.exit_code(report) or int(bool(skipped))
 
 
 def _plan(args: argparse.Namespace) -> Any:

@@ -71,7 +71,9 @@ def test_every_turn_of_a_camera_is_read_back(bins: tuple[float, ...]) -> None:
         (-1e9, 1e9, 3, "gas at 1000000000"),
     ],
 )
-def test_every_level_of_an_axis_is_read_back(low: float, high: float, bins: int, words: str) -> None:
+def test_every_level_of_an_axis_is_read_back(
+    low: float, high: float, bins: int, words: str
+) -> None:
     axis = Axis(name="gas", low=low, high=high, bins=bins)
     spec = spec_of(axis)
     assert spec.to_words({"gas": min(level for level in axis.levels if level > axis.null)}) == words

@@ -115,7 +115,7 @@ def _add_evaluate(commands: Any) -> None:
         run_evaluate,
         "iafm evaluate voxel --checkpoint runs/voxel/best --episodes 200 --plot report.png\n"
         "iafm evaluate voxel --conditions agent random --episodes 140 --json\n"
-        "iafm evaluate brawl --episodes 0 --matches 100 --grades regular\n"
+        "iafm evaluate brawl --checkpoint runs/brawl-2/best --episodes 0 --matches 100 --grades regular\n"
         "iafm evaluate minerl:MineRLTreechop-v0,reward=1,steps=400 --malmo-port 9000",
     )
     game_argument(evaluate)

@@ -19,7 +19,7 @@ from agent_core.evaluation.teacher_forced import next_action_report
 from agent_core.evaluation.team import MatchOutcome, run_matches, tally_matches
 from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.training.grounding import grounding_warning
-from agent_core.weights.checkpoint import shipped_checkpoint
+from agent_core.weights.checkpoint import has_shipped, shipped_checkpoint
 from bridges.policy import Policy
 from games.registry import load
 from recorder import CaptureError, Skipped, open_episodes, open_readable
@@ -144,8 +144,15 @@ def _checkpoint(plan: Evaluation) -> Path:
 
 
 def _warnings(plan: Evaluation, outcomes: Sequence[Outcome], limits: Limits) -> list[str]:
-    """That there is no expert to measure by, and that words make no difference in closed loop."""
+    """That another game's checkpoint plays, that no expert measures, that words make no difference in closed loop."""
     lines = []
+    is_measured = any(column.startswith(AGENT) for column in plan.columns)
+    is_measured |= bool(plan.matches or plan.next_action_episodes)
+    if plan.checkpoint is None and is_measured and not has_shipped(load(plan.game).spec.name):
+        lines.append(
+            f"no checkpoint of {plan.game} comes with the package: {_checkpoint(plan).name} was measured; "
+            "name another one with --checkpoint"
+        )
     if load(plan.game).make_expert is None:
         lines.append(f"{plan.game} has no scripted expert: success within 3 x its steps is unknown")
     return lines + [line for line in (play_warning(outcomes, limits),) if line]

@@ -29,9 +29,14 @@ SEEDS = (5, 6, 7)
 def envs(monkeypatch: pytest.MonkeyPatch) -> list[FailingEnv]:
     """The environments that are made of Frozen Lake; one runs at a time."""
     made: list[FailingEnv] = []
+
+    def make(name: str) -> FailingEnv:
+        made.append(FailingEnv())
+        return made[-1]
+
     game = replace(load("frozen-lake"), max_envs=1)
     monkeypatch.setattr(closed_loop, "load", lambda name: game)
-    monkeypatch.setattr(closed_loop, "make", lambda name: made.append(FailingEnv()) or made[-1])
+    monkeypatch.setattr(closed_loop, "make", make)
     monkeypatch.setattr(FailingEnv, "episodes", [])
     return made
 

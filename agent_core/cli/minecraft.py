@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from agent_core.cli.arguments import (
     words,
     writable_folder,
 )
+from agent_core.cli.early_end import exit_code, remark_failures
 from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.cli.termination import leaves_on_sigterm
 
@@ -28,8 +29,6 @@ GAMES = ("minecraft", "minecraft-v0")
 SIZES = ("128x72", "224x224", "640x360")
 DEFAULT_SIZE = "224x224"
 SERVER_PORT = 25565
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 
 def add(commands: Any) -> None:
@@ -247,23 +246,6 @@ def run_evaluate_live(args: argparse.Namespace) -> int:
     for line in report["warnings"]:
         remark(line)
     return answer(report, args.json, show) or exit_code(report)
-
-
-def remark_failures(report: Mapping[str, Any]) -> None:
-    """A line for each time that a game failed in an evaluation, and why it ended early."""
-    for each in report["failures"]:
-        remark(
-            f"{each['condition']}, {each['task']}, seed {each['seed']}: {each['why']}; {each['what']}"
-        )
-    if report["stopped"]:
-        remark(f"stopped: {report['stopped']}; the report is of what was played")
-    if report["interrupted"]:
-        remark("interrupted; the report is of what was played")
-
-
-def exit_code(report: Mapping[str, Any]) -> int:
-    """130 after Ctrl-C, 1 where the game was lost in mid-evaluation."""
-    return INTERRUPTED if report["interrupted"] else int(bool(report["stopped"]))
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:

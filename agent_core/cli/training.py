@@ -24,6 +24,7 @@ from agent_core.cli.arguments import (
     seed_or_held_out,
     words,
 )
+from agent_core.cli.early_end import exit_code, remark_failures
 from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.cli.own_game import own_game
 from agent_core.cli.termination import leaves_on_sigterm
@@ -289,10 +290,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     skipped = report.get("skipped", [])
     for each in skipped:
         remark(f"skipped {each['source']}: {each['why']}")
-    minecraft.remark_failures(report)
+    remark_failures(report)
     for line in report["warnings"]:
         remark(line)
-    return answer(report, args.json, show) or minecraft.exit_code(report) or int(bool(skipped))
+    return answer(report, args.json, show) or exit_code(report) or int(bool(skipped))
 
 
 def _plan(args: argparse.Namespace) -> Any:

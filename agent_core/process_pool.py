@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -75,7 +75,9 @@ def run_jobs(
         left = _run_in_one_pool(run, waiting, workers, take)
         in_vain = in_vain + 1 if len(left) == len(waiting) else 0
         if left and in_vain > 1:
-            raise WorkerLostError("worker processes were killed twice; is there enough memory?")
+            raise WorkerLostError(
+                "worker processes ended twice without a result; were they killed for lack of memory?"
+            )
         waiting = left
     return outcomes
 
@@ -89,23 +91,26 @@ def _run_in_one_pool(
     """Run jobs until all have ended or a worker was killed; returns the jobs without a result."""
     others = set(multiprocessing.active_children())
     processes = ProcessPoolExecutor(workers, mp_context=CONTEXT, initializer=_init_job_worker)
-    with _sigint_blocked():
-        waiting = {processes.submit(_run_job, run, job): job for job in jobs}
+    left = dict(enumerate(jobs))
+    futures: dict[Future[Sequence[Outcome]], int] = {}
     try:
-        for future in as_completed(list(waiting)):
+        with _sigint_blocked(), suppress(BrokenProcessPool):
+            for number, job in left.items():
+                futures[processes.submit(_run_job, run, job)] = number
+        for future in as_completed(list(futures)):
             with suppress(BrokenProcessPool):
                 result = future.result()
-                del waiting[future]
+                del left[futures.pop(future)]
                 take(result)
     except BaseException:
         _interrupt(processes, set(multiprocessing.active_children()) - others)
-        for future in waiting:
+        for future in futures:
             if future.done() and not future.cancelled() and future.exception() is None:
                 take(future.result())
         raise
     finally:
         processes.shutdown(wait=True, cancel_futures=True)
-    return list(waiting.values())
+    return list(left.values())
 
 
 @contextmanager

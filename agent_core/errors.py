@@ -31,6 +31,10 @@ class TransformersReferenceError(RuntimeError):
     """The reference cannot run here; the message says what is missing."""
 
 
+class WorkerLostError(RuntimeError):
+    """Worker processes were killed, again and again; the message says what may be wrong."""
+
+
 ALL: tuple[type[Exception], ...] = (
     CheckpointError,
     ConfigError,
@@ -39,4 +43,5 @@ ALL: tuple[type[Exception], ...] = (
     PretrainedError,
     TrainError,
     TransformersReferenceError,
+    WorkerLostError,
 )

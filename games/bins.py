@@ -16,6 +16,7 @@ MAX_NUMBER = 1e9
 """Largest magnitude of an axis."""
 MIN_SPACING = 1e-6
 """Smallest distance of two levels of an axis."""
+_MOST_DECIMALS = 9
 
 Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Turns = Annotated[
@@ -42,5 +43,13 @@ def nearest(bins: Sequence[float], value: float) -> float:
 
 
 def degrees(number: float) -> str:
-    """A turn as it stands in tokens and words: "9", "-1.5"."""
+    """A turn as it stands in tokens: "9", "-1.5"."""
     return f"{number:g}"
+
+
+def decimals(levels: Sequence[float], least: int) -> int:
+    """The fewest decimals, `least` or more, with which every level is the nearest one to its number in words."""
+    for count in range(least, _MOST_DECIMALS):
+        if all(nearest(levels, round(level, count)) == level for level in levels):
+            return count
+    return _MOST_DECIMALS

@@ -32,12 +32,13 @@ from games.bins import (
     OptionalTokenForm,
     TokenForm,
     Turns,
+    decimals,
     degrees,
     even_levels,
     nearest,
 )
 from games.frozen_model import FrozenModel
-from games.phrases import take, take_match
+from games.phrases import short, take, take_match, take_turn, turn_phrases
 
 Token = str
 Value = Any  # one control's value: see the table above
@@ -150,24 +151,14 @@ class Camera(_Control):
         return (pitch, self.yaw_bins[self.yaw_tokens.index(tokens[1])])
 
     def to_words(self, value: Value) -> tuple[str, ...]:
-        pitch, yaw = self.normalize(value)
-        what = f"{self.label} " if self.label else ""
-        side, level = "right" if yaw > 0 else "left", "down" if pitch > 0 else "up"
-        return (
-            *((f"{what}turn {side} {degrees(abs(yaw))}°",) if yaw else ()),
-            *((f"{what}look {level} {degrees(abs(pitch))}°",) if pitch else ()),
-        )
+        return turn_phrases(self.label, *self.normalize(value), self._decimals)
+
+    @cached_property
+    def _decimals(self) -> int:
+        return max(decimals(bins, 2) for bins in (self.pitch_bins, self.yaw_bins))
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
-        what = re.escape(f"{self.label} ") if self.label else ""
-        yaw = take_match(phrases, rf"{what}turn (left|right) ([\d.]+)°")
-        pitch = take_match(phrases, rf"{what}look (up|down) ([\d.]+)°")
-        return self.normalize(
-            (
-                float(pitch[2]) * (1 if pitch[1] == "down" else -1) if pitch else 0.0,
-                float(yaw[2]) * (1 if yaw[1] == "right" else -1) if yaw else 0.0,
-            )
-        )
+        return self.normalize(take_turn(phrases, self.label))
 
 
 class Stick(_Control):
@@ -234,8 +225,18 @@ class Stick(_Control):
         return (self.rotation_tokens.index(tokens[0]) * 360 / self.rotation_bins, magnitude)
 
     def to_words(self, value: Value) -> tuple[str, ...]:
+        """The shortest numbers that are read back as the same bins: "left_stick 270° at 1.00"."""
         angle, magnitude = self.normalize(value)
-        return (f"{self.name} {angle:.4f}° at {magnitude:.4f}",) if magnitude else ()
+        of_angle, of_magnitude = self._decimals
+        words = f"{self.name} {angle:.{of_angle}f}° at {magnitude:.{of_magnitude}f}"
+        return (words,) if magnitude else ()
+
+    @cached_property
+    def _decimals(self) -> tuple[int, int]:
+        """Decimals of the angle, for which 360° is another level beside the last one, and of the magnitude."""
+        angles = tuple(k * 360 / self.rotation_bins for k in range(self.rotation_bins + 1))
+        magnitudes = even_levels(0.0, 1.0, self.magnitude_bins + 1)
+        return decimals(angles, 0), decimals(magnitudes, 2)
 
     def from_words(self, phrases: list[str]) -> tuple[float, float]:
         match = take_match(phrases, rf"{re.escape(self.name)} ([\d.]+)° at ([\d.]+)")
@@ -269,10 +270,9 @@ class Axis(_Control):
     def levels(self) -> tuple[float, ...]:
         return even_levels(self.low, self.high, self.bins)
 
-    @property
-    def decimals(self) -> int:
-        """Decimals that tell its levels apart in words."""
-        return 4 if (self.high - self.low) / (self.bins - 1) >= 1e-3 else 7
+    @cached_property
+    def _decimals(self) -> int:
+        return decimals(self.levels, 2)
 
     @cached_property
     def null(self) -> float:
@@ -298,7 +298,7 @@ class Axis(_Control):
 
     def to_words(self, value: Value) -> tuple[str, ...]:
         level = self.normalize(value)
-        return () if level == self.null else (f"{self.name} at {level:.{self.decimals}f}",)
+        return () if level == self.null else (f"{self.name} at {short(level, self._decimals)}",)
 
     def from_words(self, phrases: list[str]) -> float:
         match = take_match(phrases, rf"{re.escape(self.name)} at (-?[\d.]+)")

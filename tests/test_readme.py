@@ -5,16 +5,24 @@ import re
 import shlex
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from agent_core.__main__ import parser
+from agent_core.cli.compare import RECIPE
+from agent_core.config import load_config
+from agent_core.evaluation.comparison.recipe import load_recipe
+from agent_core.evaluation.plan import CONDITIONS
 from bridges.console import screenshot
+from bridges.minecraft.tasks import TASKS as LIVE_TASKS
 from bridges.protocol.messages import from_client, from_server
 from examples import gems, loop
 from games.brawl import tournament, trials
+from games.registry import load, names
 
 ROOT = Path(__file__).parent.parent
 GIT = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -29,7 +37,8 @@ FOLDERS = {folder for path in FILES for folder in path.parents}
 PAGES = {path: (ROOT / path).read_text() for path in sorted(FILES) if path.suffix == ".md"}
 README = Path("README.md")
 
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.M | re.S)
+FENCE = re.compile(r"^ *```([^\n]*)\n(.*?)^ *```", re.M | re.S)
+"""Fenced blocks, those of lists too."""
 SERVED = """
 import tempfile
 from pathlib import Path
@@ -66,9 +75,13 @@ def commands(line: str) -> Iterator[list[str]]:
 
 
 def arguments(words: list[str]) -> list[str] | None:
-    """What `iafm` gets, also by way of `-m agent_core`; None for another program."""
+    """What `iafm` gets, also by way of `-m agent_core` and `torchrun`; None for another program."""
     if Path(words[0]).name == "iafm":
         return words[1:]
+    if words[0] == "torchrun":
+        options = get_args_parser().parse_args(words[1:])
+        assert (options.module, options.training_script) == (True, "agent_core")
+        return list(options.training_script_args)
     if "agent_core" in words and words[words.index("agent_core") - 1] == "-m":
         return words[words.index("agent_core") + 1 :]
     return None
@@ -105,8 +118,29 @@ def test_every_command_is_understood(words: list[str]) -> None:
         programs[words[2]].parser().parse_args(words[3:])
     else:
         assert words[0] in {"python", "python3", ".venv/bin/pip", ".venv/bin/python"}
-    paths = {Path(word) for word in words if Path(word).suffix in {".toml", ".py"}}
+        if words[1].endswith(".py") and Path(words[1]) not in GIVEN:
+            script = (ROOT / words[1]).read_text()
+            assert all(word in script for word in words[2:] if word.startswith("--"))
+    paths = {Path(word) for word in words if Path(word).suffix in {".toml", ".py", ".html"}}
     assert paths - GIVEN <= FILES
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_game_task_and_setting_of_a_command_is_there(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    argv = arguments(words)
+    args = parser().parse_args(argv) if argv else Namespace(command="")
+    if args.command == "train":
+        config = args.config or (ROOT / "agent_core/recipes/own-game.toml" if args.game else None)
+        load_config(config, args.set)
+    elif args.command == "compare":
+        load_recipe(args.recipe or RECIPE, args.set)
+    elif args.command in {"record", "evaluate"} and args.game in names():
+        known = LIVE_TASKS if args.game == "minecraft" else load(args.game).tasks
+        assert set(args.tasks or ()) <= set(known)
+        assert set(getattr(args, "conditions", None) or ()) <= set(CONDITIONS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

@@ -14,6 +14,9 @@ SEED_MAX = 2**63 - 1
 """Seeds are stored as signed 64-bit integers."""
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 VIDEO_SUFFIXES = (".mp4",)
+CHECKPOINT_HELP = "folder or hub:owner/name (default: the shipped one of the game)"
+TEMPERATURE_HELP = "0 always takes the most probable action"
+GAME_HELP = "a name, an id, module:NAME or minerl:TASK"
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -121,9 +124,7 @@ def add_command(
 
 def game_argument(parser: argparse.ArgumentParser) -> None:
     """The game that a command is about, and the port of a Minecraft process for MineRL's."""
-    parser.add_argument(
-        "game", nargs="?", default="voxel", help="a name, an id, module:NAME or minerl:TASK"
-    )
+    parser.add_argument("game", nargs="?", default="voxel", help=GAME_HELP)
     parser.add_argument(
         "--malmo-port",
         type=port,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.cli.arguments import (
+    CHECKPOINT_HELP,
+    GAME_HELP,
     add_command,
     non_negative_int,
     non_negative_number,
@@ -39,7 +41,7 @@ def _add_games(commands: Any) -> None:
         run_games,
         "iafm games\niafm games voxel\niafm games my_game:GAME",
     )
-    games.add_argument("game", nargs="?", help="a name, an id or module:NAME")
+    games.add_argument("game", nargs="?", help=GAME_HELP)
     games.add_argument("--json", action="store_true", help="print them as JSON")
 
 
@@ -51,7 +53,7 @@ def _add_check(commands: Any) -> None:
         run_check,
         "iafm check my_game:GAME",
     )
-    check.add_argument("game", help="a name or module:NAME of a games.Game")
+    check.add_argument("game", help=GAME_HELP)
     check.add_argument("--json", action="store_true", help="print the problems as JSON")
 
 
@@ -79,13 +81,14 @@ def _add_bench(commands: Any) -> None:
             "cuts",
             "minecraft",
         ),
-        help="play over the wire, the model alone, its training, the game, many games on one server, hostile peers "
-        "beside a game, memory and time of what looks after episodes; crash: what recordings and imports lose when "
-        "they are killed, or run into a full disk; cuts: sessions whose connection is cut again and again; "
-        "minecraft: a live player on the embedded server",
+        help="play: a game over the wire; infer: the model alone; train: its training; env: the game alone; "
+        "serve: many games on one server; hostile: hostile peers beside a game; episodes: memory and time of "
+        "validation, export and import; crash: what recordings and imports lose when they are killed, or run into a "
+        "full disk; cuts: sessions whose connection is cut again and again; minecraft: a live player on the embedded "
+        "server",
     )
     bench.add_argument("--seconds", type=positive_number, default=20.0, help="how long to measure")
-    bench.add_argument("--game", default="voxel", help="env: a name, an id or module:NAME")
+    bench.add_argument("--game", default="voxel", help=f"env: {GAME_HELP}")
     bench.add_argument(
         "--threads", type=positive_int, default=1, help="cores that server, model and game share"
     )
@@ -181,7 +184,7 @@ def _add_bench_model(bench: argparse.ArgumentParser) -> None:
         action="store_true",
         help="infer: the same sizes, frames and tokens through CLIP and OPT of transformers, in the same run",
     )
-    bench.add_argument("--checkpoint", type=Path, help="folder (default: the shipped one)")
+    bench.add_argument("--checkpoint", type=Path, help=f"play, infer: {CHECKPOINT_HELP}")
 
 
 def _add_describe(commands: Any) -> None:

@@ -15,6 +15,7 @@ from agent_core.cli.arguments import (
     words,
     writable_folder,
 )
+from agent_core.cli.early_end import exit_code, remark_failures
 from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.cli.termination import leaves_on_sigterm
 
@@ -28,8 +29,6 @@ GAMES = ("minecraft", "minecraft-v0")
 SIZES = ("128x72", "224x224", "640x360")
 DEFAULT_SIZE = "224x224"
 SERVER_PORT = 25565
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 
 def add(commands: Any) -> None:
@@ -45,28 +44,31 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the folder as JSON")
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Options of `play` and `record` that are live Minecraft's."""
+def _add_server_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Options of `play` and `record` that are live Minecraft's; returns their group."""
     group = parser.add_argument_group("live Minecraft (iafm minecraft install)")
     group.add_argument(
         "--embedded", action="store_true", help="minecraft: on a small server that is started too"
     )
     _add_size(group)
+    return group
 
 
 def _add_size(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--size", choices=SIZES, help=f"minecraft: of the pictures (default: {DEFAULT_SIZE})"
+        "--size", choices=SIZES, help=f"minecraft: size of the pictures (default: {DEFAULT_SIZE})"
     )
 
 
 def add_play_options(parser: argparse.ArgumentParser, read_token: ReadToken) -> None:
     """Options of `play` that are live Minecraft's; `read_token` reads that of the policy's server."""
-    add_server_options(parser)
-    parser.add_argument("--host", help="minecraft: play on this server")
-    parser.add_argument("--port", type=port, help=f"minecraft: its port (default: {SERVER_PORT})")
-    parser.add_argument("--name", help="minecraft: of the player, behind AI_ (default: iafm)")
-    parser.add_argument(
+    group = _add_server_options(parser)
+    group.add_argument("--host", help="minecraft: play on this server")
+    group.add_argument("--port", type=port, help=f"minecraft: its port (default: {SERVER_PORT})")
+    group.add_argument(
+        "--name", help="minecraft: the player's name, shown behind AI_ (default: iafm)"
+    )
+    group.add_argument(
         "--seconds", type=positive_number, help="minecraft: end after so long (default: Ctrl-C)"
     )
     _handle(parser, lambda args: run_play_live(args, read_token(args.token_file)))
@@ -74,8 +76,8 @@ def add_play_options(parser: argparse.ArgumentParser, read_token: ReadToken) -> 
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:
     """Options of `record` that are live Minecraft's."""
-    add_server_options(parser)
-    parser.add_argument(
+    group = _add_server_options(parser)
+    group.add_argument(
         "--scripted", action="store_true", help="minecraft: a program plays, with --embedded"
     )
     _handle(parser, run_record_live)
@@ -240,13 +242,10 @@ def run_evaluate_live(args: argparse.Namespace) -> int:
         table(*success_table(report, WITHIN), title="within 3 x the scripted player's steps")
         table(*real_time_table(report), title="real time")
 
-    for each in report["failures"]:
-        remark(
-            f"{each['condition']}, {each['task']}, seed {each['seed']}: {each['why']}; {each['what']}"
-        )
+    remark_failures(report)
     for line in report["warnings"]:
         remark(line)
-    return answer(report, args.json, show) or (INTERRUPTED if report["interrupted"] else 0)
+    return answer(report, args.json, show) or exit_code(report)
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:

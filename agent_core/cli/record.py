@@ -36,7 +36,9 @@ def add(commands: Any) -> None:
         "iafm record voxel --expert --episodes 1100 --out data/voxel",
     )
     game_argument(record)
-    record.add_argument("--out", type=Path, help="folder (default: data/ and the game's name)")
+    record.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder (default: data/ and the game's name)"
+    )
     record.add_argument(
         "--expert", action="store_true", help="the scripted expert plays instead of you"
     )
@@ -60,6 +62,7 @@ def add(commands: Any) -> None:
     record.add_argument(
         "--agent",
         type=Path,
+        metavar="CHECKPOINT",
         help="this checkpoint plays until you take over; with --expert: the expert says what was right (DAgger)",
     )
     record.add_argument("--author", type=words, default="", help="your name in the episodes")

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.arguments import UsageError, add_command, video_file, words
+from agent_core.cli.early_end import exit_code, remark_failures
 from agent_core.cli.output import answer, plain, remark, remarks, say_json, table
 from agent_core.cli.serving import build_policy, policy_options, read_token
 from agent_core.cli.termination import leaves_on_sigterm
 from agent_core.training.progress_bar import ProgressBar
+from bridges.errors import BridgeError
 
 if TYPE_CHECKING:  # the help of every command loads none of these
     from recorder import EpisodeSet, Skipped
@@ -76,7 +78,9 @@ def run_replay(args: argparse.Namespace) -> int:
     if report["agent"] == report["agent_free_running"]:
         how = "" if args.url else "; --condition-on-actions lets it"
         remark(f"running freely the player did the same: it does not look at earlier actions{how}")
-    return answer(report, args.json, lambda: show_report(report)) or int(bool(report["skipped"]))
+    remark_failures(report)
+    shown = answer(report, args.json, lambda: show_report(report))
+    return shown or exit_code(report) or int(bool(report["skipped"]))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -145,10 +149,17 @@ def _replay(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> dict[st
             if video is not None:
                 video.write(*step)
 
-        for episode in episodes:
-            if skipped := replay.run(episode, on_step):
-                _name_skipped(skipped, strict=args.strict)
-    return replay.report()
+        interrupted, stopped = False, None
+        try:
+            for episode in episodes:
+                if skipped := replay.run(episode, on_step):
+                    _name_skipped(skipped, strict=args.strict)
+        except (KeyboardInterrupt, BridgeError) as error:
+            if not replay.matches:
+                raise
+            interrupted = isinstance(error, KeyboardInterrupt)
+            stopped = None if interrupted else str(error)
+    return {**replay.report(), "interrupted": interrupted, "stopped": stopped}
 
 
 def _live(args: argparse.Namespace, episodes: EpisodeSet, url: str) -> int:

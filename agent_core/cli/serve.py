@@ -30,8 +30,14 @@ def add(commands: Any) -> None:
         "iafm serve --policy random --page examples/canvas_game.html",
     )
     policy_options(serve, "agent", "random", "none")
-    serve.add_argument("--host", default="127.0.0.1", help="another bind needs --token-file")
-    serve.add_argument("--token-file", type=Path, help="file with the token that clients must send")
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any but loopback needs --token-file",
+    )
+    serve.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="file with the token that clients must send"
+    )
     serve.add_argument(
         "--record",
         type=Path,
@@ -39,7 +45,10 @@ def add(commands: Any) -> None:
         help="record in DIR what every attached game plays, and what people play in games that only record",
     )
     serve.add_argument(
-        "--page", type=Path, help="an HTML file to serve at /game, such as a game in JavaScript"
+        "--page",
+        type=Path,
+        metavar="FILE",
+        help="an HTML file to serve at /game, such as a game in JavaScript",
     )
     serve.add_argument(
         "--allow-origin",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
+    CHECKPOINT_HELP,
+    TEMPERATURE_HELP,
     UsageError,
     add_command,
     game_argument,
@@ -82,10 +84,16 @@ def _add_play(commands: Any) -> None:
     )
     game_argument(player)
     player.add_argument("--episodes", type=positive_int, default=1, help="how many to play")
-    player.add_argument("--task", type=words, help="one task (default: the seed's own)")
+    player.add_argument(
+        "--task",
+        type=words,
+        help="one task (default: the seed's own); minecraft with --host: what the player is told",
+    )
     player.add_argument("--seed", type=seed, default=0, help="first world")
     player.add_argument(
-        "--realtime", action="store_true", help="newest frame wins, at the game's own pace"
+        "--realtime",
+        action="store_true",
+        help="at the game's own pace: only the newest frame is answered",
     )
     player.add_argument(
         "--human",
@@ -149,12 +157,18 @@ def _add_instruct(commands: Any) -> None:
 
 
 def _session_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--session", type=words, help="a game's session (default: the newest)")
+    parser.add_argument(
+        "--session",
+        type=words,
+        help="which of several games; an unknown session names them all (default: the newest)",
+    )
 
 
 def _connection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default=URL, help="the server, as `iafm serve` prints it")
-    parser.add_argument("--token-file", type=Path, help="file with the server's token")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="file with the server's token"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
@@ -169,9 +183,7 @@ def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
         help="random needs no model; module:NAME is an object of your own (bridges/policy.py)"
         + "; none only records (--record)" * ("none" in names),
     )
-    parser.add_argument(
-        "--checkpoint", type=Path, help="folder (default: the shipped one of the game)"
-    )
+    parser.add_argument("--checkpoint", type=Path, help=CHECKPOINT_HELP)
     parser.add_argument("--port", type=port, default=PORT, help="port; 0 takes a free one")
     parser.add_argument(
         "--threads", type=positive_int, help="CPU threads of the model (default: all cores)"
@@ -187,7 +199,7 @@ def policy_options(parser: argparse.ArgumentParser, *policies: str) -> None:
         "--temperature",
         type=non_negative_number,
         default=1.0,
-        help="0 always takes the most probable action",
+        help=TEMPERATURE_HELP,
     )
     parser.add_argument(
         "--condition-on-actions",

@@ -12,6 +12,8 @@ from typing import Any
 
 from agent_core.cli import minecraft
 from agent_core.cli.arguments import (
+    CHECKPOINT_HELP,
+    TEMPERATURE_HELP,
     add_command,
     game_argument,
     game_at_port,
@@ -22,8 +24,10 @@ from agent_core.cli.arguments import (
     seed_or_held_out,
     words,
 )
+from agent_core.cli.early_end import exit_code, remark_failures
 from agent_core.cli.output import answer, fields, remark, say, table
 from agent_core.cli.own_game import own_game
+from agent_core.cli.termination import leaves_on_sigterm
 from agent_core.training.progress_bar import ProgressBar
 
 
@@ -65,11 +69,16 @@ def _add_train(commands: Any) -> None:
     train.add_argument(
         "--run",
         type=Path,
+        metavar="FOLDER",
         help="folder of the run (default: runs/voxel or runs/baseline, with --game runs/ and its name); "
         "run again to resume",
     )
     train.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="such as train.minutes=10"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of agent_core/config.py, such as train.minutes=10; may be given several times",
     )
     train.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     train.add_argument(
@@ -107,15 +116,16 @@ def _add_evaluate(commands: Any) -> None:
         run_evaluate,
         "iafm evaluate voxel --checkpoint runs/voxel/best --episodes 200 --plot report.png\n"
         "iafm evaluate voxel --conditions agent random --episodes 140 --json\n"
-        "iafm evaluate brawl --episodes 0 --matches 100 --grades regular\n"
+        "iafm evaluate brawl --checkpoint runs/brawl-2/best --episodes 0 --matches 100 --grades regular\n"
         "iafm evaluate minerl:MineRLTreechop-v0,reward=1,steps=400 --malmo-port 9000",
     )
     game_argument(evaluate)
+    evaluate.add_argument("--checkpoint", type=Path, help=CHECKPOINT_HELP)
     evaluate.add_argument(
-        "--checkpoint", type=Path, help="folder (default: the shipped one of the game)"
-    )
-    evaluate.add_argument(
-        "--baseline", type=Path, help="folder of a CNN+GRU that plays the same worlds beside it"
+        "--baseline",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of a CNN+GRU that plays the same worlds beside it",
     )
     evaluate.add_argument(
         "--episodes",
@@ -128,7 +138,7 @@ def _add_evaluate(commands: Any) -> None:
         type=seed_or_held_out,
         default="held-out",
         metavar="SEED",
-        help="held-out, or the first seed",
+        help="first world: its seed, or held-out for those that are never recorded",
     )
     evaluate.add_argument("--tasks", nargs="+", type=words, help="only these (default: all)")
     evaluate.add_argument(
@@ -137,12 +147,17 @@ def _add_evaluate(commands: Any) -> None:
         type=words,
         help="of agent, agent_no_instruction, agent_swapped, expert, random (default: all that the game has)",
     )
-    evaluate.add_argument("--workers", type=positive_int, default=2, help="processes")
+    evaluate.add_argument("--workers", type=positive_int, default=2, help="processes that play")
     evaluate.add_argument(
-        "--temperature", type=non_negative_number, default=1.0, help="0: most probable action"
+        "--temperature", type=non_negative_number, default=1.0, help=TEMPERATURE_HELP
     )
     _agent_options(evaluate)
-    evaluate.add_argument("--data", type=Path, help="recorded episodes for the next-action figures")
+    evaluate.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="recorded episodes for the next-action figures (default: new ones of the scripted expert)",
+    )
     evaluate.add_argument(
         "--plot", type=picture_file, metavar="FILE", help="write a bar chart (.png, .pdf, .svg)"
     )
@@ -157,12 +172,14 @@ def _team_options(evaluate: argparse.ArgumentParser) -> None:
         default=0,
         help="whole matches of a team of agents against each grade of bots, where the game has teams",
     )
-    evaluate.add_argument("--grades", nargs="+", type=words, help="of bots (default: all)")
+    evaluate.add_argument(
+        "--grades", nargs="+", type=words, help="only bots of these grades (default: all)"
+    )
     evaluate.add_argument(
         "--rival-matches",
         type=non_negative_int,
         default=0,
-        help="as many for the scripted expert's team, and for bots of the middle grade",
+        help="with --matches: matches of the scripted expert's team, and of bots of the middle grade",
     )
     evaluate.add_argument(
         "--words",
@@ -186,7 +203,7 @@ def _agent_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--next-action-episodes",
         type=non_negative_int,
-        help="episodes for the next-action figures; 0 leaves them out (default: 28, 0 where nobody can show them)",
+        help="episodes for the next-action figures; 0 leaves them out (default: 28; 0 without expert and --data)",
     )
 
 
@@ -211,7 +228,8 @@ def run_train(args: argparse.Namespace) -> int:
     report = asdict(_trainer(args.baseline)(config, run_dir, resume=not args.fresh))
     if report["rank"]:
         return 0
-    show = {**report, "skipped": len(report["skipped"])}
+    show = {name: value for name, value in report.items() if name not in ("rank", "exit_code")}
+    show["skipped"] = len(report["skipped"])
     return answer({**report, **settings}, args.json, lambda: fields(show)) or report["exit_code"]
 
 
@@ -254,7 +272,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     )
     from agent_core.evaluation.tally import WITHIN
 
-    with ProgressBar("evaluating") as update:
+    with leaves_on_sigterm(), ProgressBar("evaluating") as update:
         report = evaluate(plan, update)
     if args.plot:
         plot(report, args.plot)
@@ -272,9 +290,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     skipped = report.get("skipped", [])
     for each in skipped:
         remark(f"skipped {each['source']}: {each['why']}")
+    remark_failures(report)
     for line in report["warnings"]:
         remark(line)
-    return answer(report, args.json, show) or int(bool(skipped))
+    return answer(report, args.json, show) or exit_code(report) or int(bool(skipped))
 
 
 def _plan(args: argparse.Namespace) -> Any:

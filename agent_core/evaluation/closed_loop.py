@@ -8,8 +8,8 @@ the plain CNN+GRU where there is one; the scripted expert; random play. All of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,18 @@ import numpy as np
 from agent_core.agent import Agent
 from agent_core.baseline.network import KIND
 from agent_core.baseline.policy import BaselinePolicy
-from agent_core.evaluation.plan import BASELINE, EpisodeSpec
+from agent_core.evaluation.game_failures import (
+    FAILURES,
+    GameFailures,
+    LostGameError,
+    close_failed,
+)
+from agent_core.evaluation.plan import BASELINE, EXPERT, EpisodeSpec
 from agent_core.process_pool import run_jobs
 from agent_core.weights.checkpoint import HEADER, read_header, resolve
-from bridges.policy import Decision, Policy, PolicyRequest
+from bridges.policy import Decision, Policy, PolicyRequest, PolicySession
 from bridges.serving.random_policy import RandomPolicy
-from games import Action, Env, Game, Observation, UnplayableError
+from games import Action, Env, Expert, Game, Observation, UnplayableError
 from games.registry import load, make
 
 ENVS_PER_PROCESS = 8
@@ -41,6 +47,8 @@ class Outcome:
     steps: int
     reward: float = 0.0
     """Sum over the episode."""
+    failures: tuple[str, ...] = ()
+    """Why its game failed, each time; after `TRIES` times in mid-play the outcome is a failure of 0 steps."""
 
 
 @dataclass(frozen=True)
@@ -66,48 +74,100 @@ def run_episodes(
 ) -> list[Outcome]:
     """Play all episodes in `workers` processes, fewer where the game has fewer environments; `on_outcome` gets each.
 
-    Raises `UnplayableError` before anything is played where a task has no other instruction to be swapped for.
+    Raises `UnplayableError` before anything is played where a task has no other instruction to be swapped for,
+    `LostGameError` where the game fails for good, `WorkerLostError` where processes are killed again and again, and
+    `KeyboardInterrupt` at Ctrl-C; `on_outcome` got what had ended before.
     """
     specs = list(specs)
     for spec in {s.task: s for s in specs if s.condition == "agent_swapped"}.values():
         options_of(spec, load(setup.game))
     workers = min(workers, load(setup.game).max_envs or workers)
-    return run_jobs(play_episodes, [(job, setup) for job in _jobs(specs)], workers, on_outcome)
+    outcomes: list[Outcome] = []
+    lost: list[LostGameError] = []
+
+    def take(item: Outcome | LostGameError) -> None:
+        if isinstance(item, LostGameError):
+            lost.append(item)
+            if len(lost) == 1:  # further ones come from workers that end with it
+                raise item
+            return
+        outcomes.append(item)
+        if on_outcome:
+            on_outcome(item)
+
+    run_jobs(_play_job, [(job, setup) for job in _jobs(specs)], workers, take)
+    if len(outcomes) < len(specs):
+        raise KeyboardInterrupt  # a worker alone was interrupted
+    return outcomes
 
 
-def play_episodes(specs: list[EpisodeSpec], setup: Setup) -> list[Outcome]:
-    """Play episodes of one condition side by side in this process, one batched pass per step."""
-    if specs[0].condition == "expert":
-        return [_play_expert(spec, setup.game) for spec in specs]
-    policy = _policy(specs[0].condition, setup)
-    latency = 0 if specs[0].condition == "random" else setup.action_latency_steps
+def _play_job(specs: list[EpisodeSpec], setup: Setup) -> list[Outcome | LostGameError]:
+    """`play_episodes` in a worker: what has ended until Ctrl-C, or until the game was lost, which is the last item."""
+    items: list[Outcome | LostGameError] = []
+    try:
+        items.extend(play_episodes(specs, setup))
+    except LostGameError as error:
+        items.append(error)
+    except KeyboardInterrupt:
+        pass
+    return items
+
+
+def play_episodes(specs: Sequence[EpisodeSpec], setup: Setup) -> Iterator[Outcome]:
+    """Play episodes of one condition side by side in this process, one batched pass per step; each as it ends.
+
+    An episode whose game fails in mid-play is played again from its beginning, by a new environment, and then counts
+    as failed. Raises `LostGameError` where the game fails before an episode has begun, `TRIES` times in a row.
+    """
+    condition, failures = specs[0].condition, GameFailures()
+    policy = None if condition == EXPERT else _policy(condition, setup)
+    latency = 0 if condition in (EXPERT, "random") else setup.action_latency_steps
     waiting, slots, idle = deque(specs), list[_EnvSlot](), list[Env]()
     limit = load(setup.game).max_envs or ENVS_PER_PROCESS
-    outcomes: dict[EpisodeSpec, Outcome] = {}
     try:
         while waiting or slots:
             while waiting and len(slots) < limit:
                 env = idle.pop() if idle else None
-                slots.append(_EnvSlot(waiting.popleft(), policy, setup.game, latency, env))
+                try:
+                    slots.append(_EnvSlot(waiting[0], policy, setup.game, latency, env))
+                except FAILURES as error:
+                    failures.add_in_vain(waiting[0], error)
+                else:
+                    failures.has_begun(waiting.popleft())
             _step(slots, policy)
+            lost = [slot for slot in slots if slot.lost is not None]
             ended = [slot for slot in slots if slot.outcome is not None]
-            outcomes |= {slot.spec: slot.outcome for slot in ended if slot.outcome is not None}
+            slots = [slot for slot in slots if slot.outcome is None and slot.lost is None]
             idle += [slot.env for slot in ended]
-            slots = [slot for slot in slots if slot.outcome is None]
+            yield from (
+                replace(slot.outcome, failures=failures.of(slot.spec))
+                for slot in ended
+                if slot.outcome is not None
+            )
+            for slot in lost:
+                close_failed(slot.env)
+                assert slot.lost is not None
+                if failures.add(slot.spec, slot.lost):
+                    waiting.appendleft(slot.spec)
+                else:
+                    yield Outcome(slot.spec, False, 0, failures=failures.of(slot.spec))
     finally:
         for env in (*idle, *(slot.env for slot in slots)):
-            env.close()
-    return [outcomes[spec] for spec in specs]
+            close_failed(env)
 
 
-def _step(slots: Sequence[_EnvSlot], policy: Policy) -> None:
+def _step(slots: Sequence[_EnvSlot], policy: Policy | None) -> None:
     """One step of every episode, the policy's decisions in one batch."""
-    queried = [slot for slot in slots if slot.is_query_step()]
-    decisions = policy.act([slot.request() for slot in queried])
-    for slot, decision in zip(queried, decisions, strict=True):
-        slot.on_decision(decision)
+    if policy is not None:
+        queried = [slot for slot in slots if slot.is_query_step()]
+        decisions = policy.act([slot.request() for slot in queried])
+        for slot, decision in zip(queried, decisions, strict=True):
+            slot.on_decision(decision)
     for slot in slots:
-        slot.step(slot.current_action())
+        try:
+            slot.step(slot.current_action())
+        except FAILURES as error:
+            slot.on_failure(error)
 
 
 def _policy(condition: str, setup: Setup) -> Policy:
@@ -132,17 +192,20 @@ def load_policy(checkpoint: Path, temperature: float, condition_on_actions: bool
 
 
 class _EnvSlot:
-    """One episode in progress; a decision can be executed `latency_steps` after its observation."""
+    """One episode in progress; a decision can be executed `latency_steps` after its observation.
+
+    Without a policy the expert plays. Raises what the environment does, which is closed then.
+    """
 
     def __init__(
         self,
         spec: EpisodeSpec,
-        policy: Policy,
+        policy: Policy | None,
         game: str,
         latency_steps: int = 0,
         env: Env | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec, self.game = spec, game
         self.latency_steps = latency_steps
         self.decisions: deque[tuple[int, list[Action]]] = deque(maxlen=2)
         """The last two: the step of the observation, the action for that step and those planned for the next."""
@@ -150,25 +213,41 @@ class _EnvSlot:
         """Action executed at the last observed step; None where it is the decision's."""
         self.env = make(game) if env is None else env
         self.observation: Observation
-        options = options_of(spec, load(game))
-        self.observation, _ = self.env.reset(seed=spec.seed, options=options)
         self.swapped_env: Env | None = None
         """The same world, judged by the task of the swapped instruction."""
         self.swapped_judge: Callable[[], bool] | None = None
         """The same judgement of `env` itself, where the game has it."""
-        is_swapped = spec.condition == "agent_swapped" and not load(game).has_missions
-        if is_swapped and (other_judge := load(game).other_judge) is not None:
-            self.swapped_judge = other_judge(self.env, options["instruction"])
-        elif is_swapped:
-            task, _ = swapped_instruction(spec, load(game))
-            self.swapped_env = make(game)
-            self.swapped_env.reset(seed=spec.seed, options={**options, "task": task})
-        self.player = policy.attach(self.env.game, seed=spec.seed)
+        self.expert: Expert | None = None
+        self.player: PolicySession | None = None
         self.steps = 0
         self.reward = 0.0
         self.outcome: Outcome | None = None
+        self.lost: Exception | None = None
+        """What the environment raised in mid-play."""
+        try:
+            self._begin(policy, load(game))
+        except BaseException:
+            self.on_failure(None)
+            close_failed(self.env)
+            raise
+
+    def _begin(self, policy: Policy | None, game: Game) -> None:
+        options = options_of(self.spec, game)
+        self.observation, _ = self.env.reset(seed=self.spec.seed, options=options)
+        is_swapped = self.spec.condition == "agent_swapped" and not game.has_missions
+        if is_swapped and game.other_judge is not None:
+            self.swapped_judge = game.other_judge(self.env, options["instruction"])
+        elif is_swapped:
+            task, _ = swapped_instruction(self.spec, game)
+            self.swapped_env = make(self.game)
+            self.swapped_env.reset(seed=self.spec.seed, options={**options, "task": task})
+        if policy is None:
+            self.expert = game.expert()(self.env)
+        else:
+            self.player = policy.attach(self.env.game, seed=self.spec.seed)
 
     def request(self) -> PolicyRequest:
+        assert self.player is not None
         frame, instruction = self.observation["frame"], self.observation["instruction"]
         return PolicyRequest(self.player, frame, instruction, executed=self.executed)
 
@@ -182,7 +261,12 @@ class _EnvSlot:
         self.decisions.append((self.steps, [decision.action, *planned]))
 
     def current_action(self) -> Action:
-        """This step's action of the newest decision past its latency, its last planned one where it has too few."""
+        """This step's action: the expert's, or that of the newest decision past its latency.
+
+        Of its planned ones it is the last where they are too few.
+        """
+        if self.expert is not None:
+            return self.expert()[0]
         for step, actions in reversed(self.decisions):
             if (age := self.steps - step) >= self.latency_steps:
                 return actions[min(age, len(actions) - 1)]
@@ -196,7 +280,20 @@ class _EnvSlot:
         self.reward += reward
         if terminated or truncated or self._followed_swapped(action):
             self.outcome = Outcome(self.spec, bool(info["success"]), self.steps, self.reward)
+            self._close()
+
+    def on_failure(self, error: Exception | None) -> None:
+        """The episode ends without an outcome."""
+        self.lost = error
+        self._close()
+
+    def _close(self) -> None:
+        """Close what belongs to this episode alone."""
+        if self.player is not None:
             self.player.close()
+        if self.swapped_env is not None:
+            close_failed(self.swapped_env)
+            self.swapped_env = None
 
     def _followed_swapped(self, action: Action) -> bool:
         """Whether the swapped instruction was carried out: what follows says nothing about following it."""
@@ -206,7 +303,7 @@ class _EnvSlot:
             return False
         _, _, terminated, truncated, info = self.swapped_env.step(action)
         if terminated or truncated:
-            self.swapped_env.close()
+            close_failed(self.swapped_env)
             self.swapped_env = None
         return bool(info["success"])
 
@@ -249,19 +346,6 @@ def swapped_instruction(spec: EpisodeSpec, game: Game) -> tuple[str, str]:
     task = others[int(rng.integers(len(others)))]
     instructions = game.exclusive_instructions[task]
     return task, instructions[int(rng.integers(len(instructions)))]
-
-
-def _play_expert(spec: EpisodeSpec, name: str) -> Outcome:
-    game, env = load(name), make(name)
-    env.reset(seed=spec.seed, options=options_of(spec, game))
-    expert, steps, total = game.expert()(env), 0, 0.0
-    while True:
-        action, _ = expert()
-        _, reward, terminated, truncated, info = env.step(action)
-        steps, total = steps + 1, total + reward
-        if terminated or truncated:
-            env.close()
-            return Outcome(spec, bool(info["success"]), steps, total)
 
 
 def _jobs(specs: list[EpisodeSpec]) -> list[list[EpisodeSpec]]:

@@ -97,16 +97,16 @@ def evaluate_live(
 ) -> Report:
     """Measure a checkpoint: `{"game", "tasks", "warnings", "failures", "real_time"}`, tasks as in `report.evaluate`.
 
-    Ctrl-C ends it early: the report is of what was played until then, and `interrupted`. `failures` names every
-    episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`, and `MinecraftError`
-    where the process cannot even begin an episode, twice in a row.
+    Ctrl-C ends it early: the report is of what was played until then, and `interrupted`. So does a process that cannot
+    even begin an episode, twice in a row (`stopped` says why); where nothing was played this raises `MinecraftError`.
+    `failures` names every episode in which the player's process failed. Raises `UnplayableError`, `CheckpointError`.
     """
     plan.check()
     total = len(plan.worlds) * len(plan.played)
     outcomes: list[Outcome] = []
     plays = [ConditionPlay(condition) for condition in plan.played]
     agent = _agent(plan)
-    interrupted = False
+    interrupted, stopped = False, None
     try:
         for play in plays:
             for outcome in _play_condition(plan, play, needed, agent):
@@ -114,6 +114,10 @@ def evaluate_live(
                 on_progress(len(outcomes), total)
     except KeyboardInterrupt:
         interrupted = True
+    except MinecraftError as error:
+        if not outcomes:
+            raise
+        stopped = str(error)
     limits = step_limits(outcomes)
     asked = [outcome for outcome in outcomes if outcome.spec.condition in plan.conditions]
     by_task = tally(asked, limits)
@@ -121,6 +125,7 @@ def evaluate_live(
     return {
         "game": plan.spec.id,
         "interrupted": interrupted,
+        "stopped": stopped,
         "tasks": {task: by_task[task] for task in plan.tasks if task in by_task},
         "warnings": [warning] if warning else [],
         "failures": [failure for play in plays for failure in play.failures],

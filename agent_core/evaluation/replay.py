@@ -116,6 +116,11 @@ class MatchReplay:
         self._actions.append(actions)
         return None
 
+    @property
+    def matches(self) -> int:
+        """Matches that were replayed to their end."""
+        return len(self._episodes)
+
     def skip(self, *skipped: Skipped) -> None:
         """Count matches that cannot be replayed."""
         self._skipped += skipped

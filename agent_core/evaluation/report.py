@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from agent_core.baseline.policy import BaselinePolicy
+from agent_core.errors import WorkerLostError
 from agent_core.evaluation.closed_loop import Outcome, Setup, load_policy, run_episodes
+from agent_core.evaluation.game_failures import LostGameError
 from agent_core.evaluation.plan import AGENT, BASELINE, COLUMNS, EXPERT, HELD_OUT, Evaluation
 from agent_core.evaluation.tally import Limits, play_warning, step_limits, tally
 from agent_core.evaluation.teacher_forced import next_action_report
-from agent_core.evaluation.team import run_matches, tally_matches
+from agent_core.evaluation.team import MatchOutcome, run_matches, tally_matches
 from agent_core.recording.expert import RecordingPlan, record_one
 from agent_core.training.grounding import grounding_warning
-from agent_core.weights.checkpoint import shipped_checkpoint
+from agent_core.weights.checkpoint import has_shipped, shipped_checkpoint
 from bridges.policy import Policy
 from games.registry import load
 from recorder import CaptureError, Skipped, open_episodes, open_readable
@@ -35,37 +37,95 @@ def evaluate(plan: Evaluation, on_progress: Callable[[int, int], None] | None = 
 
     With `plan.matches` also `"team"`, the agents' wins by grade of bots, and `"rivals"`, those of other teams.
 
-    `skipped` names recorded episodes that cannot be read, `warnings` what the figures do not say by themselves.
+    `skipped` names recorded episodes that cannot be read, `warnings` what the figures do not say by themselves,
+    `failures` every episode whose game failed in mid-play (`closed_loop.play_episodes`). `interrupted` by Ctrl-C, or
+    `stopped` because the game is lost, the report is of the episodes that had ended.
 
     `on_progress` gets episodes done and episodes in all. Raises as `Evaluation.check` does, before anything is loaded,
-    and `CheckpointError` where the checkpoint cannot be read.
+    `CheckpointError` where the checkpoint cannot be read, and `LostGameError` where no episode can be played.
     """
     plan.check()
-    specs, references, done = plan.episode_specs, plan.reference_specs, count()
-    matches = plan.match_specs
-    total = len(specs) + len(references) + len(matches) + plan.next_action_episodes
+    specs, done = plan.episode_specs, count()
+    total = len(specs) + len(plan.reference_specs)
+    total += len(plan.match_specs) + plan.next_action_episodes
 
     def advance(_: object = None) -> None:
         if on_progress:
             on_progress(next(done) + 1, total)
 
-    played = run_episodes([*specs, *references], _setup(plan), plan.workers, advance)
-    outcomes = [outcome for outcome in played if outcome.spec.condition in plan.columns]
-    limits = step_limits(played)
+    played = _play(plan, advance)
+    outcomes = [outcome for outcome in played.outcomes if outcome.spec.condition in plan.columns]
+    limits = step_limits(played.outcomes)
     by_task = tally(outcomes, limits)
     tasks = dict.fromkeys(spec.task for spec in specs)
-    report: Report = {"game": load(plan.game).spec.id, "tasks": {t: by_task[t] for t in tasks}}
-    report["warnings"] = _warnings(plan, outcomes, limits)
-    if matches:
-        played_matches = run_matches(matches, _setup(plan), plan.words, plan.workers, advance)
-        report["rivals"] = tally_matches(played_matches)
-        report["team"] = report["rivals"].pop(AGENT)
-    if plan.next_action_episodes:
-        skipped: list[Skipped] = []
-        report["next_action"] = _next_action(plan, advance, skipped.append)
-        report["skipped"] = [asdict(each) for each in skipped]
+    report: Report = {
+        "game": load(plan.game).spec.id,
+        "interrupted": played.interrupted,
+        "stopped": played.stopped,
+        "tasks": {task: by_task[task] for task in tasks if task in by_task},
+        "failures": [row for outcome in played.outcomes for row in _failures(outcome)],
+        "warnings": _warnings(plan, outcomes, limits),
+    }
+    if played.matches:
+        report["rivals"] = tally_matches(played.matches)
+        report["team"] = report["rivals"].pop(AGENT, {})
+    if played.next_action is not None:
+        report["next_action"] = played.next_action
+        report["skipped"] = [asdict(each) for each in played.skipped]
         report["warnings"] += next_action_warnings(report["next_action"])
     return report
+
+
+@dataclass
+class _Played:
+    """What was played and scored, to the end or until it was stopped."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    matches: list[MatchOutcome] = field(default_factory=list)
+    next_action: dict[str, dict[str, float | None]] | None = None
+    skipped: list[Skipped] = field(default_factory=list)
+    interrupted: bool = False
+    """By Ctrl-C."""
+    stopped: str | None = None
+    """Why the game, or the processes that play it, could not go on."""
+
+
+def _play(plan: Evaluation, advance: Callable[..., None]) -> _Played:
+    """Play and score; raises `LostGameError` and `WorkerLostError` only where no episode was played."""
+    played = _Played()
+
+    def take(outcome: Outcome) -> None:
+        played.outcomes.append(outcome)
+        advance()
+
+    def take_match(outcome: MatchOutcome) -> None:
+        played.matches.append(outcome)
+        advance()
+
+    setup = _setup(plan)
+    try:
+        run_episodes([*plan.episode_specs, *plan.reference_specs], setup, plan.workers, take)
+        if plan.matches:
+            run_matches(plan.match_specs, setup, plan.words, plan.workers, take_match)
+        if plan.next_action_episodes:
+            played.next_action = _next_action(plan, advance, played.skipped.append)
+    except KeyboardInterrupt:
+        played.interrupted = True
+    except (LostGameError, WorkerLostError) as error:
+        if not played.outcomes and not played.matches:
+            raise
+        played.stopped = str(error)
+    return played
+
+
+def _failures(outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each time that the game failed in an episode."""
+    last = "played again" if outcome.steps else "counted as failed"
+    what = ["played again"] * (len(outcome.failures) - 1) + [last]
+    return [
+        {**asdict(outcome.spec), "why": why, "what": each}
+        for why, each in zip(outcome.failures, what, strict=False)
+    ]
 
 
 def _setup(plan: Evaluation) -> Setup:
@@ -84,8 +144,15 @@ def _checkpoint(plan: Evaluation) -> Path:
 
 
 def _warnings(plan: Evaluation, outcomes: Sequence[Outcome], limits: Limits) -> list[str]:
-    """That there is no expert to measure by, and that words make no difference in closed loop."""
+    """That another game's checkpoint plays, that no expert measures, that words make no difference in closed loop."""
     lines = []
+    is_measured = any(column.startswith(AGENT) for column in plan.columns)
+    is_measured |= bool(plan.matches or plan.next_action_episodes)
+    if plan.checkpoint is None and is_measured and not has_shipped(load(plan.game).spec.name):
+        lines.append(
+            f"no checkpoint of {plan.game} comes with the package: {_checkpoint(plan).name} was measured; "
+            "name another one with --checkpoint"
+        )
     if load(plan.game).make_expert is None:
         lines.append(f"{plan.game} has no scripted expert: success within 3 x its steps is unknown")
     return lines + [line for line in (play_warning(outcomes, limits),) if line]

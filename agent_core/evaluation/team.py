@@ -5,7 +5,8 @@ The agents of all matches that a process plays are asked in one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,18 +40,33 @@ def run_matches(
 ) -> list[MatchOutcome]:
     """Play all matches in `workers` processes; `words` are what our players are told, in turn."""
     jobs = [(job, setup, tuple(words)) for job in _jobs(specs)]
-    return run_jobs(play_matches, jobs, workers, on_outcome)
+    outcomes = run_jobs(_play_job, jobs, workers, on_outcome)
+    if len(outcomes) < len(specs):
+        raise KeyboardInterrupt  # a worker alone was interrupted
+    return outcomes
+
+
+def _play_job(specs: Sequence[MatchSpec], setup: Setup, words: Sequence[str]) -> list[MatchOutcome]:
+    """`play_matches` in a worker: what has ended until Ctrl-C."""
+    outcomes: list[MatchOutcome] = []
+    with suppress(KeyboardInterrupt):
+        outcomes.extend(play_matches(specs, setup, words))
+    return outcomes
 
 
 def play_matches(
     specs: Sequence[MatchSpec], setup: Setup, words: Sequence[str] = ()
-) -> list[MatchOutcome]:
-    """Play matches of one kind of player side by side in this process; raises `UnplayableError` as `teams_of` does."""
+) -> Iterator[MatchOutcome]:
+    """Play matches of one kind of player side by side in this process; each as it ends.
+
+    Raises `UnplayableError` as `teams_of` does.
+    """
     teams, player = teams_of(setup.game), specs[0].player
     if player == AGENT:
         policy = load_policy(setup.checkpoint, setup.temperature, setup.condition_on_actions)
-        return _play_agents(specs, policy, teams, setup.game, words)
-    return [_play_scripted(spec, teams) for spec in specs]
+        yield from _play_agents(specs, policy, teams, setup.game, words)
+    else:
+        yield from (_play_scripted(spec, teams) for spec in specs)
 
 
 def _play_scripted(spec: MatchSpec, teams: TeamGame) -> MatchOutcome:
@@ -68,20 +84,16 @@ def _play_scripted(spec: MatchSpec, teams: TeamGame) -> MatchOutcome:
 
 def _play_agents(
     specs: Sequence[MatchSpec], policy: Policy, teams: TeamGame, game: str, words: Sequence[str]
-) -> list[MatchOutcome]:
+) -> Iterator[MatchOutcome]:
     """Matches of agents, every step of all of them in one batch."""
     running = [_AgentMatch(spec, policy, teams, game, words) for spec in specs]
-    outcomes: dict[MatchSpec, MatchOutcome] = {}
     while running:
         requests = [request for match in running for request in match.requests()]
         decisions = iter(policy.act(requests))
         for match in running:
             match.step([next(decisions).action for _ in match.players])
-        for match in running:
-            if match.outcome is not None:
-                outcomes[match.outcome.spec] = match.outcome
+        yield from (match.outcome for match in running if match.outcome is not None)
         running = [match for match in running if match.outcome is None]
-    return [outcomes[spec] for spec in specs]
 
 
 class _AgentMatch:

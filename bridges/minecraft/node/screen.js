@@ -60,6 +60,7 @@ window.Worker = class {
 
   postMessage (message, transfer) {
     const { type, x, y, z } = message
+    if (type === 'blockStates') message = { ...message, json: withEntityModels(message.json) }
     if (type === 'unloadChunk') changedAt.delete(`${x},${z}`)
     if (type !== 'dirty') this.isBlockChange = type === 'blockUpdate' // and not a column that came, far away
     if (type === 'dirty' && this.isBlockChange && changedAt.has(`${sixteenth(x)},${sixteenth(z)}`)) {

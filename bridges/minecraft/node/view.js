@@ -8,7 +8,10 @@ import { packagesIn } from './packages.js'
 import { Failure, plain, within } from './report.js'
 
 const OURS = path.dirname(fileURLToPath(import.meta.url))
-const PAGE = { '/': 'page.html', '/screen.js': 'screen.js', '/hud.js': 'hud.js', '/worker_start.js': 'worker_start.js' }
+const PAGE = {
+  '/': 'page.html',
+  ...Object.fromEntries(['screen.js', 'hud.js', 'block_models.js', 'worker_start.js'].map(name => [`/${name}`, name]))
+}
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.png': 'image/png' }
 /** The player's chunk, and two to each side of it. */
 const VIEW_CHUNKS = 3

@@ -12,9 +12,9 @@ import pytest
 
 from agent_core.__main__ import main
 from agent_core.evaluation.replay import BASELINES, PLAYERS
-from bridges.errors import PolicyError
+from bridges.errors import BridgeError, PolicyError
 from bridges.policy import Decision, PolicyRequest
-from bridges.replay import ReplayClient
+from bridges.replay import Match, ReplayClient
 from bridges.serving.random_policy import RandomPlayer, RandomPolicy
 from bridges.testing.background_server import background_server
 from games import GameSpec
@@ -146,6 +146,36 @@ def test_matches_of_others_that_cannot_be_read_are_one_line_each(
         assert (code, out) == (2, "")
         assert why in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "name", "value"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted", True),
+        (BridgeError("the server is gone"), 1, "stopped", "the server is gone"),
+    ],
+)
+def test_a_replay_that_ends_early_reports_the_matches_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    end: BaseException, code: int, name: str, value: object,
+) -> None:  # fmt: skip
+    def replay(client: ReplayClient, match: Match, on_step: Any) -> None:
+        replayed.append(match.name)
+        if len(replayed) == last:
+            raise end
+        whole(client, match, on_step)
+
+    for _ in range(3):
+        record(tmp_path / "data")
+    whole, replayed, last = ReplayClient.replay, list[str](), 2
+    monkeypatch.setattr(ReplayClient, "replay", replay)
+    done, out, err = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    report = json.loads(out)
+    assert (done, report["matches"], report[name]) == (code, 1, value)
+    assert "the report is of what had ended" in err
+    last = 3  # the first of the next replay
+    done, out, _ = run(capsys, tmp_path / "data", "--policy", "random", "--json")
+    assert (done, out) == (130 if code == 130 else 2, "")
 
 
 class Deaf(RandomPolicy):

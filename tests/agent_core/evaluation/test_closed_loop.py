@@ -78,8 +78,8 @@ def test_no_more_environments_are_made_than_the_game_can_run(
     game = replace(load("frozen-lake"), max_envs=max_envs)
     monkeypatch.setattr(closed_loop, "load", lambda name: game)
     specs = [EpisodeSpec("cross_lake", "random", seed) for seed in (5, 6, 7)]
-    outcomes = play_episodes(specs, Setup(Path("none"), game="frozen-lake"))
-    assert [outcome.spec for outcome in outcomes] == specs
+    outcomes = list(play_episodes(specs, Setup(Path("none"), game="frozen-lake")))
+    assert sorted(outcome.spec.seed for outcome in outcomes) == [5, 6, 7]
     assert len(envs) == made
     assert {id(env) for env in closed} == {id(env) for env in envs}
 

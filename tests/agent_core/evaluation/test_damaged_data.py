@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent_core.__main__ import main
-from agent_core.evaluation.closed_loop import Outcome
+from agent_core.evaluation.closed_loop import Outcome, Setup
 from agent_core.evaluation.plan import EpisodeSpec, Evaluation
 from agent_core.evaluation.teacher_forced import next_action_report
 from bridges.serving.random_policy import RandomPolicy
@@ -58,8 +59,11 @@ def test_a_plan_is_refused_where_no_episode_can_be_read(data: Path) -> None:
 def test_the_command_names_them_and_exits_1(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def play(specs: list[EpisodeSpec], *_: object) -> list[Outcome]:
-        return [Outcome(spec, True, 1) for spec in specs]
+    def play(
+        specs: list[EpisodeSpec], setup: Setup, workers: int, take: Callable[[Outcome], None]
+    ) -> None:
+        for spec in specs:
+            take(Outcome(spec, True, 1))
 
     monkeypatch.setattr("agent_core.evaluation.report.run_episodes", play)
     monkeypatch.setattr("agent_core.evaluation.report.load_policy", lambda *_: RandomPolicy())

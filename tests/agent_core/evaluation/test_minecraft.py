@@ -102,6 +102,12 @@ def test_a_process_that_cannot_begin_ends_the_evaluation(tmp_path: Path) -> None
     assert (tmp_path / "lives").read_text().count("life") == 2
 
 
+def test_a_process_that_begins_no_more_loses_no_episode_that_has_ended(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, f"{BEGINS}; {EPISODE}; {CRASH}", CRASH)
+    assert report["stopped"] == "Chromium ended"
+    assert report["tasks"]["chop_tree"]["expert"]["episodes"] == 1
+
+
 def test_an_evaluation_that_is_interrupted_reports_what_was_played(tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt

@@ -2,15 +2,21 @@
 
 import gc
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent_core.__main__ import main
 from agent_core.agent import Agent
+from agent_core.evaluation.closed_loop import Setup, play_episodes
+from agent_core.evaluation.game_failures import LostGameError
+from agent_core.evaluation.plan import EpisodeSpec
 from bridges.minerl import package
 from bridges.minerl.actions import map_actions
 from bridges.minerl.env import MinerlEnv
@@ -177,6 +183,45 @@ def test_a_process_that_dies_in_mid_play_is_one_line(
     env.close()
     del error
     gc.collect()  # MineRL leaves the refused socket open
+
+
+def test_an_episode_whose_step_is_not_answered_is_played_again(
+    voxel: tuple[subprocess.Popen[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, port = voxel
+    step, steps = MinerlEnv.step, count(1)
+
+    def step_of_a_process_that_stops(env: MinerlEnv, action: Action) -> Any:
+        if next(steps) != 15:  # in the second episode
+            return step(env, action)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            return step(env, action)
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    monkeypatch.setattr(package, "STEP_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(MinerlEnv, "step", step_of_a_process_that_stops)
+    name = f"minerl:MineRLTreechop-v0,port={port},size=128x72,reward=1,steps=10"
+    specs = [EpisodeSpec("MineRLTreechop-v0", "random", seed) for seed in (1, 2, 3)]
+    played = list(play_episodes(specs, Setup(Path("none"), game=name)))
+    assert [(outcome.spec, outcome.steps) for outcome in played] == [(spec, 10) for spec in specs]
+    assert [len(outcome.failures) for outcome in played] == [0, 1, 0]
+    assert "a step was not answered" in played[1].failures[0]
+
+
+def test_a_process_that_ends_loses_no_episode_that_has_ended(
+    voxel: tuple[subprocess.Popen[str], int],
+) -> None:
+    process, port = voxel
+    name = f"minerl:MineRLTreechop-v0,port={port},size=128x72,reward=1,steps=10"
+    specs = [EpisodeSpec("MineRLTreechop-v0", "random", seed) for seed in (1, 2, 3)]
+    episodes = play_episodes(specs, Setup(Path("none"), game=name))
+    assert next(episodes).steps == 10
+    process.kill()
+    process.wait()
+    with pytest.raises(LostGameError, match=f"nothing listens at port {port}"):
+        next(episodes)
 
 
 def test_a_port_where_another_mission_is_played_is_one_line(

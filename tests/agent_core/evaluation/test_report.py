@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from agent_core.evaluation.closed_loop import Outcome
-from agent_core.evaluation.plan import EpisodeSpec
-from agent_core.evaluation.report import Report, next_action_table, plot, success_table
+from agent_core.evaluation.plan import EpisodeSpec, Evaluation
+from agent_core.evaluation.report import Report, evaluate, next_action_table, plot, success_table
 from agent_core.evaluation.tally import tally
 
 
@@ -19,6 +21,28 @@ def test_tally_groups_by_task_and_condition() -> None:
     ]
     row = tally(paid)["win_point"]["random"]
     assert (row["reward"], row["steps"]) == (-0.5, 10.5)
+
+
+@pytest.mark.parametrize(
+    ("game", "conditions", "checkpoint", "is_named"),
+    [
+        ("frozen-lake", ("agent",), None, True),
+        ("frozen-lake", ("random",), None, False),
+        ("frozen-lake", ("agent",), Path("runs/lake"), False),
+        ("voxel", ("agent",), None, False),
+    ],
+)
+def test_a_checkpoint_that_is_of_another_game_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    game: str,
+    conditions: tuple[str, ...],
+    checkpoint: Path | None,
+    is_named: bool,
+) -> None:
+    monkeypatch.setattr("agent_core.evaluation.report.run_episodes", lambda *_: [])
+    plan = Evaluation(checkpoint, 1, conditions=conditions, next_action_episodes=0, game=game)
+    lines = evaluate(plan)["warnings"]
+    assert any("no checkpoint of frozen-lake comes" in line for line in lines) == is_named
 
 
 def report() -> Report:

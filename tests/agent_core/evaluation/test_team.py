@@ -78,7 +78,7 @@ def test_what_cannot_be_played_is_refused(plan: Evaluation, message: str) -> Non
 def test_agents_of_all_matches_are_asked_in_one_batch(recorder: Recorder) -> None:
     specs = [MatchSpec("agent", "rookie", seed) for seed in (1, 3)]
     words = ("win the match", "defend point B")
-    outcomes = play_matches(specs, Setup(Path("none"), game="brawl"), words)
+    outcomes = list(play_matches(specs, Setup(Path("none"), game="brawl"), words))
     assert [outcome.steps for outcome in outcomes] == [1, 3]
     assert [len(batch) for batch in recorder.batches] == [8, 4, 4]
     assert recorder.batches[1] == [*words, *words]

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import { turned } from '../../../bridges/minecraft/node/body.js'
 import { complete } from '../../../bridges/minecraft/node/episode.js'
 import { bounded } from '../../../bridges/minecraft/node/partners.js'
@@ -158,4 +159,29 @@ test('chat is short plain state, and no part of it is a goal', () => {
   assert.ok(!('instruction' in state) && !('goal' in state))
   assert.equal(bounded(state), state)
   assert.ok(!('inventory' in bounded({ ...state, inventory: { x: 'y'.repeat(20000) } })))
+})
+
+test('blocks that the viewer draws nothing of get boxes, and no others', () => {
+  const script = readFileSync(new URL('../../../bridges/minecraft/node/block_models.js', import.meta.url), 'utf8')
+  const page = {}
+  runInNewContext(script, page)
+  const particle = { u: 0.5, v: 0.25, su: 0.03125, sv: 0.03125 }
+  const state = (elements, textures = { particle }) => ({ variants: { '': { model: { elements, textures, ao: true } } } })
+  const names = ['oak_sign', 'oak_wall_sign', 'ender_chest', 'red_bed', 'zombie_head', 'white_banner', 'shulker_box']
+  const empty = Object.fromEntries(names.map(name => [name, state([])]))
+  const others = { stone: state([{}]), piston_head: state([{}]), barrier: state([], {}), air: state([]) }
+  const states = page.withEntityModels({ ...empty, ...others })
+  for (const name of Object.keys(others)) assert.equal(states[name], others[name])
+  assert.deepEqual(Object.keys(states.oak_sign.variants), Array.from({ length: 16 }, (_, k) => `rotation=${k}`))
+  assert.equal(states.oak_wall_sign.variants['facing=west'].y, 270)
+  for (const name of names) {
+    for (const { model } of Object.values(states[name].variants)) {
+      assert.ok(model.elements.length >= 1)
+      for (const { from, to, faces } of model.elements) {
+        assert.ok(from.every((low, axis) => low < to[axis]))
+        assert.equal(Object.keys(faces).length, 6)
+        for (const { texture } of Object.values(faces)) assert.ok(texture.su > 0 && texture.su <= particle.su)
+      }
+    }
+  }
 })

@@ -28,6 +28,11 @@ class Course:
     _nearest: float = 0.0
     _steps: int = 0
 
+    def forget(self) -> None:
+        """Begin anew, as where somebody else played the last step: what came of that says nothing of this way."""
+        self.detour = self._still = self._steps = 0
+        self._away = math.inf
+
     def follow(self, away: float) -> None:
         """Note that a goal is `away` meters off, and turn to the other side where it has come no nearer for long."""
         if away > 1.5 and self._gets_nowhere(away):

@@ -251,10 +251,8 @@ class _Plan:
         if foe.away > stand:
             self._steer(Mark(foe.bearing, foe.away - stand * 0.5))
         else:
-            if self.player.rng.random() < 0.08:
-                self.player._strafe = -self.player._strafe
             back = 0.6 if kind == "support" and foe.away < stand - 2 else 0.0
-            self.heading = foe.bearing + self.player._strafe * (math.pi / 2 + back)
+            self.heading = foe.bearing + self._strafe(foe) * (math.pi / 2 + back)
             self.pace = 0.75
         may_strike = not only or is_locked or (not sight.locked and abs(foe.bearing) < 0.5)
         if not may_strike:
@@ -275,6 +273,14 @@ class _Plan:
             self.press("MeleeAttack")
         if not beside:
             self._use_abilities(foe, only=only)
+
+    def _strafe(self, foe: Other) -> int:
+        """The side on which to circle an enemy."""
+        if self.skill.is_plain:
+            return 1 if self._is_clear(foe.bearing + math.pi / 2, 1.8) else -1
+        if self.player.rng.random() < 0.08:
+            self.player._strafe = -self.player._strafe
+        return self.player._strafe
 
     def _use_abilities(self, foe: Other, *, only: bool = False) -> None:
         """Use what is worth it; what hits all around not beside others where `only` this class is meant."""
@@ -358,9 +364,9 @@ class _Plan:
             return
         reach = min(3.0, goal.away)
         for swing in _SWINGS:
-            bearing = goal.bearing + swing * course.side
+            bearing = goal.bearing + swing * (1 if self.skill.is_plain else course.side)
             if self._is_clear(bearing, reach):
-                if swing < 0:
+                if swing < 0 and not self.skill.is_plain:
                     course.side = -course.side
                 self.heading = bearing
                 return

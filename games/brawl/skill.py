@@ -42,7 +42,7 @@ GRADES = {skill.name: skill for skill in (ROOKIE, REGULAR, VETERAN)}
 """The bots, from the weakest to the strongest."""
 EXPERT = Skill(
     "expert", 1, 0.0, 0.9, 0.5, 0.0, 1.0, 0.75,
-    picks_targets=True, rides=True, directions=32, is_plain=True,
+    picks_targets=True, rides=True, directions=16, is_plain=True,
 )  # fmt: skip
 """The scripted expert: as good as the best bots, but it does not leave its task to get well. It is there to be learned
-from: it steers in steps of 11°, for which fewer examples do than for steps of 1.4°, and its sides can be seen."""
+from: it steers in steps of 22°, for which fewer examples do than for steps of 1.4°, and its sides can be seen."""

@@ -3,7 +3,8 @@
 import pytest
 
 from games.brawl import ROLES, SPEC, BrawlEnv
-from games.brawl.expert import Expert
+from games.brawl.command import REST
+from games.brawl.expert import Expert, scripted_expert
 
 
 def reaches(task: str, seed: int, **options: object) -> bool:
@@ -35,3 +36,24 @@ def test_without_an_instruction_it_waits() -> None:
     action, thought = Expert(env.goal).act(observation["frame"])
     assert action == SPEC.null_action()
     assert "wait" in thought
+
+
+@pytest.mark.parametrize("task", ROLES)
+def test_its_way_follows_from_the_picture_where_another_plays(task: str) -> None:
+    env = BrawlEnv()
+    observation, _ = env.reset(seed=3, options={"task": task})
+    expert, frame = Expert(env.goal), observation["frame"]
+    ways = [expert.act(frame, done=REST)[0]["left_stick"] for _ in range(80)]
+    assert set(ways) == {ways[0]}
+
+
+def test_it_knows_whether_its_action_was_done() -> None:
+    env = BrawlEnv()
+    env.reset(seed=3, options={"task": "defend_point"})
+    act = scripted_expert(env)
+    first = act()[0]
+    assert first["left_stick"] != (0.0, 0.0)
+    for _ in range(60):
+        env.step({})  # somebody else stands still: the expert is not stuck
+        way = act()[0]["left_stick"]
+        assert way == Expert(env.goal).act(env.frame)[0]["left_stick"]

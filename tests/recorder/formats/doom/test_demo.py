@@ -27,7 +27,7 @@ def test_a_tic_in_words() -> None:
     assert words(tic(50, -40)) == "walk forward, step left, run"
     assert words(tic(-25, 24)) == "walk back, step right"
     assert words(tic(turn=2)) == "turn left 2.81°"
-    assert words(tic(turn=-41)) == f"turn right {41 * DEGREES_PER_TURN:g}°"
+    assert words(tic(turn=-41)) == "turn right 57.66°"
     assert words(tic(buttons=1)) == "fire"
     assert words(tic(buttons=2)) == "use"
     assert words(tic(buttons=4)) == "take weapon 1"

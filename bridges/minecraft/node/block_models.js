@@ -31,10 +31,10 @@ function withEntityModels (states) {
 /** The state of one block; undefined where it has elements already, or there is no model of it here. */
 function entityState (name, state) {
   const model = state?.variants?.['']?.model
-  const found = MODELS.find(([end]) => name.endsWith(end))
+  const entry = MODELS.find(([end]) => name.endsWith(end))
   const particle = model?.textures?.particle
-  if (!found || !particle || model.elements.length) return undefined
-  const [, turns, ...boxes] = found
+  if (!entry || !particle || model.elements.length) return undefined
+  const [, turns, ...boxes] = entry
   const boxed = { ...model, ao: false, elements: boxes.map(box => elementOf(box, particle)) }
   if (turns === 'facing') {
     return variantsOf(Object.entries(FACING).map(([side, y]) => [`facing=${side}`, { model: boxed, y }]))

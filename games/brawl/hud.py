@@ -39,6 +39,7 @@ from games.brawl.palette import (
     HEALTH_X,
     HEALTH_Y,
     INK,
+    KIND,
     NEUTRAL,
     PANEL,
     RED,
@@ -97,11 +98,9 @@ class Hud:
         self.surface.blit(source, (round((x - half) * self.unit), round((y - half) * self.unit)))
 
     def _badge(self, name: str, ally: bool, x: int, y: int) -> None:
-        """A class's icon on dark ground; the middle pixel has the class's colour."""
+        """A class's icon on dark ground; the middle pixel says what it is."""
         self._fill(INK, x - 4, y - 4, 9, 9)
-        self._icon(name, ALLY if ally else ENEMY, x, y)
-        if name == "tank":
-            self._fill(INK, x - 1, y - 1, 3, 3)
+        self._icon(name, KIND[ally, name], x, y)
         self._fill(CORE[ally, name], x, y, 1, 1)
 
     def _bar(self, share: float, color: Color, x: int, y: int, width: int, height: int) -> None:

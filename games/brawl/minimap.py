@@ -17,13 +17,13 @@ from games.brawl.objectives import NOBODY
 from games.brawl.palette import (
     ALLY,
     AWAY_CORE,
+    CELL,
     CELL_CORE,
     CORE,
     ENEMY,
-    GOLD,
     HOME_CORE,
     INK,
-    LETTER,
+    KIND,
     MAP_BLOCK,
     MAP_EDGE,
     MAP_FLOOR,
@@ -34,6 +34,8 @@ from games.brawl.palette import (
     MAP_X,
     MAP_Y,
     NEUTRAL,
+    PLATE,
+    PLATE_CORE,
     WHITE,
     Color,
 )
@@ -115,27 +117,28 @@ class _Marks:
 
     def draw(self, match: MatchState) -> None:
         f, unit = self.f, self.unit
-        self._put(_base(ENEMY, AWAY_CORE, unit), *match.arena.bases[1 - f.team])
-        self._put(_base(ALLY, HOME_CORE, unit), *match.arena.bases[f.team])
+        self._put(_base(ENEMY, MAP_OUT, AWAY_CORE, unit), *match.arena.bases[1 - f.team])
+        self._put(_base(ALLY, WHITE, HOME_CORE, unit), *match.arena.bases[f.team])
         cells = [
             c for c in match.objectives.cells if c.carrier == NOBODY and match.tick >= c.away_until
         ]
         others = [g for g in match.fighters if g is not f and g.alive]
-        for point in match.objectives.points:
+        points = dict(zip("ABC", match.objectives.points, strict=True))
+        for letter, point in points.items():
             owner = NEUTRAL if point.owner == NOBODY else ALLY if point.owner == f.team else ENEMY
-            self._put(_sign(owner, unit), point.x, point.y)
+            self._put(_sign(letter, owner, unit), point.x, point.y)
         for cell in cells:
-            self._put(icon("damage", GOLD, unit), cell.x, cell.y)
+            self._put(_dot("damage", CELL, unit), cell.x, cell.y)
         for g in others:
-            self._put(_dot(g.team == f.team, g.kind.name, unit), g.x, g.y)
-        for letter, point in zip("ABC", match.objectives.points, strict=True):
-            self._put(text(letter, LETTER[letter], unit, None), point.x, point.y)
+            self._put(_dot(g.kind.name, KIND[g.team == f.team, g.kind.name], unit), g.x, g.y)
         x, y = MAP_X * unit, MAP_Y * unit
         self.surface.fill(INK, (x - 2 * unit, y - 3 * unit, 5 * unit, 5 * unit))
         self.surface.fill(WHITE, (x, y - 2 * unit, unit, 3 * unit))
         self.surface.fill(WHITE, (x - unit, y, 3 * unit, unit))
         for cell in cells:
             self._put(_core(CELL_CORE, unit), cell.x, cell.y)
+        for letter, point in points.items():
+            self._put(_core(PLATE_CORE[letter], unit), point.x, point.y)
         for g in others:  # last, so that nothing hides what says who it is
             self._put(_core(CORE[g.team == f.team, g.kind.name], unit), g.x, g.y)
 
@@ -162,31 +165,33 @@ def _core(color: Color, unit: int) -> pygame.Surface:
 
 
 @lru_cache(maxsize=32)
-def _sign(owner: Color, unit: int) -> pygame.Surface:
-    """A point: dark ground for its letter in a frame of its owner's colour."""
-    sign = pygame.Surface((7 * unit, 9 * unit))
-    sign.fill(owner)
-    sign.fill(INK, (unit, unit, 5 * unit, 7 * unit))
+def _sign(letter: str, owner: Color, unit: int) -> pygame.Surface:
+    """A point: its letter on ground of the letter's colour, in a frame of its owner's colour."""
+    sign = pygame.Surface((11 * unit, 11 * unit))
+    sign.fill(INK)
+    sign.fill(owner, (unit, unit, 9 * unit, 9 * unit))
+    sign.fill(PLATE[letter], (2 * unit, 2 * unit, 7 * unit, 7 * unit))
+    centered(sign, text(letter, INK, unit, None), 5.5 * unit, 5.5 * unit)
     return sign
 
 
 @lru_cache(maxsize=32)
-def _base(color: Color, core: Color, unit: int) -> pygame.Surface:
-    base = pygame.Surface((7 * unit, 7 * unit), pygame.SRCALPHA)
-    points = [(3, 0), (6, 3), (6, 6), (0, 6), (0, 3)]
+def _base(color: Color, wall: Color, core: Color, unit: int) -> pygame.Surface:
+    """A base: a house, its roof in its team's colour."""
+    base = pygame.Surface((9 * unit, 9 * unit), pygame.SRCALPHA)
+    points = [(4, 0), (8, 4), (8, 8), (0, 8), (0, 4)]
     pygame.draw.polygon(base, color, [(x * unit, y * unit) for x, y in points])
-    base.fill(core, (3 * unit, 3 * unit, unit, unit))
+    base.fill(wall, (2 * unit, 3 * unit, 5 * unit, 5 * unit))
+    base.fill(core, (4 * unit, 4 * unit, unit, unit))
     return base
 
 
 @lru_cache(maxsize=32)
-def _dot(ally: bool, name: str, unit: int) -> pygame.Surface:
-    """A fighter: its class's shape in its team's colour, with a dark rim."""
-    dot = pygame.Surface((7 * unit, 7 * unit), pygame.SRCALPHA)
-    body = icon(name, ALLY if ally else ENEMY, unit)
+def _dot(name: str, color: Color, unit: int) -> pygame.Surface:
+    """A fighter or a cell: its shape in its colour, with a dark rim."""
+    dot = pygame.Surface((9 * unit, 9 * unit), pygame.SRCALPHA)
+    shape = f"large {name}"
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        centered(dot, icon(name, INK, unit), (3.5 + dx) * unit, (3.5 + dy) * unit)
-    centered(dot, body, 3.5 * unit, 3.5 * unit)
-    if name == "tank":
-        dot.fill(INK, (2 * unit, 2 * unit, 3 * unit, 3 * unit))
+        centered(dot, icon(shape, INK, unit), (4.5 + dx) * unit, (4.5 + dy) * unit)
+    centered(dot, icon(shape, color, unit), 4.5 * unit, 4.5 * unit)
     return dot

@@ -17,25 +17,39 @@ BAR_EMPTY: Color = (58, 26, 28)
 HEALTH_FILL: Color = (88, 216, 104)
 HEALTH_LOW: Color = (240, 72, 60)
 
+KIND: dict[tuple[bool, str], Color] = {
+    (True, "tank"): (70, 104, 255),
+    (True, "support"): (96, 255, 132),
+    (True, "damage"): (84, 224, 255),
+    (False, "tank"): (224, 22, 40),
+    (False, "support"): (255, 84, 216),
+    (False, "damage"): (255, 124, 8),
+}
+"""The colour of a fighter's icon, by whether it is an ally, and class: cold for allies, warm for enemies."""
 # The colour of the middle pixel of an icon says what it is; nothing else on the minimap has these colours.
 CORE: dict[tuple[bool, str], Color] = {
     (True, "tank"): (200, 226, 255),
-    (True, "support"): (150, 255, 214),
+    (True, "support"): (20, 96, 44),
     (True, "damage"): (20, 40, 120),
     (False, "tank"): (255, 226, 200),
-    (False, "support"): (255, 255, 150),
+    (False, "support"): (120, 10, 96),
     (False, "damage"): (110, 16, 8),
 }
 """By whether it is an ally, and class."""
 LETTER: dict[str, Color] = {"A": (255, 240, 141), "B": (151, 255, 236), "C": (241, 171, 255)}
-CELL_CORE: Color = (255, 246, 90)
+"""The distance below a point's sign in the picture."""
+PLATE: dict[str, Color] = {"A": (250, 238, 150), "B": (160, 246, 230), "C": (230, 180, 250)}
+"""The ground of a point's letter on the minimap."""
+PLATE_CORE: dict[str, Color] = {"A": (44, 36, 6), "B": (6, 44, 36), "C": (240, 190, 255)}
+CELL: Color = (255, 240, 40)
+CELL_CORE: Color = (255, 250, 190)
 HOME_CORE: Color = (1, 254, 254)
 AWAY_CORE: Color = (254, 1, 60)
 
-MAP_X, MAP_Y, MAP_RADIUS = 287, 33, 29
+MAP_X, MAP_Y, MAP_RADIUS = 278, 41, 38
 MAP_METERS = 18.0
 """Meters from the middle of the minimap to its edge; what is farther away is drawn at the edge."""
-MAP_EDGE = 25
+MAP_EDGE = 33
 """Pixels from the middle at which it is drawn then."""
 MAP_FLOOR: Color = (44, 48, 57)
 MAP_BLOCK: Color = (116, 121, 132)

@@ -24,7 +24,11 @@ from games.brawl.palette import (
     ENEMY,
     GOLD,
     INK,
+    KIND,
     LETTER,
+    MAP_RADIUS,
+    MAP_X,
+    MAP_Y,
     NEUTRAL,
     WHITE,
     Color,
@@ -37,6 +41,8 @@ from games.env import Frame
 
 _ADD = pygame.BLEND_RGB_ADD
 _FAR = 60.0
+_BELOW_MAP = MAP_Y + MAP_RADIUS + 13
+"""The topmost row of a sign below the minimap."""
 _SMALL = 34
 """Rows of a sprite below which half as many directions do."""
 
@@ -246,8 +252,8 @@ class Picture:
             self.surface.fill(INK, (left - u, row - u, width + 2 * u, 4 * u))
             self.surface.fill(BAR_EMPTY, (left, row, width, 2 * u))
             self.surface.fill(self._color(f.team), (left, row, max(1, round(width * share)), 2 * u))
-            if f.kind.name == "support":
-                centered(self.surface, icon("support", WHITE, u), left - 4 * u, row + u)
+            color = KIND[f.team == self.f.team, f.kind.name]
+            centered(self.surface, icon(f.kind.name, color, u), left - 5 * u, row + u)
             if self.match.tick < f.stun_until:
                 for i in range(3):
                     angle = self.match.tick * 0.5 + i * math.tau / 3
@@ -276,7 +282,8 @@ class Picture:
             if depth < NEAR:
                 continue
             x = min(max(column, 8 * u), self.camera.width - 8 * u)
-            y = min(max(row, 48 * u), 140 * u)
+            below = _BELOW_MAP if x > (MAP_X - MAP_RADIUS - 8) * u else 48
+            y = min(max(row, below * u), 140 * u)
             diamond = [(x, y - 7 * u), (x + 7 * u, y), (x, y + 7 * u), (x - 7 * u, y)]
             pygame.draw.polygon(self.surface, self._color(point.owner), diamond)
             pygame.draw.polygon(self.surface, INK, diamond, u)

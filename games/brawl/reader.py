@@ -54,7 +54,7 @@ def read(frame: Frame) -> Sight:
             for (ally, kind), core in p.CORE.items()
             for mark in _marks(chart, core)
         ],
-        points={letter: mark for letter in p.LETTER if (mark := _point(packed, chart, letter))},
+        points={letter: mark for letter in p.PLATE if (mark := _point(packed, chart, letter))},
         loose=_marks(chart, p.CELL_CORE),
         home=homes[0] if homes else None,
         is_free=_walkable(chart),
@@ -93,14 +93,12 @@ def _marks(chart: NDArray[np.int32], core: p.Color) -> list[Mark]:
 
 
 def _point(packed: NDArray[np.int32], chart: NDArray[np.int32], letter: str) -> PointMark | None:
-    """A point by its letter on the minimap; below the score are its owner, and whether one stands on it."""
+    """A point by its mark on the minimap; below the score are its owner, and whether one stands on it."""
     x = p.FLAGS_X + p.FLAG_GAP * "ABC".index(letter)
     owner = _OWNERS.get(int(packed[p.FLAGS_Y, x]), 0)
-    rows, columns = np.nonzero(chart == _code(p.LETTER[letter]))
-    if len(rows):
-        row, column = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
-        return PointMark(*_mark(column, row), owner)
-    if int(packed[p.STAND_Y, x]) == _code(p.WHITE):  # the fighter's own sign hides the letter
+    if marks := _marks(chart, p.PLATE_CORE[letter]):
+        return PointMark(*marks[0], owner)
+    if int(packed[p.STAND_Y, x]) == _code(p.WHITE):  # a fighter hides the mark
         return PointMark(0.0, 1.0, owner)
     return None
 

@@ -124,9 +124,12 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
 
     def replay(self) -> Replay:
         """The match so far, from which the episode's pictures are drawn again exactly."""
-        commands = self.bout.commands
+        commands, goal = self.bout.commands, self.goal
         first = len(commands) - self.elapsed
-        return replay_of(self.match.seed, commands, seat=self.seat, first=first)
+        return replay_of(
+            self.match.seed, commands, seat=self.seat, first=first,
+            instruction=goal.instruction, task=goal.task,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Nothing to close."""

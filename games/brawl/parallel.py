@@ -100,7 +100,10 @@ class BrawlParallelEnv(ParallelEnv):  # type: ignore[misc]
     def replay(self) -> Replay:
         """The match so far."""
         seat = self.seats[self.possible_agents[0]]
-        return replay_of(self.bout.match.seed, self.bout.commands, seat=seat)
+        return replay_of(
+            self.bout.match.seed, self.bout.commands, seat=seat,
+            instruction=self._instruction, task="win_match",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Nothing to close."""

@@ -1,18 +1,21 @@
 """Replay files of matches: the seed and every seat's commands, from which each picture is drawn again exactly.
 
-One `.npz` of two arrays: `header`, JSON as text (format, version, game, seed, who played and from which step on), and
-`commands`, (steps, 8, 5) uint16: by seat the buttons as bits, and rotation bin and level of either stick. It has those
-of the bots too, and so outlives changes of them. Nothing is pickled.
+One `.npz` of two arrays: `header`, JSON as text (format, version, game, seed, which seat was played, with which
+instruction and from which step on), and `commands`, (steps, 8, 5) uint16: by seat the buttons as bits, and rotation bin
+and level of either stick. It has those of the bots too, and so outlives changes of them. Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -27,16 +30,26 @@ from games.brawl.picture import draw
 from games.brawl.spec import SPEC
 from games.env import Frame
 from games.frozen_model import FrozenModel
+from games.spec import Action
 from games.validation_error import first_error
 
-VERSION = 1
+VERSION = 2
+"""Version 1 had no instruction and no task."""
 MAX_STEPS = 18_000
 """Longest replay that is read or written: half an hour."""
 MAX_BYTES = 8 << 20
 """Largest file that is read."""
+MAX_INSTRUCTION, MAX_TASK = 500, 64
+"""Characters, as on the wire."""
 _HEADER, _COMMANDS = "header.npy", "commands.npy"
 _FIELDS = len(Command._fields)
 _LIMITS = np.array([1 << len(BUTTONS), ROTATIONS, MAGNITUDES + 1, ROTATIONS, MAGNITUDES + 1])
+
+_DAMAGE = (
+    *(OSError, zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError),
+    *(RuntimeError, SyntaxError, TokenError, MemoryError),
+)
+"""What zipfile, numpy and json raise for a damaged file (RecursionError is a RuntimeError)."""
 
 
 class ReplayError(ValueError):
@@ -54,6 +67,8 @@ class ReplayHeader(FrozenModel):
     """Step from which an episode within the match begins."""
     seat: int = Field(0, ge=0, lt=SEATS)
     """The seat of the one who played."""
+    instruction: str = Field("", max_length=MAX_INSTRUCTION)
+    task: str = Field("", max_length=MAX_TASK)
 
 
 @dataclass(frozen=True)
@@ -80,15 +95,30 @@ class Replay:
             if step >= self.header.first:
                 yield draw(match, self.header.seat if seat is None else seat, detail)
 
+    def actions(self) -> Iterator[Action]:
+        """What the player did at each of those pictures but the last."""
+        for numbers in self.commands[self.header.first :, self.header.seat].tolist():
+            yield Command(*numbers).action
+
 
 def replay_of(
-    seed: int, commands: Sequence[Sequence[Command]], *, seat: int = 0, first: int = 0
+    seed: int,
+    commands: Sequence[Sequence[Command]],
+    *,
+    seat: int = 0,
+    first: int = 0,
+    instruction: str = "",
+    task: str = "",
 ) -> Replay:
-    """The replay of a match; raises `ReplayError` where it is too long."""
+    """The replay of a match; raises `ReplayError` where it or its instruction is too long."""
     if len(commands) > MAX_STEPS:
         raise ReplayError(f"a replay has at most {MAX_STEPS:,} steps, not {len(commands):,}")
     rows = np.array(commands, np.uint16).reshape(len(commands), SEATS, _FIELDS)
-    return Replay(ReplayHeader(seed=seed, seat=seat, first=first), rows)
+    try:
+        header = ReplayHeader(seed=seed, seat=seat, first=first, instruction=instruction, task=task)
+    except ValidationError as error:
+        raise ReplayError(f"no replay: {first_error(error)}") from None
+    return Replay(header, rows)
 
 
 def write_replay(replay: Replay, path: Path) -> None:
@@ -97,40 +127,47 @@ def write_replay(replay: Replay, path: Path) -> None:
     header = np.array(replay.header.model_dump_json())
     np.savez_compressed(buffer, header=header, commands=replay.commands)
     draft = path.with_name(path.name + ".part")
-    draft.write_bytes(buffer.getvalue())
-    draft.replace(path)
+    try:
+        draft.write_bytes(buffer.getvalue())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_replay(path: Path) -> Replay:
     """Read a file; raises `ReplayError` for anything that is no replay, before large arrays are made."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ReplayError(f"{path} is larger than {MAX_BYTES:,} bytes")
+            raise ReplayError(f"larger than {MAX_BYTES:,} bytes")
         with zipfile.ZipFile(path) as file:
             header = _read_header(file)
             commands = _read_array(
                 file, _COMMANDS, np.dtype(np.uint16), MAX_STEPS * SEATS * _FIELDS
             )
-    except (OSError, zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
-        raise ReplayError(f"{path} is no replay of brawl: {error}") from error
+    except _DAMAGE as error:
+        raise ReplayError(f"no replay of brawl: {_first_line(error)}") from error
     if commands.ndim != 3 or commands.shape[1:] != (SEATS, _FIELDS):
-        raise ReplayError(f"{path}: the commands are {commands.shape}, not (steps, 8, {_FIELDS})")
+        raise ReplayError(f"the commands are {commands.shape}, not (steps, 8, {_FIELDS})")
     if (commands >= _LIMITS).any():
-        raise ReplayError(f"{path} has commands that the game's controls do not have")
+        raise ReplayError("commands that the game's controls do not have")
     return Replay(header, commands)
 
 
+def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return next(iter(str(error).splitlines()), "it ends too early")
+
+
 def _read_header(file: zipfile.ZipFile) -> ReplayHeader:
-    text = str(_read_array(file, _HEADER, None, 4096))
+    raw = json.loads(str(_read_array(file, _HEADER, None, 4096)))
+    if isinstance(raw, dict) and (raw.get("game"), raw.get("version")) != (SPEC.id, VERSION):
+        it = f"{raw.get('game')!s:.80}, version {raw.get('version')!s:.20}"
+        raise ReplayError(f"it is of {it}; this is {SPEC.id}, version {VERSION}")
     try:
-        header = ReplayHeader.model_validate(json.loads(text))
+        return ReplayHeader.model_validate(raw)
     except ValidationError as error:
         raise ReplayError(str(first_error(error))) from None
-    if header.version != VERSION or header.game != SPEC.id:
-        raise ReplayError(
-            f"it is of {header.game}, version {header.version}; this is {SPEC.id}, version {VERSION}"
-        )
-    return header
 
 
 def _read_array(
@@ -141,8 +178,10 @@ def _read_array(
         major = npy.read_magic(member)
         read = npy.read_array_header_1_0 if major == (1, 0) else npy.read_array_header_2_0
         shape, fortran, kind = read(member)
-        size = int(np.prod(shape, dtype=np.int64)) * (kind.itemsize // 4 if kind.kind == "U" else 1)
-        if fortran or size > limit or (kind != dtype if dtype is not None else kind.kind != "U"):
+        count = math.prod(shape)
+        size = count * (kind.itemsize // 4 if kind.kind == "U" else 1)
+        right = kind == dtype if dtype is not None else kind.kind == "U"
+        if fortran or not right or size > limit or any(side < 0 for side in shape):
             raise ReplayError(f"{name} is {kind} {shape}")
-        data = member.read(size * (4 if kind.kind == "U" else kind.itemsize) + 1)
-    return np.frombuffer(data, kind, count=int(np.prod(shape, dtype=np.int64))).reshape(shape)
+        data = member.read(count * kind.itemsize + 1)
+    return np.frombuffer(data, kind, count=count).reshape(shape)

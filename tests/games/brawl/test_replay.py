@@ -1,5 +1,7 @@
 """Replay files: the same pictures again, and files that are none."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ def test_a_replay_is_drawn_again_exactly(tmp_path: Path) -> None:
     write_replay(env.replay(), path)
     replay = read_replay(path)
     assert replay.header == env.replay().header
+    assert replay.header.instruction == observation["instruction"] != ""
+    assert replay.header.task == "stay_with_healer"
     again = list(replay.frames())
     assert len(again) == len(frames)
     assert all(np.array_equal(one, other) for one, other in zip(frames, again, strict=True))
@@ -32,7 +36,7 @@ def test_odd_files_are_refused(tmp_path: Path) -> None:
     write_replay(replay_of(1, [[Command()] * 8] * 3), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ReplayError, match=r"match\.npz"):
+    with pytest.raises(ReplayError, match="no replay of brawl"):
         read_replay(path)
     with pytest.raises(ReplayError, match="no replay"):
         read_replay(tmp_path / "none.npz")
@@ -47,12 +51,46 @@ def test_odd_files_are_refused(tmp_path: Path) -> None:
         np.savez(path, header=header, commands=commands)
         with pytest.raises(ReplayError, match=message):
             read_replay(path)
-    for text in ("[]", '{"format": "brawl-replay", "seed": -1}', "{", '{"seed": 1, "version": 2}'):
+    for text in ("[]", '{"format": "brawl-replay", "seed": -1}', "{", "[" * 4000):
         np.savez(path, header=np.array(text), commands=np.zeros((3, 8, 5), np.uint16))
         with pytest.raises(ReplayError):
             read_replay(path)
+    for text in ('{"seed": 1}', '{"seed": 1, "version": 1, "game": "brawl-v0"}'):
+        np.savez(path, header=np.array(text), commands=np.zeros((3, 8, 5), np.uint16))
+        with pytest.raises(ReplayError, match=r"version (None|1); this is brawl-v0, version 2"):
+            read_replay(path)
+
+
+def test_a_damaged_byte_anywhere_is_an_error_of_one_kind(tmp_path: Path) -> None:
+    path = tmp_path / "match.npz"
+    write_replay(replay_of(1, [[Command()] * 8] * 3), path)
+    whole, errors = path.read_bytes(), list[str]()
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            read_replay(path)
+        except ReplayError as error:
+            errors.append(str(error))
+    assert len(errors) > len(whole) / 6
+    assert not [error for error in errors if "\n" in error]
+
+
+def test_a_side_below_0_reads_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "match.npz"
+    write_replay(replay_of(1, []), path)
+    with zipfile.ZipFile(path) as file:
+        header = file.read("header.npy")
+    rows = io.BytesIO()
+    np.lib.format.write_array(rows, np.zeros((10, 8, 5), np.uint16))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("header.npy", header)
+        file.writestr("commands.npy", rows.getvalue().replace(b"(10, 8, 5)", b"(-1, 8, 5)"))
+    with pytest.raises(ReplayError, match=r"\(-1, 8, 5\)"):
+        read_replay(path)
 
 
 def test_a_replay_has_a_longest_length() -> None:
     with pytest.raises(ReplayError, match="at most"):
         replay_of(1, [[Command()] * 8] * (MAX_STEPS + 1))
+    with pytest.raises(ReplayError, match="500"):
+        replay_of(1, [], instruction="x" * 501)

@@ -43,7 +43,8 @@ def add(commands: Any) -> None:
     episodes.description = (
         "Look after recorded episodes. What others recorded is imported from a folder: recordings of "
         "Minecraft as VPT's and BASALT's contractors made them (NAME.mp4 beside NAME.jsonl), Bleeding Edge's .npz "
-        "files, Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, or clips with a captions.jsonl. "
+        "files, the arena's replay files (.npz too), Doom's demos (a WAD, or .lmp files beside one), a LeRobotDataset, "
+        "or clips with a captions.jsonl. "
         "`download` fetches the recordings that an index file of VPT or BASALT lists, and goes on where it was stopped."
     )
     episodes.add_argument(
@@ -66,7 +67,7 @@ def add(commands: Any) -> None:
     )
     episodes.add_argument(
         "--format",
-        choices=("lerobot", "bleeding-edge", "vpt", "doom", "captions"),
+        choices=("lerobot", "bleeding-edge", "vpt", "brawl", "doom", "captions"),
         help="export: lerobot (v3.0, the default), bleeding-edge, an .npz file an episode of a game with two "
         "sticks, or vpt, an .mp4 and a .jsonl an episode of Minecraft; import: what the files are (default: by their "
         "names)",

@@ -30,6 +30,7 @@ from recorder import (
     recordings,
     recover,
 )
+from recorder.formats.brawl.importer import import_brawl
 
 export_logger = logging.getLogger("iafm.export")
 Progress = Callable[[int, int], None]
@@ -138,6 +139,7 @@ _KINDS = {
     "lerobot": "a LeRobot dataset",
     "vpt": "recordings of Minecraft",
     "bleeding-edge": "recordings of Bleeding Edge",
+    "brawl": "replay files of brawl",
     "doom": "demos of Doom",
 }
 _OPTIONS = (
@@ -159,7 +161,7 @@ def import_episodes(
     strict: bool = False,
 ) -> dict[str, Any]:
     """Convert foreign recordings to captures under `out`: a LeRobotDataset, VPT's and Bleeding Edge's
-    formats, demos of Doom, or clips with captions.
+    formats, replay files of brawl, demos of Doom, or clips with captions.
 
     What cannot be read is `skipped`; with `strict` the first of that raises `CaptureError`.
     """
@@ -179,6 +181,9 @@ def import_episodes(
         case "bleeding-edge":
             spec = load(game or "bleeding-edge").spec
             report = import_bleeding_edge(path, out, spec, strict=strict, progress=progress)
+        case "brawl":
+            spec = load(game or "brawl").spec
+            report = import_brawl(path, out, spec, strict=strict, progress=progress)
         case "doom":
             spec = load(game or "doom").spec
             report = import_doom(path, out, spec, strict=strict, progress=progress)

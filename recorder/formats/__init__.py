@@ -1,1 +1,1 @@
-"""Foreign formats: LeRobot, VPT, Bleeding Edge, Doom demos, video clips."""
+"""Foreign formats: LeRobot, VPT, Bleeding Edge, replays of the arena, Doom demos, video clips."""

@@ -7,20 +7,26 @@ from typing import Literal
 
 from recorder.format.manifest import CaptureError
 from recorder.formats.bleeding_edge.importer import match_files
+from recorder.formats.brawl.files import replay_files
 from recorder.formats.clips import CAPTIONS
 from recorder.formats.doom.importer import demo_files
 from recorder.formats.lerobot.schema import INFO
 from recorder.formats.vpt.folder import recordings
 
-Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge", "doom"]
+Kind = Literal["captions", "lerobot", "vpt", "bleeding-edge", "brawl", "doom"]
 
 
 def detect_format(folder: Path) -> Kind:
-    """Captioned clips, a LeRobotDataset, files of VPT, Bleeding Edge or Doom; raises `CaptureError` for others."""
+    """The format of clips with captions, a LeRobotDataset, or files of VPT, Bleeding Edge, brawl or Doom.
+
+    Raises `CaptureError` for others.
+    """
     if (folder / CAPTIONS).exists():
         return "captions"
     if (folder / INFO).exists():
         return "lerobot"
+    if replay_files(folder):
+        return "brawl"
     if match_files(folder):  # first: the sample has a video beside each file
         return "bleeding-edge"
     if recordings(folder):

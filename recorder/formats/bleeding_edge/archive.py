@@ -61,6 +61,11 @@ class Archive:
             raise CaptureError("an array is in it twice")
         self._infos = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
 
+    @property
+    def names(self) -> set[str]:
+        """The names of its arrays."""
+        return {*self._infos}
+
     def __contains__(self, name: str) -> bool:
         return name in self._infos
 

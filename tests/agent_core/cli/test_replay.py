@@ -18,6 +18,8 @@ from bridges.replay import Match, ReplayClient
 from bridges.serving.random_policy import RandomPlayer, RandomPolicy
 from bridges.testing.background_server import background_server
 from games import GameSpec
+from games.brawl import BrawlEnv
+from games.brawl.replay import write_replay
 from games.registry import load
 from games.voxel import SPEC
 from recorder import CaptureInfo, CaptureWriter
@@ -126,6 +128,23 @@ def test_a_match_of_others_is_replayed_as_it_is(
     code, out, _ = run(capsys, npz(tmp_path / "m.npz"), "--policy", "random", "--json")
     report = json.loads(out)
     assert (code, report["game"], report["steps"]) == (0, "bleeding-edge-v0", 1)
+
+
+def test_replay_files_of_the_arena_are_matches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = BrawlEnv()
+    for seed in (1, 2):
+        env.reset(seed=seed, options={"task": "win_match"})
+        for _ in range(3):
+            env.step({"left_stick": (0.0, 1.0)})
+        write_replay(env.replay(), tmp_path / f"{seed}.npz")
+    (tmp_path / "torn.npz").write_bytes(b"PK")
+    code, out, err = run(capsys, tmp_path, "--policy", "random", "--json")
+    report = json.loads(out)
+    assert (code, report["game"], report["matches"], report["steps"]) == (1, "brawl-v0", 2, 6)
+    assert [each["source"] for each in report["skipped"]] == ["torn.npz"]
+    assert "skipped torn.npz: no replay of brawl" in err
 
 
 def test_matches_of_others_that_cannot_be_read_are_one_line_each(

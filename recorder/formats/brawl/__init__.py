@@ -1,0 +1,1 @@
+"""Replay files of the embedded arena; `importer` draws them, and so loads pygame."""

@@ -21,7 +21,7 @@ from bridges.console import screenshot
 from bridges.minecraft.tasks import TASKS as LIVE_TASKS
 from bridges.protocol.messages import from_client, from_server
 from examples import gems, loop
-from games.brawl import tournament, trials
+from games.brawl import replays, tournament, trials
 from games.registry import load, names
 
 ROOT = Path(__file__).parent.parent
@@ -112,6 +112,7 @@ def test_every_command_is_understood(words: list[str]) -> None:
             "bridges.console.screenshot": screenshot,
             "examples.gems": gems,
             "examples.loop": loop,
+            "games.brawl.replays": replays,
             "games.brawl.tournament": tournament,
             "games.brawl.trials": trials,
         }

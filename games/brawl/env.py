@@ -14,7 +14,7 @@ from games.brawl.in_between import draw_between, snapshot
 from games.brawl.match import Match
 from games.brawl.order import Order
 from games.brawl.picture import draw
-from games.brawl.replay import Replay, replay_of
+from games.brawl.replay import Actor, Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
 from games.brawl.tasks import (
@@ -122,12 +122,12 @@ class BrawlEnv(gymnasium.Env[Observation, Action]):
             return self.native_frame
         return draw_between(self._before, self.match, self.seat, share, self.picture_detail)
 
-    def replay(self) -> Replay:
-        """The match so far, from which the episode's pictures are drawn again exactly."""
+    def replay(self, actor: Actor = "human") -> Replay:
+        """The match so far, played by `actor`, from which the episode's pictures are drawn again exactly."""
         commands, goal = self.bout.commands, self.goal
         first = len(commands) - self.elapsed
         return replay_of(
-            self.match.seed, commands, seat=self.seat, first=first,
+            self.match, commands, actor=actor, seat=self.seat, first=first,
             instruction=goal.instruction, task=goal.task,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from games.brawl.classes import LINE_UP
 from games.brawl.command import Command, command_of
 from games.brawl.fighter import SEATS, TEAM_SIZE
 from games.brawl.picture import draw
-from games.brawl.replay import Replay, replay_of
+from games.brawl.replay import Actor, Replay, replay_of
 from games.brawl.skill import GRADES
 from games.brawl.spec import SPEC
 from games.env import Observation, action_space, observation_space
@@ -97,11 +97,11 @@ class BrawlParallelEnv(ParallelEnv):  # type: ignore[misc]
         """The picture of the first agent."""
         return draw(self.bout.match, self.seats[self.possible_agents[0]])
 
-    def replay(self) -> Replay:
-        """The match so far."""
+    def replay(self, actor: Actor = "human") -> Replay:
+        """The match so far, played by `actor`."""
         seat = self.seats[self.possible_agents[0]]
         return replay_of(
-            self.bout.match.seed, self.bout.commands, seat=seat,
+            self.bout.match, self.bout.commands, actor=actor, seat=seat,
             instruction=self._instruction, task="win_match",
         )  # fmt: skip
 

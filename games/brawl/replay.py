@@ -1,12 +1,14 @@
 """Replay files of matches: the seed and every seat's commands, from which each picture is drawn again exactly.
 
-One `.npz` of two arrays: `header`, JSON as text (format, version, game, seed, which seat was played, with which
-instruction and from which step on), and `commands`, (steps, 8, 5) uint16: by seat the buttons as bits, and rotation bin
-and level of either stick. It has those of the bots too, and so outlives changes of them. Nothing is pickled.
+One `.npz` of two arrays: `header`, JSON as text (format, version, game, seed, which seat was played, by whom, with
+which instruction, from which step on, and how the match stood at the end), and `commands`, (steps, 8, 5) uint16: by
+seat the buttons as bits, and rotation bin and level of either stick. It has those of the bots too, and so outlives
+changes of them. Nothing is pickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -28,13 +30,16 @@ from games.brawl.fighter import SEATS
 from games.brawl.match import Match
 from games.brawl.picture import draw
 from games.brawl.spec import SPEC
+from games.brawl.state import MatchState
 from games.env import Frame
 from games.frozen_model import FrozenModel
 from games.spec import Action
 from games.validation_error import first_error
 
+Actor = Literal["human", "expert", "random", "agent"]
+
 VERSION = 2
-"""Version 1 had no instruction and no task."""
+"""Version 1 had no instruction, task, actor or end."""
 MAX_STEPS = 18_000
 """Longest replay that is read or written: half an hour."""
 MAX_BYTES = 8 << 20
@@ -67,8 +72,12 @@ class ReplayHeader(FrozenModel):
     """Step from which an episode within the match begins."""
     seat: int = Field(0, ge=0, lt=SEATS)
     """The seat of the one who played."""
+    actor: Actor = "human"
+    """Who played there."""
     instruction: str = Field("", max_length=MAX_INSTRUCTION)
     task: str = Field("", max_length=MAX_TASK)
+    end: str = Field(pattern="^[0-9a-f]{16}$")
+    """`fingerprint` of the match after the last step."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,17 @@ class Replay:
         return len(self.commands)
 
     def matches(self) -> Iterator[Match]:
-        """The match before its first step and after each; it is the same object, moved on."""
+        """The match before its first step and after each; it is the same object, moved on.
+
+        Raises `ReplayError` at the end where the match does not end as it did: other rules, or other arithmetic.
+        """
         match = Match(self.header.seed)
         yield match
         for row in self.commands.tolist():
             match.step([Command(*numbers) for numbers in row])
             yield match
+        if fingerprint(match) != self.header.end:
+            raise ReplayError("the match ends otherwise: it was played by other rules")
 
     def frames(self, seat: int | None = None, detail: int = 1) -> Iterator[Frame]:
         """The pictures of a seat (the player's by default) from the episode's first step on."""
@@ -101,21 +115,33 @@ class Replay:
             yield Command(*numbers).action
 
 
+def fingerprint(match: MatchState) -> str:
+    """Where everybody stands and how well, and the score, as 16 hexadecimal digits; rounded to a millimeter."""
+    fighters = [(f.x, f.y, f.z, f.yaw, f.health, f.charge) for f in match.fighters]
+    rounded = [[round(value, 3) + 0.0 for value in fighter] for fighter in fighters]
+    state = json.dumps([match.tick, list(match.score), rounded])
+    return hashlib.sha256(state.encode()).hexdigest()[:16]
+
+
 def replay_of(
-    seed: int,
+    match: MatchState,
     commands: Sequence[Sequence[Command]],
     *,
+    actor: Actor = "human",
     seat: int = 0,
     first: int = 0,
     instruction: str = "",
     task: str = "",
 ) -> Replay:
-    """The replay of a match; raises `ReplayError` where it or its instruction is too long."""
+    """The replay of a match that `commands` led to; raises `ReplayError` where it or its instruction is too long."""
     if len(commands) > MAX_STEPS:
         raise ReplayError(f"a replay has at most {MAX_STEPS:,} steps, not {len(commands):,}")
     rows = np.array(commands, np.uint16).reshape(len(commands), SEATS, _FIELDS)
     try:
-        header = ReplayHeader(seed=seed, seat=seat, first=first, instruction=instruction, task=task)
+        header = ReplayHeader(
+            seed=match.seed, actor=actor, seat=seat, first=first, instruction=instruction,
+            task=task, end=fingerprint(match),
+        )  # fmt: skip
     except ValidationError as error:
         raise ReplayError(f"no replay: {first_error(error)}") from None
     return Replay(header, rows)

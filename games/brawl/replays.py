@@ -44,7 +44,7 @@ def play_episode(env: BrawlEnv, task: str, seed: int) -> bool:
 def write_episode(env: BrawlEnv, folder: Path, task: str, seed: int) -> dict[str, Any]:
     """Play an episode and write its replay; returns its row of the report."""
     success = play_episode(env, task, seed)
-    replay = env.replay()
+    replay = env.replay("expert")
     path = folder / f"{task}-{seed}.npz"
     write_replay(replay, path)
     steps = len(replay) - replay.header.first

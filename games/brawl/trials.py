@@ -38,7 +38,7 @@ def play_trial(told: str, seed: int) -> dict[str, bool]:
     for step in range(max(TASKS[role].limit for role in ROLES)):
         env.step(player())
         for role, judge in judges.items():
-            if step < TASKS[role].limit:
+            if judge is not env.judge and step < TASKS[role].limit:
                 judge.update()
         if told in judges and judges[told].verdict.success:
             break

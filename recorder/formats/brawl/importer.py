@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from games import GameSpec
-from games.brawl.replay import ReplayError, read_replay
+from games.brawl.replay import Replay, ReplayError, read_replay
 from games.brawl.spec import SPEC as BRAWL
 from recorder.capture.writer import DISK_NEEDED
 from recorder.format.manifest import CaptureError, CaptureInfo, ImportSource
@@ -48,17 +48,23 @@ def import_brawl(
 
 def _add(job: ImportJob, file: Path) -> None:
     try:
-        replay = read_replay(file)
+        _write(job, file, read_replay(file))
     except ReplayError as error:
         raise CaptureError(str(error)) from None
+
+
+def _write(job: ImportJob, file: Path, replay: Replay) -> None:
     header = replay.header
     digest = content_hash(header.model_dump_json(), replay.commands.tobytes())
     source = ImportSource(name=file.name, sha256=digest)
     if job.holds(source):
         return
     info = CaptureInfo(
-        instruction=header.instruction, task=header.task, seed=header.seed, author=file.stem
-    )
+        instruction=header.instruction, task=header.task, seed=header.seed, actor=header.actor,
+        author=file.stem,
+    )  # fmt: skip
     with job.capture(BRAWL, info, source) as capture:
-        for action, frame in zip(replay.actions(), replay.frames(), strict=False):
-            capture.step(frame, action)
+        actions = list(replay.actions())
+        for step, frame in enumerate(replay.frames()):
+            if step < len(actions):
+                capture.step(frame, actions[step])

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from games.brawl import BrawlEnv
-from games.brawl.command import Command
-from games.brawl.replay import MAX_STEPS, ReplayError, read_replay, replay_of, write_replay
+from games.brawl.command import MAGNITUDES, Command
+from games.brawl.match import Match
+from games.brawl.replay import (
+    MAX_STEPS,
+    Replay,
+    ReplayError,
+    read_replay,
+    replay_of,
+    write_replay,
+)
 
 
 def test_a_replay_is_drawn_again_exactly(tmp_path: Path) -> None:
@@ -31,16 +39,34 @@ def test_a_replay_is_drawn_again_exactly(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["match.npz"]
 
 
+def played(steps: int) -> Replay:
+    """A match in which everybody walks ahead."""
+    match, commands = Match(1), [[Command(left_level=MAGNITUDES)] * 8] * steps
+    for row in commands:
+        match.step(row)
+    return replay_of(match, commands)
+
+
+def test_a_match_of_other_rules_is_not_shown_as_if_it_were_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replay = played(3)
+    assert len(list(replay.frames())) == 4
+    monkeypatch.setattr("games.brawl.movement._GRIP", 0.3)
+    with pytest.raises(ReplayError, match="other rules"):
+        list(replay.frames())
+
+
 def test_odd_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "match.npz"
-    write_replay(replay_of(1, [[Command()] * 8] * 3), path)
+    write_replay(played(3), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ReplayError, match="no replay of brawl"):
         read_replay(path)
     with pytest.raises(ReplayError, match="no replay"):
         read_replay(tmp_path / "none.npz")
-    header = np.array(replay_of(1, []).header.model_dump_json())
+    header = np.array(played(0).header.model_dump_json())
     for commands, message in (
         (np.zeros((3, 8, 4), np.uint16), "not \\(steps, 8, 5\\)"),
         (np.zeros((3, 8, 5), np.int64), "int64"),
@@ -63,7 +89,7 @@ def test_odd_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_byte_anywhere_is_an_error_of_one_kind(tmp_path: Path) -> None:
     path = tmp_path / "match.npz"
-    write_replay(replay_of(1, [[Command()] * 8] * 3), path)
+    write_replay(played(3), path)
     whole, errors = path.read_bytes(), list[str]()
     for at in range(0, len(whole), 3):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
@@ -77,7 +103,7 @@ def test_a_damaged_byte_anywhere_is_an_error_of_one_kind(tmp_path: Path) -> None
 
 def test_a_side_below_0_reads_nothing(tmp_path: Path) -> None:
     path = tmp_path / "match.npz"
-    write_replay(replay_of(1, []), path)
+    write_replay(played(0), path)
     with zipfile.ZipFile(path) as file:
         header = file.read("header.npy")
     rows = io.BytesIO()
@@ -91,6 +117,6 @@ def test_a_side_below_0_reads_nothing(tmp_path: Path) -> None:
 
 def test_a_replay_has_a_longest_length() -> None:
     with pytest.raises(ReplayError, match="at most"):
-        replay_of(1, [[Command()] * 8] * (MAX_STEPS + 1))
+        replay_of(Match(1), [[Command()] * 8] * (MAX_STEPS + 1))
     with pytest.raises(ReplayError, match="500"):
-        replay_of(1, [], instruction="x" * 501)
+        replay_of(Match(1), [], instruction="x" * 501)

@@ -28,7 +28,7 @@ def played(path: Path, seed: int = 3, task: str = "win_match") -> list[Action]:
     ]
     for action in actions:
         env.step(action)
-    write_replay(env.replay(), path)
+    write_replay(env.replay("expert"), path)
     return [SPEC.normalize(action) for action in actions]
 
 
@@ -55,7 +55,7 @@ def test_every_step_is_the_one_that_was_played(tmp_path: Path) -> None:
     header = episode.header
     assert header.instruction == replay.header.instruction != ""
     assert (header.task, header.seed) == ("stay_with_healer", replay.header.seed)
-    assert (header.author, header.success) == ("m", None)
+    assert (header.actor, header.author, header.success) == ("expert", "m", None)
     assert imported(tmp_path / "npz").held == 1
 
 
@@ -105,3 +105,15 @@ def test_other_games_and_empty_folders_are_refused(tmp_path: Path) -> None:
     played(tmp_path / "m.npz")
     with pytest.raises(CaptureError, match="replays of brawl-v0, not of minecraft-v0"):
         import_brawl(tmp_path, tmp_path / "out", MINECRAFT, disk_needed=0)
+
+
+def test_a_match_that_ends_otherwise_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played(tmp_path / "m.npz")
+    monkeypatch.setattr("games.brawl.movement._GRIP", 0.3)
+    report = imported(tmp_path)
+    assert report.added == 0
+    assert [skipped.source for skipped in report.skipped] == ["m.npz"]
+    assert "other rules" in report.skipped[0].why
+    assert not list((tmp_path / "out").glob("*"))

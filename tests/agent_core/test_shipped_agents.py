@@ -1,5 +1,6 @@
 """One policy of all shipped checkpoints."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,22 @@ def test_games_without_one_of_their_own_get_the_default() -> None:
     assert has_shipped("voxel")
     assert not has_shipped("pong")
     assert shipped_checkpoint("voxel") == shipped_checkpoint("pong") == DEFAULT_CHECKPOINT
+    assert shipped_checkpoint("brawl") == shipped_checkpoint("bleeding-edge") != DEFAULT_CHECKPOINT
 
 
-@pytest.mark.skipif(has_shipped("brawl"), reason="the arena has its checkpoint")
 def test_the_arena_is_not_shown_with_another_games_checkpoint(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agent_core.weights.checkpoint._SHIPPED", {"voxel": "voxel-tiny"})
     assert main(["demo", "brawl", "--headless", "--port", "0"]) == 2
     assert "no checkpoint of brawl comes with the package" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_arenas_checkpoint_does_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "brawl", "--tasks", "stay_with_healer", "--episodes", "6"]
+    arguments += ["--conditions", "agent", "agent_no_instruction", "--workers", "1", "--json"]
+    assert main([*arguments, "--next-action-episodes", "0"]) == 0
+    report = json.loads(capsys.readouterr().out)["tasks"]["stay_with_healer"]
+    assert report["agent"]["success"] >= 0.6
+    assert report["agent_no_instruction"]["success"] <= 0.4

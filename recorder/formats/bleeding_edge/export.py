@@ -1,7 +1,8 @@
 """Bleeding Edge export: episodes of games with two sticks as `.npz` files, one each.
 
 Sticks are written as bucket indices, as the published files have them. What the format has no place for stays in the
-captures: texts, rewards, who acted, what the game did where that differs from what was wanted.
+captures: later texts, rewards, who acted, what the game did where that differs from what was wanted. The instruction is
+an array of ours: without it nobody could say what the player was to do.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from recorder.formats.bleeding_edge.columns import Columns
 from recorder.formats.bleeding_edge.importer import SUFFIX
 from recorder.formats.bleeding_edge.layout import (
     HEIGHT,
+    MAX_INSTRUCTION,
     MAX_STEPS,
     PADDING,
     STATE_EVENT,
@@ -96,6 +98,8 @@ def _write(episode: Episode, target: Path) -> int:
         "states": _states(episode),
         "names": np.array([f"{episode.id}/{i}/{tick}" for i, tick in enumerate(_ticks(episode))]),
     }
+    if instruction := episode.header.instruction[:MAX_INSTRUCTION]:
+        arrays["instruction"] = np.array(instruction)
     with disk_errors(target.parent), replaced_file(target) as draft, _zip(draft) as file:
         for name, values in arrays.items():
             _add(file, name, values.dtype, values.shape, iter([values]))

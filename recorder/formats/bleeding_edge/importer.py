@@ -80,8 +80,9 @@ def _add(job: ImportJob, file: Path, spec: GameSpec, columns: Columns) -> None:
             return
         name = match.name or file.stem
         info = CaptureInfo(
-            task=spec.name, seed=zlib.crc32(name.encode("utf-8", "replace")), author=name
-        )
+            instruction=match.instruction, task=spec.name,
+            seed=zlib.crc32(name.encode("utf-8", "replace")), author=name,
+        )  # fmt: skip
         with job.capture(spec, info, source) as capture:
             _write(capture, match, spec, columns)
         logger.info("%s: sticks are %s", file.name, match.axes)

@@ -44,5 +44,7 @@ EDGES = (-1.05, -0.95, -0.75, -0.5, -0.25, -0.05, 0.05, 0.25, 0.5, 0.75, 0.95, 1
 
 MAX_STEPS = 18_000
 """Longest match that is read or written: half an hour."""
+MAX_INSTRUCTION = 500
+"""Characters, as on the wire."""
 STATE_EVENT = "bleeding_edge_state"
 """Event of a capture with the `states` of a step, without their padding."""

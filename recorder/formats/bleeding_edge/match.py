@@ -21,6 +21,7 @@ from recorder.formats.bleeding_edge.layout import (
     COLUMNS,
     EDGES,
     HEIGHT,
+    MAX_INSTRUCTION,
     MAX_STEPS,
     STATES,
     WIDTH,
@@ -45,6 +46,8 @@ class Match:
     """(T, 56)"""
     name: str
     """The match's name; empty where the file has none."""
+    instruction: str
+    """What the player was to do; empty where the file does not say it."""
     gaps: dict[int, int]
     """Steps that are missing before a step."""
     _archive: Archive
@@ -76,7 +79,8 @@ def read_match(archive: Archive) -> Match:
     states = _numbers(archive, "states", steps, STATES) if "states" in archive else None
     name, gaps = _named(archive, steps) if "names" in archive else ("", {})
     pressed = _pressed(actions[:, : len(BUTTONS)])
-    return Match(pressed, cells, axes, states, name, gaps, archive, images)
+    instruction = _instruction(archive) if "instruction" in archive else ""
+    return Match(pressed, cells, axes, states, name, instruction, gaps, archive, images)
 
 
 def _require(header: ArrayHeader, name: str, axes: int) -> tuple[int, ...]:
@@ -141,6 +145,14 @@ def _named(archive: Archive, steps: int) -> tuple[str, dict[int, int]]:
     if len(of := {m["match"] for m in parsed}) > 1:
         raise CaptureError(f"its names are of {len(of)} matches")
     return parsed[0]["match"], _gaps([int(m["tick"]) for m in parsed])
+
+
+def _instruction(archive: Archive) -> str:
+    """One text for the whole match, which our export adds to the format."""
+    header = archive.header("instruction", "U", max_item=4 * MAX_INSTRUCTION)
+    if header.shape != ():
+        raise CaptureError(f"instruction has the shape {header.shape}, not one text")
+    return str(archive.read("instruction", header)[()])
 
 
 def _gaps(ticks: list[int]) -> dict[int, int]:

@@ -201,6 +201,9 @@ def spoiled(name: str, index: Any, value: Any) -> Callable[[Arrays], None]:
         (changed("actions", np.zeros((STEPS, 16), np.complex64)), "of type complex64"),
         (changed("states", np.zeros((STEPS, 55), np.float32)), "states has the shape (4, 55)"),
         (changed("names", np.array(["a/0/1"] * 3)), "names has the shape (3,)"),
+        (changed("instruction", np.array(["go", "stay"])), "instruction has the shape (2,), not"),
+        (changed("instruction", np.array("x" * 501)), "instruction is of type str"),
+        (changed("instruction", np.array(7)), "instruction is of type int64"),
         (
             changed("names", np.array(["[red]x"] * STEPS)),
             "the name of step 0, '[red]x', is no match",

@@ -45,6 +45,7 @@ def test_ticks_and_tokens_are_equal(played: Path, tmp_path: Path) -> None:
     assert (imported.added, imported.skipped, imported.dropped) == (1, (), 0)
     assert tokens(tmp_path / "back") == tokens(played)
     (before,), (after,) = open_episodes(played), open_episodes(tmp_path / "back")
+    assert after.header.instruction == before.header.instruction != ""
     assert len(after) == len(before) == STEPS
     assert after.dropped_before == before.dropped_before == {7: 2}
     assert [number_of(frame) for frame in after.frames()] == list(range(STEPS))

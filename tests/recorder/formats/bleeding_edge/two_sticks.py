@@ -58,7 +58,9 @@ def script(step: int) -> Action:
 
 def record(root: Path, actions: Sequence[Action], gap_before: int = -1) -> Path:
     """One episode, with two steps missing before step `gap_before`."""
-    with CaptureWriter.create(root, SPEC, CaptureInfo(seed=1), disk_needed=0) as capture:
+    with CaptureWriter.create(
+        root, SPEC, CaptureInfo(instruction="win the match", seed=1), disk_needed=0
+    ) as capture:
         for step, action in enumerate(actions):
             capture.count_dropped(2 * (step == gap_before))
             capture.step(picture(step), action)

@@ -78,3 +78,19 @@ class Camera:
         turned = screen @ rows
         moved = -turned @ np.array([self.x, self.y, self.z])
         return np.column_stack([turned, moved])
+
+    def ground_under(self, top: int) -> NDArray[np.float64]:
+        """3 x 3: pixels (column, row - top, 1) to (x, y, 1) / depth of the ground that they show.
+
+        A pixel's ray runs `right` and `below` to the sides for each unit of depth; both are rows over those pixels.
+        """
+        fine, axis = 1 / self.focal, np.array([0.0, 0.0, 1.0])
+        right = np.array([fine, 0.0, -self.width / 2 * fine])
+        below = np.array([0.0, fine, (top - self.height / 2) * fine])
+        inverse_depth = (self._level * below + self._down * axis) / self.z
+        ahead = self._level * axis - self._down * below
+        return np.stack([
+            self.x * inverse_depth + self._cos * right + self._sin * ahead,
+            self.y * inverse_depth + self._cos * ahead - self._sin * right,
+            inverse_depth,
+        ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 import cv2
@@ -21,6 +22,8 @@ WIDTH, HEIGHT, BELOW = 3.4, 3.4, 0.7
 """Meters of a sprite, and of it below the feet."""
 PIXELS = 22
 """A sprite's pixels a meter, at a detail of 1."""
+_AT_ONCE = 2
+"""Sides that are drawn together; with more of them the arrays leave the processor's cache."""
 _LIGHT = np.array([-0.45, 0.72, -0.53], np.float32)
 _TONES = np.array([0.6, 0.8, 1.0, 1.22, 1.05, 1.3], np.float32)
 """Tones of what is lit, from the darkest, then those of what glows."""
@@ -32,13 +35,12 @@ _CREASE = len(_TONES)
 _ALL_TONES = np.concatenate([_TONES, _TONES * np.float32(0.45)])
 _INK = (18, 18, 26)
 Bodies = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-_FREQUENT = ("idle", "walk", "ride", "cast", "windup", "strike")
 
 
 @lru_cache(maxsize=2048)
 def sprite(name: str, ally: bool, side: int, pose: str, flash: bool) -> pygame.Surface:
     """A body of a class, turned by `side` of `SIDES` from the view's direction, at a detail of 1."""
-    return _surface(_drawn(name, side, pose)[ally], flash)
+    return _surface(_drawn(name, pose)[side][ally], flash)
 
 
 @lru_cache(maxsize=256)
@@ -59,12 +61,10 @@ def _surface(pixels: NDArray[np.uint8], flash: bool) -> pygame.Surface:
 
 @cache
 def fill_sprites() -> None:
-    """Draw the bodies in the poses that are seen most, once in a process: drawn in a match they would hold it up."""
+    """Draw all bodies, once in a process: drawn in a match they would hold it up."""
     for name in BODIES:
         for pose in POSES:
-            if pose.startswith(_FREQUENT):
-                for side in range(SIDES):
-                    _drawn(name, side, pose)
+            _drawn(name, pose)
 
 
 def sprite_height(pixels: float, detail: int) -> int:
@@ -91,42 +91,46 @@ def _scaled(source: pygame.Surface, height: int) -> pygame.Surface:
     return pygame.transform.smoothscale(source, (max(1, round(height * WIDTH / HEIGHT)), height))
 
 
-@lru_cache(maxsize=1200)
-def _drawn(name: str, side: int, pose: str) -> Bodies:
-    """A body at a detail of 1."""
-    return _render(name, side, pose, 1)
+@cache
+def _drawn(name: str, pose: str) -> list[Bodies]:
+    """A body at a detail of 1, by side."""
+    few = (range(first, first + _AT_ONCE) for first in range(0, SIDES, _AT_ONCE))
+    return [body for sides in few for body in _render(name, sides, pose, 1)]
 
 
 @lru_cache(maxsize=128)
 def _finely_drawn(name: str, side: int, pose: str, detail: int) -> Bodies:
-    return _render(name, side, pose, detail)
+    return _render(name, [side], pose, detail)[0]
 
 
-def _render(name: str, side: int, pose: str, detail: int) -> Bodies:
-    """RGBA of a body as an enemy and as an ally; drawn twice as fine where that is not fine anyhow."""
+def _render(name: str, sides: Sequence[int], pose: str, detail: int) -> list[Bodies]:
+    """RGBA of a body from n sides, as an enemy and as an ally; drawn twice as fine where that is not fine anyhow."""
     finer = 2 if detail == 1 else 1
     fine = finer * PIXELS * detail
-    rows, columns = round(HEIGHT * fine), round(WIDTH * fine)
-    depth = np.full((rows, columns), np.inf, np.float32)
-    owner = np.zeros((rows, columns), np.uint8)
-    tone = np.zeros((rows, columns), np.uint8)
-    view = _view(side * math.tau / SIDES)
+    shape = len(sides), round(HEIGHT * fine), round(WIDTH * fine)
+    depth = np.full(shape, np.inf, np.float32)
+    owner, tone = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    view = np.stack([_view(side * math.tau / SIDES) for side in sides])
     parts, axes, middles = _posed(name, pose)
-    axes, middles = view @ axes, middles @ view.T
+    axes, middles = view[:, None] @ axes, middles @ view.transpose(0, 2, 1)
     inverse = np.linalg.inv(axes)
-    forms = inverse.transpose(0, 2, 1) @ inverse
-    reaches = np.sqrt((axes[:, :2] ** 2).sum(2)) * fine
-    for i, (part, form) in enumerate(zip(parts, forms, strict=True)):
-        _draw_part(i, part.glow, form, middles[i], reaches[i], fine, depth, owner, tone)
+    forms = inverse.swapaxes(-1, -2) @ inverse
+    reaches = np.sqrt((axes[:, :, :2] ** 2).sum(3)) * fine
+    for i, part in enumerate(parts):
+        _draw_part(
+            i, part.glow, forms[:, i], middles[:, i], reaches[:, i], fine, depth, owner, tone
+        )
     solid, line = np.isfinite(depth), max(1, finer * detail // 2)
-    rim = cv2.dilate(solid.view(np.uint8), np.ones((3, 3), np.uint8), iterations=line)
+    cross = np.ones((3, 3), np.uint8)
+    rim = np.stack([cv2.dilate(one, cross, iterations=line) for one in solid.view(np.uint8)])
     tone += _creases(depth, solid, line) * np.uint8(_CREASE)
     paint = owner * np.int32(len(_ALL_TONES)) + tone  # numbers of the colours that `_paints` lists
     last = len(parts) * len(_ALL_TONES)
     paint[~solid] = last
     paint[solid.view(np.uint8) < rim] = last + 1
-    enemy, ally = (np.take(_paints(name, pose, team), paint) for team in (False, True))
-    return (_halved(enemy), _halved(ally)) if finer == 2 else (_pixels(enemy), _pixels(ally))
+    teams = np.stack([np.take(_paints(name, pose, ally), paint) for ally in (False, True)])
+    pixels = teams.view(np.uint8).reshape(*teams.shape, 4)
+    return list(zip(*(_halved(pixels) if finer == 2 else pixels), strict=True))
 
 
 @lru_cache(maxsize=512)
@@ -141,19 +145,20 @@ def _paints(name: str, pose: str, ally: bool) -> NDArray[np.uint32]:
     return paints.view(np.uint32)[:, 0]
 
 
-def _pixels(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    return whole.view(np.uint8).reshape(*whole.shape, 4)
-
-
-def _halved(whole: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """RGBA of half the size; clear pixels do not darken the rim."""
-    rows, columns = whole.shape
-    size = columns // 2, rows // 2
-    small = np.asarray(cv2.resize(_pixels(whole), size, interpolation=cv2.INTER_AREA), np.uint8)
-    edges = small[..., 3] < 255
-    alpha = np.maximum(small[edges, 3:], 1).astype(np.float32) / 255
-    small[edges, :3] = np.minimum(small[edges, :3] / alpha, 255)
-    return small
+def _halved(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA (..., rows, columns, 4) at half the size; clear pixels do not darken the rim."""
+    *several, rows, columns, _ = pictures.shape
+    rows, columns = rows // 2, columns // 2
+    column = pictures.reshape(-1, 2 * columns, 4)  # one above the other
+    size = columns, len(column) // 2
+    small = np.asarray(cv2.resize(column, size, interpolation=cv2.INTER_AREA), np.uint8)
+    flat = small.reshape(-1, 4)
+    edges = np.flatnonzero((flat[:, 3] > 0) & (flat[:, 3] < 255))
+    colors = flat[edges]
+    alpha = colors[:, 3:].astype(np.float32) / 255
+    colors[:, :3] = np.minimum(colors[:, :3] / alpha, 255)
+    flat[edges] = colors
+    return flat.reshape(*several, rows, columns, 4)
 
 
 def _creases(
@@ -162,8 +167,9 @@ def _creases(
     """Pixels behind which the depth jumps: lines between parts."""
     flat = np.where(solid, depth, np.float32(0))
     step = np.zeros_like(flat)
-    np.abs(flat[:, detail:] - flat[:, :-detail], out=step[:, detail:])
-    np.maximum(step[detail:], np.abs(flat[detail:] - flat[:-detail]), out=step[detail:])
+    np.abs(flat[..., detail:] - flat[..., :-detail], out=step[..., detail:])
+    below = np.abs(flat[:, detail:] - flat[:, :-detail])
+    np.maximum(step[:, detail:], below, out=step[:, detail:])
     lines: NDArray[np.bool_] = (step > 0.28) & solid
     return lines
 
@@ -191,16 +197,22 @@ def _draw_part(
     owner: NDArray[np.uint8],
     tone: NDArray[np.uint8],
 ) -> None:
-    """Draw an ellipsoid q' F q = 1: each pixel's ray (u, v) meets it at the nearer root d of a quadratic."""
-    rows, columns = depth.shape
-    x, y = columns / 2 + middle[0] * fine, rows - (BELOW + middle[1]) * fine
-    x0, x1 = max(0, int(x - reach[0])), min(columns, int(x + reach[0]) + 2)
-    y0, y1 = max(0, int(y - reach[1])), min(rows, int(y + reach[1]) + 2)
+    """Draw an ellipsoid q' F q = 1 from n sides, given F (n, 3, 3), its middle (n, 3), and its reach (n, 2) in pixels.
+
+    Each pixel's ray (u, v) meets it at the nearer root d of a quadratic.
+    """
+    rows, columns = depth.shape[1:]
+    x, y = columns / 2 + middle[:, 0] * fine, rows - (BELOW + middle[:, 1]) * fine
+    wide, high = reach.T
+    x0, x1 = max(0, int((x - wide).min())), min(columns, int((x + wide).max()) + 2)
+    y0, y1 = max(0, int((y - high).min())), min(rows, int((y + high).max()) + 2)
     if x0 >= x1 or y0 >= y1:
         return
-    (f00, f01, f02), (_, f11, f12), (_, _, f22) = form.astype(np.float32)
-    u = ((np.arange(x0, x1) + 0.5 - x) / fine).astype(np.float32)
-    v = ((y - 0.5 - np.arange(y0, y1)) / fine).astype(np.float32)[:, None]
+    (f00, f01, f02), (_, f11, f12), (_, _, f22) = form.transpose(1, 2, 0)[..., None, None].astype(
+        np.float32
+    )
+    u = ((np.arange(x0, x1) + 0.5 - x[:, None]) / fine).astype(np.float32)[:, None]
+    v = ((y[:, None] - 0.5 - np.arange(y0, y1)) / fine).astype(np.float32)[..., None]
     b = f02 * u + f12 * v
     p, q = f00 * u + f01 * v, f01 * u + f11 * v
     root = b * b - f22 * (p * u + q * v - 1)
@@ -211,12 +223,12 @@ def _draw_part(
     shade = np.full(d.shape, _FIRST_GLOW if glow else 0, np.uint8)
     for edge in _GLOW_EDGES if glow else _EDGES:
         shade += light > np.float64(edge)
-    target = depth[y0:y1, x0:x1]
-    d += np.float32(middle[2])
-    seen = (root > 0) & (d < target)
-    np.copyto(target, d, where=seen)
-    np.copyto(owner[y0:y1, x0:x1], np.uint8(number), where=seen)
-    np.copyto(tone[y0:y1, x0:x1], shade, where=seen)
+    area = slice(None), slice(y0, y1), slice(x0, x1)
+    d += middle[:, 2, None, None].astype(np.float32)
+    seen = (root > 0) & (d < depth[area])
+    np.copyto(depth[area], d, where=seen)
+    np.copyto(owner[area], np.uint8(number), where=seen)
+    np.copyto(tone[area], shade, where=seen)
 
 
 @lru_cache(maxsize=256)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pygame
 from numpy.typing import NDArray
 
 from games.brawl.arena import BASE_RADIUS, DEPTH, POINT_RADIUS, WIDTH, Arena, arena
 from games.brawl.camera import Camera
 from games.brawl.palette import ALLY, ENEMY
 from games.brawl.spec import SPEC
+from games.brawl.themes import THEMES
 from games.env import Frame
 
 MARGIN = 14.0
@@ -24,24 +25,25 @@ _FOG_ROWS = 46
 """Rows below the horizon that fade into the distance, of a picture of 180."""
 _SKY_ROWS = 70
 """Rows of the panorama, of a picture of 180."""
+_TEXTURE = np.array([[SCALE, 0, MARGIN * SCALE], [0, SCALE, MARGIN * SCALE], [0, 0, 1.0]])
+"""From places of the arena to pixels of its floor."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2 * len(THEMES))
 def floor(number: int, team: int) -> Frame:
     """The floor as a picture from above, the west at the left and the south (y = 0) at the top."""
     place = arena(number)
     theme = place.theme
     rng = np.random.default_rng([5, number])
     height, width = round((DEPTH + 2 * MARGIN) * SCALE), round((WIDTH + 2 * MARGIN) * SCALE)
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = theme.outside
-    x, y = np.arange(round(WIDTH * SCALE)), np.arange(round(DEPTH * SCALE))[:, None]
-    tiles = ((x // (2 * SCALE) + y // (2 * SCALE)) % 2).astype(bool)
-    edge = round(MARGIN * SCALE)
+    picture = np.tile(np.array(theme.outside, np.uint8), (height, width, 1))
+    x, y = np.arange(round(WIDTH * SCALE)), np.arange(round(DEPTH * SCALE))
+    edge, tile = round(MARGIN * SCALE), 2 * SCALE
     inside = picture[edge : edge + len(y), edge : edge + len(x)]
-    inside[:] = np.where(tiles[..., None], _rgb(theme.tile), _rgb(theme.floor))
-    seams = (x % (2 * SCALE) < 1) | (y % (2 * SCALE) < 1)
-    inside[seams] = theme.line
+    rows = [(x // tile + first) % 2 for first in (0, 1)]  # of tiles, in turns
+    colors = np.array([theme.floor, theme.tile], np.uint8)[rows]
+    inside[:] = colors[y // tile % 2]
+    inside[:, x % tile < 1] = inside[y % tile < 1] = theme.line
     _draw_marks(inside, place, team)
     for b in place.blocks:  # their shadow, to the south-east
         low_x, low_y = b.x - b.half_x, b.y - b.half_y - 0.2 * b.height
@@ -112,35 +114,50 @@ def panorama(number: int, height: int) -> Frame:
     return picture
 
 
-def draw_ground(
-    frame: Frame, surface: pygame.Surface, place: Arena, camera: Camera, team: int
-) -> None:
-    """Fill a frame, which the surface shares, with sky and floor."""
+def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
+    """Fill a frame with sky and floor."""
     height, width = frame.shape[:2]
     horizon = max(0, min(height - 1, math.ceil(camera.horizon)))
     if horizon:
         _draw_sky(frame[:horizon], panorama(place.number, height), camera)
-    matrix = camera.matrix[:, [0, 1, 3]]
-    matrix = np.array([[1, 0, 0], [0, 1, -horizon], [0, 0, 1.0]]) @ matrix
-    texture = np.array([[SCALE, 0, MARGIN * SCALE], [0, SCALE, MARGIN * SCALE], [0, 0, 1.0]])
+    below = frame[horizon:]
     smooth = cv2.INTER_LINEAR if height > SPEC.frame.height else cv2.INTER_NEAREST
     cv2.warpPerspective(
-        floor(place.number, team), texture @ np.linalg.inv(matrix), (width, height - horizon),
-        dst=frame[horizon:], flags=smooth | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+        floor(place.number, team), _TEXTURE @ camera.ground_under(horizon), (width, len(below)),
+        dst=below, flags=smooth | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    surface.blit(_fog(place.number, width, height), (0, horizon))
+    _draw_fog(below, _fog(place.number, width, height))
+
+
+class _Fog(NamedTuple):
+    """The distance that swallows the floor below the horizon; arrays (rows, 3 * columns) of numbers up to 255."""
+
+    far: NDArray[np.uint8]
+    """Its colour."""
+    share: NDArray[np.uint16]
+    """How much of the floor is left of 255."""
+    light: NDArray[np.uint16]
+    """What the fog adds, times 255."""
 
 
 @lru_cache(maxsize=16)
-def _fog(number: int, width: int, height: int) -> pygame.Surface:
-    """The distance that swallows the floor below the horizon."""
+def _fog(number: int, width: int, height: int) -> _Fog:
     rows = _FOG_ROWS * height // 180
-    layer = pygame.Surface((width, rows), pygame.SRCALPHA)
-    for row in range(rows):
-        alpha = round(255 * (1 - row / rows) ** 1.6)
-        layer.fill((*arena(number).theme.sky_low, alpha), (0, row, width, 1))
-    return layer
+    far = np.tile(np.array(arena(number).theme.sky_low, np.uint8), (rows, width))
+    thick = [round(255 * (1 - row / rows) ** 1.6) for row in range(rows)]
+    alpha = np.repeat(np.array(thick, np.uint16)[:, None], 3 * width, 1)
+    return _Fog(far, 255 - alpha, alpha * far)
+
+
+def _draw_fog(below: Frame, fog: _Fog) -> None:
+    """Mix fog into the rows below the horizon, rounded towards the floor."""
+    rows = below[: len(fog.far)].reshape(-1, below.shape[1] * 3)
+    far, share, light = (part[: len(rows)] for part in fog)
+    mixed = rows * share
+    mixed += light
+    mixed += (rows > far) * np.uint16(254)
+    mixed //= 255
+    rows[:] = mixed
 
 
 def _draw_sky(sky: Frame, strip: Frame, camera: Camera) -> None:

@@ -84,24 +84,25 @@ class Hud:
             left = (self.f.dead_until - self.match.tick) / 20
             self._text(f"RESPAWN IN {left:.0f}", WHITE, 160, 84, 2)
 
-    def _fill(self, color: Color, x: float, y: float, width: float, height: float) -> None:
+    def _fill(self, color: Color, x: int, y: int, width: int, height: int) -> None:
         u = self.unit
-        self.surface.fill(color, (round(x * u), round(y * u), round(width * u), round(height * u)))
+        self.surface.fill(color, (x * u, y * u, width * u, height * u))
+
+    def _blit(self, picture: pygame.Surface, x: int, y: int) -> None:
+        self.surface.blit(picture, (x * self.unit, y * self.unit))
 
     def _text(self, words: str, color: Color, x: float, y: float, scale: int = 1) -> None:
         centered(self.surface, text(words, color, scale * self.unit), x * self.unit, y * self.unit)
 
-    def _icon(self, name: str, color: Color, x: float, y: float, core: Color | None = None) -> None:
+    def _icon(self, name: str, color: Color, x: int, y: int, core: Color | None = None) -> None:
         """An icon whose middle pixel is (x, y)."""
         source = icon(name, color, self.unit, core)
         half = source.get_width() // self.unit // 2
-        self.surface.blit(source, (round((x - half) * self.unit), round((y - half) * self.unit)))
+        self._blit(source, x - half, y - half)
 
     def _badge(self, name: str, ally: bool, x: int, y: int) -> None:
-        """A class's icon on dark ground; the middle pixel says what it is."""
-        self._fill(INK, x - 4, y - 4, 9, 9)
-        self._icon(name, KIND[ally, name], x, y)
-        self._fill(CORE[ally, name], x, y, 1, 1)
+        """A class's icon on dark ground; the middle pixel (x, y) says what it is."""
+        self._blit(_badge_picture(name, ally, self.unit), x - 4, y - 4)
 
     def _bar(self, share: float, color: Color, x: int, y: int, width: int, height: int) -> None:
         self._fill(INK, x - 1, y - 1, width + 2, height + 2)
@@ -123,23 +124,15 @@ class Hud:
         self._text(f"{ours} - {theirs}", WHITE, 160, 95, 1)
 
     def _draw_score(self) -> None:
-        match, team = self.match, self.f.team
-        self._fill(INK, 119, 1, 82, 13)
-        self._fill(tuple(c // 2 for c in ALLY), 120, 2, 28, 11)  # type: ignore[arg-type]
-        self._fill(tuple(c // 2 for c in ENEMY), 172, 2, 28, 11)  # type: ignore[arg-type]
-        self._text(str(match.score[team]), WHITE, 134, 7.5)
-        self._text(str(match.score[1 - team]), WHITE, 186, 7.5)
+        match, team, u = self.match, self.f.team, self.unit
         seconds = int(match.seconds_left + 0.95)
-        color = RED if seconds <= 15 else WHITE
-        self._text(f"{seconds // 60}:{seconds % 60:02}", color, 160, 7.5)
+        self._blit(_score_picture(match.score[team], match.score[1 - team], seconds, u), 119, 1)
         for i, (letter, point) in enumerate(zip("ABC", match.objectives.points, strict=True)):
-            x, y = FLAGS_X + FLAG_GAP * i, FLAGS_Y
+            x = FLAGS_X + FLAG_GAP * i
             owner = NEUTRAL if point.owner == NOBODY else ALLY if point.owner == team else ENEMY
-            self._fill(INK, x - 1, y - 1, FLAG_WIDTH + 2, 12)
-            self._fill(owner, x, y, FLAG_WIDTH, 7)
-            self._text(letter, WHITE, x + 5, y + 3.5)
             ours = point.hold if team == 0 else -point.hold
-            self._fill(ALLY if ours > 0 else ENEMY, x, y + 8, round(FLAG_WIDTH * abs(ours)), 1)
+            side, share = ALLY if ours > 0 else ENEMY, round(FLAG_WIDTH * abs(ours))
+            self._blit(_flag_picture(letter, owner, side, share, u), x - 1, FLAGS_Y - 1)
             away = math.hypot(point.x - self.f.x, point.y - self.f.y)
             if away < POINT_RADIUS and self.f.alive:
                 self._fill(WHITE, x, STAND_Y, FLAG_WIDTH, 1)
@@ -173,8 +166,7 @@ class Hud:
             ready = share >= 1 and f.alive
             border = SLOT_ACTIVE if active else SLOT_READY if ready else SLOT_COOLING
             source = _slot_picture(name, key, border, int(share * _STEPS), i == 3, self.unit)
-            place = SLOTS_X + (SLOT + SLOT_GAP) * i, SLOTS_Y
-            self.surface.blit(source, (place[0] * self.unit, place[1] * self.unit))
+            self._blit(source, SLOTS_X + (SLOT + SLOT_GAP) * i, SLOTS_Y)
 
     def _slot(self, i: int, now: int) -> tuple[str, float, bool]:
         """A slot's icon, how far it is ready, and whether it is at work."""
@@ -209,6 +201,39 @@ class Hud:
             self._badge(by.kind.name, by.team == self.f.team, 7, y)
             self._icon("down", WHITE, 18, y)
             self._badge(fallen.kind.name, fallen.team == self.f.team, 30, y)
+
+
+@lru_cache(maxsize=64)
+def _badge_picture(name: str, ally: bool, unit: int) -> pygame.Surface:
+    picture = pygame.Surface((9 * unit, 9 * unit))
+    picture.fill(INK)
+    centered(picture, icon(name, KIND[ally, name], unit), 4.5 * unit, 4.5 * unit)
+    picture.fill(CORE[ally, name], (4 * unit, 4 * unit, unit, unit))
+    return picture
+
+
+@lru_cache(maxsize=64)
+def _score_picture(ours: int, theirs: int, seconds: int, unit: int) -> pygame.Surface:
+    """Both scores, and the time left between them."""
+    picture = pygame.Surface((82 * unit, 13 * unit))
+    picture.fill(INK)
+    time = f"{seconds // 60}:{seconds % 60:02}", RED if seconds <= 15 else WHITE
+    for color, left in ((ALLY, 1), (ENEMY, 53)):
+        picture.fill([c // 2 for c in color], (left * unit, unit, 28 * unit, 11 * unit))
+    for x, words, color in ((15.5, str(ours), WHITE), (67.5, str(theirs), WHITE), (41.5, *time)):
+        centered(picture, text(words, color, unit), x * unit, 6.5 * unit)
+    return picture
+
+
+@lru_cache(maxsize=512)
+def _flag_picture(letter: str, owner: Color, side: Color, share: int, unit: int) -> pygame.Surface:
+    """A point: its letter in its owner's colour, and below it how far a side has come in taking it."""
+    picture = pygame.Surface(((FLAG_WIDTH + 2) * unit, 12 * unit))
+    picture.fill(INK)
+    picture.fill(owner, (unit, unit, FLAG_WIDTH * unit, 7 * unit))
+    centered(picture, text(letter, WHITE, unit), 6.5 * unit, 4.5 * unit)
+    picture.fill(side, (unit, 9 * unit, share * unit, unit))
+    return picture
 
 
 @lru_cache(maxsize=1024)

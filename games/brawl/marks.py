@@ -29,12 +29,12 @@ def ring(
     share: float = 1.0,
 ) -> None:
     """A circle on the ground, or the first `share` of it, clockwise from the north."""
-    points = circle(camera, x, y, radius)
+    points = circle(camera, x, y, radius) if share > 0 else None
     if points is None:
         return
     if share >= 1:
         pygame.draw.polygon(surface, color, points, width)
-    elif share > 0:
+    else:
         count = max(2, round(share * _CORNERS) + 1)
         pygame.draw.lines(surface, color, False, (points + points[:1])[:count], width)
 
@@ -62,13 +62,13 @@ def circle(
     middle = matrix @ (x, y, z, 1.0)
     if middle[2] < NEAR - radius:
         return None
-    columns, rows, depths = matrix[:, :2] @ (_CIRCLE * radius) + middle[:, None]
-    if depths.min() < NEAR:
+    corners = matrix[:, :2] @ (_CIRCLE * radius) + middle[:, None]
+    if min(corners[2].tolist()) < NEAR:
         return None
-    columns /= depths
-    if columns.max() < 0 or columns.min() > camera.width:
+    columns, rows = (corners[:2] / corners[2]).tolist()
+    if max(columns) < 0 or min(columns) > camera.width:
         return None
-    return list(zip(columns.tolist(), (rows / depths).tolist(), strict=True))
+    return list(zip(columns, rows, strict=True))
 
 
 def blend(

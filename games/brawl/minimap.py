@@ -67,16 +67,17 @@ def _plan(number: int) -> Frame:
 
 
 @lru_cache(maxsize=4)
-def _mask(radius: int) -> NDArray[np.bool_]:
+def _mask(radius: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.repeat((np.hypot(x, y) <= radius)[..., None], 3, 2)
+    return np.asarray(np.hypot(x, y) <= radius, np.uint8)
 
 
 @lru_cache(maxsize=4)
 def _rim(radius: int, unit: int) -> pygame.Surface:
     """The ring around the map."""
     side = 2 * (radius + 3 * unit) + 1
-    rim = pygame.Surface((side, side), pygame.SRCALPHA)
+    rim = pygame.Surface((side, side))
+    rim.set_colorkey((0, 0, 0), pygame.RLEACCEL)  # black, which the ring is not, is clear
     middle = side // 2, side // 2
     pygame.draw.circle(rim, INK, middle, radius + 2 * unit, 2 * unit)
     pygame.draw.circle(rim, MAP_RIM, middle, radius + unit, unit)
@@ -101,7 +102,7 @@ def draw_minimap(
     area = frame[
         middle_y - radius : middle_y + radius + 1, middle_x - radius : middle_x + radius + 1
     ]
-    np.copyto(area, view, where=_mask(radius))
+    cv2.copyTo(view, _mask(radius), area)
     rim = _rim(radius, unit)
     half = rim.get_width() // 2
     surface.blit(rim, (middle_x - half, middle_y - half))
@@ -117,51 +118,54 @@ class _Marks:
 
     def draw(self, match: MatchState) -> None:
         f, unit = self.f, self.unit
-        self._put(_base(ENEMY, MAP_OUT, AWAY_CORE, unit), *match.arena.bases[1 - f.team])
-        self._put(_base(ALLY, WHITE, HOME_CORE, unit), *match.arena.bases[f.team])
         cells = [
-            c for c in match.objectives.cells if c.carrier == NOBODY and match.tick >= c.away_until
+            self._spot(c.x, c.y)
+            for c in match.objectives.cells
+            if c.carrier == NOBODY and match.tick >= c.away_until
         ]
-        others = [g for g in match.fighters if g is not f and g.alive]
-        points = dict(zip("ABC", match.objectives.points, strict=True))
-        for letter, point in points.items():
+        others = [(g, self._spot(g.x, g.y)) for g in match.fighters if g is not f and g.alive]
+        points = [
+            (letter, point, self._spot(point.x, point.y))
+            for letter, point in zip("ABC", match.objectives.points, strict=True)
+        ]
+        home, away = match.arena.bases[f.team], match.arena.bases[1 - f.team]
+        self._put(_base(ENEMY, MAP_OUT, AWAY_CORE, unit), self._spot(*away))
+        self._put(_base(ALLY, WHITE, HOME_CORE, unit), self._spot(*home))
+        for letter, point, spot in points:
             owner = NEUTRAL if point.owner == NOBODY else ALLY if point.owner == f.team else ENEMY
-            self._put(_sign(letter, owner, unit), point.x, point.y)
-        for cell in cells:
-            self._put(_dot("damage", CELL, unit), cell.x, cell.y)
-        for g in others:
-            self._put(_dot(g.kind.name, KIND[g.team == f.team, g.kind.name], unit), g.x, g.y)
+            self._put(_sign(letter, owner, unit), spot)
+        for spot in cells:
+            self._put(_dot("damage", CELL, unit), spot)
+        for g, spot in others:
+            self._put(_dot(g.kind.name, KIND[g.team == f.team, g.kind.name], unit), spot)
         x, y = MAP_X * unit, MAP_Y * unit
         self.surface.fill(INK, (x - 2 * unit, y - 3 * unit, 5 * unit, 5 * unit))
         self.surface.fill(WHITE, (x, y - 2 * unit, unit, 3 * unit))
         self.surface.fill(WHITE, (x - unit, y, 3 * unit, unit))
-        for cell in cells:
-            self._put(_core(CELL_CORE, unit), cell.x, cell.y)
-        for letter, point in points.items():
-            self._put(_core(PLATE_CORE[letter], unit), point.x, point.y)
-        for g in others:  # last, so that nothing hides what says who it is
-            self._put(_core(CORE[g.team == f.team, g.kind.name], unit), g.x, g.y)
+        for spot in cells:
+            self._put_core(CELL_CORE, spot)
+        for letter, _, spot in points:
+            self._put_core(PLATE_CORE[letter], spot)
+        for g, spot in others:  # last, so that nothing hides what says who it is
+            self._put_core(CORE[g.team == f.team, g.kind.name], spot)
 
-    def _put(self, sign: pygame.Surface, x: float, y: float) -> None:
-        """Draw a sign with its middle pixel at a place, or at the map's edge in its direction."""
+    def _spot(self, x: float, y: float) -> tuple[int, int]:
+        """The pixel of a place, or at the map's edge in its direction."""
         dx, dy = x - self.f.x, y - self.f.y
         right, ahead = dx * self.cos - dy * self.sin, dx * self.sin + dy * self.cos
         away = math.hypot(right, ahead) * SCALE
         scale = SCALE if away <= MAP_EDGE else SCALE * MAP_EDGE / away
-        column = (MAP_X + round(right * scale)) * self.unit
-        row = (MAP_Y - round(ahead * scale)) * self.unit
-        width, height = sign.get_size()
-        pixel = self.unit / 2
-        place = round(column - width / 2 + pixel), round(row - height / 2 + pixel)
-        self.surface.blit(sign, place)
+        column, row = MAP_X + round(right * scale), MAP_Y - round(ahead * scale)
+        return column * self.unit, row * self.unit
 
+    def _put(self, sign: pygame.Surface, spot: tuple[int, int]) -> None:
+        """Draw a sign, which has an odd number of units along each side, with its middle one at a spot."""
+        half = sign.get_width() // self.unit // 2 * self.unit
+        self.surface.blit(sign, (spot[0] - half, spot[1] - half))
 
-@lru_cache(maxsize=32)
-def _core(color: Color, unit: int) -> pygame.Surface:
-    """The middle pixel of a sign."""
-    pixel = pygame.Surface((unit, unit))
-    pixel.fill(color)
-    return pixel
+    def _put_core(self, color: Color, spot: tuple[int, int]) -> None:
+        """Colour the middle of a sign."""
+        self.surface.fill(color, (*spot, self.unit, self.unit))
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pygame
 
@@ -66,7 +67,7 @@ class Picture:
 
     def draw(self) -> None:
         """Draw everything, from the back to the front."""
-        draw_ground(self.frame, self.surface, self.match.arena, self.camera, self.f.team)
+        draw_ground(self.frame, self.match.arena, self.camera, self.f.team)
         self._draw_points()
         self._draw_zones()
         draw_waves(self.surface, self.match, self.camera, self.f.team)
@@ -293,14 +294,11 @@ class Picture:
                 centered(self.surface, text(f"{away:.0f}", LETTER[letter], u), x, y + 10 * u)
 
 
-_FADED = (np.arange(256) * 0.15 + (np.arange(3 * 255 + 1) / 3 * 0.5)[:, None]).astype(np.uint8)
-"""By the sum of a pixel's colours, and one of them: what is left of that one."""
-
-
 def _fade(frame: Frame) -> None:
-    """Take most of the colour out of a picture, and half of its light."""
-    sums = frame.sum(2, dtype=np.uint16)
-    np.take(_FADED, sums[..., None] * np.int32(256) + frame, out=frame)
+    """Keep 0.15 of each colour and add half of their mean."""
+    planes = [plane.astype(np.uint16) for plane in cv2.split(frame)]
+    light = 10 * (planes[0] + planes[1] + planes[2])
+    cv2.merge([((9 * plane + light) // 60).astype(np.uint8) for plane in planes], dst=frame)
 
 
 def pose_of(f: Fighter, now: int) -> str:

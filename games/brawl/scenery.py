@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 import pygame
@@ -19,7 +19,10 @@ Drawing = tuple[float, Callable[[], None]]
 """Depth, and what draws it."""
 _FACES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
 """Corners of the faces to the south, east, north and west."""
+_SHOWN = tuple(tuple(i for i in range(4) if sides >> i & 1) for sides in range(16))
+"""The faces in view by the sides on which the camera is, bit i for face i."""
 _SHADES = (0.72, 0.6, 0.8, 0.9)
+_TOP, _STUMP_TOP, _EDGE = 1.22, 0.5, 0.42
 _STUMP = 0.45
 """Height to which a block is cut that hides the player's fighter."""
 _FENCE, _FENCE_HEIGHT = 9.2, 0.7
@@ -28,40 +31,59 @@ _PLAIN = 24.0
 _HAZES = 16
 
 
-@dataclass(frozen=True)
-class _Boxes:
-    """Blocks and pieces of the fence of an arena, in one order."""
+class _Paint(NamedTuple):
+    """Colours of a block in some haze."""
 
-    blocks: tuple[Block, ...]
-    whole: NDArray[np.float64]
-    """Their corners (n, 8, 4) with a 1 each."""
-    cut: NDArray[np.float64]
-    """The same of stumps."""
-    colors: tuple[Color, ...]
-    fences: tuple[bool, ...]
+    faces: tuple[Color, ...]
+    top: Color
+    edge: Color
+
+
+class _Box(NamedTuple):
+    """A block or a piece of the fence."""
+
+    block: Block
+    is_fence: bool
+    paints: tuple[_Paint, ...]
+    """Its colours by haze."""
+    stump: NDArray[np.float64]
+    """Corners (4, 8) of its stump, with a 1 each."""
+    stump_paints: tuple[_Paint, ...]
+
+
+class _Boxes(NamedTuple):
+    """All that stands in an arena, in one order."""
+
+    boxes: tuple[_Box, ...]
+    corners: NDArray[np.float64]
+    """Corners (4, 8, n), with a 1 each."""
+    walls: NDArray[np.float64]
+    """Where (4, n) the faces to the south, east, north and west are."""
 
 
 @lru_cache(maxsize=8)
 def _boxes(number: int) -> _Boxes:
     place = arena(number)
     blocks = (*(piece for b in place.blocks for piece in _pieces(b)), *_fence())
-    theme, fences = place.theme, tuple(is_fence(b) for b in blocks)
+    walls = [(b.y - b.half_y, b.x + b.half_x, b.y + b.half_y, b.x - b.half_x) for b in blocks]
     return _Boxes(
-        blocks,
-        np.array([_corners(b, b.height) for b in blocks]),
-        np.array([_corners(b, min(b.height, _STUMP)) for b in blocks]),
-        tuple(
-            theme.line if fence else theme.crate if b.height <= LOW else theme.block
-            for b, fence in zip(blocks, fences, strict=True)
-        ),
-        fences,
+        tuple(_box(b, place.theme) for b in blocks),
+        np.stack([_corners(b, b.height) for b in blocks], axis=-1),
+        np.array(walls).T,
     )
 
 
-def _corners(b: Block, height: float) -> list[tuple[float, float, float, float]]:
+def _box(b: Block, theme: Theme) -> _Box:
+    fence = is_fence(b)
+    color = theme.line if fence else theme.crate if b.height <= LOW else theme.block
+    paints = _paints(color, _TOP, theme), _paints(color, _STUMP_TOP, theme)
+    return _Box(b, fence, paints[0], _corners(b, min(b.height, _STUMP)), paints[1])
+
+
+def _corners(b: Block, height: float) -> NDArray[np.float64]:
     west, east, south, north = b.x - b.half_x, b.x + b.half_x, b.y - b.half_y, b.y + b.half_y
     square = ((west, south), (east, south), (east, north), (west, north))
-    return [(x, y, z, 1.0) for z in (0.0, height) for x, y in square]
+    return np.array([(x, y, z, 1.0) for z in (0.0, height) for x, y in square]).T
 
 
 def _pieces(b: Block) -> list[Block]:
@@ -98,23 +120,55 @@ def block_drawings(
 ) -> list[Drawing]:
     """What draws each block in view; blocks between the camera and the hero's place are cut down."""
     boxes, matrix = _boxes(place.number), camera.matrix
-    corners = boxes.whole @ matrix.T
-    depth = corners[..., 2]
-    middle = depth.mean(1)
-    columns = corners[..., 0] / np.maximum(depth, NEAR)
-    seen = (depth.max(1) > NEAR) & (columns.max(1) > 0) & (columns.min(1) < camera.width)
+    corners = (matrix @ boxes.corners.reshape(4, -1)).reshape(3, *boxes.corners.shape[1:])
+    away, is_clipped, spots = _projected(corners)
+    (left, top), (right, bottom) = spots.min(1), spots.max(1)
+    seen = (corners[2].max(0) > NEAR) & (right > 0) & (left < camera.width)
+    seen &= is_clipped | ((bottom > 0) & (top < camera.height))
+    south, east, north, west = boxes.walls
+    x, y = camera.x, camera.y
+    sides = (y < south) + 2 * (x > east) + 4 * (y > north) + 8 * (x < west)
+    numbers, hero_depth = np.flatnonzero(seen), camera.project(*hero, 0.0)[2]
+    listed = (values.T[numbers].tolist() for values in (away, is_clipped, sides, spots))
     drawings: list[Drawing] = []
-    hero_depth = camera.project(*hero, 0.0)[2]
-    numbers = np.flatnonzero(seen)
-    listed = zip(numbers.tolist(), middle[numbers].tolist(), corners[numbers].tolist(), strict=True)
-    for i, away, shape in listed:
-        b, fence = boxes.blocks[i], boxes.fences[i]
-        hides = away < hero_depth - 0.2 and b.height > LOW and _is_between(b, camera, hero)
-        points = (boxes.cut[i] @ matrix.T).tolist() if hides else shape
-        key = away + (900 if _is_beyond(b, camera) else -900) * fence
-        tints = boxes.colors[i], place.theme, hides
-        drawings.append((key, partial(_draw, surface, b, points, camera, tints)))
+    for i, depth, clipped, shown, shape in zip(numbers.tolist(), *listed, strict=True):
+        box, key = boxes.boxes[i], depth
+        b = box.block
+        if box.is_fence:
+            key += 900 if _is_beyond(b, camera) else -900
+        if depth < hero_depth - 0.2 and b.height > LOW and _is_between(b, camera, hero):
+            stump = matrix @ box.stump
+            view = stump, *(values.T.tolist() for values in _projected(stump)), box.stump_paints
+        else:
+            view = corners[..., i], depth, clipped, shape, box.paints
+        drawings.append((key, _drawer(surface, _SHOWN[shown], *view)))
     return drawings
+
+
+def _projected(
+    corners: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Of corners (3, 8, ...): mean depth, whether the near plane cuts them, columns and rows (2, 8, ...)."""
+    depth = corners[2]
+    pairs = depth[::2] + depth[1::2]
+    middle = ((pairs[0] + pairs[1]) + (pairs[2] + pairs[3])) / 8
+    return middle, depth.min(0) < NEAR, corners[:2] / np.maximum(depth, NEAR)
+
+
+def _drawer(
+    surface: pygame.Surface,
+    faces: tuple[int, ...],
+    corners: NDArray[np.float64],
+    depth: float,
+    clipped: bool,
+    spots: list[list[float]],
+    paints: tuple[_Paint, ...],
+) -> Callable[[], None]:
+    paint = paints[max(0, min(_HAZES - 1, int((depth - 14) / 34 * _HAZES)))]
+    edge = paint.edge if depth <= _PLAIN else None
+    if clipped:
+        return partial(_draw_clipped, surface, faces, corners.T.tolist(), paint, edge)
+    return partial(_draw, surface, faces, spots, paint, edge)
 
 
 def is_fence(b: Block) -> bool:
@@ -140,49 +194,47 @@ def _is_between(b: Block, camera: Camera, hero: tuple[float, float]) -> bool:
 
 def _draw(
     surface: pygame.Surface,
-    b: Block,
-    corners: list[list[float]],
-    camera: Camera,
-    tinting: tuple[Color, Theme, bool],
+    faces: tuple[int, ...],
+    spots: list[list[float]],
+    paint: _Paint,
+    edge: Color | None,
 ) -> None:
-    depths = [p[2] for p in corners]
-    far = sum(depths) / 8
-    haze = max(0, min(_HAZES - 1, int((far - 14) / 34 * _HAZES)))
-    shades, top, edge = _tints(*tinting, haze)
-    if far > _PLAIN:
-        edge = None
-    shown = (
-        camera.y < b.y - b.half_y,
-        camera.x > b.x + b.half_x,
-        camera.y > b.y + b.half_y,
-        camera.x < b.x - b.half_x,
-    )
-    faces = [(*face, shade) for face, shade, s in zip(_FACES, shades, shown, strict=True) if s]
-    if min(depths) < NEAR:
-        for i, j, k, m, shade in faces:
-            _clipped_face(surface, [corners[i], corners[j], corners[k], corners[m]], shade, edge)
-        _clipped_face(surface, corners[4:], top, edge)
-        return
-    spots = [(x / z, y / z) for x, y, z in corners]
     polygon = pygame.draw.polygon
-    for i, j, k, m, shade in faces:
-        spot = (spots[i], spots[j], spots[k], spots[m])
-        polygon(surface, shade, spot)
+    for face in faces:
+        i, j, k, m = _FACES[face]
+        spot = spots[i], spots[j], spots[k], spots[m]
+        polygon(surface, paint.faces[face], spot)
         if edge is not None:
             polygon(surface, edge, spot, 1)
-    polygon(surface, top, spots[4:])
+    polygon(surface, paint.top, spots[4:])
     if edge is not None:
         polygon(surface, edge, spots[4:], 1)
 
 
-@lru_cache(maxsize=2048)
-def _tints(
-    color: Color, theme: Theme, is_cut: bool, haze: int
-) -> tuple[tuple[Color, ...], Color, Color | None]:
-    """Colours of the four faces, of the top and of the edges in the theme's haze."""
-    faces = tuple(_tinted(color, shade, theme, haze) for shade in _SHADES)
-    top = _tinted(color, 1.22 if not is_cut else 0.5, theme, haze)
-    return faces, top, _tinted(color, 0.42, theme, haze)
+def _draw_clipped(
+    surface: pygame.Surface,
+    faces: tuple[int, ...],
+    corners: list[list[float]],
+    paint: _Paint,
+    edge: Color | None,
+) -> None:
+    for face in faces:
+        shape = [corners[corner] for corner in _FACES[face]]
+        _clipped_face(surface, shape, paint.faces[face], edge)
+    _clipped_face(surface, corners[4:], paint.top, edge)
+
+
+@lru_cache(maxsize=64)
+def _paints(color: Color, top: float, theme: Theme) -> tuple[_Paint, ...]:
+    """A block's colours by haze; `top` is the light on its top."""
+    return tuple(
+        _Paint(
+            tuple(_tinted(color, shade, theme, haze) for shade in _SHADES),
+            _tinted(color, top, theme, haze),
+            _tinted(color, _EDGE, theme, haze),
+        )
+        for haze in range(_HAZES)
+    )
 
 
 def _tinted(color: Color, shade: float, theme: Theme, haze: int) -> Color:

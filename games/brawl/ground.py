@@ -130,32 +130,32 @@ def draw_ground(frame: Frame, place: Arena, camera: Camera, team: int) -> None:
 
 
 class _Fog(NamedTuple):
-    """The distance that swallows the floor below the horizon; arrays (rows, 3 * columns) of numbers up to 255."""
+    """The distance that swallows the floor below the horizon."""
 
-    far: NDArray[np.uint8]
-    """Its colour."""
-    share: NDArray[np.uint16]
-    """How much of the floor is left of 255."""
+    color: NDArray[np.uint8]
+    """(3 * columns)."""
+    left: NDArray[np.uint16]
+    """How much of the floor is left of 255 in each row (rows, 1)."""
     light: NDArray[np.uint16]
-    """What the fog adds, times 255."""
+    """What the fog adds, times 255 (rows, 3 * columns)."""
 
 
 @lru_cache(maxsize=16)
 def _fog(number: int, width: int, height: int) -> _Fog:
     rows = _FOG_ROWS * height // 180
-    far = np.tile(np.array(arena(number).theme.sky_low, np.uint8), (rows, width))
+    color = np.tile(np.array(arena(number).theme.sky_low, np.uint8), width)
     thick = [round(255 * (1 - row / rows) ** 1.6) for row in range(rows)]
-    alpha = np.repeat(np.array(thick, np.uint16)[:, None], 3 * width, 1)
-    return _Fog(far, 255 - alpha, alpha * far)
+    alpha = np.array(thick, np.uint16)[:, None]
+    return _Fog(color, 255 - alpha, alpha * color)
 
 
 def _draw_fog(below: Frame, fog: _Fog) -> None:
     """Mix fog into the rows below the horizon, rounded towards the floor."""
-    rows = below[: len(fog.far)].reshape(-1, below.shape[1] * 3)
-    far, share, light = (part[: len(rows)] for part in fog)
-    mixed = rows * share
-    mixed += light
-    mixed += (rows > far) * np.uint16(254)
+    count = min(len(below), len(fog.light))
+    rows = below[:count].reshape(count, -1)
+    mixed = rows * fog.left[:count]
+    mixed += fog.light[:count]
+    mixed += (rows > fog.color) * np.uint16(254)
     mixed //= 255
     rows[:] = mixed
 

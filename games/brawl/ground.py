@@ -155,7 +155,7 @@ def _draw_fog(below: Frame, fog: _Fog) -> None:
     rows = below[:count].reshape(count, -1)
     mixed = rows * fog.left[:count]
     mixed += fog.light[:count]
-    mixed += (rows > fog.color) * np.uint16(254)
+    mixed += (rows > fog.color) * np.uint16(254)  # rounds up where the floor is the brighter one
     mixed //= 255
     rows[:] = mixed
 

@@ -217,10 +217,14 @@ def _score_picture(ours: int, theirs: int, seconds: int, unit: int) -> pygame.Su
     """Both scores, and the time left between them."""
     picture = pygame.Surface((82 * unit, 13 * unit))
     picture.fill(INK)
-    time = f"{seconds // 60}:{seconds % 60:02}", RED if seconds <= 15 else WHITE
     for color, left in ((ALLY, 1), (ENEMY, 53)):
         picture.fill([c // 2 for c in color], (left * unit, unit, 28 * unit, 11 * unit))
-    for x, words, color in ((15.5, str(ours), WHITE), (67.5, str(theirs), WHITE), (41.5, *time)):
+    time = f"{seconds // 60}:{seconds % 60:02}"
+    for words, color, x in (
+        (str(ours), WHITE, 15.5),
+        (time, RED if seconds <= 15 else WHITE, 41.5),
+        (str(theirs), WHITE, 67.5),
+    ):
         centered(picture, text(words, color, unit), x * unit, 6.5 * unit)
     return picture
 
